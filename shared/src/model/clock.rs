@@ -23,7 +23,9 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
     pub fn now_ms(&self) -> i64 {
         match self {
-            Clock::System => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64,
+            Clock::System => {
+                SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
+            }
             Clock::Manual(ms) => ms.load(Ordering::SeqCst),
         }
     }

@@ -9,7 +9,7 @@ pub mod ids;
 pub mod user;
 
 pub use call::{Contact, Direction, Facts, Leg, Party, TalkTime};
-pub use command::{CreateCallLog, UpdateCallLog};
 pub use clock::{Clock, Deadline};
+pub use command::{CreateCallLog, UpdateCallLog};
 pub use ids::{CallKey, ContactId, Extension, LogId, Platform, SessionId, UserId};
 pub use user::{Credentials, Secret, Settings, User, Zone};

@@ -58,7 +58,9 @@ impl Zone {
         if let Ok(zone) = text.parse::<chrono_tz::Tz>() {
             return Some(Zone::Iana(zone));
         }
-        if let Ok(number) = text.parse::<f64>() && !is_compact_offset(text) {
+        if let Ok(number) = text.parse::<f64>()
+            && !is_compact_offset(text)
+        {
             return Zone::from_number(number);
         }
         text.parse::<FixedOffset>().ok().map(Zone::Offset)
@@ -164,7 +166,11 @@ mod tests {
             ("", None),
         ] {
             let read = Zone::parse(text);
-            assert_eq!(read.map(|zone| zone.local(instant).format("%FT%T").to_string()).as_deref(), local, "{text}");
+            assert_eq!(
+                read.map(|zone| zone.local(instant).format("%FT%T").to_string()).as_deref(),
+                local,
+                "{text}"
+            );
             if let Some(zone) = read {
                 assert_eq!(Zone::parse(&zone.name()), Some(zone), "{text} read back");
             }
