@@ -1,0 +1,146 @@
+//! What we last wrote, kept as hashes: enough to tell whether somebody changed it, and nothing to read.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use sha2::{Digest, Sha256};
+
+use super::Section;
+
+/// Hexadecimal digits of 128 bits.
+const LOOSE_DIGITS: usize = 32;
+/// Enough to see that spaces or line breaks moved.
+const EXACT_DIGITS: usize = 8;
+
+/// 128 bits of a text's SHA-256, in hexadecimal.
+pub fn fingerprint(text: &str) -> String {
+    hex(Sha256::new().chain_update(text))
+}
+
+/// The fingerprints of a note's sections.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fingerprints(BTreeMap<Section, Print>);
+
+impl Fingerprints {
+    /// As they are stored: by a name that never changes.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(section, print)| (section.traits().key, print.0.as_str()))
+    }
+
+    /// As they were stored. Names that are not known are left out.
+    pub fn from_pairs<'k, 'h>(pairs: impl IntoIterator<Item = (&'k str, &'h str)>) -> Fingerprints {
+        let known = |(key, hash): (&str, &str)| Some((Section::of_key(key)?, Print(hash.to_owned())));
+        Fingerprints(pairs.into_iter().filter_map(known).collect())
+    }
+
+    pub(super) fn get(&self, section: Section) -> Option<&Print> {
+        self.0.get(&section)
+    }
+
+    pub(super) fn set(&mut self, section: Section, print: Print) {
+        self.0.insert(section, print);
+    }
+}
+
+/// One value's fingerprint: of its words, which is what a CRM leaves alone when it tidies up, and behind that of the
+/// value to the letter.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Print(String);
+
+impl Print {
+    pub(super) fn of(value: &str) -> Print {
+        let mut words = Words::default();
+        words.add(value);
+        Print(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
+    }
+
+    /// Whether the words are the same, however they are spaced.
+    pub(super) fn says(&self, other: &Print) -> bool {
+        self.loose() == other.loose()
+    }
+
+    /// How many lines at the start of `text` say the same.
+    pub(super) fn opening_of(&self, text: &str) -> Option<usize> {
+        let mut words = Words::default();
+        text.lines().position(|line| words.add(line) && words.hash() == self.loose()).map(|last| last + 1)
+    }
+
+    fn loose(&self) -> &str {
+        self.0.get(..LOOSE_DIGITS).unwrap_or(&self.0)
+    }
+}
+
+/// The words of a text, hashed as they come.
+#[derive(Default)]
+struct Words(Sha256);
+
+impl Words {
+    /// Whether there were any.
+    fn add(&mut self, text: &str) -> bool {
+        let mut any = false;
+        for word in text.split_whitespace() {
+            self.0.update(word);
+            self.0.update(" ");
+            any = true;
+        }
+        any
+    }
+
+    fn hash(&self) -> String {
+        hex(self.0.clone())
+    }
+}
+
+fn hex(hasher: Sha256) -> String {
+    let mut digits = String::with_capacity(LOOSE_DIGITS);
+    for byte in &hasher.finalize()[..LOOSE_DIGITS / 2] {
+        // Writing to a string does not fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_of_the_words() {
+        let says = |one: &str, other: &str| Print::of(one).says(&Print::of(other));
+        for (one, other, same) in [
+            ("a b", "a b", true),
+            ("a b", " a\u{a0}\r\n\tb\n", true),
+            ("a b", "ab", false),
+            ("", " \n", true),
+            ("a", "A", false),
+        ] {
+            assert_eq!(says(one, other), same, "{one:?} {other:?}");
+            assert_eq!(Print::of(one) == Print::of(other), one == other, "{one:?} {other:?}");
+        }
+        assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de5dae2223");
+    }
+
+    #[test]
+    fn an_opening_ends_with_a_line() {
+        for (value, text, lines) in [
+            ("a\nb", "a\nb\nc\n", Some(2)),
+            ("a\nb", "a\n\nb", Some(3)),
+            ("a", "a b\n", None),
+            ("a", "", None),
+            ("a\nb", "a\n", None),
+        ] {
+            assert_eq!(Print::of(value).opening_of(text), lines, "{value:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        let mut prints = Fingerprints::default();
+        prints.set(Section::AgentNote, Print::of("a"));
+        prints.set(Section::Journey, Print::of("b"));
+        assert_eq!(Fingerprints::from_pairs(prints.iter()), prints);
+        assert_eq!(Fingerprints::from_pairs([("other", "x")]), Fingerprints::default());
+        assert!(
+            !Fingerprints::from_pairs([("note", "")]).get(Section::AgentNote).unwrap().says(&Print::of(""))
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! What holds for any values and any body.
+
+use proptest::{prelude::*, sample::Index};
+
+use super::{
+    super::{fingerprint::Print, form::Kind, *},
+    any_body, any_content,
+};
+
+/// The parts of a note, one section each.
+fn parts(content: &Content) -> Vec<Content> {
+    let part =
+        |(section, value): (Section, &str)| Content::of(content.direction, [(section, value.to_owned())]);
+    content.iter().map(part).collect()
+}
+
+/// Fails unless the foreign pieces of one body are in another, in order and unchanged.
+fn check_foreign(format: Format, before: &str, after: &str) -> Result<(), TestCaseError> {
+    let mut rest = after;
+    for piece in parse(format, before).pieces {
+        if matches!(piece.kind, Kind::Foreign | Kind::Kept) {
+            let at = rest.find(piece.raw.as_ref());
+            prop_assert!(at.is_some(), "{:?} of {before:?} is not in {rest:?} of {after:?}", piece.raw);
+            rest = &rest[at.unwrap() + piece.raw.len()..];
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_body_that_is_read_is_the_body((_, body) in any_body()) {
+        for format in Format::ALL {
+            prop_assert_eq!(parse(format, &body).render(), body.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read(content in any_content()) {
+        for format in Format::ALL {
+            let body = compose(format, &content);
+            let document = parse(format, &body);
+            let read: Vec<_> = document.pieces.iter().filter_map(form::Piece::section).collect();
+            let read: Vec<_> = read.into_iter().map(|section| (section, document.value(section).unwrap_or_default())).collect();
+            let written: Vec<_> = content.iter().map(|(section, value)| (section, value.to_owned())).collect();
+            prop_assert_eq!(read, written, "{:?} {:?}", format, body);
+            let foreign = document.pieces.iter().filter(|piece| matches!(piece.kind, Kind::Foreign | Kind::Kept));
+            prop_assert!(foreign.clone().all(|piece| piece.raw == "</ul>"), "{:?} {:?}", format, body);
+        }
+    }
+
+    #[test]
+    fn a_fresh_note_is_an_update_of_nothing(content in any_content()) {
+        for format in Format::ALL {
+            let merged = merge(format, "", &Fingerprints::default(), &content);
+            prop_assert_eq!(merged.body, compose(format, &content));
+            prop_assert_eq!(merged.base, content.fingerprints());
+        }
+    }
+
+    #[test]
+    fn an_update_twice_is_the_update((format, body) in any_body(), base in any_content(), ours in any_content()) {
+        let base = base.fingerprints();
+        let once = merge(format, &body, &base, &ours);
+        let twice = merge(format, &once.body, &once.base, &ours);
+        prop_assert_eq!(&twice, &once);
+        let repeated = merge(format, &once.body, &base, &ours);
+        prop_assert_eq!(&repeated.body, &once.body, "with the base of before");
+    }
+
+    #[test]
+    fn updates_come_in_any_order((format, body) in any_body(), ours in any_content(), order in any::<[Index; 19]>()) {
+        let all = merge(format, &body, &Fingerprints::default(), &ours);
+        let mut parts = parts(&ours);
+        let mut one_by_one = Merged { body: body.clone(), base: Fingerprints::default() };
+        for next in order {
+            if !parts.is_empty() {
+                let part = parts.remove(next.index(parts.len()));
+                one_by_one = merge(format, &one_by_one.body, &one_by_one.base, &part);
+            }
+        }
+        prop_assert_eq!(one_by_one, all, "{:?}", body);
+    }
+
+    #[test]
+    fn what_is_foreign_stays((format, body) in any_body(), base in any_content(), ours in any_content()) {
+        check_foreign(format, &body, &merge(format, &body, &base.fingerprints(), &ours).body)?;
+    }
+
+    #[test]
+    fn what_is_new_is_read_back((format, body) in any_body(), ours in any_content()) {
+        let merged = merge(format, &body, &Fingerprints::default(), &ours).body;
+        let document = parse(format, &merged);
+        for (section, value) in ours.iter() {
+            let read = document.value(section).unwrap_or_default();
+            let (ours, theirs) = (Print::of(value), Print::of(&read));
+            let is_pending = merge::is_placeholder(section, value);
+            // What stands below a block in Markdown is read as a part of it.
+            let is_opening = section.is_block() && format == Format::Markdown && ours.opening_of(&read).is_some();
+            prop_assert!(is_pending || is_opening || theirs.says(&ours), "{section:?} is {read:?} in {merged:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_adds_stays(
+        written in any_content(),
+        ours in any_content(),
+        text in "[a-zA-Z0-9 .,äß漢🙂]{0,20}[a-z]",
+        at in any::<Index>(),
+    ) {
+        for format in Format::ALL {
+            let body = compose(format, &written);
+            let ends: Vec<_> = parse(format, &body).pieces.iter().scan(0, |end, piece| {
+                *end += piece.raw.len();
+                Some(*end)
+            }).chain([0]).collect();
+            let (above, below) = body.split_at(ends[at.index(ends.len())]);
+            let added = match format {
+                Format::Html => format!("<p>{text}</p>"),
+                _ => format!("{text}\n"),
+            };
+            let merged = merge(format, &format!("{above}{added}{below}"), &written.fingerprints(), &ours).body;
+            prop_assert!(merged.contains(text.trim()), "{format:?}: {merged:?}");
+        }
+    }
+}

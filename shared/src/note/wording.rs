@@ -1,0 +1,256 @@
+//! How things are said: durations, dates, the call's journey.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
+
+use crate::model::{Direction, Leg, Party, TalkTime, Zone};
+
+/// `1 hour, 2 minutes, 5 seconds`, without the parts that are zero.
+pub(super) fn duration(time: TalkTime) -> String {
+    let TalkTime::Seconds(seconds) = time else {
+        return "pending".to_owned();
+    };
+    let parts = [(seconds / 3600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
+    let said: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if said.is_empty() { "0 seconds".to_owned() } else { said.join(", ") }
+}
+
+/// An instant on the wall clock of a zone, in a pattern of moment.js.
+pub(super) fn date(instant: DateTime<Utc>, zone: Zone, pattern: &str) -> String {
+    let moment = Moment { instant, local: zone.local(instant) };
+    let mut said = String::new();
+    let mut rest = pattern;
+    while let Some(char) = rest.chars().next() {
+        if let Some((literal, behind)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+            said.push_str(literal);
+            rest = behind;
+        } else if let Some(token) = TOKENS.iter().find(|token| rest.starts_with(**token)) {
+            moment.say(token, &mut said);
+            rest = &rest[token.len()..];
+        } else {
+            said.push(char);
+            rest = &rest[char.len_utf8()..];
+        }
+    }
+    said
+}
+
+/// The call's stations, a line each. A leg whose party is unknown says nothing.
+pub(super) fn journey(legs: &[Leg]) -> String {
+    let station = |(index, leg): (usize, &Leg)| {
+        let is_outbound = leg.direction == Direction::Outbound;
+        let is_ringing_out = leg.leg_type.as_deref() == Some("PstnToSip");
+        Some(match (index, is_outbound) {
+            (0, true) => format!("Made call from {}", party(&leg.from)?),
+            (0, false) => format!("Received call at {}", party(&leg.to)?),
+            (_, is_outbound) => {
+                let other = party(if is_outbound && !is_ringing_out { &leg.from } else { &leg.to })?;
+                match leg.duration {
+                    Some(seconds) => {
+                        let plural = if seconds > 1 { "s" } else { "" };
+                        format!("Transferred to {other}, duration: {seconds} second{plural}")
+                    }
+                    None => format!("Transferred to {other}"),
+                }
+            }
+        })
+    };
+    legs.iter().enumerate().filter_map(station).collect::<Vec<_>>().join("\n")
+}
+
+fn party(party: &Party) -> Option<String> {
+    let extension = party.extension_number.as_ref().map(|extension| format!("ext {extension}"));
+    let known = [party.name.clone(), party.phone_number.clone(), extension];
+    let known: Vec<_> = known.into_iter().flatten().filter(|part| !part.trim().is_empty()).collect();
+    (!known.is_empty()).then(|| known.join(", "))
+}
+
+/// The tokens of moment.js that say something, the longest first.
+const TOKENS: &[&str] = &[
+    "YYYY", "MMMM", "DDDD", "dddd", "MMM", "DDD", "ddd", "SSS", "YY", "MM", "Mo", "DD", "Do", "dd", "HH",
+    "hh", "kk", "mm", "ss", "SS", "ZZ", "Q", "M", "D", "d", "H", "h", "k", "m", "s", "S", "A", "a", "Z", "X",
+    "x",
+];
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+struct Moment {
+    instant: DateTime<Utc>,
+    local: NaiveDateTime,
+}
+
+impl Moment {
+    fn say(&self, token: &str, said: &mut String) {
+        let local = &self.local;
+        let month = MONTHS[local.month0() as usize];
+        let day = DAYS[local.weekday().num_days_from_sunday() as usize];
+        let half = if local.hour() < 12 { "am" } else { "pm" };
+        let millisecond = local.and_utc().timestamp_subsec_millis();
+        let clock_24 = if local.hour() == 0 { 24 } else { local.hour() };
+        // Writing to a string does not fail.
+        let _ = match token {
+            "YYYY" => write!(said, "{:04}", local.year()),
+            "YY" => write!(said, "{:02}", local.year().rem_euclid(100)),
+            "Q" => write!(said, "{}", local.month0() / 3 + 1),
+            "MMMM" => write!(said, "{month}"),
+            "MMM" => write!(said, "{}", &month[..3]),
+            "MM" => write!(said, "{:02}", local.month()),
+            "Mo" => write!(said, "{}", ordinal(local.month())),
+            "M" => write!(said, "{}", local.month()),
+            "DDDD" => write!(said, "{:03}", local.ordinal()),
+            "DDD" => write!(said, "{}", local.ordinal()),
+            "DD" => write!(said, "{:02}", local.day()),
+            "Do" => write!(said, "{}", ordinal(local.day())),
+            "D" => write!(said, "{}", local.day()),
+            "dddd" => write!(said, "{day}"),
+            "ddd" => write!(said, "{}", &day[..3]),
+            "dd" => write!(said, "{}", &day[..2]),
+            "d" => write!(said, "{}", local.weekday().num_days_from_sunday()),
+            "HH" => write!(said, "{:02}", local.hour()),
+            "H" => write!(said, "{}", local.hour()),
+            "hh" => write!(said, "{:02}", local.hour12().1),
+            "h" => write!(said, "{}", local.hour12().1),
+            "kk" => write!(said, "{clock_24:02}"),
+            "k" => write!(said, "{clock_24}"),
+            "mm" => write!(said, "{:02}", local.minute()),
+            "m" => write!(said, "{}", local.minute()),
+            "ss" => write!(said, "{:02}", local.second()),
+            "s" => write!(said, "{}", local.second()),
+            "SSS" => write!(said, "{millisecond:03}"),
+            "SS" => write!(said, "{:02}", millisecond / 10),
+            "S" => write!(said, "{}", millisecond / 100),
+            "A" => write!(said, "{}", half.to_uppercase()),
+            "a" => write!(said, "{half}"),
+            "Z" => write!(said, "{}", self.offset(":")),
+            "ZZ" => write!(said, "{}", self.offset("")),
+            "X" => write!(said, "{}", self.instant.timestamp()),
+            "x" => write!(said, "{}", self.instant.timestamp_millis()),
+            other => write!(said, "{other}"),
+        };
+    }
+
+    /// How far the zone's clock is from UTC: `+05:30`.
+    fn offset(&self, between: &str) -> String {
+        let minutes = (self.local - self.instant.naive_utc()).num_minutes();
+        let sign = if minutes < 0 { '-' } else { '+' };
+        format!("{sign}{:02}{between}{:02}", minutes.abs() / 60, minutes.abs() % 60)
+    }
+}
+
+/// `1st`, `2nd`, `11th`.
+fn ordinal(number: u32) -> String {
+    let ending = match (number / 10 % 10, number % 10) {
+        (1, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_leave_out_what_is_zero() {
+        for (seconds, said) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (61, "1 minute, 1 second"),
+            (3600, "1 hour"),
+            (3601, "1 hour, 1 second"),
+            (7325, "2 hours, 2 minutes, 5 seconds"),
+            (86_400, "24 hours"),
+        ] {
+            assert_eq!(duration(TalkTime::Seconds(seconds)), said);
+        }
+        assert_eq!(duration(TalkTime::Pending), "pending");
+        assert!(duration(TalkTime::Seconds(u64::MAX)).ends_with("15 seconds"));
+    }
+
+    #[test]
+    fn dates_follow_the_pattern() {
+        let instant: DateTime<Utc> = "2025-03-02T00:05:09.072Z".parse().unwrap();
+        let noon: DateTime<Utc> = "2025-11-23T12:30:00Z".parse().unwrap();
+        for (instant, zone, pattern, said) in [
+            (instant, "UTC", "YYYY-MM-DD hh:mm:ss A", "2025-03-02 12:05:09 AM"),
+            (instant, "-08:00", "YYYY-MM-DD hh:mm:ss A", "2025-03-01 04:05:09 PM"),
+            (instant, "+05:30", "DD/MM/YYYY HH:mm:ss", "02/03/2025 05:35:09"),
+            (instant, "UTC", "YY M MMM MMMM D Do d dd ddd dddd", "25 3 Mar March 2 2nd 0 Su Sun Sunday"),
+            (instant, "UTC", "H h m s S SS SSS a", "0 12 5 9 0 07 072 am"),
+            (instant, "UTC", "k kk DDD DDDD Q Mo", "24 24 61 061 1 3rd"),
+            (instant, "-03:30", "Z ZZ X x", "-03:30 -0330 1740873909 1740873909072"),
+            (noon, "UTC", "hh A Do", "12 PM 23rd"),
+            (instant, "UTC", "[at] HH[h] [[x]", "at 00h [x"),
+            (instant, "UTC", "[open %H é 日 🙂 HH", "[open %0 é 日 🙂 00"),
+            (instant, "UTC", "", ""),
+        ] {
+            let zone = Zone::parse(zone).unwrap();
+            assert_eq!(date(instant, zone, pattern), said, "{pattern}");
+        }
+        for (number, said) in
+            [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (21, "21st")]
+        {
+            assert_eq!(ordinal(number), said);
+        }
+    }
+
+    #[test]
+    fn a_journey_names_who_is_known() {
+        let known = |name: &str, number: &str, extension: &str| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Party { name: some(name), phone_number: some(number), extension_number: some(extension) }
+        };
+        let (ann, bob, nobody) = (known("Ann", "+1", "7"), known("Bob", "+2", ""), Party::default());
+        let leg = |direction, from: &Party, to: &Party, kind: &str, duration| Leg {
+            direction,
+            from: from.clone(),
+            to: to.clone(),
+            leg_type: Some(kind.to_owned()),
+            duration,
+        };
+        use Direction::{Inbound, Outbound};
+        for (legs, said) in [
+            (vec![], ""),
+            (vec![leg(Outbound, &ann, &bob, "PstnToSip", None)], "Made call from Ann, +1, ext 7"),
+            (vec![leg(Inbound, &ann, &bob, "Accept", None)], "Received call at Bob, +2"),
+            (vec![leg(Inbound, &ann, &nobody, "Accept", None)], ""),
+            (
+                vec![
+                    leg(Inbound, &nobody, &known("", "", "9"), "Accept", None),
+                    leg(Outbound, &ann, &bob, "Accept", Some(1)),
+                    leg(Outbound, &ann, &bob, "PstnToSip", Some(62)),
+                    leg(Inbound, &ann, &nobody, "Accept", Some(3)),
+                    leg(Inbound, &ann, &bob, "Accept", None),
+                ],
+                "Received call at ext 9\nTransferred to Ann, +1, ext 7, duration: 1 second\n\
+                 Transferred to Bob, +2, duration: 62 seconds\nTransferred to Bob, +2",
+            ),
+        ] {
+            assert_eq!(journey(&legs), said);
+        }
+    }
+}
