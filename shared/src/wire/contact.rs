@@ -1,0 +1,72 @@
+//! Who is at the other end.
+
+use super::{Invalid, fields::Fields, record::either, value};
+use crate::model::{Contact, ContactId, Facts};
+
+/// The number that the contact was found by.
+pub(super) fn read_contact_number(top: &Fields<'_>, facts: &Facts) -> Result<Option<String>, Invalid> {
+    let given = top.inside("contactInfo")?.text("phoneNumber")?;
+    Ok(given.or_else(|| facts.other_party()?.phone_number.clone()))
+}
+
+/// The contact, unless the caller found nobody.
+pub(super) fn read_contact(top: &Fields<'_>, facts: &Facts) -> Result<Option<Contact>, Invalid> {
+    let info = top.inside("contactInfo")?;
+    let id = either(info.get("id", &value::CONTACT_ID)?, || top.get("contactId", &value::CONTACT_ID))?;
+    let kind = either(info.text("type")?, || top.text("contactType"))?;
+    let name = either(info.text("name")?, || top.text("contactName"))?;
+    let phone_number = facts.contact_number.clone();
+    Ok(id.and_then(ContactId::new).map(|id| Contact { id, kind, name, phone_number }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::{Direction, Party};
+
+    fn check<T: std::fmt::Debug + PartialEq>(body: Value, fact: fn(Contact) -> T, expected: Option<T>) {
+        let contact = read_contact(&Fields::of(body.as_object().unwrap()), &Facts::default()).unwrap();
+        assert_eq!(contact.map(fact), expected, "{body}");
+    }
+
+    #[test]
+    fn a_contact_is_found_in_both_dialects() {
+        let id = |contact: Contact| contact.id.to_string();
+        for nobody in [json!(null), json!(""), json!(0), json!("0"), json!(false)] {
+            check(json!({"contactId": nobody, "contactName": "Bob"}), id, None);
+            check(json!({"contactInfo": {"id": nobody, "name": "Bob"}}), id, None);
+            check(json!({"contactInfo": {"id": nobody}, "contactId": 77}), id, Some("77".to_owned()));
+        }
+        check(json!({}), id, None);
+        check(json!({"contactInfo": {"id": "1"}, "contactId": 77}), id, Some("1".to_owned()));
+        let words = |contact: Contact| (contact.kind.unwrap_or_default(), contact.name.unwrap_or_default());
+        let expected = Some(("lead".to_owned(), "Bob".to_owned()));
+        check(json!({"contactId": 1, "contactType": "lead", "contactName": "Bob"}), words, expected.clone());
+        check(json!({"contactInfo": {"id": 1, "type": "lead", "name": "Bob"}}), words, expected.clone());
+        check(
+            json!({"contactInfo": {"id": 1, "type": "", "name": "Bob"}, "contactType": "lead"}),
+            words,
+            expected,
+        );
+    }
+
+    #[test]
+    fn the_number_is_the_named_one_or_the_other_end() {
+        let party = |number: &str| Some(Party { phone_number: Some(number.to_owned()), ..Party::default() });
+        let call = |direction| Facts { direction, from: party("+1"), to: party("+2"), ..Facts::default() };
+        let named = json!({"contactInfo": {"phoneNumber": "+3"}});
+        for (body, facts, expected) in [
+            (json!({}), call(Some(Direction::Inbound)), Some("+1")),
+            (json!({}), call(Some(Direction::Outbound)), Some("+2")),
+            (json!({}), call(None), None),
+            (json!({}), Facts { from: None, ..call(Some(Direction::Inbound)) }, None),
+            (json!({"contactInfo": {"phoneNumber": " "}}), call(Some(Direction::Inbound)), Some("+1")),
+            (named, call(Some(Direction::Inbound)), Some("+3")),
+        ] {
+            let number = read_contact_number(&Fields::of(body.as_object().unwrap()), &facts).unwrap();
+            assert_eq!(number.as_deref(), expected, "{body} {facts:?}");
+        }
+    }
+}

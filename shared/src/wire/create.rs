@@ -1,0 +1,273 @@
+//! `POST /callLog`.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Invalid,
+    contact::{read_contact, read_contact_number},
+    fields::Fields,
+    json,
+    record::{read_authorization, read_extension, read_facts, read_user_id, read_zone},
+    value,
+};
+use crate::model::{CreateCallLog, Facts};
+
+/// Reads a request to log a call.
+pub fn read_create(body: &[u8]) -> Result<CreateCallLog, Invalid> {
+    let body = json::read_object(body, "body")?;
+    let top = Fields::of(&body);
+    let record = top.inside("logInfo")?.or(top.inside("callLog")?);
+    if record.is_empty() {
+        return Err(top.missing("logInfo", "the call record, which may also be named `callLog`"));
+    }
+    let call = top.clone().or(record);
+    let session = call.require("sessionId", &value::SESSION)?;
+    call.require("direction", &value::DIRECTION)?;
+    let mut facts = Facts { session: Some(session.clone()), ..read_facts(&call)? };
+    facts.contact_number = read_contact_number(&top, &facts)?;
+    Ok(CreateCallLog {
+        session,
+        extension: read_extension(&call)?,
+        user: read_user_id(&top)?,
+        contact: read_contact(&top, &facts)?,
+        additional: read_additional(&top)?,
+        authorization: read_authorization(&top)?,
+        zone: read_zone(&top)?,
+        facts,
+    })
+}
+
+/// The form fields. Server-side logging puts another user's token among them, which nothing here may keep.
+fn read_additional(top: &Fields<'_>) -> Result<Map<String, Value>, Invalid> {
+    let mut additional = top.get("additionalSubmission", &value::OBJECT)?.unwrap_or_default();
+    additional.shift_remove("adminAssignedUserToken");
+    Ok(additional)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{
+        Contact, ContactId, Direction, Extension, Leg, Party, Secret, TalkTime, UserId, Zone,
+    };
+
+    /// The least that is a call, and these fields on top of it.
+    fn call(fields: Value) -> Value {
+        let mut body = json!({"logInfo": {"sessionId": "1", "direction": "Inbound"}});
+        for (name, value) in fields.as_object().unwrap() {
+            match (body.get_mut(name), value) {
+                (Some(Value::Object(there)), Value::Object(more)) => there.extend(more.clone()),
+                _ => body[name] = value.clone(),
+            }
+        }
+        body
+    }
+
+    fn read(body: &Value) -> Result<CreateCallLog, Invalid> {
+        read_create(body.to_string().as_bytes())
+    }
+
+    fn check<T: Debug + PartialEq>(fields: Value, fact: impl Fn(CreateCallLog) -> T, expected: impl Into<T>) {
+        assert_eq!(fact(read(&call(fields.clone())).unwrap()), expected.into(), "{fields}");
+    }
+
+    fn refuse(body: Value, message: &str) {
+        assert_eq!(read(&body).map_err(|invalid| invalid.message), Err(message.to_owned()), "{body}");
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn both_dialects_say_the_same() {
+        let extension = json!({
+            "logInfo": {
+                "id": "X2AvJPtwNQbNQA", "sessionId": "4503991004",
+                "telephonySessionId": "s-9a03590172ea4d39a7cf7d5b6dba6a3b", "startTime": 1741794325000_i64,
+                "duration": 65, "type": "Voice", "direction": "Inbound", "action": "Phone Call",
+                "result": "Accepted", "from": {"phoneNumber": "+12135550111", "name": "BOB CLIENT"},
+                "to": {"phoneNumber": "+16505550100", "name": "Ada Agent"},
+                "recording": {"link": "(pending...)", "expiry": 1744386325000_i64,
+                              "downloadUrl": "https://rec.example?accessToken=s3cr3t"},
+                "customSubject": "Inbound Call from Bob Client", "hashedExtensionId": "ab12",
+                "legs": [{"direction": "Inbound", "to": {"extensionNumber": 101}, "legType": "Accept", "duration": 7}]
+            },
+            "note": "Wants a quote\nCall back Friday", "aiNote": "Bob asked", "transcript": "Ada: Hello",
+            "additionalSubmission": {"deals": 412, "adminAssignedUserToken": "s3cr3t"},
+            "overridingFormat": ["(***) ***-****"],
+            "contactId": 77, "contactType": "contact", "contactName": "Bob Client"
+        });
+        let mut record = extension["logInfo"].clone();
+        record["startTime"] = json!("2025-03-12T15:45:25.000Z");
+        let interface = json!({
+            "callLog": record, "note": extension["note"], "aiNote": extension["aiNote"],
+            "transcript": extension["transcript"], "additionalSubmission": {"deals": 412},
+            "contactInfo": {"id": "77", "type": "contact", "phoneNumber": "+12135550111", "name": "Bob Client"}
+        });
+        let session = crate::model::SessionId::new("4503991004").unwrap();
+        let bob =
+            Party { name: text("BOB CLIENT"), phone_number: text("+12135550111"), extension_number: None };
+        let ada =
+            Party { name: text("Ada Agent"), phone_number: text("+16505550100"), extension_number: None };
+        let expected = CreateCallLog {
+            session: session.clone(),
+            extension: Extension::new("ab12"),
+            user: None,
+            contact: Some(Contact {
+                id: ContactId::new("77").unwrap(),
+                kind: text("contact"),
+                name: text("Bob Client"),
+                phone_number: text("+12135550111"),
+            }),
+            facts: Facts {
+                session: Some(session),
+                direction: Some(Direction::Inbound),
+                from: Some(bob),
+                to: Some(ada),
+                contact_number: text("+12135550111"),
+                note: text("Wants a quote\nCall back Friday"),
+                subject: text("Inbound Call from Bob Client"),
+                start: Some("2025-03-12T15:45:25Z".parse().unwrap()),
+                duration: Some(TalkTime::Seconds(65)),
+                result: text("Accepted"),
+                recording: text("(pending...)"),
+                ai_note: text("Bob asked"),
+                transcript: text("Ada: Hello"),
+                legs: vec![Leg {
+                    direction: Direction::Inbound,
+                    from: Party::default(),
+                    to: Party { extension_number: text("101"), ..Party::default() },
+                    leg_type: text("Accept"),
+                    duration: Some(7),
+                }],
+                ..Facts::default()
+            },
+            additional: json!({"deals": 412}).as_object().unwrap().clone(),
+            authorization: None,
+            zone: None,
+        };
+        for body in [extension, interface] {
+            let read = read(&body).unwrap();
+            assert!(!format!("{read:?}").contains("s3cr3t"));
+            assert_eq!(read, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_fact_is_found_wherever_it_stands() {
+        check(json!({"note": "a", "logInfo": {"note": "b"}}), |c| c.facts.note, text("a"));
+        check(json!({"note": " ", "logInfo": {"note": "b"}}), |c| c.facts.note, text("b"));
+        check(json!({"note": null, "callLog": {"note": "c"}}), |c| c.facts.note, text("c"));
+        check(json!({"note": " a\n"}), |c| c.facts.note, text(" a\n"));
+        check(json!({"subject": "s"}), |c| c.facts.subject, text("s"));
+        check(json!({"logInfo": {"subject": "s"}}), |c| c.facts.subject, text("s"));
+        check(
+            json!({"recordingLink": "l", "logInfo": {"recording": {"link": "m"}}}),
+            |c| c.facts.recording,
+            text("l"),
+        );
+        check(
+            json!({"recordingDownloadLink": "l", "logInfo": {"recording": {"downloadUrl": "m"}}}),
+            |c| c.facts.recording,
+            None,
+        );
+        check(json!({"logInfo": {"recording": null}}), |c| c.facts.recording, None);
+        check(json!({"logInfo": {"recording": false}}), |c| c.facts.recording, None);
+        check(json!({"voicemailLink": "v"}), |c| c.facts.voicemail, text("v"));
+        check(json!({"logInfo": {"voicemailLink": "v"}}), |c| c.facts.voicemail, text("v"));
+        check(json!({"logInfo": {"voicemail": {"link": "v"}}}), |c| c.facts.voicemail, text("v"));
+        check(json!({"ringSenseAIScore": {"score": 87}}), |c| c.facts.ace_score, text("87"));
+        check(json!({"logInfo": {"ringSenseAIScore": 87}}), |c| c.facts.ace_score, text("87"));
+        check(json!({"logInfo": {"ringSenseLink": "l"}}), |c| c.facts.ace_link, text("l"));
+        check(json!({"ringSenseTranscript": "t"}), |c| c.facts.ace_transcript, text("t"));
+        check(json!({"ringSenseSummary": "s"}), |c| c.facts.ace_summary, text("s"));
+        check(json!({"ringSenseBulletedSummary": "b"}), |c| c.facts.ace_bulleted_summary, text("b"));
+        check(json!({"logInfo": {"duration": "pending"}}), |c| c.facts.duration, TalkTime::Pending);
+        check(json!({"logInfo": {"direction": "OUTBOUND"}}), |c| c.facts.direction, Direction::Outbound);
+        check(json!({"logInfo": {"result": 486}}), |c| c.facts.result, text("486"));
+        check(json!({"logInfo": {"sessionId": 4503991004_i64}}), |c| c.session.to_string(), "4503991004");
+        check(
+            json!({"timezoneOffset": "+05:30", "user": {"timezoneOffset": 1}}),
+            |c| c.zone,
+            Zone::parse("+05:30"),
+        );
+        check(json!({"user": {"timezoneOffset": -8}}), |c| c.zone, Zone::parse("-08:00"));
+        check(json!({"user": {"id": 12345}}), |c| c.user, UserId::new("12345"));
+        check(json!({"authHeader": "Bearer x"}), |c| c.authorization, Secret::new("Bearer x"));
+        check(json!({"authHeader": ""}), |c| c.authorization, None);
+        check(json!({"additionalSubmission": ""}), |c| c.additional, Map::new());
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_and_not_repeated() {
+        let missing = "is missing: expected the call record, which may also be named `callLog`";
+        refuse(json!({}), &format!("`logInfo` {missing}"));
+        refuse(json!({"logInfo": null, "sessionId": "1"}), &format!("`logInfo` {missing}"));
+        refuse(json!({"logInfo": 7}), "`logInfo` is not an object: expected an object, got a number");
+        let session = "expected RingCentral's id of one call, never 0";
+        refuse(json!({"logInfo": {}}), &format!("`logInfo.sessionId` is missing: {session}"));
+        refuse(json!({"callLog": {"sessionId": " "}}), &format!("`callLog.sessionId` is missing: {session}"));
+        for (zero, shown) in [(json!("0"), "\"0\""), (json!(0), "0")] {
+            let body = call(json!({"logInfo": {"sessionId": zero}}));
+            refuse(body, &format!("`logInfo.sessionId` is not a session id: {session}, got {shown}"));
+        }
+        let direction = "expected \"Inbound\" or \"Outbound\"";
+        refuse(json!({"logInfo": {"sessionId": 1}}), &format!("`logInfo.direction` is missing: {direction}"));
+        for (fields, message) in [
+            (
+                json!({"logInfo": {"direction": "sideways"}}),
+                "`logInfo.direction` is not a direction: expected \"Inbound\" or \"Outbound\", got \"sideways\"",
+            ),
+            (
+                json!({"logInfo": {"startTime": "yesterday"}}),
+                "`logInfo.startTime` is not a time: expected ISO 8601 or epoch milliseconds, got \"yesterday\"",
+            ),
+            (
+                json!({"logInfo": {"duration": -5}}),
+                "`logInfo.duration` is not a duration: expected whole seconds or \"pending\", got -5",
+            ),
+            (json!({"note": ["private"]}), "`note` is not text: expected a string, got a list"),
+            (
+                json!({"aiNote": {"text": "private"}}),
+                "`aiNote` is not text: expected a string, got an object",
+            ),
+            (
+                json!({"logInfo": {"from": 7}}),
+                "`logInfo.from` is not a party: expected an object with `phoneNumber`, `name` or `extensionNumber`, got a number",
+            ),
+            (
+                json!({"logInfo": {"recording": "https://x"}}),
+                "`logInfo.recording` is not an object: expected an object, got a string",
+            ),
+            (json!({"contactInfo": []}), "`contactInfo` is not an object: expected an object, got a list"),
+            (
+                json!({"contactInfo": {"id": {}}}),
+                "`contactInfo.id` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object",
+            ),
+            (
+                json!({"authHeader": 7}),
+                "`authHeader` is not text that fits a header: expected a string of printable ASCII characters, got a number",
+            ),
+            (
+                json!({"authHeader": "Bearer s3cr3t\r\nX: y"}),
+                "`authHeader` is not text that fits a header: expected a string of printable ASCII characters, got a string",
+            ),
+            (
+                json!({"additionalSubmission": [1]}),
+                "`additionalSubmission` is not an object: expected an object, got a list",
+            ),
+            (json!({"user": "u"}), "`user` is not an object: expected an object, got a string"),
+            (
+                json!({"user": {"timezoneOffset": "bogus"}}),
+                "`user.timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"bogus\"",
+            ),
+        ] {
+            refuse(call(fields), message);
+        }
+    }
+}

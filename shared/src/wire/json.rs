@@ -1,0 +1,103 @@
+//! From bytes to an object.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::{Invalid, value};
+
+/// The object that the bytes are. `what` is the sender's word for them: `body`, `line`.
+pub(super) fn read_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>, Invalid> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(Invalid::new(format!("The {what} is empty: expected a JSON object")));
+    }
+    match serde_json::from_slice(&without_lone_surrogates(bytes)) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(Invalid::new(format!(
+            "The {what} is not an object: expected a JSON object, got {}",
+            value::kind_of(&other)
+        ))),
+        // serde_json has no name for this error, and its sentence means nothing to a sender.
+        Err(error) if error.to_string().starts_with("recursion limit exceeded") => {
+            Err(Invalid::new(format!("The {what} is nested too deep: expected fewer than 128 levels")))
+        }
+        Err(error) => Err(Invalid::new(format!("The {what} is not JSON: {error}"))),
+    }
+}
+
+/// JavaScript cuts a text in the middle of an emoji and sends the half that is left, as `\ud83d`. One bad character
+/// must not lose the call, so it becomes U+FFFD. Outside of strings JSON has no backslash.
+fn without_lone_surrogates(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut text = Cow::Borrowed(bytes);
+    let mut at = 0;
+    while let Some(found) = text.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += found;
+        at += match escaped_unit(&text, at) {
+            None => 2,
+            Some(0xD800..=0xDBFF) if matches!(escaped_unit(&text, at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                text.to_mut()[at + 2..at + 6].copy_from_slice(b"fffd");
+                6
+            }
+            Some(_) => 6,
+        };
+    }
+    text
+}
+
+/// The UTF-16 unit that an escape `\uXXXX` at this place stands for.
+fn escaped_unit(text: &[u8], at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_an_object_or_a_sentence() {
+        let deep = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let check = |bytes: &[u8], expected: Result<&str, &str>| {
+            let read = read_object(bytes, "body").map(|object| Value::Object(object).to_string());
+            let read = read.as_deref().map_err(|invalid| invalid.message.as_str());
+            assert_eq!(read, expected, "{}", String::from_utf8_lossy(bytes));
+        };
+        check(b"{}", Ok("{}"));
+        check(b" {\"a\": 1, \"a\": 2} ", Ok(r#"{"a":2}"#));
+        check(b"", Err("The body is empty: expected a JSON object"));
+        check(b" \n", Err("The body is empty: expected a JSON object"));
+        check(b"[]", Err("The body is not an object: expected a JSON object, got a list"));
+        check(b"\"{}\"", Err("The body is not an object: expected a JSON object, got a string"));
+        check(b"null", Err("The body is not an object: expected a JSON object, got null"));
+        check(b"{\n\"a\": x}", Err("The body is not JSON: expected value at line 2 column 6"));
+        check(b"{\"a\"", Err("The body is not JSON: EOF while parsing an object at line 1 column 4"));
+        check(b"{} {}", Err("The body is not JSON: trailing characters at line 1 column 4"));
+        check(b"{\"a\": 1e400}", Err("The body is not JSON: number out of range at line 1 column 11"));
+        check(b"{\"a\": NaN}", Err("The body is not JSON: expected value at line 1 column 7"));
+        check(
+            b"{\"a\": \"\xff\"}",
+            Err("The body is not JSON: invalid unicode code point at line 1 column 8"),
+        );
+        check(deep(100).as_bytes(), Ok(&deep(100)));
+        check(deep(200).as_bytes(), Err("The body is nested too deep: expected fewer than 128 levels"));
+        check(&[b'['; 1 << 20], Err("The body is nested too deep: expected fewer than 128 levels"));
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_replaced_and_nothing_else() {
+        let check = |text: &str, expected: &str| {
+            let read = read_object(format!(r#"{{"a":"{text}"}}"#).as_bytes(), "body").unwrap();
+            assert_eq!(read["a"], expected, "{text}");
+        };
+        check(r"\ud83d\ude00", "😀");
+        check(r"cut \ud83d", "cut \u{fffd}");
+        check(r"cut \uD83D.", "cut \u{fffd}.");
+        check(r"\ude00\ud83d", "\u{fffd}\u{fffd}");
+        check(r"\ud83d\ud83d\ude00", "\u{fffd}😀");
+        check(r"\ud83dude00", "\u{fffd}ude00");
+        check(r"\\ud83d", r"\ud83d");
+        check(r"\\\ud83d", "\\\u{fffd}");
+        check(r"\u0041\n", "A\n");
+    }
+}

@@ -1,0 +1,130 @@
+//! `PATCH /callLog`.
+
+use super::{
+    Invalid,
+    fields::Fields,
+    json,
+    record::{read_authorization, read_extension, read_facts, read_user_id, read_zone},
+    value,
+};
+use crate::model::{Facts, UpdateCallLog};
+
+/// Reads a request to add what became known later.
+pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, Invalid> {
+    let body = json::read_object(body, "body")?;
+    let top = Fields::of(&body);
+    let call = top.clone().or(top.inside("logInfo")?).or(top.inside("callLog")?);
+    // What is logged already names the call and tells nothing new of it.
+    let identity = call.clone().or(top.inside("existingCallLog")?);
+    let session = identity.require("sessionId", &value::SESSION)?;
+    Ok(UpdateCallLog {
+        extension: read_extension(&identity)?,
+        user: read_user_id(&top)?,
+        facts: Facts { session: Some(session.clone()), ..read_facts(&call)? },
+        authorization: read_authorization(&top)?,
+        zone: read_zone(&top)?,
+        session,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::{Direction, Extension, Party, TalkTime, Zone};
+
+    fn read(body: &Value) -> Result<UpdateCallLog, Invalid> {
+        read_update(body.to_string().as_bytes())
+    }
+
+    fn check<T: Debug + PartialEq>(body: Value, fact: impl Fn(UpdateCallLog) -> T, expected: impl Into<T>) {
+        assert_eq!(fact(read(&body).unwrap()), expected.into(), "{body}");
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn both_dialects_say_the_same() {
+        let fields = json!({
+            "recordingLink": "https://rec.example/1",
+            "recordingDownloadLink": "https://rec.example/2?accessToken=s3cr3t", "subject": "Quote", "note": "",
+            "startTime": "1741794325000", "duration": 65, "result": "Accepted", "direction": "inbound",
+            "from": {}, "to": {"name": "Ada"}, "aiNote": null, "transcript": "Ada: Hello\n", "legs": [{}]
+        });
+        let mut extension = fields.clone();
+        extension["sessionId"] = json!(4503991004_i64);
+        let mut interface = fields;
+        interface["existingCallLog"] =
+            json!({"sessionId": "4503991004", "result": "Missed", "note": "old", "startTime": "nonsense"});
+        let session = crate::model::SessionId::new("4503991004").unwrap();
+        for body in [extension, interface] {
+            let update = read(&body).unwrap();
+            assert!(!format!("{update:?}").contains("s3cr3t"));
+            assert_eq!(update.session, session);
+            let legs = update.facts.legs.clone();
+            assert_eq!(legs.len(), 1);
+            let expected = Facts {
+                session: Some(session.clone()),
+                direction: Some(Direction::Inbound),
+                to: Some(Party { name: text("Ada"), ..Party::default() }),
+                subject: text("Quote"),
+                start: Some("2025-03-12T15:45:25Z".parse().unwrap()),
+                duration: Some(TalkTime::Seconds(65)),
+                result: text("Accepted"),
+                recording: text("https://rec.example/1"),
+                transcript: text("Ada: Hello\n"),
+                legs,
+                ..Facts::default()
+            };
+            assert_eq!(update.facts, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_fact_is_found_wherever_it_stands() {
+        check(
+            json!({"sessionId": 1}),
+            |u| u.facts,
+            Facts { session: crate::model::SessionId::new("1"), ..Facts::default() },
+        );
+        check(json!({"logInfo": {"sessionId": 1, "result": "r"}}), |u| u.facts.result, text("r"));
+        check(
+            json!({"sessionId": 1, "callLog": {"legs": [{"direction": "Outbound"}]}}),
+            |u| u.facts.legs.len(),
+            1_usize,
+        );
+        check(json!({"sessionId": 1, "legs": [{}]}), |u| u.facts.legs.len(), 0_usize);
+        check(
+            json!({"existingCallLog": {"sessionId": 1, "extensionNumber": 7}}),
+            |u| u.extension,
+            Extension::new("7"),
+        );
+        check(json!({"sessionId": 1, "hashedExtensionId": "h"}), |u| u.extension, Extension::new("h"));
+        check(json!({"sessionId": 1, "timezoneOffset": 5.5}), |u| u.zone, Zone::parse("+05:30"));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let session = "expected RingCentral's id of one call, never 0";
+        for (body, message) in [
+            (json!({}), format!("`sessionId` is missing: {session}")),
+            (json!({"existingCallLog": {}}), format!("`existingCallLog.sessionId` is missing: {session}")),
+            (json!({"sessionId": "0"}), format!("`sessionId` is not a session id: {session}, got \"0\"")),
+            (
+                json!({"sessionId": 1, "legs": "x"}),
+                "`legs` is not a list: expected a list, got a string".to_owned(),
+            ),
+            (
+                json!({"existingCallLog": 7}),
+                "`existingCallLog` is not an object: expected an object, got a number".to_owned(),
+            ),
+        ] {
+            assert_eq!(read(&body).map_err(|invalid| invalid.message), Err(message), "{body}");
+        }
+    }
+}

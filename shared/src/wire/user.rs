@@ -1,0 +1,141 @@
+//! Users in and out of `call-log user`.
+
+use std::collections::BTreeMap;
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+
+use super::{Invalid, fields::Fields, json, record::either, time, value};
+use crate::model::{Credentials, Platform, Settings, User, UserId};
+
+/// Reads a user.
+pub fn read_user(bytes: &[u8]) -> Result<User, Invalid> {
+    let user = json::read_object(bytes, "user")?;
+    let user = Fields::of(&user);
+    let missing = |name| user.missing(name, "text");
+    let platform = user.require("platform", &value::TEXT)?.trim().to_lowercase();
+    Ok(User {
+        id: UserId::new(user.require("id", &value::ID)?).ok_or_else(|| missing("id"))?,
+        platform: Platform::new(platform).ok_or_else(|| missing("platform"))?,
+        hostname: user.text("hostname")?.map(|host| host.trim().to_lowercase()),
+        zone: either(user.get("timezone", &time::ZONE)?, || user.get("timezoneOffset", &time::ZONE))?,
+        settings: read_settings(&user)?.unwrap_or_default(),
+        credentials: read_credentials(&user.inside("credentials")?)?,
+    })
+}
+
+/// A user as people may see them: without the secrets.
+pub fn show_user(user: &User) -> Value {
+    let credentials = match &user.credentials {
+        None => Value::Null,
+        Some(Credentials::ApiKey(_)) => json!({"type": "apiKey"}),
+        Some(Credentials::OAuth { refresh_token, expires_at, .. }) => json!({
+            "type": "oauth",
+            "canRefresh": refresh_token.is_some(),
+            "expiresAt": expires_at.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        }),
+    };
+    json!({
+        "id": user.id.as_str(),
+        "platform": user.platform.as_str(),
+        "hostname": user.hostname,
+        "timezone": user.zone.map(|zone| zone.name()),
+        "credentials": credentials,
+        "userSettings": user.settings.0,
+    })
+}
+
+/// The settings; absent: not told.
+pub(super) fn read_settings(user: &Fields<'_>) -> Result<Option<Settings>, Invalid> {
+    let settings = user.get("userSettings", &value::OBJECT)?;
+    Ok(settings.map(|settings| Settings(settings.into_iter().collect::<BTreeMap<_, _>>())))
+}
+
+fn read_credentials(credentials: &Fields<'_>) -> Result<Option<Credentials>, Invalid> {
+    if credentials.is_empty() {
+        return Ok(None);
+    }
+    let form = "\"oauth\" or \"apiKey\"";
+    let kind = credentials.text("type")?.ok_or_else(|| credentials.missing("type", form))?;
+    match kind.trim().to_ascii_lowercase().as_str() {
+        "apikey" => Ok(Some(Credentials::ApiKey(credentials.require("apiKey", &value::SECRET)?))),
+        "oauth" => Ok(Some(Credentials::OAuth {
+            access_token: credentials.require("accessToken", &value::SECRET)?,
+            refresh_token: credentials.get("refreshToken", &value::SECRET)?,
+            expires_at: credentials.get("expiresAt", &time::TIME)?,
+        })),
+        _ => Err(Invalid::new(format!("`credentials.type` is not a kind of credentials: expected {form}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(user: &Value) -> Result<User, Invalid> {
+        read_user(user.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_user_is_shown_as_read_but_for_the_secrets() {
+        let check = |mut user: Value, expected: Value| {
+            user["id"] = json!("12345-pipedrive");
+            user["platform"] = json!(" PipeDrive ");
+            let read = read(&user).unwrap();
+            assert_eq!((read.id.as_str(), read.platform.as_str()), ("12345-pipedrive", "pipedrive"));
+            let shown = show_user(&read);
+            assert!(!format!("{shown} {read:?}").contains("s3cr3t"), "{shown}");
+            for (name, value) in expected.as_object().unwrap() {
+                assert_eq!(shown[name], *value, "{user}: {name}");
+            }
+        };
+        check(
+            json!({}),
+            json!({"hostname": null, "timezone": null, "credentials": null, "userSettings": {}}),
+        );
+        check(json!({"hostname": " Acme.Pipedrive.com"}), json!({"hostname": "acme.pipedrive.com"}));
+        check(
+            json!({"timezone": "Europe/Berlin", "timezoneOffset": 1}),
+            json!({"timezone": "Europe/Berlin"}),
+        );
+        check(json!({"timezone": "", "timezoneOffset": -480}), json!({"timezone": "-08:00"}));
+        check(
+            json!({"userSettings": {"k": {"value": 1}, "z": 2}}),
+            json!({"userSettings": {"k": {"value": 1}, "z": 2}}),
+        );
+        check(
+            json!({"credentials": {"type": "apiKey", "apiKey": "s3cr3t"}}),
+            json!({"credentials": {"type": "apiKey"}}),
+        );
+        check(
+            json!({"credentials": {"type": "oauth", "accessToken": "s3cr3t"}}),
+            json!({"credentials": {"type": "oauth", "canRefresh": false, "expiresAt": null}}),
+        );
+        for time in [json!("2025-03-12T15:45:25Z"), json!(1741794325000_i64)] {
+            check(
+                json!({"credentials": {"type": "OAuth", "accessToken": "s3cr3t-1", "refreshToken": "s3cr3t-2", "expiresAt": time}}),
+                json!({"credentials": {"type": "oauth", "canRefresh": true, "expiresAt": "2025-03-12T15:45:25.000Z"}}),
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_and_not_repeated() {
+        let secret = "expected a string of printable ASCII characters";
+        for (fields, message) in [
+            (json!({"id": null}), "`id` is missing: expected a string or a whole number, at most 256 bytes long".to_owned()),
+            (json!({"platform": ""}), "`platform` is missing: expected a string".to_owned()),
+            (json!({"timezone": "Mars"}), "`timezone` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\"".to_owned()),
+            (json!({"userSettings": [1]}), "`userSettings` is not an object: expected an object, got a list".to_owned()),
+            (json!({"credentials": "s3cr3t"}), "`credentials` is not an object: expected an object, got a string".to_owned()),
+            (json!({"credentials": {}}), "`credentials.type` is missing: expected \"oauth\" or \"apiKey\"".to_owned()),
+            (json!({"credentials": {"type": "s3cr3t"}}), "`credentials.type` is not a kind of credentials: expected \"oauth\" or \"apiKey\"".to_owned()),
+            (json!({"credentials": {"type": "apiKey"}}), format!("`credentials.apiKey` is missing: {secret}")),
+            (json!({"credentials": {"type": "oauth", "accessToken": ["s3cr3t"]}}), format!("`credentials.accessToken` is not text that fits a header: {secret}, got a list")),
+        ] {
+            let mut user = json!({"id": 1, "platform": "pipedrive"});
+            user.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            assert_eq!(read(&user).map_err(|invalid| invalid.message), Err(message), "{user}");
+        }
+    }
+}
