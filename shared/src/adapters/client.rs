@@ -1,0 +1,282 @@
+//! What every CRM needs to speak HTTP: sending with a deadline, and turning an answer into meaning in one place.
+//!
+//! Nothing here repeats a request: whether a write may be repeated is for the use-cases to decide. Redirects are
+//! off (see [`crate::app`]), because the credential would follow them.
+
+use std::time::Duration;
+
+use reqwest::{
+    Method, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, RETRY_AFTER},
+};
+use serde_json::Value;
+
+use super::{Effect, Error, ErrorKind};
+use crate::model::{Clock, Credentials, Deadline, Secret, UserId};
+
+/// The longest answer that is read, in bytes: more than a page of a hundred of the largest notes.
+const MAX_ANSWER: usize = 16 << 20;
+/// How long one read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long one write may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(9);
+/// What is kept back of an invocation's time, so that the outcome can still be written down.
+const RESERVE: Duration = Duration::from_millis(1_500);
+
+/// What an adapter needs to call its CRM for one user.
+#[derive(Clone, Debug)]
+pub struct Access<'a> {
+    pub http: &'a reqwest::Client,
+    pub clock: &'a Clock,
+    pub deadline: Deadline,
+    /// `https://acme.pipedrive.com`, without a slash at its end.
+    pub base_url: String,
+    pub authorization: Authorization,
+    pub user: &'a UserId,
+}
+
+/// What is sent to prove that we may.
+#[derive(Clone, Debug)]
+pub enum Authorization {
+    /// The caller's own `Authorization` header, for this request.
+    Header(Secret),
+    /// The stored credential.
+    Stored(Credentials),
+}
+
+impl Access<'_> {
+    /// Reads. A failure changed nothing.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Error> {
+        let sent = self.send(Method::GET, path, query, None, None).await;
+        sent.map_err(Error::harmless)
+    }
+
+    /// Writes.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.send(Method::POST, path, &[], Some(body), None).await
+    }
+
+    /// Writes; with a version, only when the CRM still has that one.
+    pub(super) async fn patch(
+        &self,
+        path: &str,
+        body: &Value,
+        version: Option<&str>,
+    ) -> Result<Value, Error> {
+        self.send(Method::PATCH, path, &[], Some(body), version).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+        version: Option<&str>,
+    ) -> Result<Value, Error> {
+        let timeout = self.timeout(&method)?;
+        let (name, value) = self.credential()?;
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base_url))
+            .query(query)
+            .header(name, value)
+            .timeout(timeout);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        if let Some(version) = version {
+            request = request.header(IF_MATCH, format!("\"{version}\""));
+        }
+        let started = self.clock.now_ms();
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(unanswered(&failure)),
+        };
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = read(answer).await;
+        record(&method, path, status, &headers, self.clock.now_ms() - started);
+        meaning(&method, status, &headers, bytes)
+    }
+
+    /// The time that a request may take. Checked as the last step before it is sent: a request that could still be
+    /// under way when the invocation ends is not begun.
+    fn timeout(&self, method: &Method) -> Result<Duration, Error> {
+        let wanted = if *method == Method::GET { READ_TIMEOUT } else { WRITE_TIMEOUT };
+        let left = self.deadline.remaining(self.clock).saturating_sub(RESERVE);
+        let least = Duration::from_millis(250);
+        if left < least {
+            return Err(Error::new(ErrorKind::Unavailable, Effect::None, "no time left to call the CRM"));
+        }
+        Ok(wanted.min(left))
+    }
+
+    fn credential(&self) -> Result<(HeaderName, HeaderValue), Error> {
+        let (name, text) = match &self.authorization {
+            Authorization::Header(header) => ("authorization", header.expose().to_owned()),
+            Authorization::Stored(Credentials::ApiKey(key)) => ("x-api-token", key.expose().to_owned()),
+            Authorization::Stored(Credentials::OAuth { access_token, .. }) => {
+                ("authorization", format!("Bearer {}", access_token.expose()))
+            }
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            Error::new(ErrorKind::Unauthorized, Effect::None, "the credential is not a header value")
+        })?;
+        value.set_sensitive(true);
+        Ok((HeaderName::from_static(name), value))
+    }
+}
+
+/// A request without an answer: had it been sent?
+fn unanswered(failure: &reqwest::Error) -> Error {
+    if failure.is_connect() || failure.is_builder() {
+        Error::new(ErrorKind::Unavailable, Effect::None, "no connection")
+    } else if failure.is_timeout() {
+        Error::new(ErrorKind::Unavailable, Effect::Unknown, "no answer in time")
+    } else {
+        Error::new(ErrorKind::Unavailable, Effect::Unknown, "the connection broke")
+    }
+}
+
+/// Reads an answer's body, unless it is too long or breaks off.
+async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, ErrorKind> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|_| ErrorKind::Unavailable)? {
+        if bytes.len() + chunk.len() > MAX_ANSWER {
+            return Err(ErrorKind::Malformed);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The one place where a CRM's status becomes meaning.
+fn meaning(
+    method: &Method,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Result<Vec<u8>, ErrorKind>,
+) -> Result<Value, Error> {
+    let json = || serde_json::from_slice::<Value>(body.as_deref().ok()?).ok();
+    let failed = |kind, effect| Err(Error::new(kind, effect, format!("status {}", status.as_u16())));
+    match status.as_u16() {
+        204 => Ok(Value::Null),
+        200..=299 => match (json(), &body) {
+            (Some(answer), _) => Ok(answer),
+            (None, Err(kind)) => failed(kind.clone(), Effect::Unknown),
+            (None, Ok(_)) => failed(ErrorKind::Malformed, Effect::Unknown),
+        },
+        401 => failed(ErrorKind::Unauthorized, Effect::None),
+        // A block by the network in front of the CRM (Cloudflare's page) is a matter of waiting, not of permission.
+        403 if json().is_none() && headers.contains_key("cf-ray") => {
+            failed(ErrorKind::RateLimited { retry_after: retry_after(headers) }, Effect::None)
+        }
+        403 => failed(ErrorKind::Forbidden, Effect::None),
+        // A request to make something has only its data to be wrong about.
+        404 | 410 if *method != Method::POST => failed(ErrorKind::NotFound, Effect::None),
+        412 => failed(ErrorKind::Conflict, Effect::None),
+        429 => failed(ErrorKind::RateLimited { retry_after: retry_after(headers) }, Effect::None),
+        408 => failed(ErrorKind::Unavailable, Effect::Unknown),
+        400..=499 => failed(ErrorKind::Rejected { message: own_words(json()) }, Effect::None),
+        // A redirect is not followed, and may well be the answer to a write that was done.
+        300..=399 => failed(ErrorKind::Malformed, Effect::Unknown),
+        _ => failed(ErrorKind::Unavailable, Effect::Unknown),
+    }
+}
+
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3), or what common rate-limit headers say.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    seconds(RETRY_AFTER.as_str())
+        .or_else(|| seconds("x-ratelimit-reset"))
+        .filter(|seconds| *seconds <= 86_400)
+        .map(Duration::from_secs)
+}
+
+/// The words in which a CRM refused, cut to what a message can show.
+fn own_words(answer: Option<Value>) -> String {
+    let text = answer.as_ref().and_then(|answer| {
+        ["error_info", "error", "message", "detail"].iter().find_map(|field| match answer.get(field)? {
+            Value::String(text) => Some(text.as_str()),
+            Value::Object(inner) => inner.get("message")?.as_str(),
+            _ => None,
+        })
+    });
+    text.unwrap_or("It gave no reason.").chars().take(500).collect()
+}
+
+/// One line for each answer: what it was, how long it took, what is left of the budget.
+fn record(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, elapsed_ms: i64) {
+    let header = |names: [&str; 2]| {
+        names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse::<i64>().ok())
+    };
+    // A step with a digit in it is an identifier, unless it is the API's version.
+    let names_route =
+        |step: &&str| !step.bytes().any(|byte| byte.is_ascii_digit()) || matches!(*step, "v1" | "v2");
+    let route = path.split('/').filter(names_route).collect::<Vec<_>>().join("/");
+    tracing::info!(
+        crm_method = %method,
+        crm_route = %route,
+        crm_status = status.as_u16(),
+        crm_ms = elapsed_ms,
+        rate_limit = header(["x-ratelimit-limit", "ratelimit-limit"]),
+        rate_limit_remaining = header(["x-ratelimit-remaining", "ratelimit-remaining"]),
+        rate_limit_reset = header(["x-ratelimit-reset", "ratelimit-reset"]),
+        daily_requests_left = header(["x-daily-requests-left", "x-daily-ratelimit-token-remaining"]),
+        "CRM answered"
+    );
+}
+
+/// A renewed OAuth grant (RFC 6749, section 5.1).
+#[derive(Debug)]
+pub struct RenewedGrant {
+    pub access_token: Secret,
+    /// Present when the provider rotates refresh tokens.
+    pub refresh_token: Option<Secret>,
+    /// Seconds.
+    pub expires_in: Option<u64>,
+}
+
+/// Why a grant was not renewed.
+#[derive(Debug)]
+pub enum RenewalError {
+    /// `invalid_grant`: this refresh token will never work again.
+    Refused,
+    /// Nobody knows whether it was renewed.
+    Unanswered,
+    /// It was not renewed, for a reason that is not the user's: the status.
+    Failed(u16),
+}
+
+/// Exchanges a refresh token (RFC 6749, section 6).
+pub async fn renew_grant(
+    http: &reqwest::Client,
+    url: &str,
+    client: Option<(&str, &Secret)>,
+    refresh_token: &Secret,
+) -> Result<RenewedGrant, RenewalError> {
+    let mut request = http
+        .post(url)
+        .form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())])
+        .timeout(READ_TIMEOUT);
+    if let Some((id, secret)) = client {
+        request = request.basic_auth(id, Some(secret.expose()));
+    }
+    let answer = request.send().await.map_err(|_| RenewalError::Unanswered)?;
+    let status = answer.status();
+    let json: Option<Value> = read(answer).await.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let field = |name: &str| json.as_ref()?.get(name).cloned();
+    let text = |name: &str| field(name)?.as_str().map(Secret::new);
+    if status.is_success() {
+        return Ok(RenewedGrant {
+            access_token: text("access_token").ok_or(RenewalError::Unanswered)?,
+            refresh_token: text("refresh_token"),
+            expires_in: field("expires_in").and_then(|seconds| seconds.as_u64()),
+        });
+    }
+    match text("error") {
+        Some(error) if error.expose() == "invalid_grant" => Err(RenewalError::Refused),
+        _ if status.is_server_error() => Err(RenewalError::Unanswered),
+        _ => Err(RenewalError::Failed(status.as_u16())),
+    }
+}

@@ -1,0 +1,168 @@
+//! The Example CRM that `call-log serve` contains: the seed documents' CRM in plain text. It shows what a CRM with
+//! versions of its records looks like.
+
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+
+use super::{Access, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery};
+use crate::{
+    model::{Contact, ContactId, LogId, TalkTime},
+    note::Format,
+};
+
+#[derive(Debug)]
+pub(super) struct Example;
+
+#[async_trait]
+impl Crm for Example {
+    fn platform(&self) -> &'static str {
+        "example"
+    }
+
+    fn display_name(&self) -> &'static str {
+        "Example CRM"
+    }
+
+    fn format(&self) -> Format {
+        Format::Plain
+    }
+
+    fn recovery(&self) -> Recovery {
+        Recovery::ConsistentList
+    }
+
+    fn compare_and_set(&self) -> bool {
+        true
+    }
+
+    /// It runs on the same machine, whatever a user's host is said to be.
+    fn base_url(&self, _: Option<&str>) -> Option<String> {
+        Some("http://127.0.0.1:3000".to_owned())
+    }
+
+    fn token_url(&self) -> Option<&'static str> {
+        None
+    }
+
+    async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error> {
+        let activity = json!({
+            "contactId": log.contact.id.as_str(),
+            "subject": log.subject,
+            "body": log.body,
+            "direction": log.direction.as_str(),
+            "startTime": log.start.map(timestamp),
+            "durationSeconds": seconds(log.duration),
+            "result": log.result,
+        });
+        let made = access.post("/example-crm/v1/activities", &activity).await?;
+        text(&made, "id").and_then(LogId::new).ok_or_else(Error::malformed)
+    }
+
+    async fn read_log(&self, access: &Access<'_>, id: &LogId) -> Result<Log, Error> {
+        let activity = access.get(&activity_path(id)?, &[]).await?;
+        let body = text(&activity, "body").ok_or_else(|| Error::malformed().harmless())?;
+        let version = activity.get("version").and_then(Value::as_u64).map(|version| version.to_string());
+        Ok(Log { subject: text(&activity, "subject"), body, version })
+    }
+
+    async fn update_log(&self, access: &Access<'_>, id: &LogId, change: &LogChange) -> Result<(), Error> {
+        let mut fields = Map::new();
+        if let Some(subject) = &change.subject {
+            fields.insert("subject".to_owned(), json!(subject));
+        }
+        if let Some(body) = &change.body {
+            fields.insert("body".to_owned(), json!(body));
+        }
+        if let Some(seconds) = seconds(change.duration) {
+            fields.insert("durationSeconds".to_owned(), json!(seconds));
+        }
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let version = change.version.as_deref();
+        let changed = access.patch(&activity_path(id)?, &Value::Object(fields), version).await?;
+        if changed.get("id").is_some() { Ok(()) } else { Err(Error::malformed()) }
+    }
+
+    async fn find_logs(
+        &self,
+        access: &Access<'_>,
+        log: &NewLog,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<LogId>, Error> {
+        let since = timestamp(since);
+        let query = [("contactId", log.contact.id.as_str()), ("since", since.as_str())];
+        let answer = access.get("/example-crm/v1/activities", &query).await?;
+        let newest_first = list(&answer, "activities")?.iter();
+        let oldest_first = newest_first.rev().filter(|activity| is_same(activity, log));
+        Ok(oldest_first.filter_map(|activity| LogId::new(text(activity, "id")?)).collect())
+    }
+
+    async fn find_contact(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
+        let answer = access.get("/example-crm/v1/contacts", &[("phoneNumber", phone_number)]).await?;
+        Ok(list(&answer, "contacts")?.iter().filter_map(contact).collect())
+    }
+
+    async fn create_contact(&self, access: &Access<'_>, new: &NewContact) -> Result<Contact, Error> {
+        let mut fields = json!({ "name": new.name, "phoneNumber": new.phone_number });
+        if let Some(kind) = &new.kind {
+            fields["type"] = json!(kind);
+        }
+        let made = access.post("/example-crm/v1/contacts", &fields).await?;
+        contact(&made).ok_or_else(Error::malformed)
+    }
+}
+
+/// Whether an activity is what an earlier attempt to create `log` has made.
+fn is_same(activity: &Value, log: &NewLog) -> bool {
+    let start = text(activity, "startTime").and_then(|start| start.parse::<DateTime<Utc>>().ok());
+    let body = text(activity, "body").unwrap_or_default();
+    text(activity, "direction").as_deref() == Some(log.direction.as_str())
+        && start.map(|start| start.timestamp()) == log.start.map(|start| start.timestamp())
+        && log.is_told_by(Format::Plain, &body).unwrap_or_else(|| {
+            text(activity, "subject").as_deref() == Some(log.subject.as_str())
+                && activity.get("durationSeconds").and_then(Value::as_u64) == seconds(log.duration)
+        })
+}
+
+fn contact(entry: &Value) -> Option<Contact> {
+    Some(Contact {
+        id: ContactId::new(text(entry, "id")?)?,
+        kind: text(entry, "type"),
+        name: text(entry, "name"),
+        phone_number: text(entry, "phoneNumber"),
+    })
+}
+
+/// Its ids are letters, digits and hyphens; anything else is none of them, and has no place in a path.
+fn activity_path(id: &LogId) -> Result<String, Error> {
+    if id.as_str().bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()) {
+        Ok(format!("/example-crm/v1/activities/{id}"))
+    } else {
+        Err(Error::new(ErrorKind::NotFound, Effect::None, "the log id is none of the Example CRM's"))
+    }
+}
+
+fn seconds(duration: Option<TalkTime>) -> Option<u64> {
+    match duration? {
+        TalkTime::Pending => None,
+        TalkTime::Seconds(seconds) => Some(seconds),
+    }
+}
+
+fn timestamp(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn text(entity: &Value, field: &str) -> Option<String> {
+    entity.get(field)?.as_str().map(str::to_owned)
+}
+
+fn list<'a>(answer: &'a Value, field: &str) -> Result<&'a [Value], Error> {
+    answer
+        .get(field)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .ok_or_else(|| Error::malformed().harmless())
+}
