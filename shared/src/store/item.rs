@@ -1,0 +1,173 @@
+//! A call log's item, as it is read.
+//!
+//! `st` is one of [`State`]'s names. `own` names the invocation that may touch the CRM; until `busy` (milliseconds)
+//! nobody else may start to, not even when the owner is gone, because a request of its own may still land. `amb`: an
+//! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
+//! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use super::{Error, Item, Reader, Store};
+use crate::{
+    model::{ContactId, Facts, LogId, TalkTime, Zone},
+    note::Fingerprints,
+};
+
+/// Where a call log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Updates came before the call.
+    Parked,
+    /// Somebody creates it in the CRM, or died over it.
+    Posting,
+    /// An attempt to create it ended without an answer.
+    Unknown,
+    /// An attempt failed without effect; another may succeed.
+    Retry,
+    /// It is in the CRM.
+    Logged,
+    /// The CRM refused the data: only a new request may try again.
+    Dead,
+    /// It was in the CRM and has been deleted there.
+    Gone,
+}
+
+impl State {
+    const ALL: [State; 7] = [
+        State::Parked,
+        State::Posting,
+        State::Unknown,
+        State::Retry,
+        State::Logged,
+        State::Dead,
+        State::Gone,
+    ];
+
+    /// As the table has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Parked => "PARKED",
+            State::Posting => "POSTING",
+            State::Unknown => "UNKNOWN",
+            State::Retry => "RETRY",
+            State::Logged => "LOGGED",
+            State::Dead => "DEAD",
+            State::Gone => "GONE",
+        }
+    }
+}
+
+/// What we last wrote into the CRM's log: the base of the three-way merge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// Fingerprints of the note's sections.
+    pub sections: Fingerprints,
+    /// The subject's own fingerprint.
+    pub subject: Option<String>,
+    pub duration: Option<TalkTime>,
+}
+
+/// What an attempt without an answer is looked for by. A retry may name another contact, or another time or zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sought {
+    pub contact: ContactId,
+    pub start: Option<DateTime<Utc>>,
+    /// The request's own.
+    pub zone: Option<Zone>,
+}
+
+impl Sought {
+    pub(super) fn to_json(&self) -> String {
+        let start = self.start.map(|start| start.timestamp_millis());
+        json!({"contact": self.contact.as_str(), "start": start, "zone": self.zone.map(|zone| zone.name())})
+            .to_string()
+    }
+
+    fn read(json: &str) -> Option<Sought> {
+        let json: Value = serde_json::from_str(json).ok()?;
+        Some(Sought {
+            contact: json.get("contact")?.as_str().and_then(ContactId::new)?,
+            start: json.get("start").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis),
+            zone: json.get("zone").and_then(Value::as_str).and_then(Zone::parse),
+        })
+    }
+}
+
+/// A call log's item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallItem {
+    pub state: State,
+    pub owner: Option<String>,
+    /// Milliseconds since 1970.
+    pub busy_until: i64,
+    /// How often it was claimed.
+    pub fence: i64,
+    pub log: Option<LogId>,
+    /// An attempt before the present one may have landed unseen.
+    pub ambiguous: bool,
+    /// What that attempt is looked for by; without one, the present attempt's own.
+    pub sought: Option<Sought>,
+    /// When it was first tried.
+    pub first_at: Option<DateTime<Utc>>,
+    /// Facts that wait to be written.
+    pub wanted: Facts,
+    pub wanted_version: i64,
+    /// The `wanted_version` that is in the CRM.
+    pub done: i64,
+    pub written: Written,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    pub(super) fn read_call(&self, item: &Item) -> Result<CallItem, Error> {
+        let (reader, vault) = (Reader { item }, self.vault());
+        let state = reader.text("st")?;
+        let state = State::ALL.into_iter().find(|known| Some(known.name()) == state.as_deref());
+        let mut wanted = Map::new();
+        for attribute in item.keys() {
+            if let Some(name) = attribute.strip_prefix("w_")
+                && let Some(json) = reader.sealed(&vault, attribute)?
+            {
+                wanted.insert(
+                    name.to_owned(),
+                    serde_json::from_str(&json).map_err(|_| reader.wrong(attribute))?,
+                );
+            }
+        }
+        let sought = match reader.sealed(&vault, "sought")? {
+            Some(json) => Some(Sought::read(&json).ok_or_else(|| reader.wrong("sought"))?),
+            None => None,
+        };
+        let base = reader.texts("base")?;
+        Ok(CallItem {
+            state: state.ok_or_else(|| reader.wrong("st"))?,
+            owner: reader.text("own")?,
+            busy_until: reader.number("busy")?.unwrap_or(0),
+            fence: reader.number("fence")?.unwrap_or(0),
+            log: reader.text("crm")?.and_then(LogId::new),
+            ambiguous: if reader.text("own")?.is_some() {
+                reader.flag("pamb")?
+            } else {
+                reader.flag("amb")?
+            },
+            sought,
+            first_at: reader.number("first_at")?.and_then(DateTime::from_timestamp_millis),
+            wanted: serde_json::from_value(Value::Object(wanted)).map_err(|_| reader.wrong("w_*"))?,
+            wanted_version: reader.number("wantv")?.unwrap_or(0),
+            done: reader.number("done")?.unwrap_or(0),
+            written: Written {
+                sections: Fingerprints::from_pairs(
+                    base.iter().map(|(key, hash)| (key.as_str(), hash.as_str())),
+                ),
+                subject: reader.text("b_subject")?,
+                duration: match reader.number("b_duration")? {
+                    Some(seconds) if seconds < 0 => Some(TalkTime::Pending),
+                    seconds => seconds.map(|seconds| TalkTime::Seconds(seconds as u64)),
+                },
+            },
+            reason: reader.text("reason")?,
+        })
+    }
+}

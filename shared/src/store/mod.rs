@@ -1,0 +1,240 @@
+//! The table: users, and the calls that they logged. The only module that knows DynamoDB.
+//!
+//! | `pk` | `sk` | Item |
+//! |---|---|---|
+//! | `U#<platform>#<user>` | `USER` | a user: host, zone, settings, sealed credentials ([`users`]) |
+//! | the same | `C#<session>#<extension>` | one call log's state: the mapping to the CRM's id, the lease, what is parked ([`calls`]) |
+//!
+//! A key is made from the caller's token and never from a body, so that no request reaches another user's items.
+//! Every write is one `UpdateItem` with a condition; a refused write brings the item that refused it. A write that the
+//! SDK repeats because the first answer was lost recognises itself by the owner it names.
+
+mod calls;
+mod expression;
+mod item;
+mod table;
+mod users;
+mod vault;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    error::SdkError,
+    types::AttributeValue,
+};
+
+pub use calls::{ClaimCreate, ClaimUpdate, Finish, Lease, Parked};
+pub use item::{CallItem, Sought, State, Written};
+pub use table::TableError;
+pub use users::StoredUser;
+pub use vault::Vault;
+
+use crate::{
+    config::Config,
+    model::{Platform, UserId},
+};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+    vault: Arc<RwLock<Arc<Vault>>>,
+}
+
+/// The table could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Throttled, down or too slow: nothing was done, or it can be done again. Try later.
+    #[error("the table is not available ({0})")]
+    Unavailable(String),
+    /// An item that this version cannot read. It is left as it is.
+    #[error("the item {0} cannot be read: {1}")]
+    Unreadable(String, String),
+    /// An item would be over DynamoDB's 400 KB: nothing was done.
+    #[error("the texts are longer than the table can keep")]
+    TooLarge,
+    /// A request that DynamoDB refused: a mistake of ours or of the set-up.
+    #[error("the table refused the request ({0})")]
+    Refused(String),
+}
+
+impl Store {
+    /// A store on the one HTTP client of the process.
+    pub fn new(config: &Config, http: reqwest::Client, vault: Vault) -> Store {
+        let aws = &config.aws;
+        let credentials = Credentials::new(
+            aws.access_key_id.as_str(),
+            aws.secret_access_key.expose(),
+            aws.session_token.as_ref().map(|token| token.expose().to_owned()),
+            None,
+            "environment",
+        );
+        let mut sdk = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(config.region.clone()))
+            .credentials_provider(credentials)
+            .http_client(crate::transport::for_sdk(http))
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(Duration::from_secs(2))
+                    .operation_timeout(Duration::from_secs(5))
+                    .build(),
+            );
+        if let Some(endpoint) = &config.dynamodb_endpoint {
+            sdk = sdk.endpoint_url(endpoint);
+        }
+        Store {
+            client: Client::from_conf(sdk.build()),
+            table: config.table.clone(),
+            vault: Arc::new(RwLock::new(Arc::new(vault))),
+        }
+    }
+
+    /// Seals and opens with other keys from now on.
+    pub fn use_vault(&self, vault: Vault) {
+        *self.vault.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(vault);
+    }
+
+    fn vault(&self) -> Arc<Vault> {
+        self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A text sealed for this attribute of the item with this key.
+    fn seal(&self, key: &Item, attribute: &str, text: &str) -> Result<AttributeValue, Error> {
+        let sealed = self.vault().seal(&place(key, attribute), text);
+        Ok(AttributeValue::B(sealed.map_err(|error| Error::Refused(error.to_string()))?.into()))
+    }
+
+    /// Opens the connection to DynamoDB, so that the first request does not pay for it. A failure is left to that
+    /// request to report.
+    pub async fn connect(&self) {
+        let warm = self.client.get_item().table_name(&self.table).set_key(Some(key("warm", "warm")));
+        let _ = warm.send().await;
+    }
+}
+
+/// The partition of one user.
+fn partition(platform: &Platform, user: &UserId) -> String {
+    format!("U#{}#{}", escape(platform.as_str()), escape(user.as_str()))
+}
+
+/// `#` separates the parts of a key, so none of them may contain it.
+fn escape(part: &str) -> String {
+    part.replace('%', "%25").replace('#', "%23")
+}
+
+fn unescape(part: &str) -> String {
+    part.replace("%23", "#").replace("%25", "%")
+}
+
+fn key(partition: &str, sort: &str) -> Item {
+    Item::from([("pk".to_owned(), text(partition)), ("sk".to_owned(), text(sort))])
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Reads typed attributes of one item; a wrong type makes the item unreadable.
+struct Reader<'a> {
+    item: &'a Item,
+}
+
+impl Reader<'_> {
+    fn name(&self) -> String {
+        // The sort key alone: the partition names a person.
+        self.item.get("sk").and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+    }
+
+    fn wrong(&self, attribute: &str) -> Error {
+        Error::Unreadable(self.name(), format!("attribute {attribute}"))
+    }
+
+    fn text(&self, attribute: &str) -> Result<Option<String>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(None) };
+        value.as_s().map(|text| Some(text.clone())).map_err(|_| self.wrong(attribute))
+    }
+
+    fn number(&self, attribute: &str) -> Result<Option<i64>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(None) };
+        value
+            .as_n()
+            .ok()
+            .and_then(|number| number.parse().ok())
+            .map(Some)
+            .ok_or_else(|| self.wrong(attribute))
+    }
+
+    fn flag(&self, attribute: &str) -> Result<bool, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(false) };
+        value.as_bool().copied().map_err(|_| self.wrong(attribute))
+    }
+
+    /// A map of texts.
+    fn texts(&self, attribute: &str) -> Result<HashMap<String, String>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(HashMap::new()) };
+        let entries = value.as_m().map_err(|_| self.wrong(attribute))?;
+        entries
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), value.as_s().map_err(|_| self.wrong(attribute))?.clone())))
+            .collect()
+    }
+
+    /// A sealed text.
+    fn sealed(&self, vault: &Vault, attribute: &str) -> Result<Option<String>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(None) };
+        let sealed = value.as_b().map_err(|_| self.wrong(attribute))?;
+        let opened = vault.open(&place(self.item, attribute), sealed.as_ref());
+        opened
+            .map(Some)
+            .map_err(|error| Error::Unreadable(self.name(), format!("attribute {attribute}: {error}")))
+    }
+}
+
+/// Where a sealed text stands, which is authenticated with it.
+fn place(key: &Item, attribute: &str) -> String {
+    let part = |name| key.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+    format!("{}|{}|{attribute}", part("pk"), part("sk"))
+}
+
+/// What the SDK's failure means for whoever asked.
+fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(error: SdkError<E>) -> Error {
+    let is_too_large = |words: &str| words.starts_with("Item size") && words.contains("exceeded");
+    let code = match &error {
+        SdkError::ServiceError(service) if service.err().message().is_some_and(is_too_large) => {
+            return Error::TooLarge;
+        }
+        SdkError::ServiceError(service) if service.raw().status().is_server_error() => {
+            return Error::Unavailable(format!("status {}", service.raw().status().as_u16()));
+        }
+        SdkError::ServiceError(service) => service.err().code().unwrap_or("unknown").to_owned(),
+        SdkError::TimeoutError(_) => return Error::Unavailable("no answer in time".to_owned()),
+        SdkError::DispatchFailure(_) => return Error::Unavailable("no connection".to_owned()),
+        SdkError::ResponseError(_) => return Error::Unavailable("the answer broke off".to_owned()),
+        _ => return Error::Refused("the request could not be built".to_owned()),
+    };
+    match code.as_str() {
+        "ProvisionedThroughputExceededException"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "TransactionConflictException" => Error::Unavailable(code),
+        _ => Error::Refused(code),
+    }
+}
