@@ -1,0 +1,343 @@
+//! How we may call a CRM: the stored credential, renewed when it is about to expire, by one invocation at a time.
+//!
+//! Providers rotate refresh tokens: each works once. So a renewal is claimed in the table first, and stored under the
+//! condition that nobody stored another meanwhile. While the present token is still good nobody waits for the one who
+//! renews it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    adapters::{
+        self, Access, Authorization, Crm, Effect, ErrorKind, Log, LogChange, NewLog,
+        client::{RenewalError, renew_grant},
+    },
+    app::App,
+    model::{Credentials, Deadline, LogId, Secret},
+    store::{self, StoredUser},
+};
+
+/// From so long before its end on, a token is renewed by whoever comes first; the others go on with it.
+const SOFT_WINDOW: TimeDelta = TimeDelta::minutes(10);
+/// So long before its end a token counts as ended.
+const HARD_WINDOW: TimeDelta = TimeDelta::minutes(2);
+/// A renewal needs so much time: one that ends with the invocation may take the only refresh token along.
+const RENEWAL_TIME: Duration = Duration::from_secs(8);
+/// While so much time is left a new grant that the table did not take is stored again.
+const STORING_TIME: Duration = Duration::from_secs(3);
+/// How long the one who renews has for it, in milliseconds.
+const RENEWAL_LEASE_MS: i64 = 15_000;
+/// How often, and how far apart, the others look whether the renewal is done.
+const WAITS: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1_200),
+    Duration::from_millis(1_300),
+];
+
+/// Why a request to a CRM was not made, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The user has to connect again.
+    #[error("the CRM session has ended")]
+    SessionEnded,
+    #[error(transparent)]
+    Crm(#[from] adapters::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Failure {
+    /// Whether the CRM may have changed.
+    pub(crate) fn effect(&self) -> Effect {
+        match self {
+            Failure::Crm(error) => error.effect,
+            Failure::SessionEnded | Failure::Store(_) => Effect::None,
+        }
+    }
+
+    /// Whether the CRM refused the data.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Failure::Crm(adapters::Error { kind: ErrorKind::Rejected { .. }, .. }))
+    }
+
+    fn unavailable(detail: &str) -> Failure {
+        Failure::Crm(adapters::Error::new(ErrorKind::Unavailable, Effect::None, detail))
+    }
+}
+
+/// The right to call one user's CRM during one invocation.
+#[derive(Debug)]
+pub struct Grant<'a> {
+    app: &'a App,
+    crm: &'static dyn Crm,
+    user: StoredUser,
+    base_url: String,
+    /// The caller's own header, which is never renewed.
+    header: Option<Secret>,
+    deadline: Deadline,
+    /// This invocation.
+    me: &'a str,
+}
+
+impl<'a> Grant<'a> {
+    /// The grant of a connected user, renewed if it is about to expire.
+    pub async fn obtain(
+        app: &'a App,
+        crm: &'static dyn Crm,
+        user: StoredUser,
+        header: Option<Secret>,
+        deadline: Deadline,
+        me: &'a str,
+    ) -> Result<Grant<'a>, Failure> {
+        let Some(base_url) = app.crm_base_url(crm, &user.user) else {
+            let detail = "the stored host is not one of the CRM's own";
+            return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, detail).into());
+        };
+        let mut grant = Grant { app, crm, user, base_url, header, deadline, me };
+        match grant.freshness() {
+            Freshness::Good => {}
+            Freshness::Soft => grant.renew_ahead().await,
+            Freshness::Ended => grant.renew().await?,
+        }
+        Ok(grant)
+    }
+
+    /// The user, as the table has them.
+    pub(crate) fn user(&self) -> &StoredUser {
+        &self.user
+    }
+
+    pub(crate) fn crm(&self) -> &'static dyn Crm {
+        self.crm
+    }
+
+    /// See [`Crm::create_log`].
+    pub(crate) async fn create_log(&mut self, log: &NewLog) -> Result<LogId, Failure> {
+        let first = self.crm.create_log(&self.access()?, log).await;
+        if self.renewed_after(&first).await? {
+            Ok(self.crm.create_log(&self.access()?, log).await?)
+        } else {
+            Ok(first?)
+        }
+    }
+
+    /// See [`Crm::read_log`].
+    pub(crate) async fn read_log(&mut self, id: &LogId) -> Result<Log, Failure> {
+        let first = self.crm.read_log(&self.access()?, id).await;
+        if self.renewed_after(&first).await? {
+            Ok(self.crm.read_log(&self.access()?, id).await?)
+        } else {
+            Ok(first?)
+        }
+    }
+
+    /// See [`Crm::update_log`].
+    pub(crate) async fn update_log(&mut self, id: &LogId, change: &LogChange) -> Result<(), Failure> {
+        let first = self.crm.update_log(&self.access()?, id, change).await;
+        if self.renewed_after(&first).await? {
+            Ok(self.crm.update_log(&self.access()?, id, change).await?)
+        } else {
+            Ok(first?)
+        }
+    }
+
+    /// See [`Crm::find_logs`].
+    pub(crate) async fn find_logs(
+        &mut self,
+        log: &NewLog,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<LogId>, Failure> {
+        let first = self.crm.find_logs(&self.access()?, log, since).await;
+        if self.renewed_after(&first).await? {
+            Ok(self.crm.find_logs(&self.access()?, log, since).await?)
+        } else {
+            Ok(first?)
+        }
+    }
+
+    /// Gets a new token if the CRM did not accept the present one: then the request changed nothing and is made once
+    /// more.
+    async fn renewed_after<T>(&mut self, first: &Result<T, adapters::Error>) -> Result<bool, Failure> {
+        match first {
+            Err(error) if error.kind == ErrorKind::Unauthorized && self.is_renewable() => {
+                self.renew().await.map(|()| true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn access(&self) -> Result<Access<'_>, Failure> {
+        let authorization = match (&self.header, &self.user.user.credentials) {
+            (Some(header), _) => Authorization::Header(header.clone()),
+            (None, Some(credentials)) => Authorization::Stored(credentials.clone()),
+            (None, None) => return Err(Failure::SessionEnded),
+        };
+        Ok(Access {
+            http: &self.app.http,
+            clock: &self.app.clock,
+            deadline: self.deadline,
+            base_url: self.base_url.clone(),
+            authorization,
+            user: &self.user.user.id,
+        })
+    }
+
+    fn is_renewable(&self) -> bool {
+        self.header.is_none() && self.refresh_token().is_some() && self.app.token_url(self.crm).is_some()
+    }
+
+    fn refresh_token(&self) -> Option<&Secret> {
+        match &self.user.user.credentials {
+            Some(Credentials::OAuth { refresh_token, .. }) => refresh_token.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn freshness(&self) -> Freshness {
+        let Some(Credentials::OAuth { expires_at: Some(end), .. }) = &self.user.user.credentials else {
+            return Freshness::Good;
+        };
+        if !self.is_renewable() {
+            return Freshness::Good;
+        }
+        let left = *end - self.app.clock.now();
+        match left {
+            left if left <= HARD_WINDOW => Freshness::Ended,
+            left if left <= SOFT_WINDOW && !self.user.session_ended => Freshness::Soft,
+            _ => Freshness::Good,
+        }
+    }
+
+    /// Renews if nobody else does. The present token is still good, so no failure matters yet.
+    async fn renew_ahead(&mut self) {
+        if self.has(RENEWAL_TIME)
+            && let Ok(true) = self.claim().await
+            && let Err(failure) = self.renew_claimed().await
+        {
+            tracing::warn!(%failure, "renewing the grant ahead of its end failed");
+        }
+    }
+
+    /// A token other than the present one, from the CRM or from whoever got it meanwhile.
+    async fn renew(&mut self) -> Result<(), Failure> {
+        if self.user.session_ended {
+            return Err(Failure::SessionEnded);
+        }
+        if self.has(RENEWAL_TIME) && self.claim().await? {
+            return self.renew_claimed().await;
+        }
+        for wait in WAITS {
+            if self.adopt().await? {
+                return Ok(());
+            }
+            if self.user.session_ended {
+                return Err(Failure::SessionEnded);
+            }
+            tokio::time::sleep(wait.min(self.deadline.remaining(&self.app.clock))).await;
+        }
+        if self.adopt().await? {
+            Ok(())
+        } else {
+            Err(Failure::unavailable("the grant is still being renewed"))
+        }
+    }
+
+    async fn claim(&self) -> Result<bool, Failure> {
+        let now = self.app.clock.now_ms();
+        Ok(self.app.store.claim_renewal(&self.user, self.me, now, now + RENEWAL_LEASE_MS).await?)
+    }
+
+    async fn renew_claimed(&mut self) -> Result<(), Failure> {
+        let (Some(url), Some(refresh_token)) = (self.app.token_url(self.crm), self.refresh_token().cloned())
+        else {
+            return Err(Failure::SessionEnded);
+        };
+        let client = self.app.oauth_client(self.crm);
+        let client = client.as_ref().map(|(id, secret)| (id.as_str(), secret));
+        let mut renewed = renew_grant(&self.app.http, &url, client, &refresh_token).await;
+        if let Err(RenewalError::Unanswered) = renewed
+            && self.has(RENEWAL_TIME)
+        {
+            // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
+            // once more in this case (FAPI 2.0).
+            renewed = renew_grant(&self.app.http, &url, client, &refresh_token).await;
+        }
+        match renewed {
+            Ok(renewed) => {
+                let expires_at = renewed.expires_in.map(|seconds| {
+                    self.app.clock.now()
+                        + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0).min(31_536_000))
+                });
+                let credentials = Credentials::OAuth {
+                    access_token: renewed.access_token,
+                    refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token)),
+                    expires_at,
+                };
+                self.keep(credentials).await
+            }
+            Err(RenewalError::Refused) => {
+                // Final only if nobody has stored another grant meanwhile.
+                if self.adopt().await? {
+                    return Ok(());
+                }
+                self.app.store.give_up_renewal(&self.user, self.me, true).await?;
+                self.user.session_ended = true;
+                Err(Failure::SessionEnded)
+            }
+            Err(RenewalError::Unanswered | RenewalError::Failed(_)) => {
+                tracing::warn!(outcome = ?renewed.err(), "the grant could not be renewed");
+                self.app.store.give_up_renewal(&self.user, self.me, false).await?;
+                Err(Failure::unavailable("the grant could not be renewed"))
+            }
+        }
+    }
+
+    /// Stores a new grant. It may be the only one that works from now on, so that storing it is tried as long as
+    /// there is time; the present request uses it either way.
+    async fn keep(&mut self, credentials: Credentials) -> Result<(), Failure> {
+        let stored = loop {
+            match self.app.store.finish_renewal(&self.user, self.me, &credentials).await {
+                Err(store::Error::Unavailable(_)) if self.has(STORING_TIME) => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                result => break result?,
+            }
+        };
+        if stored {
+            self.user.user.credentials = Some(credentials);
+            self.user.token_version += 1;
+            Ok(())
+        } else {
+            self.adopt().await.map(drop)
+        }
+    }
+
+    /// Whether so much time is left.
+    fn has(&self, time: Duration) -> bool {
+        self.deadline.remaining(&self.app.clock) > time
+    }
+
+    /// Takes over a grant that somebody else has stored. False: it is still the same.
+    async fn adopt(&mut self) -> Result<bool, Failure> {
+        let (platform, id) = (self.user.user.platform.clone(), self.user.user.id.clone());
+        let Some(stored) = self.app.store.user(&platform, &id).await? else {
+            return Err(Failure::SessionEnded);
+        };
+        let newer = stored.token_version != self.user.token_version;
+        if newer || stored.session_ended {
+            self.user = stored;
+        }
+        Ok(newer)
+    }
+}
+
+/// How near a token's end is.
+enum Freshness {
+    Good,
+    Soft,
+    Ended,
+}

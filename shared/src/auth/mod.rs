@@ -1,0 +1,6 @@
+//! Who calls us ([`caller`]), and how we may call a CRM ([`grant`]).
+
+pub mod caller;
+pub mod grant;
+
+pub use caller::{Caller, Keys};
