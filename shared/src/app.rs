@@ -1,0 +1,180 @@
+//! What lives as long as the process: the clients, the keys, the clock. Made once, used by every request.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+
+use crate::{
+    adapters::Crm,
+    auth::Keys,
+    config::{self, Config, SecretSource},
+    model::{Clock, Secret, User},
+    parameters,
+    store::{Store, Vault},
+    transport,
+};
+
+/// How long secrets from the parameter store are used before they are asked for again, in milliseconds. Within so
+/// long a rotation is known everywhere.
+const SECRETS_AGE_MS: i64 = 5 * 60_000;
+/// How long after a failure they are not asked for, in milliseconds: each request would wait for it.
+const SECRETS_PAUSE_MS: i64 = 30_000;
+
+/// The parts that the use-cases work with.
+#[derive(Debug)]
+pub struct App {
+    pub clock: Clock,
+    pub http: reqwest::Client,
+    pub store: Store,
+    config: Config,
+    secrets: RwLock<Arc<Secrets>>,
+}
+
+/// What came out of the secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrets {
+    pub(crate) keys: Keys,
+    oauth_clients: BTreeMap<String, (String, Secret)>,
+    read_at_ms: i64,
+}
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] config::Invalid),
+    #[error("the HTTP client could not be made: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Parameters(#[from] parameters::Unreadable),
+}
+
+impl App {
+    /// Reads the environment, fetches the secrets and opens the connection to DynamoDB. What is in the way is in the
+    /// log.
+    pub async fn start() -> Result<App, StartError> {
+        let made = async { App::new(Config::from_env()?, Clock::System).await }.await;
+        let app = made.inspect_err(|error| tracing::error!(%error, "the process cannot start"))?;
+        app.store.connect().await;
+        Ok(app)
+    }
+
+    /// An app of this configuration; nothing but secrets in the parameter store is asked for.
+    pub async fn new(config: Config, clock: Clock) -> Result<App, StartError> {
+        let http = transport::client()?;
+        let (secrets, vault) = read_secrets(&http, &config, &clock).await?;
+        if secrets.keys.is_weak() {
+            tracing::warn!(
+                "JWT_SECRET is shorter than the 32 bytes that HS256 deserves (RFC 7518, section 3.2)"
+            );
+        }
+        let store = Store::new(&config, http.clone(), vault);
+        Ok(App { store, clock, http, config, secrets: RwLock::new(Arc::new(secrets)) })
+    }
+
+    /// The secrets, asked for again when they come from the parameter store and have aged. If that fails the known
+    /// ones stay in use.
+    pub(crate) async fn secrets(&self) -> Arc<Secrets> {
+        let known = self.known_secrets();
+        let age = self.clock.now_ms() - known.read_at_ms;
+        if age < SECRETS_AGE_MS || parameter_names(&self.config).is_empty() {
+            return known;
+        }
+        match read_secrets(&self.http, &self.config, &self.clock).await {
+            Ok((secrets, vault)) => {
+                self.store.use_vault(vault);
+                self.keep_secrets(secrets)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the secrets could not be read again");
+                let read_at_ms = self.clock.now_ms() - SECRETS_AGE_MS + SECRETS_PAUSE_MS;
+                self.keep_secrets(Secrets { read_at_ms, ..Secrets::clone(&known) })
+            }
+        }
+    }
+
+    fn keep_secrets(&self, secrets: Secrets) -> Arc<Secrets> {
+        let secrets = Arc::new(secrets);
+        *self.secrets.write().unwrap_or_else(std::sync::PoisonError::into_inner) = secrets.clone();
+        secrets
+    }
+
+    fn known_secrets(&self) -> Arc<Secrets> {
+        self.secrets.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// A caller's token for a user.
+    pub fn issue_token(&self, user: &User, days: u32) -> String {
+        self.known_secrets().keys.issue(&user.id, &user.platform, self.clock.now(), days)
+    }
+
+    /// Where this user's CRM is; `None` when the stored host is not one of the CRM's own.
+    pub(crate) fn crm_base_url(&self, crm: &dyn Crm, user: &User) -> Option<String> {
+        if let Some(url) = self.config.crm_base_urls.get(crm.platform()) {
+            return Some(url.clone());
+        }
+        crm.base_url(user.hostname.as_deref())
+    }
+
+    /// Where this CRM renews a grant. A replaced base URL replaces the CRM's token host too.
+    pub(crate) fn token_url(&self, crm: &dyn Crm) -> Option<String> {
+        let url = crm.token_url()?;
+        let Some(base) = self.config.crm_base_urls.get(crm.platform()) else { return Some(url.to_owned()) };
+        let path = reqwest::Url::parse(url).ok()?.path().to_owned();
+        Some(format!("{base}{path}"))
+    }
+
+    /// Who we are to this CRM when a grant is renewed.
+    pub(crate) fn oauth_client(&self, crm: &dyn Crm) -> Option<(String, Secret)> {
+        self.known_secrets().oauth_clients.get(crm.platform()).cloned()
+    }
+}
+
+/// Everything in the configuration that is the name of a parameter.
+fn parameter_names(config: &Config) -> Vec<&str> {
+    let own =
+        [Some(&config.jwt_secret), config.jwt_secret_previous.as_ref(), config.credentials_key.as_ref()];
+    let clients = config.oauth_clients.values().map(|client| &client.secret);
+    let sources = own.into_iter().flatten().chain(clients);
+    sources
+        .filter_map(|source| match source {
+            SecretSource::Parameter(name) => Some(name.as_str()),
+            SecretSource::Value(_) => None,
+        })
+        .collect()
+}
+
+async fn read_secrets(
+    http: &reqwest::Client,
+    config: &Config,
+    clock: &Clock,
+) -> Result<(Secrets, Vault), StartError> {
+    let names = parameter_names(config);
+    let parameters = match names.as_slice() {
+        [] => BTreeMap::new(),
+        names => parameters::read(http, config, clock, names).await?,
+    };
+    let resolve = |source: &SecretSource| match source {
+        SecretSource::Value(secret) => Ok(secret.clone()),
+        SecretSource::Parameter(name) => parameters.get(name).cloned().ok_or_else(|| {
+            parameters::Unreadable { names: name.clone(), problem: "the answer does not have it".to_owned() }
+        }),
+    };
+
+    let mut sealing = vec![resolve(&config.jwt_secret)?];
+    if let Some(previous) = &config.jwt_secret_previous {
+        sealing.push(resolve(previous)?);
+    }
+    let keys =
+        Keys::new(&sealing[0], sealing.get(1)).ok_or_else(|| config::Invalid::missing("JWT_SECRET"))?;
+    // A key of its own comes first: it seals. What an earlier set-up sealed opens with the derived ones.
+    if let Some(key) = &config.credentials_key {
+        sealing.insert(0, resolve(key)?);
+    }
+    let mut oauth_clients = BTreeMap::new();
+    for (platform, client) in &config.oauth_clients {
+        oauth_clients.insert(platform.clone(), (client.id.clone(), resolve(&client.secret)?));
+    }
+    Ok((Secrets { keys, oauth_clients, read_at_ms: clock.now_ms() }, Vault::new(&sealing)))
+}

@@ -1,0 +1,275 @@
+//! The edge: from an HTTP request to a command, and from an outcome to an answer. The only place that knows a status
+//! code or a message of ours.
+//!
+//! The Chrome extension shows a message to its user only when the status is 200. So an outcome that the user can act
+//! on is a 200 with `successful: false`; everything else is a plain HTTP error of the same shape.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+
+use crate::{
+    adapters::{self, Crm, ErrorKind},
+    app::App,
+    auth::{
+        Caller,
+        caller::{Refused, token_of},
+        grant::Failure,
+    },
+    create,
+    model::{Deadline, UserId},
+    store, update,
+    wire::{self, Answer, read_create, read_update},
+};
+
+/// The largest body that is read, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+/// What a caller is told to wait when the table is not available, in seconds.
+const RETRY_SECONDS: u32 = 2;
+
+/// What the platform says about the request that it passed on.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// When it must have been answered.
+    pub deadline: Deadline,
+    /// The name under which the platform logs it.
+    pub request_id: String,
+}
+
+/// `POST /callLog`
+pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
+    let result = async {
+        let caller = admit(app, &request, &Method::POST).await?;
+        let command = read_create(request.body())?;
+        same_user(&caller, command.user.as_ref())?;
+        let Some(crm) = adapters::find(caller.platform.as_str()) else { return Ok(not_connected()) };
+        let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
+        tracing::info!(route = "create", outcome = outcome_name(&outcome), crm = crm.platform(), "answered");
+        Ok(created(crm, outcome))
+    };
+    respond(result.await, invocation)
+}
+
+/// `PATCH /callLog`
+pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
+    let result = async {
+        let caller = admit(app, &request, &Method::PATCH).await?;
+        let command = read_update(request.body())?;
+        same_user(&caller, command.user.as_ref())?;
+        let Some(crm) = adapters::find(caller.platform.as_str()) else { return Ok(not_connected()) };
+        let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
+        tracing::info!(route = "update", outcome = outcome_name(&outcome), crm = crm.platform(), "answered");
+        Ok(updated(crm, outcome))
+    };
+    respond(result.await, invocation)
+}
+
+/// Why a request is not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("There is nothing at this path. Call logs are at /callLog.")]
+    NotFound,
+    #[error("This function takes {0} only.")]
+    Method(Method),
+    #[error("The body is over 1 MiB.")]
+    TooLarge,
+    #[error("{0}")]
+    Token(#[from] Refused),
+    #[error("{0}")]
+    Invalid(#[from] wire::Invalid),
+    #[error("The user in the body is not the user of the token.")]
+    OtherUser,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Lets a request in: the right place, the right verb, a valid token, a body of a reasonable size.
+async fn admit(app: &App, request: &Request<Bytes>, method: &Method) -> Result<Caller, Refusal> {
+    // A stage or a mount point may stand before it.
+    let path = request.uri().path().trim_end_matches('/');
+    if path.rsplit('/').next() != Some("callLog") {
+        return Err(Refusal::NotFound);
+    }
+    if request.method() != method {
+        return Err(Refusal::Method(method.clone()));
+    }
+    let caller = authenticate(app, request.headers(), request.uri()).await?;
+    if request.body().len() > MAX_BODY {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(caller)
+}
+
+/// Who sent the request, by its token.
+pub async fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Refused> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let query = uri.query().unwrap_or_default();
+    let query_token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "jwtToken");
+    let token =
+        token_of(header, query_token.as_ref().map(|(_, token)| token.as_ref())).ok_or(Refused::Missing)?;
+    app.secrets().await.keys.verify(token, app.clock.now())
+}
+
+fn same_user(caller: &Caller, named: Option<&UserId>) -> Result<(), Refusal> {
+    if named.is_some_and(|user| *user != caller.user) { Err(Refusal::OtherUser) } else { Ok(()) }
+}
+
+fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, Answer) {
+    use create::Outcome;
+    let name = crm.display_name();
+    match outcome {
+        Outcome::Logged(log) => ok(Answer::success("Call logged", 2000).with_log_id(&log)),
+        Outcome::AlreadyLogged(log) => ok(Answer::success("Call already logged", 3000).with_log_id(&log)),
+        Outcome::BeingLogged => ok(Answer::success("The call is being logged.", 3000)),
+        Outcome::Unsettled { wait_ms } => {
+            let seconds = wait_ms.div_euclid(1_000) + 1;
+            ok(Answer::warning(format!("{name} is not answering"), 5000).with_detail(
+                "What happens next",
+                format!(
+                    "An attempt to log this call had no answer. Log it again in {seconds} seconds: it is looked for \
+                     first, so that it is never logged twice."
+                ),
+            ))
+        }
+        Outcome::NoContact { number } => {
+            let number = number.as_deref().unwrap_or("unknown");
+            ok(Answer::warning(format!("Contact not found for number {number}"), 5000))
+        }
+        Outcome::NotConnected => not_connected(),
+        Outcome::Failed(failure) => failed(
+            name,
+            failure,
+            "The call is not logged yet. Log it again in a minute: it is looked for first, so that it is never logged twice.",
+        ),
+    }
+}
+
+fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, Answer) {
+    use update::Outcome;
+    let name = crm.display_name();
+    match outcome {
+        Outcome::Updated { log, body } => {
+            ok(Answer::success("Call log updated.", 2000).with_log_id(&log).with_updated_note(body))
+        }
+        Outcome::UpdatedByOther { log } => ok(Answer::success("Call log updated.", 2000).with_log_id(&log)),
+        Outcome::Queued { log } => {
+            ok(Answer::success("The update will be added in a moment.", 3000).with_log_id(&log))
+        }
+        Outcome::Parked => ok(Answer::success("The update will be added when the call is logged.", 3000)),
+        Outcome::Deleted => ok(Answer::warning(format!("The call log was deleted in {name}."), 5000)),
+        Outcome::NotConnected => not_connected(),
+        Outcome::Failed(failure) => failed(
+            name,
+            failure,
+            "The update is kept and is added with the next one. You can also send it again.",
+        ),
+    }
+}
+
+fn not_connected() -> (StatusCode, Answer) {
+    ok(Answer::warning("User not found. Please connect to your CRM.", 5000))
+}
+
+/// What a CRM's failure means to the person at the other end; `next`: what becomes of the request.
+fn failed(crm: &str, failure: Failure, next: &str) -> (StatusCode, Answer) {
+    let error = match failure {
+        Failure::Crm(error) => error,
+        Failure::SessionEnded => {
+            let answer = Answer::warning("User session expired. Please connect again.", 5000);
+            return (StatusCode::UNAUTHORIZED, answer.with_error_code("CRM_SESSION_REVOKED"));
+        }
+        Failure::Store(error) => {
+            tracing::error!(%error, "the table failed on the way to the CRM");
+            return unavailable();
+        }
+    };
+    tracing::warn!(%error, "the CRM did not do it");
+    let unanswered =
+        || Answer::warning(format!("{crm} is not answering"), 5000).with_detail("What happens next", next);
+    ok(match error.kind {
+        ErrorKind::Unauthorized | ErrorKind::Forbidden => Answer::warning("Authorization error", 5000).with_detail(
+            "What to do",
+            format!(
+                "{crm} did not accept your authorization. Check that your {crm} account may log calls, then \
+                 disconnect and connect it again."
+            ),
+        ),
+        ErrorKind::RateLimited { retry_after } => {
+            let when = match retry_after {
+                Some(wait) if wait.as_secs() <= 1 => "in a second".to_owned(),
+                Some(wait) => format!("in {} seconds", wait.as_secs()),
+                None => "in a minute".to_owned(),
+            };
+            Answer::warning("Rate limit exceeded", 5000)
+                .with_detail("What to do", format!("{crm} takes no more requests at the moment. Try again {when}."))
+        }
+        ErrorKind::Rejected { message } => Answer::warning(format!("{crm} refused the call log"), 5000)
+            .with_detail(format!("{crm} says"), message),
+        ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Malformed => unanswered(),
+    })
+}
+
+fn ok(answer: Answer) -> (StatusCode, Answer) {
+    (StatusCode::OK, answer)
+}
+
+fn unavailable() -> (StatusCode, Answer) {
+    let message = "The service is busy. Please try again in a moment.";
+    (StatusCode::SERVICE_UNAVAILABLE, Answer::warning(message, 5000))
+}
+
+fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocation) -> Response<Bytes> {
+    let mut allow = None;
+    let (status, answer) = match result {
+        Ok(answered) => answered,
+        Err(Refusal::Store(store::Error::TooLarge)) => {
+            tracing::info!("an update is longer than the table can keep");
+            let message = "The update is too long: its texts may have about 350 kB.";
+            (StatusCode::PAYLOAD_TOO_LARGE, Answer::warning(message, 5000))
+        }
+        Err(Refusal::Store(store::Error::Unavailable(cause))) => {
+            tracing::warn!(%cause, "the table is not available");
+            unavailable()
+        }
+        Err(Refusal::Store(error)) => {
+            tracing::error!(%error, request_id = invocation.request_id, "internal error");
+            let message = format!("Something went wrong here. The request was {}.", invocation.request_id);
+            (StatusCode::INTERNAL_SERVER_ERROR, Answer::danger(message, 5000))
+        }
+        Err(refusal) => {
+            let status = match &refusal {
+                Refusal::NotFound => StatusCode::NOT_FOUND,
+                Refusal::Method(method) => {
+                    allow = HeaderValue::from_str(method.as_str()).ok();
+                    StatusCode::METHOD_NOT_ALLOWED
+                }
+                Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Refusal::Token(_) => StatusCode::UNAUTHORIZED,
+                Refusal::OtherUser => StatusCode::FORBIDDEN,
+                Refusal::Invalid(_) | Refusal::Store(_) => StatusCode::BAD_REQUEST,
+            };
+            tracing::info!(status = status.as_u16(), refusal = %refusal, "refused");
+            (status, Answer::warning(refusal.to_string(), 5000))
+        }
+    };
+    let mut response = Response::new(Bytes::from(serde_json::to_vec(&answer).unwrap_or_default()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, allow);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+    }
+    response
+}
+
+/// An outcome's name for the log: the variant, without what it holds.
+fn outcome_name(outcome: &impl std::fmt::Debug) -> String {
+    let text = format!("{outcome:?}");
+    text.split(['(', ' ', '{']).next().unwrap_or_default().to_owned()
+}

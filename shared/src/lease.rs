@@ -1,0 +1,84 @@
+//! What the use-cases share of the protocol: who owns a call for a while, how long a request may still land, and how
+//! one waits for the other.
+
+use std::time::Duration;
+
+use crate::{
+    app::App,
+    model::{CallKey, Deadline, Facts, TalkTime},
+    note::PENDING_LINK,
+    store::{self, CallItem},
+};
+
+/// How long after its sender's deadline a request may still land in a CRM, in milliseconds.
+pub(crate) const GRACE_MS: i64 = 30_000;
+
+/// How far apart one looks whether another invocation is done; about three seconds in all.
+const LOOKS: [Duration; 7] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(600),
+    Duration::from_millis(800),
+    Duration::from_millis(850),
+];
+
+/// A name that no other invocation has: 128 random bits.
+pub(crate) fn new_owner() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness two invocations could take each other for themselves.
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
+/// Looks at the item until it is as wanted, for a few seconds at most; the item as last seen.
+pub(crate) async fn wait_until(
+    app: &App,
+    key: &CallKey,
+    mut item: CallItem,
+    deadline: Deadline,
+    is_settled: impl Fn(&CallItem) -> bool,
+) -> Result<CallItem, store::Error> {
+    for look in LOOKS {
+        let is_abandoned = item.busy_until <= app.clock.now_ms();
+        if is_settled(&item) || is_abandoned || deadline.remaining(&app.clock) < look * 2 {
+            break;
+        }
+        tokio::time::sleep(look).await;
+        match app.store.call(key).await? {
+            Some(now) => item = now,
+            None => break,
+        }
+    }
+    Ok(item)
+}
+
+/// The older facts, with each newer one in its place, unless that is only a placeholder.
+pub(crate) fn overlay(older: Facts, newer: &Facts) -> Facts {
+    let newer = newer.clone();
+    let recording = newer.recording.filter(|link| older.recording.is_none() || link != PENDING_LINK);
+    let duration = newer.duration.filter(|time| older.duration.is_none() || *time != TalkTime::Pending);
+    Facts {
+        session: newer.session.or(older.session),
+        direction: newer.direction.or(older.direction),
+        from: newer.from.or(older.from),
+        to: newer.to.or(older.to),
+        contact_number: newer.contact_number.or(older.contact_number),
+        note: newer.note.or(older.note),
+        subject: newer.subject.or(older.subject),
+        start: newer.start.or(older.start),
+        duration: duration.or(older.duration),
+        result: newer.result.or(older.result),
+        recording: recording.or(older.recording),
+        voicemail: newer.voicemail.or(older.voicemail),
+        ai_note: newer.ai_note.or(older.ai_note),
+        transcript: newer.transcript.or(older.transcript),
+        ace_score: newer.ace_score.or(older.ace_score),
+        ace_link: newer.ace_link.or(older.ace_link),
+        ace_transcript: newer.ace_transcript.or(older.ace_transcript),
+        ace_summary: newer.ace_summary.or(older.ace_summary),
+        ace_bulleted_summary: newer.ace_bulleted_summary.or(older.ace_bulleted_summary),
+        legs: if newer.legs.is_empty() { older.legs } else { newer.legs },
+    }
+}

@@ -1,0 +1,298 @@
+//! Add what became known later: note the facts, and write them into the log unless somebody else is at it.
+//!
+//! Facts are noted in the table first. Whoever owns the call writes all that is noted, so updates that come together
+//! become one change, and no two changes of one log are ever under way at once. A log is never changed without having
+//! been read: what a person wrote there is merged with, not written over.
+
+use crate::{
+    adapters::{Crm, Effect, Error, ErrorKind, Log, LogChange},
+    app::App,
+    auth::{
+        Caller,
+        grant::{Failure, Grant},
+    },
+    lease::{self, GRACE_MS},
+    model::{CallKey, Deadline, Facts, LogId, TalkTime, UpdateCallLog, Zone},
+    note::{self, Content},
+    store::{self, CallItem, ClaimUpdate, Finish, Lease, Parked, State, Written},
+};
+
+/// How often a claim that changes under one's hands is tried again.
+const ROUNDS: usize = 4;
+/// How many changes one invocation writes for others that came meanwhile, or after somebody else's.
+const CHANGES: usize = 5;
+
+/// What became of the request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is in the log, which now has this body.
+    Updated {
+        log: LogId,
+        body: String,
+    },
+    /// Another invocation has written it.
+    UpdatedByOther {
+        log: LogId,
+    },
+    /// Another invocation is about to write it.
+    Queued {
+        log: LogId,
+    },
+    /// It waits for the call.
+    Parked,
+    /// The log was deleted in the CRM.
+    Deleted,
+    NotConnected,
+    /// The CRM did not do it.
+    Failed(Failure),
+}
+
+/// Updates the caller's log of a call.
+pub async fn run(
+    app: &App,
+    crm: &'static dyn Crm,
+    caller: &Caller,
+    command: UpdateCallLog,
+    deadline: Deadline,
+) -> Result<Outcome, store::Error> {
+    let own = CallKey {
+        user: caller.user.clone(),
+        platform: caller.platform.clone(),
+        session: command.session.clone(),
+        extension: command.extension.clone(),
+    };
+    let me = lease::new_owner();
+    let mut key = own.clone();
+
+    for _ in 0..ROUNDS {
+        let now_ms = app.clock.now_ms();
+        let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
+        let (user, claim) = tokio::join!(
+            app.store.user(&key.platform, &key.user),
+            app.store.claim_update(&lease, &command.facts)
+        );
+        let claim = claim?;
+        let user = match user {
+            Ok(Some(user)) if user.user.credentials.is_some() => user,
+            unusable => {
+                if let ClaimUpdate::Claimed(item) = &claim {
+                    let reason = "the user is not connected or could not be read";
+                    app.store.release(&lease, State::Logged, 0, item.ambiguous, reason, None).await?;
+                }
+                return unusable.map(|_| Outcome::NotConnected);
+            }
+        };
+        let item = match claim {
+            ClaimUpdate::Claimed(item) => {
+                return match Grant::obtain(app, crm, user, command.authorization, deadline, &me).await {
+                    Ok(grant) => {
+                        let zone = command.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
+                        write(app, &lease, grant, *item, session_of(&key), zone).await
+                    }
+                    Err(failure) => failed(app, &lease, &item, failure).await,
+                };
+            }
+            // What waits there for its call may wait for another extension's.
+            ClaimUpdate::Refused(item) if key == own || item.state != State::Parked => item,
+            ClaimUpdate::Absent if key.extension.is_some() => {
+                // This extension has no log of its own: the one that belongs to no extension is meant, if any.
+                key = key.without_extension();
+                continue;
+            }
+            ClaimUpdate::Absent | ClaimUpdate::Refused(_) => {
+                key = own.clone();
+                match app.store.park(&key, &command.facts, now_ms).await? {
+                    Parked::Noted(_) => return Ok(Outcome::Parked),
+                    Parked::Moved => continue,
+                }
+            }
+        };
+        if item.state == State::Gone {
+            return Ok(Outcome::Deleted);
+        }
+        match app.store.enqueue(&key, &command.facts, now_ms).await? {
+            Parked::Noted(item) => {
+                if let Some(outcome) = wait_for_owner(app, &key, *item, deadline).await? {
+                    return Ok(outcome);
+                }
+            }
+            Parked::Moved => {}
+        }
+    }
+    Err(store::Error::Unavailable("the call log is being changed by others".to_owned()))
+}
+
+/// Waits a moment until whoever is at the log has written what was noted; `None`: they have let go without.
+async fn wait_for_owner(
+    app: &App,
+    key: &CallKey,
+    item: CallItem,
+    deadline: Deadline,
+) -> Result<Option<Outcome>, store::Error> {
+    let noted = item.wanted_version;
+    let is_settled = move |item: &CallItem| item.done >= noted || item.owner.is_none();
+    let item = lease::wait_until(app, key, item, deadline, is_settled).await?;
+    let is_busy = item.busy_until > app.clock.now_ms();
+    Ok(match item.log {
+        Some(_) if item.state == State::Gone => Some(Outcome::Deleted),
+        Some(log) if item.done >= noted => Some(Outcome::UpdatedByOther { log }),
+        Some(log) if is_busy && item.owner.is_some() => Some(Outcome::Queued { log }),
+        Some(_) if is_busy => {
+            let detail = "a change before this one had no answer";
+            Some(Outcome::Failed(Error::new(ErrorKind::Unavailable, Effect::None, detail).into()))
+        }
+        Some(_) => None,
+        None => Some(Outcome::Parked),
+    })
+}
+
+/// Writes what is noted into the log, and `extra`, until nothing is left; the lease is given back.
+pub(crate) async fn write(
+    app: &App,
+    lease: &Lease<'_>,
+    mut grant: Grant<'_>,
+    mut item: CallItem,
+    extra: Facts,
+    zone: Zone,
+) -> Result<Outcome, store::Error> {
+    let Some(log) = item.log.clone() else {
+        return Err(store::Error::Unreadable("call".to_owned(), "it is logged without an id".to_owned()));
+    };
+    let mut facts = lease::overlay(extra, &item.wanted);
+    let mut own = None;
+    for _ in 0..CHANGES {
+        let plan = match change(&mut grant, &log, &item.written, &facts, zone).await {
+            Ok(plan) => plan,
+            Err(failure) => {
+                let outcome = failed(app, lease, &item, failure).await?;
+                // What this invocation was asked to write may be in the log already, and only what others wanted is
+                // not: they see that nobody is at it any more.
+                return Ok(own.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
+            }
+        };
+        match app.store.finish(lease, &log, &item, &plan.written).await? {
+            Finish::Released | Finish::Lost => return Ok(Outcome::Updated { log, body: plan.body }),
+            Finish::MoreWanted(next) => {
+                item = *next;
+                facts = item.wanted.clone();
+                facts.session = Some(lease.key.session.clone());
+                own = Some(Outcome::Updated { log: log.clone(), body: plan.body });
+            }
+        }
+    }
+    app.store.release(lease, State::Logged, 0, false, "others may go on", None).await?;
+    Ok(own.unwrap_or(Outcome::Queued { log }))
+}
+
+/// Reads the log, merges, and changes it; what the log is then.
+async fn change(
+    grant: &mut Grant<'_>,
+    log: &LogId,
+    before: &Written,
+    facts: &Facts,
+    zone: Zone,
+) -> Result<Plan, Failure> {
+    let mut unanswered: Option<(Failure, LogChange)> = None;
+    for _ in 0..CHANGES {
+        let current = match grant.read_log(log).await {
+            Ok(current) => current,
+            Err(failure) => return Err(unanswered.map_or(failure, |(first, _)| first)),
+        };
+        let plan = plan(grant, &current, before, facts, zone);
+        match unanswered {
+            // A change that is not there may still land.
+            Some((failure, sent)) => return if plan.shows(&sent) { Ok(plan) } else { Err(failure) },
+            None if plan.change.is_empty() => return Ok(plan),
+            None => {}
+        }
+        match grant.update_log(log, &plan.change).await {
+            Ok(()) => return Ok(plan),
+            Err(Failure::Crm(Error { kind: ErrorKind::Conflict, .. })) => {}
+            Err(failure) if failure.effect() == Effect::Unknown => unanswered = Some((failure, plan.change)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    let conflict =
+        || Error::new(ErrorKind::Conflict, Effect::None, "the log is being changed by others").into();
+    Err(unanswered.map_or_else(conflict, |(failure, _)| failure))
+}
+
+/// A change, and what will then be known of the log.
+struct Plan {
+    change: LogChange,
+    body: String,
+    written: Written,
+}
+
+impl Plan {
+    /// Whether the log, as it was read for this plan, shows that this change was made: all of it or nothing is, and
+    /// a duration alone cannot be seen.
+    fn shows(&self, sent: &LogChange) -> bool {
+        let told = sent.body.is_some() || sent.subject.is_some();
+        self.change.is_empty() || (told && self.change.body.is_none() && self.change.subject.is_none())
+    }
+}
+
+/// Merges what is told with what the CRM has.
+fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone: Zone) -> Plan {
+    // That a duration is not known yet is no news of one that is.
+    let is_known = matches!(before.duration, Some(TalkTime::Seconds(_)));
+    let duration = facts.duration.filter(|time| *time != TalkTime::Pending || !is_known);
+    let facts = &Facts { duration, ..facts.clone() };
+    let content = Content::new(facts, &grant.user().user.settings, zone);
+    let merged = note::merge(grant.crm().format(), &current.body, &before.sections, &content);
+
+    let theirs = fingerprint(current.subject.as_deref().unwrap_or_default());
+    let ours = facts.subject.as_deref().map(fingerprint);
+    let is_ours = before.subject.as_ref() == Some(&theirs);
+    let subject = facts.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
+    let in_place = subject.as_deref().map(fingerprint).or(ours.filter(|ours| *ours == theirs));
+
+    let duration = duration.filter(|time| *time != TalkTime::Pending && Some(*time) != before.duration);
+    let written = Written {
+        sections: merged.base,
+        subject: in_place.or_else(|| before.subject.clone()),
+        duration: duration.or(before.duration),
+    };
+    let change = LogChange {
+        body: (merged.body != current.body).then(|| merged.body.clone()),
+        subject,
+        duration,
+        version: current.version.clone(),
+    };
+    Plan { change, body: merged.body, written }
+}
+
+/// The update was not written, or nobody knows; what is noted stays noted unless it can never be written.
+async fn failed(
+    app: &App,
+    lease: &Lease<'_>,
+    item: &CallItem,
+    failure: Failure,
+) -> Result<Outcome, store::Error> {
+    let reason = failure.to_string();
+    let release = |state, busy_ms, seen| app.store.release(lease, state, busy_ms, false, &reason, seen);
+    match &failure {
+        Failure::Crm(Error { kind: ErrorKind::NotFound, .. }) => {
+            release(State::Gone, 0, Some(item)).await?;
+            return Ok(Outcome::Deleted);
+        }
+        Failure::Crm(Error { kind: ErrorKind::Rejected { .. }, .. }) => {
+            release(State::Logged, 0, Some(item)).await?;
+        }
+        failure if failure.effect() == Effect::Unknown => {
+            release(State::Logged, app.clock.now_ms() + GRACE_MS, None).await?;
+        }
+        _ => release(State::Logged, 0, None).await?,
+    }
+    Ok(Outcome::Failed(failure))
+}
+
+fn session_of(key: &CallKey) -> Facts {
+    Facts { session: Some(key.session.clone()), ..Facts::default() }
+}
+
+/// A subject's fingerprint.
+pub(crate) fn fingerprint(subject: &str) -> String {
+    note::fingerprint(subject.trim())
+}
