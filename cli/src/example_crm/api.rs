@@ -1,0 +1,245 @@
+//! The Example CRM's HTTP API, as far as a CRM's API matters to a call log.
+
+use std::convert::Infallible;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Path, Query, Request, State,
+        rejection::{BytesRejection, PathRejection, QueryRejection},
+    },
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, ETAG, IF_MATCH},
+    },
+    middleware::{self, Next},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{
+    ExampleCrm,
+    record::{Activity, ActivityChange, NewActivity, NewContact},
+    store::Refusal,
+};
+
+/// The largest body that is read, in bytes.
+const MAX_BODY: usize = 4 << 20;
+
+/// The CRM's routes, below `/example-crm/v1`.
+pub fn router(crm: ExampleCrm) -> Router {
+    let routes = Router::new()
+        .route("/contacts", get(list_contacts).post(create_contact))
+        .route("/contacts/{id}", get(read_contact))
+        .route("/activities", get(list_activities).post(create_activity))
+        .route("/activities/{id}", get(read_activity).patch(change_activity).delete(remove_activity))
+        .route("/events", get(events))
+        .fallback(async || Failure::not_found())
+        .method_not_allowed_fallback(async || {
+            Failure(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here".to_owned())
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(crm.clone(), authorize))
+        .with_state(crm);
+    Router::new().nest("/example-crm/v1", routes)
+}
+
+/// Lets in who shows the key.
+async fn authorize(State(crm): State<ExampleCrm>, request: Request, next: Next) -> Response {
+    if shown_key(&request).as_deref() == Some(crm.key.expose()) {
+        next.run(request).await
+    } else {
+        Failure(StatusCode::UNAUTHORIZED, "the key is missing or wrong".to_owned()).into_response()
+    }
+}
+
+/// The key in `Authorization: Bearer` or in `x-api-token`; for `/events` also in the query, because a browser's
+/// `EventSource` sends no headers of ours.
+fn shown_key(request: &Request) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Token {
+        access_token: String,
+    }
+    let header = |name: &str| request.headers().get(name)?.to_str().ok();
+    if let Some(value) = header(AUTHORIZATION.as_str()) {
+        let (scheme, token) = value.trim().split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+    }
+    if let Some(token) = header("x-api-token") {
+        return Some(token.to_owned());
+    }
+    let token = Query::<Token>::try_from_uri(request.uri()).ok()?;
+    (request.uri().path() == "/events").then_some(token.0.access_token)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContactQuery {
+    phone_number: Option<String>,
+}
+
+async fn list_contacts(
+    State(crm): State<ExampleCrm>,
+    query: Result<Query<ContactQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let contacts = crm.store.contacts(query?.0.phone_number.as_deref());
+    Ok(Json(json!({ "contacts": contacts })).into_response())
+}
+
+async fn read_contact(
+    State(crm): State<ExampleCrm>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Failure> {
+    let contact = crm.store.contact(&id?.0).ok_or_else(Failure::not_found)?;
+    Ok(Json(contact).into_response())
+}
+
+async fn create_contact(
+    State(crm): State<ExampleCrm>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
+    let contact = crm.store.add_contact(read_json::<NewContact>(body)?)?;
+    Ok((StatusCode::CREATED, Json(contact)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ActivityQuery {
+    contact_id: Option<String>,
+    since: Option<String>,
+}
+
+async fn list_activities(
+    State(crm): State<ExampleCrm>,
+    query: Result<Query<ActivityQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let ActivityQuery { contact_id, since } = query?.0;
+    let since = since.filter(|text| !text.is_empty()).map(|text| instant(&text)).transpose()?;
+    let activities = crm.store.activities(contact_id.as_deref().filter(|id| !id.is_empty()), since);
+    Ok(Json(json!({ "activities": activities })).into_response())
+}
+
+async fn read_activity(
+    State(crm): State<ExampleCrm>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Failure> {
+    crm.store.activity(&id?.0).map(|activity| answer(StatusCode::OK, activity)).ok_or_else(Failure::not_found)
+}
+
+async fn create_activity(
+    State(crm): State<ExampleCrm>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
+    let activity = crm.store.add_activity(read_json::<NewActivity>(body)?)?;
+    Ok(answer(StatusCode::CREATED, activity))
+}
+
+async fn change_activity(
+    State(crm): State<ExampleCrm>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
+    let change = read_json::<ActivityChange>(body)?;
+    let expected = |version: u64| match headers.get(IF_MATCH).map(|value| value.to_str()) {
+        None => true,
+        Some(Ok(tags)) => tags
+            .split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.trim_matches('"') == version.to_string()),
+        Some(Err(_)) => false,
+    };
+    let activity = crm.store.change_activity(&id?.0, expected, change)?;
+    Ok(answer(StatusCode::OK, activity))
+}
+
+async fn remove_activity(
+    State(crm): State<ExampleCrm>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Failure> {
+    crm.store.remove_activity(&id?.0)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tells every change as it happens. A listener that falls behind is cut off: it connects again and reads all anew.
+async fn events(State(crm): State<ExampleCrm>) -> impl IntoResponse {
+    let changes = futures_util::stream::unfold(crm.store.listen(), async |mut listener| {
+        let change = listener.recv().await.ok()?;
+        let event = Event::default().event("change").json_data(&change).unwrap_or_default();
+        Some((Ok::<_, Infallible>(event), listener))
+    });
+    Sse::new(changes).keep_alive(KeepAlive::default())
+}
+
+/// An activity, with its version where HTTP has a place for it.
+fn answer(status: StatusCode, activity: Activity) -> Response {
+    (status, [(ETAG, format!("\"{}\"", activity.version))], Json(activity)).into_response()
+}
+
+fn read_json<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Failure> {
+    serde_json::from_slice(&body?).map_err(|error| Failure(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// Reads a time of the query, where an unescaped `+` of an offset has become a space.
+fn instant(text: &str) -> Result<DateTime<Utc>, Failure> {
+    text.replace(' ', "+").parse().map_err(|_| {
+        Failure(StatusCode::BAD_REQUEST, format!("{text:?} is not a time as RFC 3339 writes it"))
+    })
+}
+
+/// A status and, in words, why.
+#[derive(Debug)]
+struct Failure(StatusCode, String);
+
+impl Failure {
+    fn not_found() -> Failure {
+        Failure(StatusCode::NOT_FOUND, "there is no such record".to_owned())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::NotFound => Failure::not_found(),
+            Refusal::VersionDiffers => {
+                Failure(StatusCode::PRECONDITION_FAILED, "the record was changed meanwhile".to_owned())
+            }
+            Refusal::Invalid(words) => Failure(StatusCode::UNPROCESSABLE_ENTITY, words),
+            Refusal::NotKept(error) => {
+                tracing::error!(%error, "the Example CRM's file cannot be written");
+                Failure(StatusCode::INTERNAL_SERVER_ERROR, "the change cannot be kept".to_owned())
+            }
+        }
+    }
+}
+
+impl From<BytesRejection> for Failure {
+    fn from(rejection: BytesRejection) -> Failure {
+        Failure(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Failure {
+    fn from(rejection: PathRejection) -> Failure {
+        Failure(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Failure {
+        Failure(rejection.status(), rejection.body_text())
+    }
+}
