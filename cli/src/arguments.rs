@@ -1,0 +1,150 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Logs phone calls into CRMs: once, complete, and never over what a person wrote there.
+///
+/// Without a command it serves everything on this machine: an embedded DynamoDB, the two routes, and an Example CRM with
+/// its web page. The commands about users, tokens and calls work on the table that the environment names (TABLE_NAME,
+/// AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB, JWT_SECRET, ...), or else on the one that `call-log serve` keeps here.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "call-log", version, arg_required_else_help = false)]
+pub struct Arguments {
+    /// Say on standard error what happens; twice: everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Arguments {
+    /// What to do; serving, when nothing is said.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(Serve::default()))
+    }
+
+    /// How much is said about it.
+    pub fn log_level(&self) -> tracing::Level {
+        match self.verbose {
+            0 => tracing::Level::WARN,
+            1 => tracing::Level::INFO,
+            _ => tracing::Level::DEBUG,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Serve everything on this machine: DynamoDB, the two routes, the Example CRM and its page
+    Serve(Serve),
+    /// Play one call's life in the terminal: it ends, its recording arrives, its note is edited
+    Demo,
+    /// Put, show or remove users
+    #[command(subcommand)]
+    User(User),
+    /// Show or change a user's settings
+    Settings {
+        /// The user, as in their token: 12345-pipedrive
+        id: String,
+        /// addCallLogResult=false logDateFormat="DD/MM/YYYY HH:mm:ss"; an empty value goes back to the default
+        #[arg(value_name = "KEY=VALUE")]
+        changes: Vec<String>,
+    },
+    /// Print a token for a user
+    Token {
+        /// The user: 12345-pipedrive
+        id: String,
+        /// How long it is valid
+        #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+    /// Show the state of one call
+    Show {
+        /// The user: 12345-pipedrive
+        id: String,
+        /// RingCentral's sessionId
+        session: String,
+    },
+    /// Compose notes: JSON lines on standard input, a JSON string a line on standard output
+    Compose {
+        #[arg(long, value_enum, default_value_t = NoteFormat::Plain)]
+        format: NoteFormat,
+    },
+    /// Make the table
+    #[command(subcommand)]
+    Table(Table),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// The port of the page and the routes; 0: any
+    #[arg(long, default_value_t = 3000)]
+    pub port: u16,
+    /// The port of DynamoDB's API; 0: any
+    #[arg(long, default_value_t = 8000)]
+    pub dynamodb_port: u16,
+    /// Where everything is kept
+    #[arg(long, default_value = ".call-log")]
+    pub data_dir: PathBuf,
+    /// Keep nothing
+    #[arg(long)]
+    pub in_memory: bool,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Serve { port: 3000, dynamodb_port: 8000, data_dir: ".call-log".into(), in_memory: false }
+    }
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum User {
+    /// Store the user that a JSON file describes
+    Put {
+        /// The file; -: standard input
+        file: PathBuf,
+    },
+    /// Show a user, without secrets
+    Show { id: String },
+    /// Remove a user; what they logged stays
+    Remove { id: String },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Table {
+    /// Make the table, as template.yaml defines it
+    Create,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NoteFormat {
+    #[value(alias = "text/plain")]
+    Plain,
+    #[value(alias = "text/html")]
+    Html,
+    #[value(alias = "text/markdown")]
+    Markdown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_serve_as_it_is_documented() {
+        let bare = Arguments::try_parse_from(["call-log"]).unwrap().command();
+        let said = Arguments::try_parse_from(["call-log", "serve"]).unwrap().command();
+        assert_eq!(format!("{bare:?}"), format!("{said:?}"));
+    }
+
+    #[test]
+    fn a_format_is_named_either_way() {
+        for name in ["html", "text/html"] {
+            let command =
+                Arguments::try_parse_from(["call-log", "compose", "--format", name]).unwrap().command();
+            assert!(matches!(command, Command::Compose { format: NoteFormat::Html }), "{name}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The program `call-log`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{arguments::Arguments, commands};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    shared::logging::to_terminal(arguments.log_level());
+    match commands::run(arguments.command()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if commands::is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "call-log: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
