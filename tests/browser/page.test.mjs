@@ -1,0 +1,198 @@
+// The page of `call-log serve`, used as a person would. The tests share one page and run in their order.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { launch } from "./chromium.mjs";
+import { serve } from "./program.mjs";
+
+const SCREENSHOTS = "target/screenshots";
+const HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)>";
+let program, browser, page;
+
+before(async () => {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  program = await serve(process.env.PROGRAM ?? "target/debug/call-log");
+  browser = await launch(process.env.CHROMIUM ?? "/usr/bin/chromium");
+  page = browser.page;
+  await page.size(1280, 900);
+  await page.colours("light");
+  await page.open(`${program.url}?recordingDelay=1200`);
+  await page.until(`document.querySelector("#live").textContent === "Live"`);
+});
+
+after(async () => {
+  await browser?.close();
+  await program?.close();
+});
+
+/** The newest call's note, as a person reads it. */
+const NOTE = `(document.querySelector(".call .body")?.innerText ?? "")`;
+const CALLS = `document.querySelectorAll(".call").length`;
+
+/** Ends a call with this note, and waits for its log. */
+async function endCall(note, { recorded = true } = {}) {
+  const calls = await page.value(CALLS);
+  await page.click("#note");
+  await page.type(note);
+  if ((await page.value(`document.querySelector("#recorded").checked`)) !== recorded) await page.click("#recorded");
+  await page.click("#simulate .primary");
+  await page.until(`${CALLS} === ${calls + 1}`);
+  return page.value(NOTE);
+}
+
+const said = (words) => page.until(`[...document.querySelectorAll(".toast p")].some((p) => p.textContent === ${JSON.stringify(words)})`);
+
+/** Chromium itself notes an answer that says no; this one was meant to be. */
+function refused(status) {
+  const [noted, others] = [true, false].map((wanted) =>
+    page.complaints.filter((complaint) => complaint.includes(`status of ${status} `) === wanted));
+  assert.equal(noted.length, 1);
+  page.complaints = others;
+}
+
+const quiet = () => page.until(`!document.querySelector(".toast")`);
+
+/** Calls the Example CRM's API as another program would. */
+async function crm(method, path, body) {
+  const { crmKey } = await (await fetch(`${program.url}demo/context`)).json();
+  const answer = await fetch(`${program.url}example-crm/v1${path}`, {
+    method, headers: { "x-api-token": crmKey, "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
+  return answer.status === 204 ? null : answer.json();
+}
+
+test("the files come with strict headers", async () => {
+  for (const file of ["", "page.css", "page.js", "note.js", "call.js", "favicon.svg"]) {
+    const { status, headers } = await fetch(program.url + file);
+    assert.equal(status, 200, file);
+    assert.match(headers.get("content-security-policy"), /^default-src 'self';(?!.*unsafe)/, file);
+    assert.equal(headers.get("x-content-type-options"), "nosniff", file);
+  }
+});
+
+test("every field has a label", async () => {
+  const bare = `[...document.querySelectorAll("input, select, textarea")].filter((field) => !field.labels.length).length`;
+  assert.equal(await page.value(bare), 0);
+});
+
+test("a recorded call is logged, and its recording follows", async () => {
+  const note = await endCall("Wants a quote\nCall back Friday");
+  assert.match(note, /- Note: Wants a quote\nCall back Friday\n/);
+  assert.match(note, /- Call recording link: \(pending\.\.\.\)/);
+  await said("Call logged");
+  const link = await page.until(`document.querySelector(".call .body a")?.href`);
+  assert.match(link, /^https:\/\/media\.example\/recording\/\d+$/);
+  await said("Call log updated.");
+  assert.doesNotMatch(await page.value(NOTE), /pending/);
+  assert.ok(await page.value(`document.querySelector(".call .body .fresh a")?.rel.includes("noopener")`));
+});
+
+test("the same event again logs nothing", async () => {
+  const calls = await page.value(CALLS);
+  await page.click("#again");
+  await said("Call already logged");
+  assert.equal(await page.value(CALLS), calls);
+});
+
+test("an edit in between survives the recording", async () => {
+  await endCall("Prefers e-mail");
+  await page.click(".call .edit");
+  await page.type("Checked by hand.\n");
+  await page.until(`document.querySelector(".call .coming").innerText.includes("waits while you edit")`);
+  await page.click(".call .editor .primary");
+  await page.until(`${NOTE}.startsWith("Checked by hand.\\n") && ${NOTE}.includes("(pending...)")`);
+  const note = await page.until(`${NOTE}.includes("https://media.example/") && ${NOTE}`);
+  assert.match(note, /^Checked by hand\.\n/);
+  assert.match(note, /- Note: Prefers e-mail\n/);
+});
+
+test("an edit of what has changed meanwhile overwrites nothing", async () => {
+  await endCall("Asks for a discount");
+  await page.click(".call .edit");
+  await page.type("My words.\n");
+  await page.click(".call .coming button");
+  await page.until(`document.querySelector(".call .coming").hidden`);
+  await page.click(".call .editor .primary");
+  await page.until(`document.querySelector(".call .said").textContent.startsWith("This note changed while")`);
+  assert.match(await page.value(`document.querySelector(".call .editor textarea").value`), /- Call recording link: https:/);
+  assert.match(await page.value(`document.querySelector(".call .editor pre").textContent`), /^My words\.\n/);
+  await page.type("My words.\n");
+  await page.click(".call .editor .primary");
+  await page.until(`/^My words\\.\\n[^]*https:..media/.test(${NOTE})`);
+  refused(412);
+});
+
+test("a hostile note is text", async () => {
+  const note = await endCall(HOSTILE, { recorded: false });
+  assert.ok(note.includes(`- Note: ${HOSTILE}\n`), note);
+  assert.equal(await page.value(`document.querySelectorAll(".call script, .call img").length`), 0);
+});
+
+test("a switch changes the next note", async () => {
+  assert.match(await endCall("With a result", { recorded: false }), /- Result: Accepted/);
+  await page.click("#addCallLogResult");
+  await said("Result: left out of the next note");
+  const note = await endCall("Without one", { recorded: false });
+  assert.match(note, /- Note: Without one\n/);
+  assert.doesNotMatch(note, /Result/);
+  await page.click("#addCallLogResult");
+  await said("Result: in the next note");
+  assert.match(await endCall("With one again", { recorded: false }), /- Result: Accepted/);
+});
+
+test("a new contact can be called", async () => {
+  await page.value(`document.querySelector("[value=Outbound]").click()`);
+  await page.click("#contact");
+  await page.value(`{
+    const select = document.querySelector("#contact");
+    select.value = "new";
+    select.dispatchEvent(new Event("change"));
+  }`);
+  await page.click("#new-name");
+  await page.type("Грета Гарбо");
+  await page.click("#new-number");
+  await page.type("+1 202 555 0147");
+  const note = await endCall("A first call", { recorded: false });
+  assert.match(note, /- Contact Number: \+12025550147/);
+  assert.equal(await page.value(`document.querySelector(".call h3").textContent`), "Грета Гарбо");
+});
+
+test("what others change is seen at once", async () => {
+  const { activities } = await crm("GET", "/activities");
+  await crm("PATCH", `/activities/${activities[0].id}`, { body: `${activities[0].body}Added elsewhere.\n` });
+  await page.until(`document.querySelector(".call .body .fresh")?.textContent === "Added elsewhere."`);
+  const calls = await page.value(CALLS);
+  await crm("DELETE", `/activities/${activities[1].id}`);
+  await page.until(`${CALLS} === ${calls - 1}`);
+  refused(404);
+});
+
+test("it fits a desktop, the dark and a phone", async () => {
+  await page.click("#extras");
+  await quiet();
+  await endCall("Wants a quote for 40 seats, see https://shop.example/quote?id=7.\nCall back on Friday.");
+  await page.until(`${NOTE}.includes("AI Note") || ${NOTE}.includes("(pending...)")`);
+  await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
+  await page.picture(`${SCREENSHOTS}/desktop-light.png`);
+  await page.colours("dark");
+  await sleep(300); // The switches slide.
+  await page.picture(`${SCREENSHOTS}/desktop-dark.png`);
+  await page.size(390, 844, true);
+  await page.colours("light");
+  await page.click(".call .edit");
+  await page.picture(`${SCREENSHOTS}/phone-editing.png`);
+  await page.send("Input.dispatchKeyEvent", { type: "keyDown", key: "Escape", code: "Escape" });
+  await page.until(`!document.querySelector(".editor") && document.activeElement.matches(".call .edit")`);
+  await page.until(`${NOTE}.includes("https://media.example/")`);
+  await page.picture(`${SCREENSHOTS}/phone-recording.png`);
+  await quiet();
+  assert.equal(await page.value(`document.documentElement.scrollWidth`), 390);
+  await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
+  await page.picture(`${SCREENSHOTS}/phone.png`, true);
+});
+
+test("nothing was complained of", () => assert.deepEqual(page.complaints, []));

@@ -1,0 +1,48 @@
+//! The embedded DynamoDB in memory, on a port and threads of its own, so that other processes reach it too.
+
+use std::{net::TcpListener, thread};
+
+use dynoxide::Database;
+use serde_json::Value;
+
+/// The emulator wants a signature's form and does not check it.
+const UNCHECKED: &str = "AWS4-HMAC-SHA256 Credential=test/20250312/us-east-1/dynamodb/aws4_request, \
+                         SignedHeaders=host;x-amz-date, Signature=0";
+
+/// A running DynamoDB.
+#[derive(Debug)]
+pub struct DynamoDb {
+    /// `http://127.0.0.1:41234`
+    pub url: String,
+}
+
+impl DynamoDb {
+    /// Starts one that is empty; it lives as long as the test's process.
+    pub fn start() -> DynamoDb {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        listener.set_nonblocking(true).expect("the listener can be made non-blocking");
+        let url = format!("http://{}", listener.local_addr().expect("the listener has an address"));
+        thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+                dynoxide::server::serve_on(listener, Database::memory().expect("a database")).await;
+            });
+        });
+        DynamoDb { url }
+    }
+
+    /// Makes a request of the low-level API, past everything of ours.
+    pub async fn ask(&self, operation: &str, body: &Value) -> Value {
+        let client = shared::transport::client().expect("an HTTP client");
+        let request = client
+            .post(&self.url)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-date", "20250312T154630Z")
+            .header("authorization", UNCHECKED)
+            .body(body.to_string());
+        request.send().await.expect("an answer").json().await.expect("an answer in JSON")
+    }
+}

@@ -1,0 +1,14 @@
+//! What the tests stand on: a table, a CRM with faults, and the Lambda Runtime API, all on loopback.
+//!
+//! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
+//! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`fault_proxy`];
+//! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
+//! - [`world`]: the use-cases in this process, with a clock of the test's own.
+
+#![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
+
+pub mod dynamodb;
+pub mod fault_proxy;
+pub mod pipedrive;
+pub mod runtime_api;
+pub mod world;

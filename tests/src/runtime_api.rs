@@ -1,0 +1,241 @@
+//! The real function binaries, invoked as Lambda invokes them: through the Runtime API (AWS Lambda developer guide,
+//! "Using the Lambda runtime API").
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Read,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path as Segment, State},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::world::Answer;
+
+/// How long an answer may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// One execution environment: a process that polls for events.
+#[derive(Debug)]
+pub struct Function {
+    process: Child,
+    api: Arc<Api>,
+    /// What it says on standard output and standard error. Read all the time: a full pipe would stop it.
+    log: Vec<JoinHandle<String>>,
+}
+
+/// The Runtime API's side.
+#[derive(Debug)]
+struct Api {
+    events: mpsc::UnboundedSender<(String, Value, u64)>,
+    queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<(String, Value, u64)>>,
+    waiting: Mutex<HashMap<String, oneshot::Sender<Result<Value, Value>>>>,
+    next_id: AtomicU64,
+}
+
+impl Function {
+    /// Starts the function of that name with nothing but this environment.
+    pub fn start(name: &str, environment: &BTreeMap<String, String>) -> Function {
+        let (api, address) = serve();
+        let mut process = Command::new(binary(name))
+            .env_clear()
+            .envs(environment)
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/test")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the function starts");
+        let log = vec![read_all(process.stdout.take()), read_all(process.stderr.take())];
+        Function { process, api, log }
+    }
+
+    /// Invokes the function with an API Gateway or ALB event and waits for its answer.
+    pub async fn invoke(&self, event: Value) -> Answer {
+        self.invoke_for(event, Duration::from_secs(25)).await
+    }
+
+    /// The same with so much time before the invocation's deadline.
+    pub async fn invoke_for(&self, event: Value, time: Duration) -> Answer {
+        let id = format!("request-{}", self.api.next_id.fetch_add(1, Ordering::Relaxed));
+        let (answered, answer) = oneshot::channel();
+        self.api.waiting.lock().expect("no panic before").insert(id.clone(), answered);
+        self.api.events.send((id, event, time.as_millis() as u64)).expect("the queue is open");
+        let answer =
+            tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time").expect("an answer");
+        let response = answer.unwrap_or_else(|error| panic!("the function reported an error: {error}"));
+        read(&response)
+    }
+
+    /// Ends the process as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the process can be killed");
+        self.process.wait().expect("the process has ended");
+    }
+
+    /// Ends the process and gives everything that it logged.
+    pub fn into_log(mut self) -> String {
+        self.kill();
+        self.take_log()
+    }
+
+    /// Waits until the process has ended by itself; how it ended, and everything that it logged.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let patience = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.process.try_wait().expect("the process can be asked") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < patience, "the process goes on"),
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        (status, self.take_log())
+    }
+
+    fn take_log(&mut self) -> String {
+        self.log.drain(..).map(|reader| reader.join().expect("the log is text")).collect()
+    }
+}
+
+/// Reads a stream to its end.
+fn read_all(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    let mut stream = stream.expect("the stream is piped");
+    thread::spawn(move || {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("the log is text");
+        text
+    })
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An event of `events/`, with the token in its place.
+pub fn event(name: &str, token: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text.replace("TOKEN", token)).expect("an event is JSON")
+}
+
+/// The event with another body.
+pub fn with_body(mut event: Value, body: &str) -> Value {
+    event["body"] = body.into();
+    event["isBase64Encoded"] = false.into();
+    event
+}
+
+/// Where a program of this workspace is, built from the sources as they are now.
+pub fn binary(name: &str) -> PathBuf {
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
+        // The test's own directory is target/<profile>/deps.
+        let profile =
+            std::env::current_exe().expect("a path").parent().and_then(Path::parent).map(Path::to_owned);
+        let profile = profile.expect("the test is in target/<profile>/deps");
+        let is_release = profile.ends_with("release");
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--workspace", "--bins", "--quiet"])
+            .args(is_release.then_some("--release"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the programs can be built");
+        profile
+    });
+    DIRECTORY.join(name)
+}
+
+/// An answer to API Gateway or to a load balancer; a REST API has its headers as lists.
+fn read(response: &Value) -> Answer {
+    let header = |(name, value): (&String, &Value)| {
+        let text = value.as_str().or_else(|| value[0].as_str()).unwrap_or_default();
+        (name.to_lowercase(), text.to_owned())
+    };
+    let kinds = [&response["multiValueHeaders"], &response["headers"]];
+    let headers = kinds.into_iter().filter_map(Value::as_object).flatten();
+    let text = response["body"].as_str().unwrap_or_default();
+    Answer {
+        status: response["statusCode"].as_u64().unwrap_or_default() as u16,
+        headers: headers.map(header).collect(),
+        body: serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+    }
+}
+
+/// Serves one Runtime API on threads of its own.
+fn serve() -> (Arc<Api>, String) {
+    let (events, queue) = mpsc::unbounded_channel();
+    let api =
+        Arc::new(Api { events, queue: queue.into(), waiting: Mutex::default(), next_id: AtomicU64::new(1) });
+    let router = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+        .with_state(api.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.set_nonblocking(true).expect("the listener can be made non-blocking");
+    let address = listener.local_addr().expect("the listener has an address").to_string();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            axum::serve(listener, router).await.expect("serving goes on");
+        });
+    });
+    (api, address)
+}
+
+async fn next(State(api): State<Arc<Api>>) -> (HeaderMap, String) {
+    let (id, event, time_ms) = api.queue.lock().await.recv().await.expect("the queue is open");
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_millis() as u64;
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("lambda-runtime-aws-request-id", id),
+        ("lambda-runtime-deadline-ms", (now_ms + time_ms).to_string()),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:123456789012:function:test".to_owned(),
+        ),
+        ("lambda-runtime-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0".to_owned()),
+    ] {
+        headers.insert(name, value.parse().expect("a header value"));
+    }
+    (headers, event.to_string())
+}
+
+async fn response(State(api): State<Arc<Api>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+    settle(&api, &id, Ok(serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+async fn error(State(api): State<Arc<Api>>, Segment(id): Segment<String>, body: Bytes) -> StatusCode {
+    settle(&api, &id, Err(serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+fn settle(api: &Api, id: &str, result: Result<Value, Value>) -> StatusCode {
+    if let Some(waiting) = api.waiting.lock().expect("no panic before").remove(id) {
+        let _ = waiting.send(result);
+    }
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,191 @@
+//! The use-cases in this process: the embedded DynamoDB, the Pipedrive stand-in, and a clock that the test moves.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use shared::{
+    app::{App, StartError},
+    config::Config,
+    http::Invocation,
+    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+};
+
+use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::StandIn};
+
+/// When the test's clock starts: 2025-03-12T15:46:30Z, a minute after the calls of the tests began.
+pub const NOW_MS: i64 = 1_741_794_390_000;
+/// How long an invocation has, in milliseconds.
+pub const INVOCATION_MS: i64 = 25_000;
+/// The secret of the tests' tokens.
+pub const JWT_SECRET: &str = "a secret for tests that is long enough";
+
+/// Everything that one test needs.
+#[derive(Debug)]
+pub struct World {
+    pub app: Arc<App>,
+    pub crm: StandIn,
+    pub dynamodb: DynamoDb,
+    pub user: User,
+    clock: Arc<AtomicI64>,
+}
+
+/// What a caller got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The message that the extension shows.
+    pub fn message(&self) -> &str {
+        self.body["returnMessage"]["message"].as_str().unwrap_or_default()
+    }
+
+    /// The log's id.
+    pub fn log_id(&self) -> Option<&str> {
+        self.body["logId"].as_str()
+    }
+}
+
+/// The configuration that the stand-ins need; `extra` adds to it or replaces.
+pub fn environment(dynamodb: &DynamoDb, crm: &StandIn, extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let base_url = crm.base_url();
+    let own = [
+        ("TABLE_NAME", "calls"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
+        ("JWT_SECRET", JWT_SECRET),
+        ("CRM_BASE_URL_PIPEDRIVE", base_url.as_str()),
+    ];
+    own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+impl World {
+    /// A table with one connected Pipedrive user, whose API key never expires.
+    pub async fn start() -> World {
+        World::with_credentials(Credentials::ApiKey(Secret::new(crate::pipedrive::API_KEY))).await
+    }
+
+    pub async fn with_credentials(credentials: Credentials) -> World {
+        let dynamodb = DynamoDb::start();
+        let clock = Arc::new(AtomicI64::new(NOW_MS));
+        let crm = StandIn::with_clock(Clock::Manual(clock.clone()));
+        let app = new_app(&environment(&dynamodb, &crm, &[]), clock.clone()).await;
+        app.store.create_table().await.expect("the table can be made");
+        let user = User {
+            id: UserId::new(format!("{}-pipedrive", crate::pipedrive::USER)).expect("an id"),
+            platform: Platform::new("pipedrive").expect("a name"),
+            hostname: Some("acme.pipedrive.com".to_owned()),
+            zone: None,
+            settings: Settings::default(),
+            credentials: Some(credentials),
+        };
+        app.store.put_user(&user).await.expect("the user can be stored");
+        World { app, crm, dynamodb, user, clock }
+    }
+
+    /// Another process on the same table and CRM: nothing is shared in memory but the clock.
+    pub async fn another_app(&self) -> Arc<App> {
+        new_app(&environment(&self.dynamodb, &self.crm, &[]), self.clock.clone()).await
+    }
+
+    /// The same with another environment.
+    pub async fn app_with(&self, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
+        start_app(&environment(&self.dynamodb, &self.crm, extra), self.clock.clone()).await
+    }
+
+    /// Another process whose requests to DynamoDB go through a proxy.
+    pub async fn proxied_app(&self) -> (Arc<App>, FaultProxy) {
+        let address = self.dynamodb.url.trim_start_matches("http://").parse().expect("an address");
+        let proxy = FaultProxy::before(address);
+        let app = self.app_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &proxy.base_url())]).await;
+        (app.expect("the app starts"), proxy)
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.clock.load(Ordering::SeqCst)
+    }
+
+    /// `POST /callLog` of the user.
+    pub async fn post(&self, body: &Value) -> Answer {
+        self.send(&self.app, "POST", body).await
+    }
+
+    /// `PATCH /callLog` of the user.
+    pub async fn patch(&self, body: &Value) -> Answer {
+        self.send(&self.app, "PATCH", body).await
+    }
+
+    /// A request of the user to a certain process.
+    pub async fn send(&self, app: &App, method: &str, body: &Value) -> Answer {
+        let token = app.issue_token(&self.user, 1);
+        send(app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
+    }
+}
+
+/// A request with any token and body.
+pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: i64) -> Answer {
+    let request = http::Request::builder()
+        .method(method)
+        .uri("/callLog")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Bytes::from(body))
+        .expect("a request");
+    let invocation = Invocation {
+        deadline: Deadline(app.clock.now_ms() + time_ms),
+        request_id: "test-request".to_owned(),
+    };
+    let response = match method {
+        "POST" => shared::http::create(app, request, &invocation).await,
+        _ => shared::http::update(app, request, &invocation).await,
+    };
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap_or_default().to_owned())
+    };
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().iter().map(header).collect(),
+        body: serde_json::from_slice(response.body()).unwrap_or_default(),
+    }
+}
+
+/// A call in the extension's dialect, of the contact Bob Client.
+pub fn call(session: &str) -> Value {
+    json!({
+        "logInfo": {
+            "id": "X2AvJPtwNQbNQA", "sessionId": session, "telephonySessionId": format!("s-{session}"),
+            "startTime": 1_741_794_325_000_i64, "duration": 65, "direction": "Inbound", "result": "Accepted",
+            "from": {"phoneNumber": "+12135550111", "name": "BOB CLIENT"},
+            "to": {"phoneNumber": "+16505550100", "name": "Ada Agent"},
+        },
+        "note": "Wants a quote", "contactId": 77, "contactType": "contact", "contactName": "Bob Client",
+    })
+}
+
+async fn new_app(environment: &BTreeMap<String, String>, clock: Arc<AtomicI64>) -> Arc<App> {
+    start_app(environment, clock).await.expect("the app starts")
+}
+
+async fn start_app(
+    environment: &BTreeMap<String, String>,
+    clock: Arc<AtomicI64>,
+) -> Result<Arc<App>, StartError> {
+    let config = Config::read(|name| environment.get(name).cloned())?;
+    Ok(Arc::new(App::new(config, Clock::Manual(clock)).await?))
+}

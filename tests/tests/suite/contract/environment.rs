@@ -1,0 +1,68 @@
+//! What the functions need of their environment, and what they say when it is not there.
+
+use tests::{
+    dynamodb::DynamoDb,
+    pipedrive::StandIn,
+    runtime_api::Function,
+    world::{call, environment},
+};
+
+use super::stage::{Stage, USER, request, user, warning};
+
+#[test]
+fn a_function_without_its_environment_says_what_it_lacks() {
+    let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+    for (name, value, problem) in [
+        ("TABLE_NAME", "", "TABLE_NAME is missing: the name of the DynamoDB table"),
+        ("JWT_SECRET", "", "JWT_SECRET is missing: the secret of the callers' tokens"),
+        ("JWT_SECRET", "  ", "JWT_SECRET is missing: the secret of the callers' tokens"),
+        (
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "localhost:8000",
+            "AWS_ENDPOINT_URL_DYNAMODB is not an http or https URL",
+        ),
+        ("CRM_BASE_URL_PIPEDRIVE", "ftp://x", "CRM_BASE_URL_PIPEDRIVE is not an http or https URL"),
+    ] {
+        let mut variables = environment(&dynamodb, &crm, &[(name, value)]);
+        variables.retain(|_, value| !value.is_empty());
+        for function in ["create-call-log", "update-call-log"] {
+            let (status, log) = Function::start(function, &variables).wait();
+            assert!(!status.success(), "{function} without {name}");
+            assert!(log.contains(problem), "{function}, {name}={value:?}: {log}");
+        }
+    }
+}
+
+/// The table is asked for again with each request, so that a function outlives its absence.
+#[tokio::test]
+async fn a_table_that_is_away_is_a_503_until_it_is_back() {
+    let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+    let nowhere = "http://127.0.0.1:1";
+    let variables = environment(&dynamodb, &crm, &[("AWS_ENDPOINT_URL_DYNAMODB", nowhere)]);
+    let app = super::stage::app(&variables).await;
+    let token = app.issue_token(&user(USER, None), 1);
+    for (function, method) in [("create-call-log", "POST"), ("update-call-log", "PATCH")] {
+        let function = Function::start(function, &variables);
+        let answer = function.invoke(request(method, &token, &call("1").to_string())).await;
+        assert_eq!(answer.status, 503, "{method}: {answer:?}");
+        assert_eq!(answer.headers["retry-after"], "2", "{method}");
+        assert_eq!(
+            answer.body,
+            warning("The service is busy. Please try again in a moment.", &[]),
+            "{method}"
+        );
+        assert!(!function.into_log().contains(&token), "{method}: the token is in the log");
+    }
+    assert!(crm.requests().is_empty(), "a CRM is not called for a call that nobody can remember");
+}
+
+/// What is wrong inside is told to the log, and its number to the caller.
+#[tokio::test]
+async fn a_table_that_is_not_there_is_a_500_with_a_number() {
+    let stage = Stage::with(&[("TABLE_NAME", "elsewhere")]).await;
+    let answer = stage.post(&call("1")).await;
+    assert_eq!(answer.status, 500);
+    insta::assert_snapshot!(answer.body, @r#"{"successful":false,"returnMessage":{"message":"Something went wrong here. The request was request-1.","messageType":"danger","ttl":5000}}"#);
+    let log = stage.create.into_log();
+    assert!(log.contains("ResourceNotFoundException") && log.contains("request-1"), "{log}");
+}

@@ -1,0 +1,117 @@
+//! Whose call it is: nothing of one user can be read or changed by another, whatever ids a body carries.
+
+use serde_json::{Value, json};
+use tests::{
+    pipedrive::{ACCESS_TOKEN, API_KEY},
+    world::call,
+};
+
+use super::stage::{Stage, USER, api_key, with};
+
+const OTHER: &str = "54321-pipedrive";
+const PARKED: &str = "The update will be added when the call is logged.";
+const UPDATED: &str = "Call log updated.";
+
+#[tokio::test]
+async fn a_session_is_each_users_own() {
+    let stage = Stage::start().await;
+    stage.put_user(OTHER, Some(api_key(API_KEY))).await;
+    assert_eq!(stage.post(&call("1")).await.log_id(), Some("5001"));
+    let before = stage.note();
+
+    let foreign = json!({"sessionId": "1", "logId": "5001", "note": "Not yours", "subject": "Not yours"});
+    let answer = stage.patch_as(OTHER, &foreign).await;
+    assert_eq!(
+        (answer.message(), answer.log_id(), &answer.body["updatedNote"]),
+        (PARKED, None, &Value::Null)
+    );
+    let body = with(foreign, json!({"user": {"id": USER}}));
+    assert_eq!(stage.patch_as(OTHER, &body).await.status, 403);
+    assert_eq!(stage.note(), before);
+
+    let answer = stage.post_as(OTHER, &call("1")).await;
+    assert_eq!((answer.message(), answer.log_id()), ("Call logged", Some("5002")), "a log of their own");
+    let logs = stage.crm.activities();
+    assert_eq!(logs[0]["note"], before);
+    assert_eq!((&logs[0]["owner_id"], &logs[1]["owner_id"]), (&json!(12345), &json!(54321)));
+    assert!(logs[1]["note"].as_str().unwrap().contains("Not yours"), "{}", logs[1]["note"]);
+    assert_eq!(stage.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.log_id(), Some("5001"));
+}
+
+/// A user of the same name at another CRM is another user.
+#[tokio::test]
+async fn a_platform_is_part_of_who_one_is() {
+    let stage = Stage::start().await;
+    stage.post(&call("1")).await;
+    let mut twin = super::stage::user(USER, None);
+    twin.platform = shared::model::Platform::new("example").unwrap();
+    let token = stage.app.issue_token(&twin, 1);
+    let update = json!({"sessionId": "1", "note": "Not yours"}).to_string();
+    let answer = stage.update.invoke(super::stage::request("PATCH", &token, &update)).await;
+    assert_eq!(answer.message(), "User not found. Please connect to your CRM.");
+}
+
+#[tokio::test]
+async fn an_extension_finds_its_own_log_or_the_one_of_none() {
+    let stage = Stage::start().await;
+    let hash = |hash: &str| json!({"hashedExtensionId": hash});
+    let both = json!({"hashedExtensionId": "a", "extensionNumber": "101"});
+    // The logs: session 1 of none; session 2 of two extensions; session 3 of all three kinds.
+    for (session, identity, log) in [
+        ("1", json!({}), "5001"),
+        ("2", hash("a"), "5002"),
+        ("2", hash("b"), "5003"),
+        ("3", json!({}), "5004"),
+        ("3", both.clone(), "5005"),
+        ("3", json!({"extensionNumber": 102}), "5006"),
+        // Again, from wherever in the request.
+        ("2", json!({"logInfo": {"hashedExtensionId": "b"}}), "5003"),
+        ("3", json!({"hashedExtensionId": "a", "extensionNumber": "999"}), "5005"),
+        ("3", json!({"logInfo": {"extensionNumber": "102"}}), "5006"),
+    ] {
+        let answer = stage.post(&with(call(session), identity.clone())).await;
+        assert_eq!(answer.log_id(), Some(log), "{session} {identity}: {answer:?}");
+    }
+    for (session, identity, log) in [
+        ("1", json!({}), Some("5001")),
+        ("1", hash("a"), Some("5001")),
+        ("1", json!({"extensionNumber": "101"}), Some("5001")),
+        ("2", hash("a"), Some("5002")),
+        ("2", hash("b"), Some("5003")),
+        ("2", hash("c"), None),
+        ("2", json!({}), None),
+        ("3", json!({}), Some("5004")),
+        ("3", both, Some("5005")),
+        ("3", hash("a"), Some("5005")),
+        ("3", json!({"extensionNumber": "101"}), Some("5004")),
+        ("3", json!({"extensionNumber": "102"}), Some("5006")),
+        ("3", hash("c"), Some("5004")),
+        ("3", json!({"rcExtensionId": "5"}), Some("5004")),
+    ] {
+        let answer = stage.patch(&with(json!({"sessionId": session, "note": "n"}), identity.clone())).await;
+        let expected = if log.is_some() { UPDATED } else { PARKED };
+        assert_eq!((answer.message(), answer.log_id()), (expected, log), "{session} {identity}");
+    }
+}
+
+/// The caller's own header takes the place of the stored credential, for its request only.
+#[tokio::test]
+async fn a_header_of_the_callers_own_is_used_once() {
+    let stage = Stage::start().await;
+    stage.put_user(USER, Some(api_key("a key that Pipedrive has withdrawn"))).await;
+    let header = json!({"authHeader": format!("Bearer {ACCESS_TOKEN}")});
+    let refused = "Authorization error";
+
+    assert_eq!(stage.post(&call("1")).await.message(), refused);
+    assert_eq!(stage.post(&with(call("1"), header.clone())).await.message(), "Call logged");
+    let update = json!({"sessionId": "1", "note": "Wants two quotes"});
+    assert_eq!(stage.patch(&update).await.message(), refused);
+    assert_eq!(stage.patch(&with(update, header)).await.message(), UPDATED);
+    assert!(stage.note().contains("Wants two quotes"));
+    assert_eq!(stage.patch(&json!({"sessionId": "1", "note": "Wants three"})).await.message(), refused);
+
+    // A wrong one is not helped out by the stored one.
+    stage.put_user(USER, Some(api_key(API_KEY))).await;
+    let wrong = with(call("2"), json!({"authHeader": "Bearer wrong"}));
+    assert_eq!(stage.post(&wrong).await.message(), refused);
+}

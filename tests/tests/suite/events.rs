@@ -1,0 +1,213 @@
+//! Every event in `events/` is answered as its README says.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use cli::example_crm::{ExampleCrm, router};
+use serde_json::{Value, json};
+use shared::{
+    app::App,
+    config::Config,
+    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+};
+use tests::{
+    dynamodb::DynamoDb,
+    fault_proxy::FaultProxy,
+    pipedrive::{API_KEY, StandIn},
+    runtime_api::{Function, event},
+    world::environment,
+};
+
+const EXAMPLE_KEY: &str = "the key of the Example CRM";
+
+/// The events in the order in which they make sense, for the user of which CRM, and their answers. Most are about one
+/// call, so that only the first create logs it.
+const EVENTS: [(&str, &str, u16, &str); 14] = [
+    ("create-no-token", "pipedrive", 401, "A token is missing: send it as `Authorization: Bearer <token>`"),
+    (
+        "create-malformed",
+        "pipedrive",
+        400,
+        "The body is not JSON: EOF while parsing a value at line 1 column 63",
+    ),
+    ("create-no-contact", "pipedrive", 200, "Contact not found for number +12135550199"),
+    ("create-extension", "pipedrive", 200, "Call logged"),
+    ("create-extension-query-token", "pipedrive", 200, "Call already logged"),
+    ("create-base64", "pipedrive", 200, "Call already logged"),
+    ("rest-create", "pipedrive", 200, "Call already logged"),
+    ("alb-create", "pipedrive", 200, "Call already logged"),
+    ("create-server-side", "pipedrive", 200, "Call logged"),
+    ("update-recording", "pipedrive", 200, "Call log updated."),
+    ("update-note", "pipedrive", 200, "Call log updated."),
+    ("create-seed", "example", 200, "Call logged"),
+    ("create-seed", "example", 200, "Call already logged"),
+    ("update-interface", "example", 200, "Call log updated."),
+];
+
+#[test]
+fn every_event_is_in_the_readme_and_here() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let there: BTreeSet<String> = fs::read_dir(&directory)
+        .unwrap()
+        .filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(".json").map(str::to_owned)
+        })
+        .collect();
+    let here: BTreeSet<String> = EVENTS.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    assert_eq!(there, here);
+
+    let readme = fs::read_to_string(directory.join("README.md")).unwrap();
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let named: BTreeSet<String> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap().split(','))
+        .map(|name| name.trim().trim_matches('`').trim_end_matches(".json").to_owned())
+        .collect();
+    assert_eq!(named, there);
+}
+
+#[tokio::test]
+async fn every_event_is_answered() {
+    let stage = Stage::start().await;
+    for (name, platform, status, message) in EVENTS {
+        let answer = stage.function(name).invoke(event(name, &stage.token(platform))).await;
+        assert_eq!((answer.status, answer.message()), (status, message), "{name}: {answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/json", "{name}");
+    }
+
+    let logs = stage.crm.activities();
+    assert_eq!(logs.len(), 2, "{logs:#?}");
+    assert_eq!(logs[0]["subject"], "Quote for Bob Client");
+    assert_eq!(logs[0]["deal_id"], 412);
+    let note = logs[0]["note"].as_str().unwrap();
+    for expected in ["Wants a quote for 40 seats", "https://media.example.com/recordings/646?view=player"] {
+        assert!(note.contains(expected), "{expected} is not in {note}");
+    }
+    let seed = stage.example_log().await;
+    assert_eq!(seed["contactId"], "c-2");
+    assert_eq!(seed["durationSeconds"], 7);
+    let note = seed["body"].as_str().unwrap();
+    for expected in ["Asked for a quote; sent on Tuesday", "2018-09-11 06:24:09 AM", "646?view=player"] {
+        assert!(note.contains(expected), "{expected} is not in {note}");
+    }
+}
+
+/// However a request comes in, it is the same request.
+#[tokio::test]
+async fn every_way_in_logs_the_call() {
+    for name in
+        ["create-extension", "create-extension-query-token", "create-base64", "rest-create", "alb-create"]
+    {
+        let stage = Stage::start().await;
+        let answer = stage.create.invoke(event(name, &stage.token("pipedrive"))).await;
+        let expected = json!({
+            "successful": true, "logId": "5001",
+            "returnMessage": {"message": "Call logged", "messageType": "success", "ttl": 2000},
+        });
+        assert_eq!((answer.status, &answer.body), (200, &expected), "{name}");
+        let logs = stage.crm.activities();
+        assert!(logs[0]["note"].as_str().unwrap().contains("Wants a quote"), "{name}: {logs:?}");
+    }
+}
+
+/// What only some ways in have: lists of headers and of query parameters, a header in any case, a stage in the path.
+#[tokio::test]
+async fn the_ways_in_differ_in_what_does_not_matter() {
+    let stage = Stage::start().await;
+    let token = stage.token("pipedrive");
+    let without_header = |name: &str| {
+        let mut event = event(name, "");
+        for headers in ["headers", "multiValueHeaders"] {
+            if let Some(headers) = event[headers].as_object_mut() {
+                headers.retain(|name, _| !name.eq_ignore_ascii_case("authorization"));
+            }
+        }
+        event
+    };
+    let mut alb_query = without_header("alb-create");
+    alb_query["queryStringParameters"]["jwtToken"] = json!(token);
+    let mut alb_lists = without_header("alb-create");
+    let headers = alb_lists["headers"].as_object().unwrap().clone();
+    let lists = headers.into_iter().chain([("Authorization".to_owned(), json!(format!("Bearer {token}")))]);
+    alb_lists["multiValueHeaders"] = lists.map(|(name, value)| (name, json!([value]))).collect();
+    alb_lists.as_object_mut().unwrap().remove("headers");
+    let mut rest_query = without_header("rest-create");
+    rest_query["queryStringParameters"] = json!({"jwtToken": token});
+    rest_query["multiValueQueryStringParameters"] = json!({"jwtToken": [token]});
+    let mut stage_path = event("create-extension", &token);
+    stage_path["rawPath"] = json!("/prod/callLog");
+    stage_path["requestContext"]["stage"] = json!("prod");
+    let mut wrong_verb = event("rest-create", &token);
+    wrong_verb["httpMethod"] = json!("GET");
+    wrong_verb["requestContext"]["httpMethod"] = json!("GET");
+
+    for (what, event, status) in [
+        ("a load balancer with the token in the query", alb_query, 200),
+        ("a load balancer with lists of headers", alb_lists, 200),
+        ("a REST API with the token in the query", rest_query, 200),
+        ("an HTTP API with a stage", stage_path, 200),
+        ("a load balancer without a token", without_header("alb-create"), 401),
+        ("a REST API without a token", without_header("rest-create"), 401),
+        ("a REST API with another verb", wrong_verb, 405),
+    ] {
+        let answer = stage.create.invoke(event).await;
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/json", "{what}");
+    }
+    assert_eq!(stage.crm.activities().len(), 1);
+}
+
+/// Both functions with both CRMs, and their users.
+struct Stage {
+    crm: StandIn,
+    example: FaultProxy,
+    app: App,
+    create: Function,
+    update: Function,
+}
+
+impl Stage {
+    async fn start() -> Stage {
+        let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+        let example = ExampleCrm::open(None, EXAMPLE_KEY, Clock::System).expect("an Example CRM");
+        let example = FaultProxy::around(router(example));
+        let variables = environment(&dynamodb, &crm, &[("CRM_BASE_URL_EXAMPLE", &example.base_url())]);
+        let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
+        let app = App::new(config, Clock::System).await.expect("the app starts");
+        app.store.create_table().await.expect("the table can be made");
+        for (platform, key) in [("pipedrive", API_KEY), ("example", EXAMPLE_KEY)] {
+            let credentials = Some(Credentials::ApiKey(Secret::new(key)));
+            app.store
+                .put_user(&User { credentials, ..user(platform) })
+                .await
+                .expect("the user can be stored");
+        }
+        let create = Function::start("create-call-log", &variables);
+        let update = Function::start("update-call-log", &variables);
+        Stage { crm, example, app, create, update }
+    }
+
+    fn token(&self, platform: &str) -> String {
+        self.app.issue_token(&user(platform), 1)
+    }
+
+    fn function(&self, event: &str) -> &Function {
+        if event.starts_with("update") { &self.update } else { &self.create }
+    }
+
+    async fn example_log(&self) -> Value {
+        let url = format!("{}/example-crm/v1/activities/5001", self.example.base_url());
+        let answer = reqwest::Client::new().get(url).header("x-api-token", EXAMPLE_KEY).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+}
+
+/// The user of that CRM, not connected.
+fn user(platform: &str) -> User {
+    User {
+        id: UserId::new(format!("12345-{platform}")).expect("an id"),
+        platform: Platform::new(platform).expect("a name"),
+        hostname: Some("acme.pipedrive.com".to_owned()),
+        zone: None,
+        settings: Settings::default(),
+        credentials: None,
+    }
+}

@@ -1,0 +1,249 @@
+//! When a grant is renewed, by whom, and what becomes of the others.
+
+use shared::{auth::grant::Grant, model::Deadline};
+
+use super::*;
+
+#[tokio::test]
+async fn a_grant_is_renewed_when_its_end_is_near() {
+    for (ends_in, renewals) in
+        [(60 * MINUTE, 0), (11 * MINUTE, 0), (9 * MINUTE, 1), (MINUTE, 1), (-MINUTE, 1)]
+    {
+        let world = world(ends_in).await;
+        for session in ["1", "2"] {
+            check(&world.post(&call(session)).await, LOGGED, &format!("{ends_in} {session}"));
+        }
+        assert_eq!(world.crm.refreshes(), renewals, "{ends_in}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_renewed_is_not() {
+    let no_refresh_token = Credentials::OAuth {
+        access_token: Secret::new("not good"),
+        refresh_token: None,
+        expires_at: DateTime::from_timestamp_millis(NOW_MS),
+    };
+    for credentials in [Credentials::ApiKey(Secret::new("not good")), no_refresh_token] {
+        let world = World::with_credentials(credentials.clone()).await;
+        let case = format!("{credentials:?}");
+        check(&world.post(&call("1")).await, "Authorization error", &case);
+        assert_eq!(token_calls(&world), 0, "{case}");
+    }
+    // The caller's own header is theirs to renew.
+    let world = world(-MINUTE).await;
+    let mut body = call("1");
+    body["authHeader"] = json!(format!("Bearer {ACCESS_TOKEN}"));
+    check(&world.post(&body).await, LOGGED, "a good header");
+    body["logInfo"]["sessionId"] = json!("2");
+    body["authHeader"] = json!("Bearer other");
+    check(&world.post(&body).await, "Authorization error", "a bad header");
+    assert_eq!(token_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn many_calls_at_the_end_renew_once() {
+    let world = world(0).await;
+    let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
+    let sent: Vec<_> =
+        (0..24).map(|index| start(&apps[index % 3], &world, format!("session-{index}"))).collect();
+    for answer in sent {
+        check(&answer.await.unwrap(), LOGGED, "each");
+    }
+    assert_eq!((token_calls(&world), world.crm.refreshes()), (1, 1));
+    assert_eq!(world.crm.activities().len(), 24);
+}
+
+#[tokio::test]
+async fn a_hundred_at_the_end_renew_once() {
+    let world = world(0).await;
+    let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
+    let user = world.app.store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    let sent: Vec<_> = (0..100)
+        .map(|index| {
+            let (app, user, deadline) =
+                (apps[index % 3].clone(), user.clone(), world.now_ms() + INVOCATION_MS);
+            let me = format!("request {index}");
+            #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+            tokio::spawn(async move {
+                let crm = shared::adapters::find("pipedrive").unwrap();
+                Grant::obtain(&app, crm, user, None, Deadline(deadline), &me).await.map(drop)
+            })
+        })
+        .collect();
+    for granted in sent {
+        granted.await.unwrap().unwrap();
+    }
+    assert_eq!((token_calls(&world), world.crm.refreshes()), (1, 1));
+}
+
+#[tokio::test]
+async fn while_the_token_is_good_only_one_waits_for_the_next() {
+    let world = world(5 * MINUTE).await;
+    world.crm.next(Route::Token, Fault::Delay(Duration::from_millis(2_500)));
+    let renewing = start(&world.app, &world, "the first".to_owned());
+    while token_calls(&world) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for session in ["1", "2", "3"] {
+        check(&world.post(&call(session)).await, LOGGED, session);
+    }
+    assert!(!renewing.is_finished(), "they did not wait");
+    check(&renewing.await.unwrap(), LOGGED, "the first");
+    assert_eq!(token_calls(&world), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_ahead_that_fails_does_not_matter_yet() {
+    for faults in [vec![Fault::Status(400)], vec![Fault::Status(500), Fault::DropBeforeAnswer]] {
+        let world = world(5 * MINUTE).await;
+        for fault in faults {
+            world.crm.next(Route::Token, fault);
+        }
+        check(&world.post(&call("1")).await, LOGGED, "with the present token");
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_is_used_the_next_time() {
+    let world = world(0).await;
+    for number in 1..=3 {
+        check(&world.post(&call(&number.to_string())).await, LOGGED, "renewed");
+        assert_eq!(world.crm.refreshes(), number);
+        let tokens = (format!("pipedrive-access-{number}"), format!("pipedrive-refresh-{number}"));
+        assert_eq!(stored(&world).await, tokens);
+        world.pass(59 * MINUTE);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_the_crm_takes_no_more_is_renewed_once() {
+    let world = world(60 * MINUTE).await;
+    check(&world.post(&call("1")).await, LOGGED, "good");
+    world.crm.end_access();
+    check(&world.post(&call("2")).await, LOGGED, "renewed");
+    check(&world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await, UPDATED, "good again");
+    assert_eq!(world.crm.refreshes(), 1);
+    assert_eq!(world.crm.activities().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_somebody_else_has_renewed_is_adopted() {
+    let world = world(60 * MINUTE).await;
+    world.crm.end_access();
+    world.crm.next(Route::GetPerson, Fault::Delay(Duration::from_millis(300)));
+    let late = start(&world.app, &world, "late".to_owned());
+    while world.crm.count(Route::GetPerson) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let other = world.another_app().await;
+    check(&world.send(&other, "POST", &call("other")).await, LOGGED, "renews");
+    check(&late.await.unwrap(), LOGGED, "adopts");
+    assert_eq!(token_calls(&world), 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_once_more() {
+    for (fault, message, calls) in [
+        (Fault::DropBeforeEffect, LOGGED, 2),
+        (Fault::Status(503), LOGGED, 2),
+        (Fault::Html, LOGGED, 2),
+        // The stand-in rotates strictly: it does not take the old token once more.
+        (Fault::DropBeforeAnswer, ENDED, 2),
+    ] {
+        let world = world(0).await;
+        let case = format!("{fault:?}");
+        world.crm.next(Route::Token, fault);
+        check(&world.post(&call("1")).await, message, &case);
+        assert_eq!(token_calls(&world), calls, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_grant_ends_the_session_until_the_user_connects_again() {
+    let world = World::with_credentials(oauth(0, "revoked")).await;
+    for session in ["1", "1", "2"] {
+        check(&world.post(&call(session)).await, ENDED, session);
+    }
+    assert_eq!(token_calls(&world), 1, "refused once, known from then on");
+    assert_eq!(world.crm.activities().len(), 0);
+
+    let mut user = world.user.clone();
+    user.credentials = Some(oauth(60 * MINUTE, REFRESH_TOKEN));
+    world.app.store.put_user(&user).await.unwrap();
+    check(&world.post(&call("1")).await, LOGGED, "connected again");
+    assert_eq!((token_calls(&world), world.crm.count(Route::ListActivities)), (1, 0));
+}
+
+#[tokio::test]
+async fn what_comes_while_the_session_is_ended_is_kept() {
+    let world = world(60 * MINUTE).await;
+    check(&world.post(&call("1")).await, LOGGED, "the call");
+    let mut user = world.user.clone();
+    user.credentials = Some(oauth(0, "revoked"));
+    world.app.store.put_user(&user).await.unwrap();
+    check(&world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await, ENDED, "kept");
+    user.credentials = Some(oauth(60 * MINUTE, REFRESH_TOKEN));
+    world.app.store.put_user(&user).await.unwrap();
+    check_updated(
+        &world.patch(&json!({"sessionId": "1", "result": "Voicemail"})).await,
+        &["Bob asked", "Voicemail"],
+    );
+}
+
+fn check_updated(answer: &Answer, parts: &[&str]) {
+    let note = answer.body["updatedNote"].as_str().unwrap_or_else(|| panic!("{}", answer.body));
+    assert!(parts.iter().all(|part| note.contains(part)), "{note}");
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_is_down_leaves_everything_as_it_was() {
+    let world = world(0).await;
+    for fault in
+        [Fault::Status(500), Fault::DropBeforeEffect, Fault::Refusal(401, r#"{"error": "invalid_client"}"#)]
+    {
+        world.crm.next(Route::Token, fault);
+    }
+    for case in ["down", "not known to it"] {
+        check(&world.post(&call("1")).await, NO_ANSWER, case);
+        assert_eq!(stored(&world).await, (ACCESS_TOKEN.to_owned(), REFRESH_TOKEN.to_owned()), "{case}");
+    }
+    check(&world.post(&call("1")).await, LOGGED, "up again");
+    assert_eq!((token_calls(&world), world.crm.refreshes()), (4, 1));
+    assert_eq!((world.crm.count(Route::CreateActivity), world.crm.count(Route::ListActivities)), (1, 0));
+}
+
+#[tokio::test]
+async fn a_renewal_that_could_not_be_stored_before_the_end_is_not_begun() {
+    let world = world(0).await;
+    let token = world.app.issue_token(&world.user, 1);
+    let answer = send(&world.app, "POST", &token, call("1").to_string().into_bytes(), 3_000).await;
+    check(&answer, NO_ANSWER, "too late");
+    assert_eq!(token_calls(&world), 0);
+}
+
+#[tokio::test]
+async fn a_new_grant_is_stored_even_when_another_has_begun_to_renew() {
+    let world = world(0).await;
+    let store = &world.app.store;
+    let user = store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    let claim = async |me: &str| {
+        store.claim_renewal(&user, me, world.now_ms(), world.now_ms() + 15_000).await.unwrap()
+    };
+    assert!(claim("slow").await);
+    assert!(!claim("other").await, "one at a time");
+    world.pass(16_000);
+    assert!(claim("other").await, "the slow one's time is over");
+    let renewed = |name: &str| oauth(60 * MINUTE, name);
+    // The old refresh token is used up: what the slow one got is the only grant there is.
+    store.give_up_renewal(&user, "other", true).await.unwrap();
+    assert!(store.finish_renewal(&user, "slow", &renewed("from the slow one")).await.unwrap());
+    assert!(
+        store.finish_renewal(&user, "slow", &renewed("from the slow one")).await.unwrap(),
+        "a repeated write"
+    );
+    assert!(!store.finish_renewal(&user, "other", &renewed("from another")).await.unwrap());
+    assert_eq!(stored(&world).await.1, "from the slow one");
+    let now = store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    assert!(!now.session_ended);
+}

@@ -1,0 +1,15 @@
+//! What the whole promises, tested from outside; a module per topic.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod adapters;
+mod conformance;
+mod contract;
+mod defects;
+mod events;
+mod grants;
+mod parameters;
+mod program;
+mod protocol;
+mod store;
+mod tidy;

@@ -1,0 +1,6 @@
+//! The program `call-log`, as people run it.
+
+mod commands;
+mod compose;
+mod run;
+mod serve;

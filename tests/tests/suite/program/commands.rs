@@ -1,0 +1,203 @@
+//! The commands about users, tokens, calls and the table.
+
+use serde_json::{Value, json};
+use tests::dynamodb::DynamoDb;
+
+use super::run::{Server, Shell};
+use crate::contract::with;
+
+/// A shell with a table in its environment, and the server that keeps it.
+fn served() -> (Shell, Server) {
+    let mut shell = Shell::new();
+    let server = shell.serve(&["--in-memory"]);
+    shell.environment = server.variables();
+    (shell, server)
+}
+
+#[test]
+fn a_table_is_made_once() {
+    let dynamodb = DynamoDb::start();
+    let shell = Shell::with_table(&dynamodb);
+    assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
+    assert_eq!(shell.run(&["table", "create"]).error(), "call-log: the table calls exists already\n");
+}
+
+#[test]
+fn without_a_table_a_command_says_what_to_do() {
+    let nothing = "call-log: there is no table to work on: start `call-log serve` here first, or set TABLE_NAME, \
+                   JWT_SECRET and AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB\n";
+    for command in [
+        ["user", "show", "1-pipedrive"].as_slice(),
+        &["user", "remove", "1-pipedrive"],
+        &["settings", "1-pipedrive"],
+        &["token", "1-pipedrive"],
+        &["show", "1-pipedrive", "1"],
+        &["table", "create"],
+    ] {
+        assert_eq!(Shell::new().run(command).error(), nothing, "{command:?}");
+    }
+    let mut shell = Shell::new();
+    shell.set("TABLE_NAME", "calls");
+    shell.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
+    let missing =
+        "call-log: the environment variable JWT_SECRET is missing: the secret of the callers' tokens\n";
+    assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
+    shell.set("JWT_SECRET", tests::world::JWT_SECRET);
+    let error = shell.run(&["token", "1-pipedrive"]).error();
+    assert!(error.starts_with("call-log: ") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_user_is_put_shown_and_removed() {
+    let (shell, _server) = served();
+    let user = json!({
+        "id": "12345-pipedrive", "platform": "pipedrive", "hostname": "Acme.pipedrive.com", "timezone": "Europe/Berlin",
+        "credentials": {
+            "type": "oauth", "accessToken": "canary-access", "refreshToken": "canary-refresh",
+            "expiresAt": "2025-03-12T15:45:25Z",
+        },
+        "userSettings": {"addCallLogResult": {"value": false}},
+    });
+    std::fs::write(shell.path().join("user.json"), user.to_string()).unwrap();
+    assert_eq!(shell.run(&["user", "put", "user.json"]).out(), "User 12345-pipedrive is stored.\n");
+    let shown = shell.run(&["user", "show", "12345-pipedrive"]).out();
+    assert!(!shown.contains("canary"), "{shown}");
+    insta::assert_snapshot!(shown, @r#"
+    {
+      "id": "12345-pipedrive",
+      "platform": "pipedrive",
+      "hostname": "acme.pipedrive.com",
+      "timezone": "Europe/Berlin",
+      "credentials": {
+        "type": "oauth",
+        "canRefresh": true,
+        "expiresAt": "2025-03-12T15:45:25.000Z"
+      },
+      "userSettings": {
+        "addCallLogResult": {
+          "value": false
+        }
+      }
+    }
+    "#);
+
+    // Put again it replaces what was there.
+    let key = with(user, json!({"userSettings": null, "credentials": null, "timezone": null}));
+    let key = with(key, json!({"credentials": {"type": "apiKey", "apiKey": "canary-key"}}));
+    assert_eq!(
+        shell.run_with(&["user", "put", "-"], &key.to_string()).out(),
+        "User 12345-pipedrive is stored.\n"
+    );
+    let shown: Value = serde_json::from_str(&shell.run(&["user", "show", "12345-pipedrive"]).out()).unwrap();
+    assert_eq!((&shown["credentials"], &shown["timezone"]), (&json!({"type": "apiKey"}), &Value::Null));
+
+    assert_eq!(shell.run(&["user", "remove", "12345-pipedrive"]).out(), "User 12345-pipedrive is removed.\n");
+    let none = "call-log: there is no user 12345-pipedrive: store one with `call-log user put FILE`\n";
+    for command in ["show", "remove"] {
+        assert_eq!(shell.run(&["user", command, "12345-pipedrive"]).error(), none);
+    }
+}
+
+#[test]
+fn a_wrong_user_is_refused_in_a_sentence() {
+    let (shell, _server) = served();
+    let user = json!({
+        "id": "1-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com",
+        "credentials": {"type": "apiKey", "apiKey": "canary-key"},
+    });
+    for (fields, sentence) in [
+        (
+            json!({"hostname": "pipedrive.com.evil.example"}),
+            "`hostname` pipedrive.com.evil.example is not a host of Pipedrive",
+        ),
+        (json!({"hostname": "127.0.0.1:3000"}), "`hostname` 127.0.0.1:3000 is not a host of Pipedrive"),
+        (
+            json!({"hostname": "https://acme.pipedrive.com"}),
+            "`hostname` https://acme.pipedrive.com is not a host of Pipedrive",
+        ),
+        (json!({"hostname": null}), "`hostname` is missing: the host of the company in Pipedrive"),
+        (json!({"platform": "nosuchcrm"}), "`platform` is none that we know: expected example or pipedrive"),
+        (
+            json!({"id": null}),
+            "standard input: `id` is missing: expected a string or a whole number, at most 256 bytes long",
+        ),
+        (
+            json!({"credentials": {"apiKey": null}}),
+            "standard input: `credentials.apiKey` is missing: expected a string of printable ASCII characters",
+        ),
+    ] {
+        let body = with(user.clone(), fields);
+        let error = shell.run_with(&["user", "put", "-"], &body.to_string()).error();
+        assert_eq!(error, format!("call-log: {sentence}\n"), "{body}");
+    }
+    let error = shell.run_with(&["user", "put", "-"], "{\"id\": ").error();
+    let sentence = "standard input: The user is not JSON: EOF while parsing a value at line 1 column 7";
+    assert_eq!(error, format!("call-log: {sentence}\n"));
+    let error = shell.run(&["user", "put", "nowhere.json"]).error();
+    assert_eq!(error, "call-log: nowhere.json cannot be read: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn settings_are_shown_and_changed() {
+    let (shell, _server) = served();
+    let settings = |changes: &[&str]| shell.run(&[&["settings", "12345-example"], changes].concat());
+    let none = "12345-example has no settings of their own: everything is as by default.\n";
+    for (changes, shown) in [
+        ([].as_slice(), none),
+        (&["addCallLogResult=false"], "addCallLogResult  false\n"),
+        (
+            &["logDateFormat=DD/MM/YYYY HH:mm:ss", "other=[1, {\"a\": null}]"],
+            "addCallLogResult  false\nlogDateFormat     DD/MM/YYYY HH:mm:ss\nother             [1,{\"a\":null}]\n",
+        ),
+        (&["logDateFormat=", "other="], "addCallLogResult  false\n"),
+        (&["addCallLogResult="], none),
+    ] {
+        assert_eq!(settings(changes).out(), shown, "{changes:?}");
+    }
+    let wrong = "call-log: addCallLogResult is not KEY=VALUE, as in addCallLogResult=false\n";
+    assert_eq!(settings(&["addCallLogResult"]).error(), wrong);
+    let nobody = "call-log: there is no user 1-example: store one with `call-log user put FILE`\n";
+    assert_eq!(shell.run(&["settings", "1-example", "a=1"]).error(), nobody);
+}
+
+#[tokio::test]
+async fn a_token_lets_in_and_a_calls_state_is_shown() {
+    let (shell, server) = served();
+    let token = shell.run(&["token", "12345-example", "--days", "1"]).out();
+    let send = async |method: &str, body: Value| {
+        let request =
+            reqwest::Client::new().request(method.parse().unwrap(), format!("{}/callLog", server.url()));
+        request.bearer_auth(token.trim()).json(&body).send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let show = |session: &str| shell.run(&["show", "12345-example", session]);
+    let unknown = "call-log: nothing is known of session 1 of 12345-example\n";
+    assert_eq!(show("1").error(), unknown);
+
+    send("PATCH", json!({"sessionId": "1", "note": "Wants two quotes"})).await;
+    insta::assert_snapshot!(show("1").out(), @r#"
+    Session 1
+      State    PARKED: updates wait for the call to be logged
+      Claims   0
+      Waiting  1 update(s) to be written
+    "#);
+    let call = with(tests::world::call("1"), json!({"contactId": "c-3"}));
+    assert_eq!(send("POST", call.clone()).await["logId"], "5001");
+    let of_extension = with(call, json!({"hashedExtensionId": "8c41", "contactId": "c-999"}));
+    send("POST", of_extension).await;
+    let lines = show("1").out();
+    let shown: Vec<&str> = lines.lines().filter(|line| !line.starts_with("  First")).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    Session 1
+      State    LOGGED: it is in the CRM
+      Log      5001
+      Claims   1
+    Session 1, extension 8c41
+      State    DEAD: the CRM refused the data; it can be logged again with other data
+      Claims   1
+      Reason   rejected (status 422)
+    "#);
+
+    for days in ["0", "-1", "4000", "many"] {
+        assert_eq!(shell.run(&["token", "12345-example", &format!("--days={days}")]).code, Some(2), "{days}");
+    }
+}

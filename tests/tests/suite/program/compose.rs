@@ -1,0 +1,109 @@
+//! `call-log compose`: notes from JSON lines.
+
+use serde_json::{Value, json};
+
+use super::run::Shell;
+
+/// What one line becomes.
+fn compose(format: &str, line: &Value) -> String {
+    let out = Shell::new().run_with(&["compose", "--format", format], &format!("{line}\n")).out();
+    assert_eq!(out.lines().count(), 1, "{out}");
+    serde_json::from_str(&out).expect("a JSON string")
+}
+
+#[test]
+fn a_line_becomes_a_body_in_each_format() {
+    let line = json!({
+        "callLog": {
+            "sessionId": "4503991004", "direction": "Inbound", "startTime": "2025-03-12T15:45:25Z", "duration": 65,
+            "result": "Accepted", "from": {"phoneNumber": "+12135550111", "name": "Bob Client"},
+        },
+        "contactInfo": {"phoneNumber": "+12135550111"}, "note": "Wants a quote <b>\nCall back",
+        "recordingLink": "https://rec.example/1?a=1&b=2", "aiNote": "Bob asked",
+        "user": {"timezoneOffset": "-07:00", "userSettings": {"addCallLogResult": {"value": false}}},
+    });
+    insta::assert_snapshot!(compose("plain", &line), @r#"
+    - Note: Wants a quote <b>
+    Call back
+    - Contact Number: +12135550111
+    - Date/Time: 2025-03-12 08:45:25 AM
+    - Duration: 1 minute, 5 seconds
+    - Call recording link: https://rec.example/1?a=1&b=2
+
+    - AI Note:
+    Bob asked
+    --- END
+    "#);
+    insta::assert_snapshot!(compose("html", &line), @r#"
+    <b>Agent notes</b><br>Wants a quote &lt;b&gt;<br>Call back<br><br><b>Call details</b><ul><li><b>Caller phone number</b>: +12135550111</li><li><b>Date/time</b>: 2025-03-12 08:45:25 AM</li><li><b>Duration</b>: 1 minute, 5 seconds</li><li><b>Call recording link</b>: <a target="_blank" href="https://rec.example/1?a=1&amp;b=2">open</a></li></ul><div><b>AI Note</b><br>Bob asked</div><br>
+    "#);
+    insta::assert_snapshot!(compose("markdown", &line), @r#"
+    ## Agent notes
+    Wants a quote &lt;b>
+    Call back
+
+    ## Call details
+    **Contact Number**: +12135550111
+    **Date/Time**: 2025-03-12 08:45:25 AM
+    **Duration**: 1 minute, 5 seconds
+    **Call recording link**: https://rec.example/1?a=1&b=2
+    ### AI Note
+    Bob asked
+    "#);
+    assert_eq!(compose("text/html", &line), compose("html", &line));
+    assert_eq!(compose("plain", &json!({})), "");
+}
+
+#[test]
+fn a_line_with_a_body_updates_it() {
+    let check = |line: Value, expected: &str| assert_eq!(compose("plain", &line), expected, "{line}");
+    let body = "- Note: Wants a quote\n- Result: Accepted\nAnn: sent it\n";
+    check(json!({"existingBody": body}), body);
+    check(
+        json!({"existingBody": body, "result": "Missed"}),
+        "- Note: Wants a quote\n- Result: Missed\nAnn: sent it\n",
+    );
+    let base = json!({"note": "Wants a quote"});
+    check(
+        json!({"existingBody": body, "note": "Wants two", "base": base}),
+        "- Note: Wants two\n- Result: Accepted\nAnn: sent it\n",
+    );
+    // What was last written never undoes what a person wrote since.
+    let edited = "- Note: Wants ten\n";
+    check(json!({"existingBody": edited, "note": "Wants a quote", "base": base}), edited);
+}
+
+#[test]
+fn lines_are_answered_in_order_until_a_bad_one() {
+    let shell = Shell::new();
+    let lines = |input: &str| shell.run_with(&["compose"], input);
+    assert_eq!(lines("").out(), "");
+    assert_eq!(
+        lines("{\"note\": \"a\"}\r\n\n{\"note\": \"b\"}").out(),
+        "\"- Note: a\\n\"\n\"- Note: b\\n\"\n"
+    );
+    for (bad, sentence) in [
+        ("{bad", "The line is not JSON: key must be a string at line 1 column 2"),
+        ("[]", "The line is not an object: expected a JSON object, got a list"),
+        ("{\"duration\": -1}", "`duration` is not a duration: expected whole seconds or \"pending\", got -1"),
+    ] {
+        let said = lines(&format!("{{\"note\": \"a\"}}\n\n{bad}\n{{\"note\": \"c\"}}\n"));
+        assert_eq!((said.code, said.out.as_str()), (Some(1), "\"- Note: a\\n\"\n"), "{bad}");
+        assert_eq!(said.error, format!("call-log: line 3: {sentence}\n"));
+    }
+    assert_eq!(shell.run(&["compose", "--format", "pdf"]).code, Some(2));
+}
+
+/// Whoever reads only the beginning has no complaint to hear.
+#[test]
+fn an_output_that_nobody_reads_is_no_failure() {
+    let input = "{\"note\": \"a\"}\n".repeat(50_000);
+    let shell = Shell::new();
+    std::fs::write(shell.path().join("lines"), input).unwrap();
+    let program = tests::runtime_api::binary("call-log");
+    let script = format!("{{ {} compose < lines; echo $? >&2; }} | head -1", program.display());
+    let output =
+        std::process::Command::new("sh").args(["-c", &script]).current_dir(shell.path()).output().unwrap();
+    let said = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(said, ("\"- Note: a\\n\"\n".to_owned(), "0\n".to_owned()));
+}

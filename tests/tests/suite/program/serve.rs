@@ -1,0 +1,285 @@
+//! `call-log serve` and `call-log demo`.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tests::world::call;
+
+use super::run::{Server, Shell};
+use crate::contract::with;
+
+#[test]
+fn the_demo_tells_a_calls_life() {
+    insta::assert_snapshot!(Shell::new().run(&["demo"]).out(), @r#"
+    The call ends. Its recording is not ready yet.
+
+    POST /callLog -> Call logged (log 5001)
+    CRM record 5001: Inbound Call from John Smith (7 s)
+      | - Note: Wants a quote
+      | - Contact Number: +16504445566
+      | - Date/Time: 2018-09-11 01:24:09 PM
+      | - Duration: 7 seconds
+      | - Result: Accepted
+      | - Call recording link: (pending...)
+      | - Call journey:
+      | Received call at Jane Smith, +18662019834
+      | --- JOURNEY END
+
+    The same event arrives again, as events do.
+
+    POST /callLog -> Call already logged (log 5001)
+
+    A colleague adds a line in the CRM.
+
+    CRM record 5001: Inbound Call from John Smith (7 s)
+      | - Note: Wants a quote
+      | - Contact Number: +16504445566
+      | - Date/Time: 2018-09-11 01:24:09 PM
+      | - Duration: 7 seconds
+      | - Result: Accepted
+      | - Call recording link: (pending...)
+      | - Call journey:
+      | Received call at Jane Smith, +18662019834
+      | --- JOURNEY END
+      | Checked the address. -- Ann
+
+    The recording arrives.
+
+    PATCH /callLog -> Call log updated. (log 5001)
+    CRM record 5001: Inbound Call from John Smith (7 s)
+      | - Note: Wants a quote
+      | - Contact Number: +16504445566
+      | - Date/Time: 2018-09-11 01:24:09 PM
+      | - Duration: 7 seconds
+      | - Result: Accepted
+      | - Call recording link: https://media.example/recording/646
+      | - Call journey:
+      | Received call at Jane Smith, +18662019834
+      | --- JOURNEY END
+      | Checked the address. -- Ann
+
+    The agent corrects the note.
+
+    PATCH /callLog -> Call log updated. (log 5001)
+    CRM record 5001: Inbound Call from John Smith (7 s)
+      | - Note: Wants a quote for 20 seats
+      | Call back Friday
+      | - Contact Number: +16504445566
+      | - Date/Time: 2018-09-11 01:24:09 PM
+      | - Duration: 7 seconds
+      | - Result: Accepted
+      | - Call recording link: https://media.example/recording/646
+      | - Call journey:
+      | Received call at Jane Smith, +18662019834
+      | --- JOURNEY END
+      | Checked the address. -- Ann
+    "#);
+}
+
+#[test]
+fn serve_says_what_there_is() {
+    let shell = Shell::new();
+    let server = shell.serve(&["--in-memory"]);
+    let mut text = server.announcement.clone();
+    let dynamodb = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
+    let secret = server.variables()["JWT_SECRET"].clone();
+    for (value, name) in [
+        (server.url(), "URL"),
+        (&dynamodb, "DYNAMODB_URL"),
+        (server.token(), "THE_TOKEN"),
+        (&secret, "THE_SECRET"),
+    ] {
+        text = text.replace(value, name);
+    }
+    insta::assert_snapshot!(text, @r#"
+    call-log is running; nothing is kept. Stop it with Ctrl-C.
+
+    Page      URL/
+    Routes    POST and PATCH URL/callLog
+    DynamoDB  DYNAMODB_URL, table call-log
+    User      12345-example, with the Example CRM
+    Token     THE_TOKEN
+
+    Log a call of your own:
+
+    curl -s 'URL/callLog?jwtToken=THE_TOKEN' -H 'content-type: application/json' -d '{
+      "logInfo": {"sessionId": "1001", "direction": "Inbound", "startTime": "2026-03-12T15:45:25Z", "duration": 65,
+        "result": "Accepted", "from": {"phoneNumber": "+16504445566", "name": "John Smith"}, "to": {"name": "Jane"}},
+      "note": "Wants a quote", "contactId": "c-2", "contactName": "John Smith"}'
+
+    For the functions beside it (cargo lambda watch, sam local) and for the other commands elsewhere:
+
+    export TABLE_NAME=call-log AWS_ENDPOINT_URL_DYNAMODB=DYNAMODB_URL CRM_BASE_URL_EXAMPLE=URL
+    export JWT_SECRET=THE_SECRET
+    "#);
+
+    assert_eq!(server.interrupt().out(), "");
+    assert_eq!(std::fs::read_dir(shell.path()).unwrap().count(), 0, "nothing is kept");
+}
+
+/// The line that it prints for people to copy works in a shell.
+#[test]
+fn the_printed_command_logs_a_call() {
+    let server = Shell::new().serve(&["--in-memory"]);
+    let from = server.announcement.find("curl").unwrap();
+    let to = server.announcement.find("\n\nFor the functions").unwrap();
+    for message in ["Call logged", "Call already logged"] {
+        let output = Command::new("sh").args(["-c", &server.announcement[from..to]]).output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(
+            (&answer["returnMessage"]["message"], &answer["logId"]),
+            (&json!(message), &json!("5001"))
+        );
+    }
+}
+
+/// So do those of the README, and the answer that it shows is the answer.
+#[test]
+fn the_readmes_commands_work() {
+    let server = Shell::new().serve(&["--in-memory"]);
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let block = |language: &str, start: &str| {
+        let from = readme.find(&format!("```{language}\n{start}")).unwrap() + 4 + language.len();
+        readme[from..].split("```").next().unwrap().replace("http://127.0.0.1:3000", server.url())
+    };
+    let shown: Value = serde_json::from_str(&block("json", "{\"successful\"")).unwrap();
+    for (command, message) in [("curl -s \"", "Call logged"), ("curl -s -X PATCH", "Call log updated.")] {
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", &block("sh", command)]).env("TOKEN", server.token()).output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(answer["returnMessage"]["message"], message, "{answer}");
+        if message == "Call logged" {
+            assert_eq!(answer, shown);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_routes_are_open_to_the_extension() {
+    let server = Shell::new().serve(&["--in-memory"]);
+    let http = reqwest::Client::new();
+    let url = |path: &str| format!("{}{path}", server.url());
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
+    for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)] {
+        let method = if path == "/callLog" { "POST" } else { "GET" };
+        assert_eq!(status(http.request(method.parse().unwrap(), url(path))).await, expected, "{path}");
+    }
+    let signed =
+        |method: &str| http.request(method.parse().unwrap(), url("/callLog")).bearer_auth(server.token());
+    let answer = signed("GET").send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["allow"]),
+        (405, &"POST, PATCH".parse().unwrap())
+    );
+    let over = signed("POST").body("x".repeat((1 << 20) + 1)).send().await.unwrap();
+    assert_eq!(over.status(), 413);
+
+    let preflight = http
+        .request(reqwest::Method::OPTIONS, url("/callLog"))
+        .header("origin", "chrome-extension://abcdefghijklmnopabcdefghijklmnop")
+        .header("access-control-request-method", "PATCH")
+        .header("access-control-request-headers", "authorization,content-type,rc-account-id")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(preflight.status(), 200);
+    assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+
+    // The page's way to the demo user is not open to a site that has its name resolve to this machine.
+    let context = || http.get(url("/demo/context"));
+    assert_eq!(status(context()).await, 200);
+    assert_eq!(status(context().header("host", "evil.example")).await, 403);
+}
+
+/// A table, a user, a token and a CRM that are there after a crash as they were before.
+#[tokio::test]
+async fn what_is_kept_is_kept() {
+    let shell = Shell::new();
+    let body = with(call("1"), json!({"contactId": "c-3"}));
+    let first = shell.serve(&["--data-dir", "kept"]);
+    let token = first.token().to_owned();
+    assert_eq!(send(&first, &token, "POST", &body).await["returnMessage"]["message"], "Call logged");
+    drop(first);
+
+    let second = shell.serve(&["--data-dir", "kept"]);
+    assert_eq!(send(&second, &token, "POST", &body).await["returnMessage"]["message"], "Call already logged");
+    let update = json!({"sessionId": "1", "note": "Wants two quotes"});
+    let updated = send(&second, &token, "PATCH", &update).await;
+    assert_eq!(updated["returnMessage"]["message"], "Call log updated.");
+    assert!(updated["updatedNote"].as_str().unwrap().contains("Wants two quotes"), "{updated}");
+    assert_eq!(second.interrupt().out(), "");
+
+    let third = shell.serve(&["--data-dir", "kept"]);
+    assert_eq!(send(&third, &token, "PATCH", &update).await, updated);
+}
+
+async fn send(server: &Server, token: &str, method: &str, body: &Value) -> Value {
+    let request =
+        reqwest::Client::new().request(method.parse().unwrap(), format!("{}/callLog", server.url()));
+    request.bearer_auth(token).json(body).send().await.unwrap().json().await.unwrap()
+}
+
+#[test]
+fn what_stands_in_the_way_is_said_in_a_sentence() {
+    let shell = Shell::new();
+    let first = shell.serve(&["--data-dir", "kept"]);
+    let port = first.url().rsplit(':').next().unwrap().to_owned();
+    std::fs::write(shell.path().join("file"), "not a directory").unwrap();
+    let serve = |arguments: &[&str]| shell.run(&[&["serve"], arguments].concat()).error();
+
+    for (arguments, sentence) in [
+        (
+            ["--port", "0", "--dynamodb-port", "0", "--data-dir", "kept"].as_slice(),
+            "the data directory kept is in use by another `call-log serve`; choose another with --data-dir"
+                .to_owned(),
+        ),
+        (
+            &["--port", &port, "--dynamodb-port", "0", "--in-memory"],
+            format!(
+                "port {port} is taken or not allowed (Address already in use (os error 98)); choose another with --port"
+            ),
+        ),
+        (
+            &["--port", "0", "--dynamodb-port", &port, "--in-memory"],
+            format!(
+                "port {port} is taken or not allowed (Address already in use (os error 98)); choose another with --dynamodb-port"
+            ),
+        ),
+        (
+            &["--port", "0", "--dynamodb-port", "0", "--data-dir", "file"],
+            "the data directory file cannot be used: File exists (os error 17)".to_owned(),
+        ),
+        (
+            &["--port", "0", "--dynamodb-port", "0", "--data-dir", "/proc/call-log"],
+            "the data directory /proc/call-log cannot be used: No such file or directory (os error 2)"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(serve(arguments), format!("call-log: {sentence}\n"), "{arguments:?}");
+    }
+
+    // Whoever may write everywhere is not kept out by a mode.
+    let locked = shell.path().join("locked");
+    std::fs::create_dir(&locked).unwrap();
+    std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    if std::fs::write(locked.join("probe"), "").is_err() {
+        let error = serve(&["--port", "0", "--dynamodb-port", "0", "--data-dir", "locked"]);
+        assert_eq!(
+            error,
+            "call-log: the data directory locked cannot be used: Permission denied (os error 13)\n"
+        );
+    }
+}
+
+/// Only its owner can look into the directory.
+#[test]
+fn what_is_kept_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = Shell::new();
+    let _server = shell.serve(&["--data-dir", "kept"]);
+    for (path, mode) in [("kept", 0o700), ("kept/jwt-secret", 0o600)] {
+        let found = std::fs::metadata(shell.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}: {found:o}");
+    }
+}

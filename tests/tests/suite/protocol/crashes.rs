@@ -1,0 +1,171 @@
+//! Invocations that die, sleep past their lease, or lose DynamoDB's answer.
+
+use chrono::DateTime;
+use shared::{
+    model::{ContactId, Facts, LogId},
+    store::{ClaimCreate, ClaimUpdate, Finish, Lease, Sought, State, Written},
+};
+
+use super::*;
+
+/// A lease as an invocation takes it now.
+fn lease<'a>(world: &World, key: &'a CallKey, owner: &'a str) -> Lease<'a> {
+    Lease { key, owner, now_ms: world.now_ms(), until_ms: world.now_ms() + INVOCATION_MS + 30_000 }
+}
+
+/// What the tests' call is looked for by.
+fn sought() -> Sought {
+    let start = DateTime::from_timestamp_millis(1_741_794_325_000);
+    Sought { contact: ContactId::new("77").unwrap(), start, zone: None }
+}
+
+/// Claims the call and dies.
+async fn claim_and_die(world: &World) {
+    let key = session_key(world);
+    let claim = world.app.store.claim_create(&lease(world, &key, "the dead"), &sought()).await.unwrap();
+    assert!(matches!(claim, ClaimCreate::Claimed(_)));
+}
+
+/// A create with so little time that it does not wait for others.
+async fn hasty_create(world: &World) -> Answer {
+    let token = world.app.issue_token(&world.user, 1);
+    send(&world.app, "POST", &token, call(SESSION).to_string().into_bytes(), 50).await
+}
+
+#[tokio::test]
+async fn an_owner_that_dies_before_the_post_is_followed_after_its_lease() {
+    let world = World::start().await;
+    claim_and_die(&world).await;
+    for _ in 0..2 {
+        check(&hasty_create(&world).await, BEING_LOGGED, "within the lease");
+        world.pass(LEASE / 2 - 1_000);
+    }
+    assert_eq!(world.crm.requests().len(), 0);
+    world.pass(2_000);
+    check(&world.post(&call(SESSION)).await, LOGGED, "after the lease");
+    assert_eq!(attempts(&world), (1, 1), "looked for first");
+    activity(&world);
+}
+
+#[tokio::test]
+async fn an_owner_that_dies_after_the_post_has_logged_the_call() {
+    let world = World::start().await;
+    let (mortal, dynamodb) = world.proxied_app().await;
+    world.crm.next(Route::CreateActivity, SLOW);
+    let dying = start(&mortal, &world.user, "POST", call(SESSION));
+    arrived(&world, Route::CreateActivity, 1).await;
+    for _ in 0..10 {
+        dynamodb.next(DYNAMODB, Fault::DropBeforeEffect);
+    }
+    assert_eq!(dying.await.unwrap().status, 503, "its id could not be stored");
+    check(&hasty_create(&world).await, BEING_LOGGED, "within the lease");
+    world.pass(LEASE);
+    let found = world.post(&call(SESSION)).await;
+    assert_eq!((found.message(), found.log_id()), (LOGGED, Some("5001")));
+    assert_eq!(attempts(&world), (1, 1));
+    assert_eq!(world.crm.count(Route::UpdateActivity), 1, "only the duration is not known to be there");
+    activity(&world);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_dynamodb_is_recognised() {
+    let world = World::start().await;
+    let (app, dynamodb) = world.proxied_app().await;
+    let key = session_key(&world);
+    let me = lease(&world, &key, "me");
+    dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
+    let ClaimCreate::Claimed(item) = app.store.claim_create(&me, &sought()).await.unwrap() else {
+        panic!("refused by itself")
+    };
+    assert!(!item.ambiguous, "its own claim is no earlier attempt");
+    let id = LogId::new("5001").unwrap();
+    dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
+    let finished = app.store.finish(&me, &id, &item, &Written::default()).await.unwrap();
+    assert!(matches!(finished, Finish::Released), "{finished:?}");
+    dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
+    let claim = app.store.claim_update(&me, &Facts::default()).await.unwrap();
+    let ClaimUpdate::Claimed(item) = claim else { panic!("refused by itself") };
+    assert_eq!(item.wanted_version, 1, "noted once");
+    assert_eq!(dynamodb.count(DYNAMODB), 6);
+}
+
+#[tokio::test]
+async fn a_claim_and_a_finish_that_are_repeated_recognise_themselves() {
+    let world = World::start().await;
+    let key = session_key(&world);
+    let me = lease(&world, &key, "me");
+    let mut items = Vec::new();
+    for _ in 0..2 {
+        let ClaimCreate::Claimed(item) = world.app.store.claim_create(&me, &sought()).await.unwrap() else {
+            panic!("refused")
+        };
+        items.push(item);
+    }
+    assert_eq!(items[0], items[1]);
+    let id = LogId::new("5001").unwrap();
+    for _ in 0..2 {
+        let finished = world.app.store.finish(&me, &id, &items[0], &Written::default()).await.unwrap();
+        assert!(matches!(finished, Finish::Released), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_wakes_after_their_lease_is_refused() {
+    let world = World::start().await;
+    let key = session_key(&world);
+    let (sleeper, successor) = (lease(&world, &key, "sleeper"), "successor");
+    let ClaimCreate::Claimed(item) = world.app.store.claim_create(&sleeper, &sought()).await.unwrap() else {
+        panic!("refused")
+    };
+    let early = world.app.store.claim_create(&lease(&world, &key, successor), &sought()).await.unwrap();
+    assert!(matches!(early, ClaimCreate::Refused(_)), "{early:?}");
+    world.pass(LEASE);
+    let ClaimCreate::Claimed(taken) =
+        world.app.store.claim_create(&lease(&world, &key, successor), &sought()).await.unwrap()
+    else {
+        panic!("refused")
+    };
+    assert!(taken.ambiguous, "the sleeper may have posted");
+    let id = LogId::new("5001").unwrap();
+    let finished = world.app.store.finish(&sleeper, &id, &item, &Written::default()).await.unwrap();
+    assert!(matches!(finished, Finish::Lost), "{finished:?}");
+    let kept = world.app.store.keep(&sleeper, &id, &Written::default()).await.unwrap();
+    assert!(matches!(kept, Finish::Lost), "{kept:?}");
+    world.app.store.release(&sleeper, State::Retry, 0, false, "late", None).await.unwrap();
+    let now = world.app.store.call(&key).await.unwrap().unwrap();
+    assert_eq!((now.state, now.owner.as_deref(), now.log), (State::Posting, Some(successor), None));
+}
+
+#[tokio::test]
+async fn an_updater_that_dies_is_followed_after_its_lease() {
+    let world = logged().await;
+    let key = session_key(&world);
+    let facts = Facts { result: Some("Voicemail".to_owned()), ..Facts::default() };
+    let claim = world.app.store.claim_update(&lease(&world, &key, "the dead"), &facts).await.unwrap();
+    assert!(matches!(claim, ClaimUpdate::Claimed(_)));
+    let token = world.app.issue_token(&world.user, 1);
+    let body = update(json!({"aiNote": "Bob asked"})).to_string().into_bytes();
+    let answer = send(&world.app, "PATCH", &token, body, 50).await;
+    assert_eq!(answer.message(), QUEUED);
+    assert_eq!(world.crm.count(Route::UpdateActivity), 0);
+    world.pass(LEASE);
+    check(&world.patch(&update(json!({"transcript": "Ada: Hello"}))).await, UPDATED, "after the lease");
+    check_text(&note(&world), &["Voicemail", "Bob asked", "Ada: Hello"], &[]);
+    assert_eq!(world.crm.count(Route::UpdateActivity), 1, "all three at once");
+}
+
+#[tokio::test]
+async fn facts_that_the_crm_refused_do_not_hold_the_call_when_more_has_come() {
+    let world = logged().await;
+    let key = session_key(&world);
+    let me = lease(&world, &key, "me");
+    let facts = Facts { result: Some("refused".to_owned()), ..Facts::default() };
+    let ClaimUpdate::Claimed(item) = world.app.store.claim_update(&me, &facts).await.unwrap() else {
+        panic!("refused")
+    };
+    let more = Facts { ai_note: Some("Bob asked".to_owned()), ..Facts::default() };
+    world.app.store.enqueue(&key, &more, world.now_ms()).await.unwrap();
+    world.app.store.release(&me, State::Logged, 0, false, "refused", Some(&item)).await.unwrap();
+    let now = world.app.store.call(&key).await.unwrap().unwrap();
+    assert_eq!((now.owner, now.busy_until, now.wanted.ai_note.as_deref()), (None, 0, Some("Bob asked")));
+}

@@ -1,0 +1,85 @@
+//! A call that is logged, again and again and at once.
+
+use super::*;
+
+#[tokio::test]
+async fn the_same_call_again_is_told_its_id() {
+    let world = logged().await;
+    let requests = world.crm.requests().len();
+    for app in [&world.app, &world.another_app().await] {
+        let again = world.send(app, "POST", &call(SESSION)).await;
+        check(&again, ALREADY, "again");
+        assert_eq!(again.log_id(), Some("5001"));
+    }
+    assert_eq!(world.crm.requests().len(), requests, "the CRM is not asked");
+    activity(&world);
+}
+
+#[tokio::test]
+async fn twenty_at_once_make_one() {
+    let world = World::start().await;
+    world.crm.next(Route::CreateActivity, SLOW);
+    let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
+    let sent: Vec<_> =
+        apps.iter().cycle().take(20).map(|app| start(app, &world.user, "POST", call(SESSION))).collect();
+    let mut logged = 0;
+    for answer in sent {
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status, &answer.body["successful"]), (200, &json!(true)), "{}", answer.body);
+        let is_known = [None, Some("5001")].contains(&answer.log_id());
+        assert!(
+            is_known && (answer.log_id().is_some() || answer.message() == BEING_LOGGED),
+            "{}",
+            answer.body
+        );
+        logged += usize::from(answer.message() == LOGGED);
+    }
+    assert_eq!((logged, attempts(&world)), (1, (1, 0)));
+    activity(&world);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_one_that_fails_are_not_told_that_it_is_logged() {
+    let world = World::start().await;
+    for _ in 0..20 {
+        world.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
+    }
+    let sent: Vec<_> = (0..12).map(|_| start(&world.app, &world.user, "POST", call(SESSION))).collect();
+    for answer in sent {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.body["successful"], false, "{}", answer.body);
+    }
+    assert_eq!(world.crm.activities().len(), 0);
+}
+
+#[tokio::test]
+async fn a_repeated_request_on_the_wire_is_not_ours_to_see_but_its_answer_is() {
+    let world = World::start().await;
+    world.crm.next(Route::CreateActivity, Fault::Repeat);
+    let answer = world.post(&call(SESSION)).await;
+    check(&answer, LOGGED, "the second answer is the one that came");
+    assert_eq!(answer.log_id(), Some("5002"));
+    assert_eq!(world.post(&call(SESSION)).await.log_id(), Some("5002"), "and it stays");
+}
+
+#[tokio::test]
+async fn refused_data_can_be_corrected() {
+    let world = World::start().await;
+    let mut wrong = call(SESSION);
+    wrong["contactId"] = json!(999_999);
+    check(&world.post(&wrong).await, REFUSED, "no such contact");
+    check(&world.post(&wrong).await, REFUSED, "still none");
+    check(&world.post(&call(SESSION)).await, LOGGED, "corrected");
+    assert_eq!(attempts(&world), (1, 0), "what is refused needs no search");
+}
+
+#[tokio::test]
+async fn a_call_without_a_contact_is_not_claimed() {
+    let world = World::start().await;
+    let mut nobody = call(SESSION);
+    for field in ["contactId", "contactType", "contactName"] {
+        nobody.as_object_mut().unwrap().remove(field);
+    }
+    check(&world.post(&nobody).await, "Contact not found for number +12135550111", "nobody");
+    assert_eq!(world.app.store.call(&session_key(&world)).await.unwrap(), None);
+}
