@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     app::App,
     model::{CallKey, Deadline, Facts, TalkTime},
-    note::PENDING_LINK,
+    note::{Section, is_placeholder},
     store::{self, CallItem},
 };
 
@@ -57,7 +57,9 @@ pub(crate) async fn wait_until(
 /// The older facts, with each newer one in its place, unless that is only a placeholder.
 pub(crate) fn overlay(older: Facts, newer: &Facts) -> Facts {
     let newer = newer.clone();
-    let recording = newer.recording.filter(|link| older.recording.is_none() || link != PENDING_LINK);
+    let text = |section, newer: Option<String>, older: Option<String>| {
+        newer.filter(|value| older.is_none() || !is_placeholder(section, value)).or(older)
+    };
     let duration = newer.duration.filter(|time| older.duration.is_none() || *time != TalkTime::Pending);
     Facts {
         session: newer.session.or(older.session),
@@ -65,13 +67,13 @@ pub(crate) fn overlay(older: Facts, newer: &Facts) -> Facts {
         from: newer.from.or(older.from),
         to: newer.to.or(older.to),
         contact_number: newer.contact_number.or(older.contact_number),
-        note: newer.note.or(older.note),
+        note: text(Section::AgentNote, newer.note, older.note),
         subject: newer.subject.or(older.subject),
         start: newer.start.or(older.start),
         duration: duration.or(older.duration),
         result: newer.result.or(older.result),
-        recording: recording.or(older.recording),
-        voicemail: newer.voicemail.or(older.voicemail),
+        recording: text(Section::Recording, newer.recording, older.recording),
+        voicemail: text(Section::Voicemail, newer.voicemail, older.voicemail),
         ai_note: newer.ai_note.or(older.ai_note),
         transcript: newer.transcript.or(older.transcript),
         ace_score: newer.ace_score.or(older.ace_score),

@@ -112,7 +112,7 @@ fn opening(
 }
 
 /// Whether a value only stands in for one that is not known yet.
-pub(super) fn is_placeholder(section: Section, value: &str) -> bool {
+pub fn is_placeholder(section: Section, value: &str) -> bool {
     let value = value.trim();
     match section {
         Section::AgentNote => PENDING_NOTES.contains(&value),

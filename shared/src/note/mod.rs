@@ -28,7 +28,7 @@ mod wording;
 pub use compose::compose;
 pub use content::Content;
 pub use fingerprint::{Fingerprints, fingerprint};
-pub use merge::{Merged, merge};
+pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};
 pub use section::Section;
 

@@ -12,7 +12,10 @@ use super::{
     expression::{self, Update},
     failed, key, number, partition, text, unescape,
 };
-use crate::model::{CallKey, Extension, Facts, LogId, Platform, SessionId, TalkTime, UserId};
+use crate::{
+    model::{CallKey, Extension, Facts, LogId, Platform, SessionId, TalkTime, UserId},
+    note::{Section, is_placeholder},
+};
 
 /// How long an update waits for a call that nobody logs, in seconds.
 const PARKED_TTL: i64 = 30 * 86_400;
@@ -285,8 +288,13 @@ impl Store {
         for (name, fact) in told(facts) {
             let attribute = format!("w_{name}");
             let sealed = self.seal(key, &attribute, &fact.to_string())?;
+            let stands_in = |section, fact: &Option<String>| {
+                fact.as_deref().is_some_and(|value| is_placeholder(section, value))
+            };
             let is_placeholder = match name.as_str() {
-                "recording" => facts.recording.as_deref() == Some(crate::note::PENDING_LINK),
+                "note" => stands_in(Section::AgentNote, &facts.note),
+                "recording" => stands_in(Section::Recording, &facts.recording),
+                "voicemail" => stands_in(Section::Voicemail, &facts.voicemail),
                 "duration" => facts.duration == Some(TalkTime::Pending),
                 _ => false,
             };

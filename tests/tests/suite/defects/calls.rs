@@ -68,6 +68,9 @@ async fn an_agents_note_wins_over_that_of_automatic_logging() {
         (vec![&typed], &automatic, vec![]),
         (vec![&json!("first"), &typed], &automatic, vec![]),
         (vec![&typed], &automatic, vec![&automatic]),
+        (vec![&typed, &automatic], &automatic, vec![]),
+        (vec![&automatic], &typed, vec![]),
+        (vec![&automatic, &typed], &automatic, vec![]),
         (vec![], &automatic, vec![&typed]),
         (vec![], &automatic, vec![&typed, &automatic, &automatic]),
         (vec![], &typed, vec![&automatic]),
@@ -87,6 +90,21 @@ async fn an_agents_note_wins_over_that_of_automatic_logging() {
             note.contains("Wants a quote<br>Call back Friday") && !note.contains("auto"),
             "{case}: {note}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_voicemail_that_waits_is_not_displaced_by_its_placeholder() {
+    let (link, placeholder) = ("https://voicemail.example/1", "(pending...)");
+    for (before, create) in [(vec![link, placeholder], None), (vec![placeholder], Some(link))] {
+        let world = World::start().await;
+        let case = format!("{before:?}, {create:?}");
+        for voicemail in before {
+            let body = json!({"sessionId": "1", "voicemailLink": voicemail});
+            check(&world.patch(&body).await, PARKED, &case);
+        }
+        check(&world.post(&with(call("1"), json!({"voicemailLink": create}))).await, LOGGED, &case);
+        assert!(note(&world).contains(link), "{case}: {}", note(&world));
     }
 }
 
