@@ -71,7 +71,7 @@ pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation)
 enum Refusal {
     #[error("There is nothing at this path. Call logs are at /callLog.")]
     NotFound,
-    #[error("This function takes {0} only.")]
+    #[error("POST logs a call, PATCH updates its log. This takes {0}.")]
     Method(Method),
     #[error("The body is over 1 MiB.")]
     TooLarge,

@@ -155,7 +155,12 @@ async fn another_path_or_verb_is_a_404_or_405() {
         }
         for method in [other, "GET", "PUT", "DELETE", "HEAD"] {
             let answer = sent("/callLog", method).await;
-            check(&answer, 405, &format!("This function takes {own} only."), method);
+            check(
+                &answer,
+                405,
+                &format!("POST logs a call, PATCH updates its log. This takes {own}."),
+                method,
+            );
             assert_eq!(answer.headers["allow"], own, "{method}");
         }
     }
