@@ -54,12 +54,7 @@ pub async fn run(
     let Some(contact) = command.contact.clone() else {
         return Ok(Outcome::NoContact { number: command.facts.contact_number });
     };
-    let key = CallKey {
-        user: caller.user.clone(),
-        platform: caller.platform.clone(),
-        session: command.session.clone(),
-        extension: command.extension.clone(),
-    };
+    let key = caller.call(&command.session, command.extension.as_ref());
     let me = lease::new_owner();
     let sought = Sought { contact: contact.id.clone(), start: command.facts.start, zone: command.zone };
 

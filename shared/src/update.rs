@@ -55,12 +55,7 @@ pub async fn run(
     command: UpdateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    let own = CallKey {
-        user: caller.user.clone(),
-        platform: caller.platform.clone(),
-        session: command.session.clone(),
-        extension: command.extension.clone(),
-    };
+    let own = caller.call(&command.session, command.extension.as_ref());
     let me = lease::new_owner();
     let mut key = own.clone();
 

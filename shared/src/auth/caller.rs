@@ -1,17 +1,12 @@
 //! Who calls us: the token that a caller shows.
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation,
-    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
-    errors::{ErrorKind, Result as JwtResult},
-    signature,
-};
-use ring::hmac;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::model::{Platform, Secret, UserId};
+use super::hs256;
+use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId};
 
 /// The fewest bytes of a secret that HS256 deserves (RFC 7518, 3.2).
 const STRONG: usize = 32;
@@ -21,6 +16,18 @@ const STRONG: usize = 32;
 pub struct Caller {
     pub user: UserId,
     pub platform: Platform,
+}
+
+impl Caller {
+    /// What identifies this caller's log of a session. The user is the token's, whatever a body says.
+    pub fn call(&self, session: &SessionId, extension: Option<&Extension>) -> CallKey {
+        CallKey {
+            user: self.user.clone(),
+            platform: self.platform.clone(),
+            session: session.clone(),
+            extension: extension.cloned(),
+        }
+    }
 }
 
 /// Why a token is not taken.
@@ -50,7 +57,7 @@ impl Keys {
     /// The keys, unless the current secret is empty: then everybody could sign. An empty previous one is none.
     pub fn new(current: &Secret, previous: Option<&Secret>) -> Option<Keys> {
         // The crate asks for its cryptography in one place of the process; whoever came first has put the same.
-        let _ = HS256.install_default();
+        let _ = hs256::PROVIDER.install_default();
         let secrets =
             [Some(current), previous].into_iter().flatten().map(|secret| secret.expose().as_bytes());
         let secrets: Vec<_> = secrets.filter(|secret| !secret.is_empty()).collect();
@@ -141,56 +148,11 @@ impl Id {
     }
 }
 
-/// HS256 on `ring`, which the TLS of this program stands on already. It is all that a token can ask for.
-static HS256: CryptoProvider = CryptoProvider {
-    signer_factory: |algorithm, key| {
-        Ok(Box::new(Hmac::new(algorithm, key.family(), key.as_bytes())?) as Box<dyn JwtSigner>)
-    },
-    verifier_factory: |algorithm, key| {
-        Ok(Box::new(Hmac::new(algorithm, key.family(), key.try_get_as_bytes()?)?) as Box<dyn JwtVerifier>)
-    },
-    key_utils: KeyUtils::new_unimplemented(),
-};
-
-struct Hmac(hmac::Key);
-
-impl Hmac {
-    fn new(algorithm: &Algorithm, family: AlgorithmFamily, secret: &[u8]) -> JwtResult<Self> {
-        match (algorithm, family) {
-            (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret))),
-            _ => Err(ErrorKind::InvalidAlgorithm.into()),
-        }
-    }
-}
-
-impl signature::Signer<Vec<u8>> for Hmac {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
-    }
-}
-
-impl signature::Verifier<Vec<u8>> for Hmac {
-    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> Result<(), signature::Error> {
-        hmac::verify(&self.0, message, tag).map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtSigner for Hmac {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-impl JwtVerifier for Hmac {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
 
+    use ring::hmac;
     use serde_json::{Value, json};
 
     use super::*;

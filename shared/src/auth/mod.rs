@@ -2,5 +2,6 @@
 
 pub mod caller;
 pub mod grant;
+mod hs256;
 
 pub use caller::{Caller, Keys};
