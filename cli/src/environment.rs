@@ -37,6 +37,14 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
+/// Where DynamoDB is asked, in words.
+pub fn dynamodb() -> String {
+    let local = || variable("TABLE_NAME").is_none().then(|| LOCAL_ENDPOINT.to_owned());
+    let region =
+        || format!("DynamoDB in {}", variable("AWS_REGION").unwrap_or_else(|| "this region".to_owned()));
+    variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(local).unwrap_or_else(region)
+}
+
 /// An app on the environment's table, or on the local one's.
 pub async fn app() -> Result<App, NoTable> {
     let local_secret = match variable("TABLE_NAME") {

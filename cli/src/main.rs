@@ -15,7 +15,11 @@ async fn main() -> ExitCode {
         Err(error) if commands::is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "call-log: {error}");
+            let mut out = std::io::stderr();
+            let _ = writeln!(out, "call-log: {error}");
+            if let Some(advice) = commands::advice(error.as_ref()) {
+                let _ = writeln!(out, "  {advice}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -18,10 +18,10 @@ use shared::{
     adapters,
     app::App,
     model::{Platform, UserId},
-    store::StoredUser,
+    store::{self, StoredUser, TableError},
 };
 
-use crate::arguments::Command;
+use crate::{arguments::Command, environment};
 
 /// One sentence that says what is wrong, and what to do where that is known.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -43,6 +43,17 @@ pub async fn run(command: Command) -> Result<(), Failure> {
 /// Whether a command ended because nobody reads its output any more.
 pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What to do about an error, where there is something to do.
+pub fn advice(error: &(dyn Error + 'static)) -> Option<String> {
+    let is_away = |error: &store::Error| matches!(error, store::Error::Unavailable(_));
+    let is_away = error.downcast_ref::<store::Error>().is_some_and(is_away)
+        || matches!(error.downcast_ref(), Some(TableError::Store(error)) if is_away(error));
+    is_away.then(|| {
+        let endpoint = environment::dynamodb();
+        format!("asked {endpoint}: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?")
+    })
 }
 
 /// Writes a line to standard output.

@@ -43,8 +43,11 @@ fn without_a_table_a_command_says_what_to_do() {
         "call-log: the environment variable JWT_SECRET is missing: the secret of the callers' tokens\n";
     assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
     shell.set("JWT_SECRET", tests::world::JWT_SECRET);
-    let error = shell.run(&["token", "1-pipedrive"]).error();
-    assert!(error.starts_with("call-log: ") && error.lines().count() == 1, "{error}");
+    let away = "call-log: the table is not available (no connection)\n  asked http://127.0.0.1:1: is `call-log serve` \
+                running, or AWS_ENDPOINT_URL_DYNAMODB another?\n";
+    for command in [["token", "1-pipedrive"], ["table", "create"]] {
+        assert_eq!(shell.run(&command).error(), away, "{command:?}");
+    }
 }
 
 #[test]
