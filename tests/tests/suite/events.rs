@@ -195,7 +195,13 @@ impl Stage {
 
     async fn example_log(&self) -> Value {
         let url = format!("{}/example-crm/v1/activities/5001", self.example.base_url());
-        let answer = reqwest::Client::new().get(url).header("x-api-token", EXAMPLE_KEY).send().await.unwrap();
+        let answer = shared::transport::client()
+            .unwrap()
+            .get(url)
+            .header("x-api-token", EXAMPLE_KEY)
+            .send()
+            .await
+            .unwrap();
         answer.json().await.unwrap()
     }
 }

@@ -168,8 +168,9 @@ async fn a_token_lets_in_and_a_calls_state_is_shown() {
     let (shell, server) = served();
     let token = shell.run(&["token", "12345-example", "--days", "1"]).out();
     let send = async |method: &str, body: Value| {
-        let request =
-            reqwest::Client::new().request(method.parse().unwrap(), format!("{}/callLog", server.url()));
+        let request = shared::transport::client()
+            .unwrap()
+            .request(method.parse().unwrap(), format!("{}/callLog", server.url()));
         request.bearer_auth(token.trim()).json(&body).send().await.unwrap().json::<Value>().await.unwrap()
     };
     let show = |session: &str| shell.run(&["show", "12345-example", session]);

@@ -158,7 +158,7 @@ fn the_readmes_commands_work() {
 #[tokio::test]
 async fn the_routes_are_open_to_the_extension() {
     let server = Shell::new().serve(&["--in-memory"]);
-    let http = reqwest::Client::new();
+    let http = shared::transport::client().unwrap();
     let url = |path: &str| format!("{}{path}", server.url());
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
     for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)] {
@@ -215,8 +215,9 @@ async fn what_is_kept_is_kept() {
 }
 
 async fn send(server: &Server, token: &str, method: &str, body: &Value) -> Value {
-    let request =
-        reqwest::Client::new().request(method.parse().unwrap(), format!("{}/callLog", server.url()));
+    let request = shared::transport::client()
+        .unwrap()
+        .request(method.parse().unwrap(), format!("{}/callLog", server.url()));
     request.bearer_auth(token).json(body).send().await.unwrap().json().await.unwrap()
 }
 
