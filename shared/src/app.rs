@@ -54,22 +54,38 @@ impl App {
     /// Reads the environment, fetches the secrets and opens the connection to DynamoDB. What is in the way is in the
     /// log.
     pub async fn start() -> Result<App, StartError> {
-        let made = async { App::new(Config::from_env()?, Clock::System).await }.await;
-        let app = made.inspect_err(|error| tracing::error!(%error, "the process cannot start"))?;
-        app.store.connect().await;
-        Ok(app)
+        // A request begins with two questions to DynamoDB at once: two connections, while the secrets are on their way.
+        let warm = async |store: &Store| {
+            tokio::join!(store.connect(), store.connect());
+        };
+        let made = async { App::make(Config::from_env()?, Clock::System, warm).await }.await;
+        made.inspect_err(|error| tracing::error!(%error, "the process cannot start"))
     }
 
     /// An app of this configuration; nothing but secrets in the parameter store is asked for.
     pub async fn new(config: Config, clock: Clock) -> Result<App, StartError> {
+        App::make(config, clock, async |_| ()).await
+    }
+
+    async fn make(
+        config: Config,
+        clock: Clock,
+        meanwhile: impl AsyncFnOnce(&Store),
+    ) -> Result<App, StartError> {
         let http = transport::client()?;
-        let (secrets, vault) = read_secrets(&http, &config, &clock).await?;
+        // Without keys until the secrets are there: nothing is sealed or opened before.
+        let store = Store::new(&config, http.clone(), Vault::new([]));
+        let meanwhile = async {
+            meanwhile(&store).await;
+            Ok::<_, StartError>(())
+        };
+        let ((secrets, vault), ()) = tokio::try_join!(read_secrets(&http, &config, &clock), meanwhile)?;
+        store.use_vault(vault);
         if secrets.keys.is_weak() {
             tracing::warn!(
                 "JWT_SECRET is shorter than the 32 bytes that HS256 deserves (RFC 7518, section 3.2)"
             );
         }
-        let store = Store::new(&config, http.clone(), vault);
         Ok(App { store, clock, http, config, secrets: RwLock::new(Arc::new(secrets)) })
     }
 

@@ -1,6 +1,6 @@
 //! The environment, read once. Nothing else in the crate reads it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use crate::{adapters, model::Secret};
 
@@ -149,6 +149,12 @@ impl Config {
             ssm_endpoint,
         })
     }
+}
+
+/// `SSL_CERT_FILE`: the certificate authorities that are trusted, in place of those that are compiled in.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn authorities() -> Option<PathBuf> {
+    std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn invalid(variable: &str, problem: &'static str) -> Invalid {

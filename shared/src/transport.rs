@@ -12,6 +12,12 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::config;
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,7 +31,10 @@ pub use reqwest::Client;
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
     // An error means that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut tls = ClientConfig::builder().with_root_certificates(authorities()).with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -34,8 +43,25 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
+/// Whom we believe who a server is: Mozilla's list as it was compiled in, because reading the system's takes every cold
+/// start longer; or the operator's own.
+fn authorities() -> RootCertStore {
+    let mut authorities = RootCertStore::empty();
+    let Some(file) = config::authorities() else {
+        authorities.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        return authorities;
+    };
+    match CertificateDer::pem_file_iter(&file) {
+        Ok(certificates) => drop(authorities.add_parsable_certificates(certificates.flatten())),
+        Err(error) => {
+            tracing::error!(%error, file = %file.display(), "the certificate authorities cannot be read")
+        }
+    }
+    authorities
+}
+
 /// The same client as the AWS SDK wants it.
-pub(crate) fn for_sdk(client: reqwest::Client) -> SharedHttpClient {
+pub fn for_sdk(client: reqwest::Client) -> SharedHttpClient {
     http_client_fn(move |_, _| SharedHttpConnector::new(Connector(client.clone())))
 }
 

@@ -2,13 +2,16 @@
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
 //! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`fault_proxy`];
+//! - [`meter`]: counts what passes, and makes the way longer; [`cost`]: what that costs;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
 //! - [`world`]: the use-cases in this process, with a clock of the test's own.
 
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
 
+pub mod cost;
 pub mod dynamodb;
 pub mod fault_proxy;
+pub mod meter;
 pub mod pipedrive;
 pub mod runtime_api;
 pub mod world;

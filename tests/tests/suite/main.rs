@@ -5,6 +5,7 @@
 mod adapters;
 mod conformance;
 mod contract;
+mod counts;
 mod defects;
 mod events;
 mod grants;

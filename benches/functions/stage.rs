@@ -1,0 +1,162 @@
+//! What the functions talk to: a DynamoDB and a CRM on loopback, behind TLS and a meter.
+
+use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, thread};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+use shared::{
+    app::App,
+    config::Config,
+    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+};
+use tests::{
+    dynamodb::DynamoDb,
+    meter::Meter,
+    pipedrive,
+    runtime_api::{event, with_body},
+    world,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+};
+
+/// The stand-ins, a table with one user, and that user's token.
+pub(crate) struct Stage {
+    pub(crate) dynamodb: Meter,
+    pub(crate) crm: Meter,
+    app: App,
+    runtime: tokio::runtime::Runtime,
+    user: User,
+    sessions: u64,
+    ca: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(crate) fn set() -> Stage {
+        let directory = tempfile::tempdir().expect("a directory for a while");
+        let ca = directory.path().join("ca.pem");
+        let (acceptor, ca_pem) = certificates();
+        std::fs::write(&ca, ca_pem).expect("the CA can be written");
+
+        let (database, crm) = (DynamoDb::start(), serve_crm());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let variables = plain_variables(&database.url, &crm);
+        let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
+        let user = User {
+            id: UserId::new(format!("{}-pipedrive", pipedrive::USER)).expect("an id"),
+            platform: Platform::new("pipedrive").expect("a name"),
+            hostname: Some("acme.pipedrive.com".to_owned()),
+            zone: None,
+            settings: Settings::default(),
+            credentials: Some(Credentials::ApiKey(Secret::new(pipedrive::API_KEY))),
+        };
+        let app = runtime.block_on(async {
+            let app = App::new(config, Clock::System).await.expect("the app starts");
+            app.store.create_table().await.expect("the table can be made");
+            app.store.put_user(&user).await.expect("the user can be stored");
+            app
+        });
+        Stage {
+            dynamodb: Meter::before_with_tls(&database.url, acceptor.clone()),
+            crm: Meter::before_with_tls(&crm, acceptor),
+            app,
+            runtime,
+            user,
+            sessions: 4_503_991_004,
+            ca,
+            _directory: directory,
+        }
+    }
+
+    /// The environment variables of a function on this stage.
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
+        let mut variables = plain_variables(&self.dynamodb.url(), &self.crm.url());
+        let ca = self.ca.display().to_string();
+        variables.insert("NODE_EXTRA_CA_CERTS".to_owned(), ca.clone());
+        variables.insert("SSL_CERT_FILE".to_owned(), ca);
+        variables
+    }
+
+    /// An event that creates a log of a call that nobody has heard of.
+    pub(crate) fn create(&mut self) -> String {
+        self.sessions += 1;
+        let event = event("create-extension", &self.token());
+        let body = event["body"].as_str().unwrap_or_default();
+        let body = body.replace("4503991004", &self.sessions.to_string());
+        with_body(event, &body).to_string()
+    }
+
+    /// Logs a call, and gives an event for each of as many updates of it as are asked for.
+    pub(crate) fn updates(&mut self) -> impl Iterator<Item = String> + use<> {
+        let create: Value = serde_json::from_str(&self.create()).expect("an event is JSON");
+        let (session, token) = (self.sessions.to_string(), self.token());
+        let body = create["body"].as_str().unwrap_or_default().as_bytes().to_vec();
+        let made = self.runtime.block_on(world::send(&self.app, "POST", &token, body, 25_000));
+        assert!(made.log_id().is_some(), "{made:?}");
+        let event = event("update-note", &token);
+        (0_u64..).map(move |number| {
+            let body = json!({
+                "sessionId": session, "subject": format!("Quote {number} for Bob Client"),
+                "note": format!("Wants a quote for {number} seats\nCall back Friday at 10"),
+            });
+            with_body(event.clone(), &body.to_string()).to_string()
+        })
+    }
+
+    fn token(&self) -> String {
+        self.app.issue_token(&self.user, 1)
+    }
+}
+
+fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
+    let own = [
+        ("TABLE_NAME", "calls"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
+        ("JWT_SECRET", world::JWT_SECRET),
+        ("CRM_BASE_URL_PIPEDRIVE", crm),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ];
+    own.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// A server for `localhost`, and the certificate authority that vouches for it.
+fn certificates() -> (TlsAcceptor, String) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(authority, authority_key).expect("a certificate");
+    let leaf_key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("names");
+    let leaf = leaf.signed_by(&leaf_key, &authority).expect("a certificate");
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("a key that fits");
+    (TlsAcceptor::from(Arc::new(config)), authority.pem())
+}
+
+fn serve_crm() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.set_nonblocking(true).expect("the listener can be made non-blocking");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            axum::serve(listener, pipedrive::server()).await.expect("serving goes on");
+        });
+    });
+    url
+}

@@ -1,0 +1,84 @@
+//! The note engine: how long a note takes, and whether a long or a hostile one takes more than its length.
+
+mod sample;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use shared::note::{Format, compose, merge, parse};
+
+const KB: usize = 1_000;
+const MIB: usize = 1 << 20;
+
+fn composing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("compose");
+    for format in Format::ALL {
+        for bytes in [KB, 10 * KB, 100 * KB, 1_000 * KB] {
+            let content = sample::content(bytes);
+            group.throughput(Throughput::Bytes(bytes as u64));
+            group.bench_function(id(format, bytes), |bencher| bencher.iter(|| compose(format, &content)));
+        }
+    }
+}
+
+/// A note parsed, merged with an update and rendered: what one update of a log takes.
+fn merging(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("parse, merge, render");
+    for format in Format::ALL {
+        for bytes in [KB, 10 * KB, 100 * KB, 1_000 * KB] {
+            let (note, update) = (sample::note(format, bytes), sample::update(bytes));
+            group.throughput(Throughput::Bytes(note.body.len() as u64));
+            group.bench_function(id(format, bytes), |bencher| {
+                bencher.iter(|| merge(format, &note.body, &note.base, &update));
+            });
+        }
+    }
+}
+
+/// Bodies that make bad parsers go over the same text again and again, of a quarter of a mebibyte and of a whole one:
+/// the whole one takes four times as long, and no more.
+fn hostile(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hostile");
+    let update = sample::update(100);
+    for format in Format::ALL {
+        let label = if format == Format::Html { "<b>Agent notes</b>: " } else { "- Note: " };
+        for (name, piece) in [
+            ("open tags", "<b>"),
+            ("nested lists", "<ul><li>"),
+            ("angles", "<"),
+            ("entities", "&amp"),
+            ("stars", "**"),
+            ("dashes", "- "),
+            ("empty lines", "\n"),
+            ("carriage returns", "\r"),
+            ("spaces", " "),
+            ("labels", label),
+            ("label lines", "- Note: \n"),
+            ("comments", "<!--"),
+            ("quotes", "\"'"),
+            ("nonsense", "\u{202e}\u{0}é"),
+        ] {
+            for bytes in [MIB / 4, MIB] {
+                let body = piece.repeat(bytes / piece.len());
+                group.throughput(Throughput::Bytes(body.len() as u64));
+                let id = BenchmarkId::new(format!("{format:?}, {name}"), bytes);
+                group.bench_function(id, |bencher| {
+                    bencher.iter(|| {
+                        (parse(format, &body).render(), merge(format, &body, &Default::default(), &update))
+                    });
+                });
+            }
+        }
+    }
+}
+
+fn id(format: Format, bytes: usize) -> BenchmarkId {
+    BenchmarkId::new(format!("{format:?}"), format!("{} kB", bytes / KB))
+}
+
+criterion_group! {
+    name = note;
+    config = Criterion::default().without_plots().sample_size(10)
+        .warm_up_time(std::time::Duration::from_millis(200))
+        .measurement_time(std::time::Duration::from_millis(600));
+    targets = composing, merging, hostile
+}
+criterion_main!(note);

@@ -1,0 +1,21 @@
+//! Composes and merges a 10 kB note in each format, as often as it is told to. Run by `.ci/counts` under callgrind,
+//! which counts instructions: they are the same on every machine of a kind, at any load.
+
+#[path = "../../../note/sample.rs"]
+mod sample;
+
+use std::hint::black_box;
+
+use shared::note::{Format, compose, merge};
+
+fn main() {
+    let number = std::env::args().skip(1).find_map(|word| word.parse().ok());
+    let inputs = Format::ALL.map(|format| (format, sample::note(format, 10_000)));
+    let (content, update) = (sample::content(10_000), sample::update(10_000));
+    for _ in 0..number.unwrap_or(1) {
+        for (format, note) in &inputs {
+            black_box(compose(*format, &content));
+            black_box(merge(*format, &note.body, &note.base, &update));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a million invocations cost, from what is counted and the price list.
+
+/// What one invocation uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Use {
+    /// DynamoDB's write units: one for each begun kilobyte of the item.
+    pub write_units: f64,
+    /// DynamoDB's read units: a consistent read of up to four kilobytes is one.
+    pub read_units: f64,
+    pub billed_ms: f64,
+    pub memory_mb: f64,
+    /// What the function writes and what Lambda and the API add.
+    pub log_bytes: f64,
+    /// What leaves AWS: requests to the CRM and the answer to the caller.
+    pub egress_bytes: f64,
+}
+
+/// Dollars, in us-east-1, for arm64, on demand, without any free tier.
+#[derive(Clone, Copy, Debug)]
+pub struct Prices {
+    pub api_request: f64,
+    pub lambda_request: f64,
+    pub lambda_gb_second: f64,
+    pub write_unit: f64,
+    pub read_unit: f64,
+    pub log_gb: f64,
+    pub egress_gb: f64,
+}
+
+/// As published in 2025.
+pub const US_EAST_1: Prices = Prices {
+    api_request: 1.00e-6,
+    lambda_request: 0.20e-6,
+    lambda_gb_second: 13.3334e-6,
+    write_unit: 0.625e-6,
+    read_unit: 0.125e-6,
+    log_gb: 0.50,
+    egress_gb: 0.09,
+};
+
+/// One position of the bill.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    pub name: &'static str,
+    /// Dollars for a million invocations.
+    pub per_million: f64,
+}
+
+/// The bill for a million invocations.
+pub fn per_million(used: &Use, prices: &Prices) -> Vec<Position> {
+    const GB: f64 = 1e9;
+    let gb_seconds = used.billed_ms / 1_000.0 * used.memory_mb / 1_024.0;
+    [
+        ("HTTP API, requests", prices.api_request),
+        ("Lambda, requests", prices.lambda_request),
+        ("Lambda, GB-seconds", gb_seconds * prices.lambda_gb_second),
+        ("DynamoDB, write units", used.write_units * prices.write_unit),
+        ("DynamoDB, read units", used.read_units * prices.read_unit),
+        ("CloudWatch, log bytes", used.log_bytes / GB * prices.log_gb),
+        ("Egress, bytes", used.egress_bytes / GB * prices.egress_gb),
+    ]
+    .map(|(name, one)| Position { name, per_million: one * 1e6 })
+    .to_vec()
+}
+
+/// The sum of a bill.
+pub fn total(bill: &[Position]) -> f64 {
+    bill.iter().map(|position| position.per_million).sum()
+}
