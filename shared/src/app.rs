@@ -11,6 +11,7 @@ use crate::{
     config::{self, Config, SecretSource},
     model::{Clock, Secret, User},
     parameters,
+    steps::Steps,
     store::{Store, Vault},
     transport,
 };
@@ -27,6 +28,8 @@ pub struct App {
     pub clock: Clock,
     pub http: reqwest::Client,
     pub store: Store,
+    /// Where the use-cases can be stopped.
+    pub steps: Steps,
     config: Config,
     secrets: RwLock<Arc<Secrets>>,
 }
@@ -86,7 +89,14 @@ impl App {
                 "JWT_SECRET is shorter than the 32 bytes that HS256 deserves (RFC 7518, section 3.2)"
             );
         }
-        Ok(App { store, clock, http, config, secrets: RwLock::new(Arc::new(secrets)) })
+        Ok(App {
+            store,
+            clock,
+            http,
+            steps: Steps::default(),
+            config,
+            secrets: RwLock::new(Arc::new(secrets)),
+        })
     }
 
     /// The secrets, asked for again when they come from the parameter store and have aged. If that fails the known

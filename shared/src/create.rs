@@ -61,8 +61,10 @@ pub async fn run(
     for _ in 0..ROUNDS {
         let now_ms = app.clock.now_ms();
         let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
-        let (user, claim) =
-            tokio::join!(app.store.user(&key.platform, &key.user), app.store.claim_create(&lease, &sought));
+        let (user, claim) = tokio::join!(
+            app.steps.take("create.user", app.store.user(&key.platform, &key.user)),
+            app.steps.take("create.claim", app.store.claim_create(&lease, &sought))
+        );
         let item = match claim? {
             ClaimCreate::Claimed(item) => item,
             ClaimCreate::Refused(item) => match wait_for_peer(app, &key, *item, deadline).await? {
@@ -204,7 +206,8 @@ impl Attempt<'_> {
         written: &Written,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
-        match self.app.store.finish(&self.lease, &id, &self.item, written).await? {
+        let finish = self.app.store.finish(&self.lease, &id, &self.item, written);
+        match self.app.steps.take("create.finish", finish).await? {
             Finish::Released => {}
             Finish::MoreWanted(item) => {
                 update::write(self.app, &self.lease, grant, *item, Facts::default(), zone).await?;
@@ -242,7 +245,8 @@ impl Attempt<'_> {
         facts: Facts,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
-        match self.app.store.keep(&self.lease, &id, written).await? {
+        let keep = self.app.store.keep(&self.lease, &id, written);
+        match self.app.steps.take("create.keep", keep).await? {
             Finish::MoreWanted(item) => {
                 update::write(self.app, &self.lease, grant, *item, facts, zone).await?;
             }
@@ -257,7 +261,8 @@ impl Attempt<'_> {
         match &failure {
             failure if failure.effect() == Effect::Unknown => {
                 let busy = self.app.clock.now_ms() + GRACE_MS;
-                self.app.store.release(&self.lease, State::Unknown, busy, true, &reason, None).await?;
+                let release = self.app.store.release(&self.lease, State::Unknown, busy, true, &reason, None);
+                self.app.steps.take("create.unanswered", release).await?;
             }
             Failure::Crm(error) if is_final(&error.kind) => self.give_back(State::Dead, &reason).await?,
             _ => self.give_back(State::Retry, &reason).await?,
@@ -267,7 +272,8 @@ impl Attempt<'_> {
 
     /// Lets go at once: this attempt changed nothing.
     async fn give_back(&self, state: State, reason: &str) -> Result<(), store::Error> {
-        self.app.store.release(&self.lease, state, 0, self.item.ambiguous, reason, None).await
+        let release = self.app.store.release(&self.lease, state, 0, self.item.ambiguous, reason, None);
+        self.app.steps.take("create.give_back", release).await
     }
 }
 

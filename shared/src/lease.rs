@@ -45,8 +45,8 @@ pub(crate) async fn wait_until(
         if is_settled(&item) || is_abandoned || deadline.remaining(&app.clock) < look * 2 {
             break;
         }
-        tokio::time::sleep(look).await;
-        match app.store.call(key).await? {
+        app.steps.take("wait.pause", tokio::time::sleep(look)).await;
+        match app.steps.take("wait.look", app.store.call(key)).await? {
             Some(now) => item = now,
             None => break,
         }

@@ -21,6 +21,7 @@ pub mod logging;
 pub mod model;
 pub mod note;
 mod parameters;
+pub mod steps;
 pub mod store;
 pub mod transport;
 pub mod update;

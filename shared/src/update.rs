@@ -63,8 +63,8 @@ pub async fn run(
         let now_ms = app.clock.now_ms();
         let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
-            app.store.user(&key.platform, &key.user),
-            app.store.claim_update(&lease, &command.facts)
+            app.steps.take("update.user", app.store.user(&key.platform, &key.user)),
+            app.steps.take("update.claim", app.store.claim_update(&lease, &command.facts))
         );
         let claim = claim?;
         let user = match user {
@@ -72,7 +72,8 @@ pub async fn run(
             unusable => {
                 if let ClaimUpdate::Claimed(item) = &claim {
                     let reason = "the user is not connected or could not be read";
-                    app.store.release(&lease, State::Logged, 0, item.ambiguous, reason, None).await?;
+                    let release = app.store.release(&lease, State::Logged, 0, item.ambiguous, reason, None);
+                    app.steps.take("update.give_back", release).await?;
                 }
                 return unusable.map(|_| Outcome::NotConnected);
             }
@@ -96,7 +97,7 @@ pub async fn run(
             }
             ClaimUpdate::Absent | ClaimUpdate::Refused(_) => {
                 key = own.clone();
-                match app.store.park(&key, &command.facts, now_ms).await? {
+                match app.steps.take("update.park", app.store.park(&key, &command.facts, now_ms)).await? {
                     Parked::Noted(_) => return Ok(Outcome::Parked),
                     Parked::Moved => continue,
                 }
@@ -105,7 +106,7 @@ pub async fn run(
         if item.state == State::Gone {
             return Ok(Outcome::Deleted);
         }
-        match app.store.enqueue(&key, &command.facts, now_ms).await? {
+        match app.steps.take("update.enqueue", app.store.enqueue(&key, &command.facts, now_ms)).await? {
             Parked::Noted(item) => {
                 if let Some(outcome) = wait_for_owner(app, &key, *item, deadline).await? {
                     return Ok(outcome);
@@ -165,7 +166,8 @@ pub(crate) async fn write(
                 return Ok(own.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
             }
         };
-        match app.store.finish(lease, &log, &item, &plan.written).await? {
+        let finish = app.store.finish(lease, &log, &item, &plan.written);
+        match app.steps.take("update.finish", finish).await? {
             Finish::Released | Finish::Lost => return Ok(Outcome::Updated { log, body: plan.body }),
             Finish::MoreWanted(next) => {
                 item = *next;
@@ -175,7 +177,8 @@ pub(crate) async fn write(
             }
         }
     }
-    app.store.release(lease, State::Logged, 0, false, "others may go on", None).await?;
+    let release = app.store.release(lease, State::Logged, 0, false, "others may go on", None);
+    app.steps.take("update.leave", release).await?;
     Ok(own.unwrap_or(Outcome::Queued { log }))
 }
 
@@ -266,7 +269,9 @@ async fn failed(
     failure: Failure,
 ) -> Result<Outcome, store::Error> {
     let reason = failure.to_string();
-    let release = |state, busy_ms, seen| app.store.release(lease, state, busy_ms, false, &reason, seen);
+    let release = |state, busy_ms, seen| {
+        app.steps.take("update.release", app.store.release(lease, state, busy_ms, false, &reason, seen))
+    };
     match &failure {
         Failure::Crm(Error { kind: ErrorKind::NotFound, .. }) => {
             release(State::Gone, 0, Some(item)).await?;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Where a call log stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// Updates came before the call.
     Parked,

@@ -13,6 +13,7 @@ mod calls;
 mod expression;
 mod item;
 mod table;
+mod transition;
 mod users;
 mod vault;
 
@@ -33,6 +34,7 @@ use aws_sdk_dynamodb::{
 pub use calls::{ClaimCreate, ClaimUpdate, Finish, Lease, Parked};
 pub use item::{CallItem, Sought, State, Written};
 pub use table::TableError;
+pub use transition::{Event, TRANSITIONS};
 pub use users::StoredUser;
 pub use vault::Vault;
 
