@@ -18,6 +18,7 @@ pub mod create;
 pub mod http;
 mod lease;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod note;
 mod parameters;
