@@ -20,7 +20,7 @@ use tracing::Level;
 pub(crate) use self::metric::Measured;
 pub use self::{
     metric::Metric,
-    trace::{CORRELATION_HEADER, Trace},
+    trace::{CORRELATION_HEADER, Trace, session_hash},
 };
 use crate::model::{CallKey, Clock, Platform, SessionId, UserId};
 
