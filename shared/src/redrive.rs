@@ -63,10 +63,13 @@ pub async fn run(app: &App, deadline: Deadline) -> Result<Report, store::Error> 
     let now_ms = app.clock.now_ms();
     let due = app.steps.take("redrive.due", app.store.due(now_ms)).await?;
     let count = due.len();
-    if let Some(oldest) = due.first() {
-        metrics::record(Metric::QueueAgeMax, (now_ms - oldest.due_ms).max(0) / 1_000);
-    }
     let tenants = by_tenant(app, due).await?;
+    // Not of those who have to connect again: nobody can help them in the night.
+    let waiting =
+        tenants.iter().flat_map(|tenant| &tenant.calls).filter_map(|(call, _)| call.waiting_since_ms);
+    if let Some(oldest_ms) = waiting.min() {
+        metrics::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
+    }
     let tally = Tally::default();
     stream::iter(tenants)
         .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
@@ -162,8 +165,9 @@ async fn serve(app: &App, tenant: Tenant, deadline: Deadline, tally: &Tally) -> 
         return Ok(());
     }
     let breaker = Breaker::new(before);
+    let has_time = || deadline.remaining(&app.clock) >= Duration::from_millis(CALL_MS as u64);
     let mut calls = tenant.calls.iter();
-    if before.failures >= FAILURES {
+    if before.failures >= FAILURES && has_time() {
         // One goes ahead: whether the CRM is back.
         for (due, user) in calls.by_ref().take(1) {
             let outcome = deliver(app, tenant.crm, user, due, deadline).await;
@@ -173,7 +177,7 @@ async fn serve(app: &App, tenant: Tenant, deadline: Deadline, tally: &Tally) -> 
     }
     stream::iter(calls)
         .for_each_concurrent(CALLS_AT_ONCE, |(due, user)| async {
-            if breaker.is_open() || deadline.remaining(&app.clock) < Duration::from_millis(CALL_MS as u64) {
+            if breaker.is_open() || !has_time() {
                 return;
             }
             spare(app, &tenant.base_url).await;

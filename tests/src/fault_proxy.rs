@@ -154,6 +154,11 @@ impl FaultProxy {
         lock(&self.state).queue.push((target, fault));
     }
 
+    /// Faults that nobody has met yet are forgotten.
+    pub fn forget_faults(&self) {
+        lock(&self.state).queue.clear();
+    }
+
     /// From now on every request that no other fault is for meets this one; `None`: all goes well again.
     pub fn outage(&self, fault: Option<Fault>) {
         lock(&self.state).outage = fault;

@@ -105,6 +105,11 @@ impl StandIn {
         self.proxy.next(route.target(), fault);
     }
 
+    /// Faults that nobody has met yet are forgotten.
+    pub fn forget_faults(&self) {
+        self.proxy.forget_faults();
+    }
+
     /// From now on every request that no other fault is for meets this one; `None`: all goes well again.
     pub fn outage(&self, fault: Option<Fault>) {
         self.proxy.outage(fault);
