@@ -241,6 +241,7 @@ async fn received(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocat
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
         request_id: environment::random_secret()[..32].to_owned(),
+        xray_trace_id: None,
     };
     (Request::from_parts(head, body), invocation)
 }

@@ -157,6 +157,12 @@ pub(crate) fn authorities() -> Option<PathBuf> {
     std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// `METRICS_STACK`: the stack that metrics are counted for; without it no line has metrics.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn metrics_stack() -> Option<String> {
+    std::env::var("METRICS_STACK").ok().filter(|name| !name.trim().is_empty())
+}
+
 fn invalid(variable: &str, problem: &'static str) -> Invalid {
     Invalid { variable: variable.to_owned(), problem }
 }

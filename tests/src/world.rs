@@ -150,6 +150,7 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + time_ms),
         request_id: "test-request".to_owned(),
+        xray_trace_id: None,
     };
     let response = match method {
         "POST" => shared::http::create(app, request, &invocation).await,

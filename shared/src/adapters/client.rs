@@ -12,7 +12,10 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{Effect, Error, ErrorKind};
-use crate::model::{Clock, Credentials, Deadline, Secret, UserId};
+use crate::{
+    metrics::{self, Metric},
+    model::{Clock, Credentials, Deadline, Secret, UserId},
+};
 
 /// The longest answer that is read, in bytes: more than a page of a hundred of the largest notes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -80,6 +83,7 @@ impl Access<'_> {
             .http
             .request(method.clone(), format!("{}{path}", self.base_url))
             .query(query)
+            .headers(metrics::headers())
             .header(name, value)
             .timeout(timeout);
         if let Some(body) = body {
@@ -89,14 +93,21 @@ impl Access<'_> {
             request = request.header(IF_MATCH, format!("\"{version}\""));
         }
         let started = self.clock.now_ms();
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(failure) => return Err(unanswered(&failure)),
+        let (class, result) = match request.send().await {
+            Ok(answer) => {
+                let (status, headers) = (answer.status(), answer.headers().clone());
+                let bytes = read(answer).await;
+                record(&method, path, status, &headers);
+                let result = meaning(&method, status, &headers, bytes);
+                (class(status, &result), result)
+            }
+            Err(failure) => (Metric::CrmUnanswered, Err(unanswered(&failure))),
         };
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let bytes = read(answer).await;
-        record(&method, path, status, &headers, self.clock.now_ms() - started);
-        meaning(&method, status, &headers, bytes)
+        let elapsed_ms = self.clock.now_ms() - started;
+        metrics::count(class);
+        metrics::record(Metric::CrmLatency, elapsed_ms);
+        metrics::add("crm_ms", elapsed_ms);
+        result
     }
 
     /// The time that a request may take. Checked as the last step before it is sent: a request that could still be
@@ -205,26 +216,46 @@ fn own_words(answer: Option<Value>) -> String {
     text.unwrap_or("It gave no reason.").chars().take(500).collect()
 }
 
-/// One line for each answer: what it was, how long it took, what is left of the budget.
-fn record(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, elapsed_ms: i64) {
+/// What an answer is counted as.
+fn class(status: StatusCode, result: &Result<Value, Error>) -> Metric {
+    match (result, status.as_u16()) {
+        (Ok(_), _) => Metric::CrmSuccess,
+        (Err(Error { kind: ErrorKind::RateLimited { .. }, .. }), _) => Metric::CrmRateLimited,
+        (Err(_), 400..=499) => Metric::CrmRefused,
+        // The body broke off.
+        (Err(Error { kind: ErrorKind::Unavailable, .. }), 200..=299) => Metric::CrmUnanswered,
+        (Err(_), _) => Metric::CrmFailed,
+    }
+}
+
+/// What an answer says beside its content: its status, and what is left of the budget.
+fn record(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) {
     let header = |names: [&str; 2]| {
         names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse::<i64>().ok())
     };
-    // A step with a digit in it is an identifier, unless it is the API's version.
-    let names_route =
-        |step: &&str| !step.bytes().any(|byte| byte.is_ascii_digit()) || matches!(*step, "v1" | "v2");
-    let route = path.split('/').filter(names_route).collect::<Vec<_>>().join("/");
-    tracing::info!(
+    let at_once = header(["x-ratelimit-remaining", "ratelimit-remaining"]);
+    let today = header(["x-daily-requests-left", "x-daily-ratelimit-token-remaining"]);
+    for left in [at_once, today].into_iter().flatten() {
+        metrics::record(Metric::BudgetLeft, left);
+    }
+    metrics::note("crm_status", i64::from(status.as_u16()));
+    tracing::debug!(
         crm_method = %method,
-        crm_route = %route,
+        crm_route = %route(path),
         crm_status = status.as_u16(),
-        crm_ms = elapsed_ms,
         rate_limit = header(["x-ratelimit-limit", "ratelimit-limit"]),
-        rate_limit_remaining = header(["x-ratelimit-remaining", "ratelimit-remaining"]),
+        rate_limit_remaining = at_once,
         rate_limit_reset = header(["x-ratelimit-reset", "ratelimit-reset"]),
-        daily_requests_left = header(["x-daily-requests-left", "x-daily-ratelimit-token-remaining"]),
+        daily_requests_left = today,
         "CRM answered"
     );
+}
+
+/// A path without identifiers: a step with a digit in it is one, unless it is the API's version.
+fn route(path: &str) -> String {
+    let names_route =
+        |step: &&str| !step.bytes().any(|byte| byte.is_ascii_digit()) || matches!(*step, "v1" | "v2");
+    path.split('/').filter(names_route).collect::<Vec<_>>().join("/")
 }
 
 /// A renewed OAuth grant (RFC 6749, section 5.1).
@@ -244,6 +275,8 @@ pub enum RenewalError {
     Refused,
     /// Nobody knows whether it was renewed.
     Unanswered,
+    /// There was no connection to ask over.
+    Unsent,
     /// It was not renewed, for a reason that is not the user's: the status.
     Failed(u16),
 }
@@ -258,11 +291,15 @@ pub async fn renew_grant(
     let mut request = http
         .post(url)
         .form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())])
+        .headers(metrics::headers())
         .timeout(READ_TIMEOUT);
     if let Some((id, secret)) = client {
         request = request.basic_auth(id, Some(secret.expose()));
     }
-    let answer = request.send().await.map_err(|_| RenewalError::Unanswered)?;
+    let answer = request.send().await.map_err(|failure| match unanswered(&failure).effect {
+        Effect::None => RenewalError::Unsent,
+        Effect::Unknown => RenewalError::Unanswered,
+    })?;
     let status = answer.status();
     let json: Option<Value> = read(answer).await.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let field = |name: &str| json.as_ref()?.get(name).cloned();

@@ -14,6 +14,7 @@ use crate::{
         client::{RenewalError, renew_grant},
     },
     app::App,
+    metrics::{self, Metric},
     model::{Credentials, Deadline, LogId, Secret},
     store::{self, StoredUser},
 };
@@ -259,15 +260,16 @@ impl<'a> Grant<'a> {
         let client = self.app.oauth_client(self.crm);
         let client = client.as_ref().map(|(id, secret)| (id.as_str(), secret));
         let mut renewed = renew_grant(&self.app.http, &url, client, &refresh_token).await;
-        if let Err(RenewalError::Unanswered) = renewed
-            && self.has(RENEWAL_TIME)
-        {
+        let mut may_be_lost = matches!(renewed, Err(RenewalError::Unanswered));
+        if matches!(renewed, Err(RenewalError::Unanswered | RenewalError::Unsent)) && self.has(RENEWAL_TIME) {
             // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
             // once more in this case (FAPI 2.0).
             renewed = renew_grant(&self.app.http, &url, client, &refresh_token).await;
+            may_be_lost |= matches!(renewed, Err(RenewalError::Unanswered));
         }
         match renewed {
             Ok(renewed) => {
+                metrics::count(Metric::RefreshCount);
                 let expires_at = renewed.expires_in.map(|seconds| {
                     self.app.clock.now()
                         + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0).min(31_536_000))
@@ -284,11 +286,17 @@ impl<'a> Grant<'a> {
                 if self.adopt().await? {
                     return Ok(());
                 }
+                if may_be_lost {
+                    metrics::count(Metric::RefreshLost);
+                }
                 self.app.store.give_up_renewal(&self.user, self.me, true).await?;
                 self.user.session_ended = true;
                 Err(Failure::SessionEnded)
             }
-            Err(RenewalError::Unanswered | RenewalError::Failed(_)) => {
+            Err(RenewalError::Unanswered | RenewalError::Unsent | RenewalError::Failed(_)) => {
+                if may_be_lost {
+                    metrics::count(Metric::RefreshLost);
+                }
                 tracing::warn!(outcome = ?renewed.err(), "the grant could not be renewed");
                 self.app.store.give_up_renewal(&self.user, self.me, false).await?;
                 Err(Failure::unavailable("the grant could not be renewed"))
@@ -304,7 +312,11 @@ impl<'a> Grant<'a> {
                 Err(store::Error::Unavailable(_)) if self.has(STORING_TIME) => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
-                result => break result?,
+                Err(error) => {
+                    metrics::count(Metric::RefreshLost);
+                    return Err(error.into());
+                }
+                Ok(stored) => break stored,
             }
         };
         if stored {

@@ -1,0 +1,205 @@
+//! What goes wrong is counted: a fault, and the metrics that show it.
+
+mod lines;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::json;
+use shared::{
+    metrics::{Metric, Trace, gather, record},
+    model::{Clock, Credentials, Secret},
+};
+use tests::{
+    fault_proxy::{Fault, Target},
+    log::{Log, check_metrics, endings, values},
+    pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
+    world::{NOW_MS, World, call},
+};
+
+use Metric::*;
+
+/// What a CRM's answers are counted as.
+const CRM: &[Metric] = &[CrmSuccess, CrmRefused, CrmRateLimited, CrmFailed, CrmUnanswered];
+const REFRESH: &[Metric] = &[RefreshCount, RefreshLost];
+/// Every request to DynamoDB.
+const DYNAMODB: Target = Target { method: "POST", path: "/" };
+
+/// What was counted on this thread while `work` was done: added up over its lines, the greatest of a maximum and the
+/// least of a minimum.
+async fn counted(case: &str, work: impl AsyncFnOnce()) -> BTreeMap<String, i64> {
+    let log = Log::capture();
+    work().await;
+    let lines = log.take();
+    let mut counted = BTreeMap::new();
+    for line in endings(&lines) {
+        check_metrics(line);
+        for (name, values) in values(line) {
+            for value in values {
+                let known = counted.entry(name.clone()).or_insert(value - value);
+                *known = match name.as_str() {
+                    "QueueAgeMax" => value.max(*known),
+                    "BudgetLeft" if *known == 0 => value,
+                    "BudgetLeft" => value.min(*known),
+                    _ => *known + value,
+                };
+            }
+        }
+    }
+    assert!(!counted.is_empty(), "{case}: nothing was counted: {lines:#?}");
+    counted
+}
+
+/// Fails unless, of the metrics `among`, `work` makes exactly these.
+async fn check(case: &str, among: &[Metric], work: impl AsyncFnOnce(), expected: &[(Metric, i64)]) {
+    let mut counted = counted(case, work).await;
+    let among: Vec<String> = among.iter().map(|metric| format!("{metric:?}")).collect();
+    counted.retain(|name, _| among.contains(name));
+    let expected: BTreeMap<_, _> =
+        expected.iter().map(|(metric, value)| (format!("{metric:?}"), *value)).collect();
+    assert_eq!(counted, expected, "{case}");
+}
+
+#[tokio::test]
+async fn what_a_crm_answers_is_counted() {
+    for (route, fault, expected) in [
+        (Route::GetPerson, Fault::Delay(std::time::Duration::ZERO), &[(CrmSuccess, 2)][..]),
+        (Route::CreateActivity, Fault::Status(401), &[(CrmSuccess, 1), (CrmRefused, 1)]),
+        (
+            Route::CreateActivity,
+            Fault::Refusal(422, r#"{"error": "no"}"#),
+            &[(CrmSuccess, 1), (CrmRefused, 1)],
+        ),
+        (
+            Route::CreateActivity,
+            Fault::RateLimited { retry_after: None },
+            &[(CrmSuccess, 1), (CrmRateLimited, 1)],
+        ),
+        (Route::CreateActivity, Fault::Blocked, &[(CrmSuccess, 1), (CrmRateLimited, 1)]),
+        // A search for what such an attempt may have made comes after it.
+        (Route::CreateActivity, Fault::Status(500), &[(CrmSuccess, 2), (CrmFailed, 1)]),
+        (Route::CreateActivity, Fault::Html, &[(CrmSuccess, 2), (CrmFailed, 1)]),
+        (Route::CreateActivity, Fault::DropBeforeEffect, &[(CrmSuccess, 2), (CrmUnanswered, 1)]),
+        (Route::CreateActivity, Fault::Truncated, &[(CrmSuccess, 3), (CrmUnanswered, 1)]),
+    ] {
+        let world = World::start().await;
+        world.post(&call("warm")).await;
+        let case = format!("{route:?} {fault:?}");
+        world.crm.next(route, fault);
+        check(&case, CRM, async || drop(world.post(&call("1")).await), expected).await;
+    }
+}
+
+#[tokio::test]
+async fn a_budget_is_shown_by_what_is_left_of_it() {
+    let world = World::start().await;
+    let work = async || drop(world.post(&call("1")).await);
+    check("a create", &[BudgetLeft], work, &[(BudgetLeft, 99)]).await;
+}
+
+#[tokio::test]
+async fn a_grant_that_is_renewed_or_lost_is_counted() {
+    // Each row: what happens to the two requests for a new grant, one after the other.
+    for (faults, expected) in [
+        (vec![], &[(RefreshCount, 1)][..]),
+        (vec![Fault::DropBeforeAnswer], &[(RefreshLost, 1)]),
+        (vec![Fault::DropBeforeEffect], &[(RefreshCount, 1)]),
+        (vec![Fault::Status(500), Fault::Status(500)], &[(RefreshLost, 1)]),
+        (vec![Fault::Status(400)], &[]),
+        (vec![Fault::Refusal(400, r#"{"error": "invalid_grant"}"#)], &[]),
+    ] {
+        let world = ending_grant().await;
+        let case = format!("{faults:?}");
+        for fault in faults {
+            world.crm.next(Route::Token, fault);
+        }
+        check(&case, REFRESH, async || drop(world.post(&call("1")).await), expected).await;
+    }
+}
+
+/// The CRM has rotated the token, and the table is away when the new one is to be stored.
+#[tokio::test]
+async fn a_grant_that_cannot_be_stored_is_lost() {
+    let world = ending_grant().await;
+    let (app, dynamodb) = world.proxied_app().await;
+    world.crm.next(Route::Token, Fault::Delay(std::time::Duration::from_millis(300)));
+    let work = async || {
+        let body = call("1");
+        let request = world.send(&app, "POST", &body);
+        let outage = async {
+            while world.crm.count(Route::Token) == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            for _ in 0..200 {
+                dynamodb.next(DYNAMODB, Fault::Status(400));
+            }
+        };
+        tokio::join!(request, outage);
+    };
+    check("a table that refuses", REFRESH, work, &[(RefreshCount, 1), (RefreshLost, 1)]).await;
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_is_counted() {
+    let world = World::start().await;
+    let update = json!({
+        "TableName": "calls",
+        "Key": {"pk": {"S": "?"}, "sk": {"S": "?"}},
+    });
+    let items = world.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
+    let item = &items["Items"][0];
+    let request = json!({
+        "TableName": update["TableName"],
+        "Key": {"pk": item["pk"], "sk": item["sk"]},
+        "UpdateExpression": "SET hostname = :nonsense",
+        "ExpressionAttributeValues": {":nonsense": {"L": []}},
+    });
+    world.dynamodb.ask("UpdateItem", &request).await;
+    check("a user", &[Unreadable], async || drop(world.post(&call("1")).await), &[(Unreadable, 1)]).await;
+}
+
+/// The way from a value to CloudWatch, for every metric there is: added up, the extreme, or each by itself.
+#[tokio::test]
+async fn every_metric_comes_out_as_it_is_meant() {
+    for metric in Metric::ALL {
+        let log = Log::capture();
+        let work = async {
+            for value in [7, 3, 5] {
+                record(metric, value);
+            }
+        };
+        gather(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
+        let lines = log.take();
+        let line = endings(&lines)[0];
+        check_metrics(line);
+        let expected = match metric {
+            QueueAgeMax => vec![7],
+            BudgetLeft => vec![3],
+            CrmLatency | EditWindow | Latency => vec![7, 3, 5],
+            _ => vec![15],
+        };
+        let shown = values(line)[&format!("{metric:?}")].clone();
+        // The first work of this process is a cold start of its own.
+        assert!(shown == expected || (metric == ColdStart && shown == [16]), "{metric:?}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_has_no_more_values_than_cloudwatch_takes() {
+    let log = Log::capture();
+    let work = async { (0..1_000).for_each(|value| record(CrmLatency, value)) };
+    gather(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
+    let lines = log.take();
+    check_metrics(endings(&lines)[0]);
+    assert_eq!(values(&lines[0])["CrmLatency"].len(), 100);
+}
+
+/// A world whose user's grant has just ended.
+async fn ending_grant() -> World {
+    let credentials = Credentials::OAuth {
+        access_token: Secret::new(ACCESS_TOKEN),
+        refresh_token: Some(Secret::new(REFRESH_TOKEN)),
+        expires_at: DateTime::from_timestamp_millis(NOW_MS).map(|now| now + TimeDelta::milliseconds(0)),
+    };
+    World::with_credentials(credentials).await
+}
