@@ -4,7 +4,7 @@
 //! The Chrome extension shows a message to its user only when the status is 200. So an outcome that the user can act
 //! on is a 200 with `successful: false`; everything else is a plain HTTP error of the same shape.
 
-use std::fmt;
+use std::{fmt, pin::pin};
 
 use bytes::Bytes;
 use http::{
@@ -46,7 +46,7 @@ pub struct Invocation {
 
 /// `POST /callLog`
 pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
-    answer(app, "create", request.headers(), invocation, async {
+    let result = pin!(async {
         let caller = admit(app, &request, &Method::POST).await?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
@@ -56,13 +56,13 @@ pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
         metrics::note("outcome", variant(&outcome));
         Ok(created(crm, outcome))
-    })
-    .await
+    });
+    answer(app, "create", request.headers(), invocation, result).await
 }
 
 /// `PATCH /callLog`
 pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
-    answer(app, "update", request.headers(), invocation, async {
+    let result = pin!(async {
         let caller = admit(app, &request, &Method::PATCH).await?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
@@ -72,11 +72,12 @@ pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
         metrics::note("outcome", variant(&outcome));
         Ok(updated(crm, outcome))
-    })
-    .await
+    });
+    answer(app, "update", request.headers(), invocation, result).await
 }
 
-/// Carries out a request, answers it, and tells the log what became of it.
+/// Carries out a request, answers it, and tells the log what became of it. What carries it out is large, and is lent so
+/// that it is not moved from hand to hand.
 async fn answer(
     app: &App,
     route: &'static str,

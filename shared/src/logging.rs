@@ -54,7 +54,8 @@ pub fn to_terminal(level: Level) {
     });
 }
 
-fn install(lines: impl Subscriber + Send + Sync + 'static) {
+/// From now on this is who writes.
+pub fn install(lines: impl Subscriber + Send + Sync + 'static) {
     // Whoever has installed another one has done so on purpose.
     let _ = tracing::subscriber::set_global_default(lines);
 }

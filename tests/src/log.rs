@@ -1,37 +1,42 @@
 //! What this thread's work says, as CloudWatch would read it.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Once,
 };
 
 use serde_json::Value;
-use shared::logging::Lines;
-use tracing::subscriber::DefaultGuard;
+use shared::logging::{self, Lines};
 
 /// The name of the stack whose metrics are counted.
 pub const STACK: &str = "blue";
 
-/// The lines that are written on this thread as long as it lives.
-#[derive(Debug)]
-pub struct Log {
-    lines: Arc<Mutex<Vec<u8>>>,
-    _guard: DefaultGuard,
+thread_local! {
+    static CAPTURED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// What is said on the thread of the test.
+#[derive(Debug)]
+pub struct Log(());
+
 impl Log {
+    /// From now on. One writer serves all tests: whether anybody listens is asked once, not for each thread.
     pub fn capture() -> Log {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let out = lines.clone();
-        let writer = Lines::cloud(Some(STACK.to_owned()), move |line: &[u8]| {
-            out.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
+        static WRITER: Once = Once::new();
+        WRITER.call_once(|| {
+            logging::install(Lines::cloud(Some(STACK.to_owned()), |line: &[u8]| {
+                CAPTURED.with_borrow_mut(|captured| captured.extend_from_slice(line));
+            }));
         });
-        Log { lines, _guard: tracing::subscriber::set_default(writer) }
+        let log = Log(());
+        log.take();
+        log
     }
 
     /// What was said since the last time.
     pub fn take(&self) -> Vec<Value> {
-        let text = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        let text = CAPTURED.with_borrow_mut(std::mem::take);
         read(&String::from_utf8(text).expect("the log is text"))
     }
 }
