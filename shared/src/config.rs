@@ -163,6 +163,13 @@ pub(crate) fn metrics_stack() -> Option<String> {
     std::env::var("METRICS_STACK").ok().filter(|name| !name.trim().is_empty())
 }
 
+/// `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from a function's logging configuration: whether details are asked for.
+/// Less than usual is not said: a line that is left out is a metric that is not counted.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn wants_details() -> bool {
+    std::env::var("AWS_LAMBDA_LOG_LEVEL").is_ok_and(|level| matches!(&*level, "DEBUG" | "TRACE"))
+}
+
 fn invalid(variable: &str, problem: &'static str) -> Invalid {
     Invalid { variable: variable.to_owned(), problem }
 }

@@ -27,19 +27,21 @@ use crate::{
     model::Clock,
 };
 
-/// The targets of other crates that say less. The SDK and the embedded DynamoDB warn of every refused condition. A
+/// The targets of what we say ourselves.
+const OWN: [&str; 3] = ["shared", "cli", ENDED];
+/// Crates that say less. The SDK and the embedded DynamoDB warn of every refused condition. A
 /// refused claim is nothing to warn of: it is how calls are kept from being logged twice.
 const QUIET: [(&str, LevelFilter); 2] =
     [("aws_smithy_runtime", LevelFilter::OFF), ("dynoxide", LevelFilter::ERROR)];
 
 /// JSON lines on standard output, as CloudWatch reads them; with metrics if the environment names the stack that they
-/// are of.
+/// are of, and with the details of what we do if it asks for them.
 pub fn to_cloud() {
-    let lines = Lines::cloud(config::metrics_stack(), |line| {
+    let lines = Lines::cloud(config::metrics_stack(), |line: &[u8]| {
         // Nobody is left who could be told.
         let _ = io::stdout().write_all(line);
     });
-    install(lines);
+    install(if config::wants_details() { Lines { own: Level::DEBUG, ..lines } } else { lines });
 }
 
 /// Readable lines on standard error, down to this level.
@@ -47,7 +49,8 @@ pub fn to_terminal(level: Level) {
     let style = Style::Readable { is_coloured: io::stderr().is_terminal() };
     install(Lines {
         style,
-        level,
+        own: level,
+        others: level,
         out: |line: &[u8]| {
             let _ = io::stderr().write_all(line);
         },
@@ -64,7 +67,10 @@ pub fn install(lines: impl Subscriber + Send + Sync + 'static) {
 #[derive(Debug)]
 pub struct Lines<Out> {
     style: Style,
-    level: Level,
+    /// How much our own crates say.
+    own: Level,
+    /// How much all others say. The details of some hold what people wrote.
+    others: Level,
     out: Out,
 }
 
@@ -82,13 +88,15 @@ enum Style {
 impl<Out: Fn(&[u8]) + 'static> Lines<Out> {
     /// JSON lines with the metrics of this stack, if one is named; each is given to `out` whole.
     pub fn cloud(stack: Option<String>, out: Out) -> Lines<Out> {
-        Lines { style: Style::Json { stack }, level: Level::INFO, out }
+        Lines { style: Style::Json { stack }, own: Level::INFO, others: Level::INFO, out }
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        let quiet = QUIET.iter().find(|(prefix, _)| target.starts_with(prefix));
-        metadata.is_event() && *metadata.level() <= quiet.map_or(self.level.into(), |(_, level)| *level)
+        let is_of = |name: &&str| target.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        let limit = if OWN.iter().any(|name| is_of(&name)) { self.own } else { self.others };
+        let quiet = QUIET.iter().find(|(name, _)| is_of(&name));
+        metadata.is_event() && *metadata.level() <= quiet.map_or(limit.into(), |(_, limit)| *limit)
     }
 
     fn write(&self, level: Level, fields: Fields, work: Option<&Work>, is_end: bool) {
@@ -112,7 +120,7 @@ impl<Out: Fn(&[u8]) + 'static> Subscriber for Lines<Out> {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level.into())
+        Some(self.own.max(self.others).into())
     }
 
     fn event(&self, event: &Event<'_>) {

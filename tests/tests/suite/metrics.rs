@@ -36,13 +36,13 @@ async fn counted(case: &str, work: impl AsyncFnOnce()) -> BTreeMap<String, i64> 
         check_metrics(line);
         for (name, values) in values(line) {
             for value in values {
-                let known = counted.entry(name.clone()).or_insert(value - value);
-                *known = match name.as_str() {
-                    "QueueAgeMax" => value.max(*known),
-                    "BudgetLeft" if *known == 0 => value,
-                    "BudgetLeft" => value.min(*known),
-                    _ => *known + value,
-                };
+                let known = counted.entry(name.clone());
+                let joined = known.and_modify(|known: &mut i64| match name.as_str() {
+                    "QueueAgeMax" => *known = value.max(*known),
+                    "BudgetLeft" => *known = value.min(*known),
+                    _ => *known += value,
+                });
+                joined.or_insert(value);
             }
         }
     }
