@@ -123,7 +123,7 @@ impl Refusal {
     /// The reason without what was sent.
     fn for_log(&self) -> String {
         let text = self.to_string();
-        let end = if let Refusal::Invalid(_) = self { text.rfind(", got ") } else { None };
+        let end = if let Refusal::Invalid(_) = self { text.find(", got ") } else { None };
         text[..end.unwrap_or(text.len())].to_owned()
     }
 }

@@ -4,7 +4,7 @@ mod lines;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, TimeDelta};
+use chrono::DateTime;
 use serde_json::json;
 use shared::{
     metrics::{Metric, Trace, gather, record},
@@ -186,12 +186,57 @@ async fn a_line_has_no_more_values_than_cloudwatch_takes() {
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 100);
 }
 
+/// Whatever ends, ends with a line: also what panics, and what nobody waits for any more.
+#[tokio::test]
+async fn what_does_not_come_to_its_end_says_so() {
+    let log = Log::capture();
+    let dropped =
+        gather(&Clock::System, "test", "tested", Trace::new("r", None), std::future::pending::<()>());
+    assert!(tokio::time::timeout(Duration::from_millis(5), dropped).await.is_err());
+    let panics = async { panic!("as expected") };
+    #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+    let panicked =
+        tokio::spawn(
+            async move { gather(&Clock::System, "test", "tested", Trace::new("r", None), panics).await },
+        );
+    assert!(panicked.await.is_err_and(|error| error.is_panic()));
+    let lines = log.take();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for line in endings(&lines) {
+        let shown = [&line["outcome"], &line["level"], &line["request_id"]];
+        assert_eq!(shown, ["Unfinished", "ERROR", "r"], "{line}");
+    }
+}
+
+/// Who operates it can look up each metric, each field, and each alarm.
+#[test]
+fn the_page_has_every_metric_and_alarm() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operate.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for metric in Metric::ALL {
+        assert!(page.contains(&format!("`{metric:?}`")), "{metric:?} is not in docs/operate.md");
+    }
+    for alarm in [
+        "duplicate-found",
+        "undelivered",
+        "dead-letters",
+        "errors",
+        "p99",
+        "throttles",
+        "lost-refresh",
+        "unreadable",
+        "redrive-silent",
+    ] {
+        assert_eq!(page.matches(&format!("\n### {alarm}\n")).count(), 1, "{alarm} is not in docs/operate.md");
+    }
+}
+
 /// A world whose user's grant has just ended.
 async fn ending_grant() -> World {
     let credentials = Credentials::OAuth {
         access_token: Secret::new(ACCESS_TOKEN),
         refresh_token: Some(Secret::new(REFRESH_TOKEN)),
-        expires_at: DateTime::from_timestamp_millis(NOW_MS).map(|now| now + TimeDelta::milliseconds(0)),
+        expires_at: DateTime::from_timestamp_millis(NOW_MS),
     };
     World::with_credentials(credentials).await
 }
