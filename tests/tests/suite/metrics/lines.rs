@@ -172,6 +172,8 @@ async fn a_create_writes_one_line() {
     assert_eq!(lines[0]["session_hash"], "ca434cd77438ac26");
     assert!(lines[0]["crm_ms"].as_i64().is_some_and(|ms| ms >= 0), "{}", lines[0]);
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 3, "{}", lines[0]);
+    // Logs are paid for by the byte.
+    assert!(lines[0].to_string().len() < 1_000, "{}", lines[0]);
 }
 
 #[tokio::test]
