@@ -96,7 +96,7 @@ impl<Out: Fn(&[u8]) + 'static> Lines<Out> {
         let is_of = |name: &&str| {
             target.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
-        let limit = if OWN.iter().any(|name| is_of(name)) { self.own } else { self.others };
+        let limit = if OWN.iter().any(is_of) { self.own } else { self.others };
         let quiet = QUIET.iter().find(|(name, _)| is_of(name));
         metadata.is_event() && *metadata.level() <= quiet.map_or(limit.into(), |(_, limit)| *limit)
     }

@@ -293,11 +293,11 @@ impl<'a> Grant<'a> {
                 self.user.session_ended = true;
                 Err(Failure::SessionEnded)
             }
-            Err(RenewalError::Unanswered | RenewalError::Unsent | RenewalError::Failed(_)) => {
+            Err(error) => {
                 if may_be_lost {
                     metrics::count(Metric::RefreshLost);
                 }
-                tracing::warn!(outcome = ?renewed.err(), "the grant could not be renewed");
+                tracing::warn!(reason = ?error, "the grant could not be renewed");
                 self.app.store.give_up_renewal(&self.user, self.me, false).await?;
                 Err(Failure::unavailable("the grant could not be renewed"))
             }

@@ -104,7 +104,7 @@ async fn a_grant_that_is_renewed_or_lost_is_counted() {
         (vec![Fault::Status(400)], &[]),
         (vec![Fault::Refusal(400, r#"{"error": "invalid_grant"}"#)], &[]),
     ] {
-        let world = ending_grant().await;
+        let world = ending_grant(0).await;
         let case = format!("{faults:?}");
         for fault in faults {
             world.crm.next(Route::Token, fault);
@@ -116,7 +116,7 @@ async fn a_grant_that_is_renewed_or_lost_is_counted() {
 /// The CRM has rotated the token, and the table is away when the new one is to be stored.
 #[tokio::test]
 async fn a_grant_that_cannot_be_stored_is_lost() {
-    let world = ending_grant().await;
+    let world = ending_grant(0).await;
     let (app, dynamodb) = world.proxied_app().await;
     world.crm.next(Route::Token, Fault::Delay(Duration::from_millis(300)));
     let work = async || {
@@ -186,6 +186,26 @@ async fn a_line_has_no_more_values_than_cloudwatch_takes() {
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 100);
 }
 
+/// What is said on the way says of which request and which call.
+#[tokio::test]
+async fn a_line_in_between_has_the_ids() {
+    let world = ending_grant(5 * 60_000).await;
+    for fault in [Fault::Status(500), Fault::Status(500)] {
+        world.crm.next(Route::Token, fault);
+    }
+    let log = Log::capture();
+    world.post(&call("1")).await;
+    let lines = log.take();
+    let (between, ended): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["route"].is_null());
+    assert_eq!((between.is_empty(), ended.len()), (false, 1), "{lines:#?}");
+    for line in between {
+        for field in ["request_id", "correlation_id", "session_hash"] {
+            assert!(line[field].is_string() && line[field] == ended[0][field], "{field} of {line}");
+        }
+        assert!(line["_aws"].is_null() && line["outcome"].is_null(), "{line}");
+    }
+}
+
 /// Whatever ends, ends with a line: also what panics, and what nobody waits for any more.
 #[tokio::test]
 async fn what_does_not_come_to_its_end_says_so() {
@@ -231,12 +251,12 @@ fn the_page_has_every_metric_and_alarm() {
     }
 }
 
-/// A world whose user's grant has just ended.
-async fn ending_grant() -> World {
+/// A world whose user's grant ends after so many milliseconds.
+async fn ending_grant(ends_in: i64) -> World {
     let credentials = Credentials::OAuth {
         access_token: Secret::new(ACCESS_TOKEN),
         refresh_token: Some(Secret::new(REFRESH_TOKEN)),
-        expires_at: DateTime::from_timestamp_millis(NOW_MS),
+        expires_at: DateTime::from_timestamp_millis(NOW_MS + ends_in),
     };
     World::with_credentials(credentials).await
 }
