@@ -129,6 +129,7 @@ pub(crate) fn headers() -> HeaderMap {
 }
 
 /// Does a piece of work, and writes its line when it has ended: `message` says that it has, `route` which kind it is.
+/// Large work is better lent (`pin!`) than given. Work inside of work has a line and metrics of its own.
 pub async fn gather<F: Future>(
     clock: &Clock,
     route: &'static str,
