@@ -25,6 +25,7 @@ use shared::{
     auth::Caller,
     config::{Config, Invalid},
     http::{Invocation, MAX_BODY},
+    metrics::Trace,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     store,
 };
@@ -173,7 +174,7 @@ async fn redrive_regularly(app: Arc<App>) {
     loop {
         ticks.tick().await;
         let deadline = Deadline(app.clock.now_ms() + 2 * REQUEST_MS);
-        if let Err(error) = shared::redrive::run(&app, deadline).await {
+        if let Err(error) = shared::redrive::run(&app, deadline, Trace::new("redrive", None)).await {
             tracing::warn!(%error, "what is due could not be delivered");
         }
     }
@@ -258,6 +259,7 @@ async fn received(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocat
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
         request_id: environment::random_secret()[..32].to_owned(),
+        xray_trace_id: None,
     };
     (Request::from_parts(head, body), invocation)
 }

@@ -14,6 +14,7 @@ use shared::{
     app::{App, StartError},
     config::Config,
     http::Invocation,
+    metrics::Trace,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     redrive::Report,
 };
@@ -138,7 +139,9 @@ impl World {
     /// Delivers what is due, as the third function does once a minute.
     pub async fn redrive(&self) -> Report {
         let deadline = Deadline(self.now_ms() + REDRIVE_MS);
-        shared::redrive::run(&self.app, deadline).await.expect("the table is there")
+        shared::redrive::run(&self.app, deadline, Trace::new("test-redrive", None))
+            .await
+            .expect("the table is there")
     }
 
     /// Lets time pass, and delivers what is due once a minute.
@@ -169,6 +172,7 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + time_ms),
         request_id: "test-request".to_owned(),
+        xray_trace_id: None,
     };
     let response = match method {
         "POST" => shared::http::create(app, request, &invocation).await,

@@ -1,6 +1,7 @@
 //! `call-log redrive`: delivers what is due now, or has a dead letter tried again.
 
 use shared::{
+    metrics::Trace,
     model::{CallKey, Deadline, SessionId},
     redrive,
     store::Rearmed,
@@ -22,7 +23,9 @@ pub(super) async fn run(call: Option<(String, String)>) -> Result<(), Failure> {
 /// One look at everything that is due.
 async fn look() -> Result<(), Failure> {
     let app = environment::app().await?;
-    let report = redrive::run(&app, Deadline(app.clock.now_ms() + LOOK_MS)).await?;
+    let report =
+        redrive::run(&app, Deadline(app.clock.now_ms() + LOOK_MS), Trace::new("call-log redrive", None))
+            .await?;
     say(format!(
         "{} due: {} delivered, {} failed, {} waiting, {} unreadable",
         report.due, report.delivered, report.failed, report.waiting, report.unreadable

@@ -10,7 +10,6 @@ use super::{
     calls::{call_key, item_key},
     expression::{Update, Written},
     failed, key, number, text,
-    transition::state_after,
 };
 use crate::model::CallKey;
 
@@ -94,7 +93,7 @@ impl Store {
             State::Logged => item.due_at.is_none() && item.waits(),
             _ => false,
         };
-        let Some(state) = state_after(Some(item.state), Event::Rearm).filter(|_| is_given_up) else {
+        let Some(state) = item.state.after(Event::Rearm).filter(|_| is_given_up) else {
             return Ok(Rearmed::Nothing);
         };
         let update =

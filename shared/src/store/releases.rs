@@ -11,7 +11,6 @@ use super::{
     due::shard_of,
     expression::{self, Update},
     number, text,
-    transition::state_after,
 };
 use crate::model::{Facts, LogId, TalkTime};
 
@@ -127,7 +126,9 @@ impl Store {
         claimed: &CallItem,
         release: Release<'_>,
     ) -> Result<(), Error> {
-        let state = state_after(Some(claimed.state), release.event)
+        let state = claimed
+            .state
+            .after(release.event)
             .ok_or_else(|| Error::Refused(format!("{:?} in {:?}", release.event, claimed.state)))?;
         let what = match release.event {
             Event::Unanswered => "no answer",

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shared::{
     app::App,
     config::Config,
+    metrics::Trace,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
 };
 use tests::{
@@ -242,7 +243,7 @@ async fn deliver(environment: &BTreeMap<String, String>) {
     for _ in 0..40 {
         let now_ms = clock.fetch_add(60_000, Ordering::SeqCst) + 60_000;
         let deadline = Deadline(now_ms + 60_000);
-        let report = shared::redrive::run(&app, deadline).await.unwrap();
+        let report = shared::redrive::run(&app, deadline, Trace::new("test-redrive", None)).await.unwrap();
         delivered += report.delivered;
     }
     println!("{delivered} delivered, updated or looked after later");

@@ -10,6 +10,7 @@ mod counts;
 mod defects;
 mod events;
 mod grants;
+mod metrics;
 mod parameters;
 mod program;
 mod protocol;
