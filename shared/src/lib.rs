@@ -13,13 +13,16 @@
 pub mod adapters;
 pub mod app;
 pub mod auth;
+mod aws;
 pub mod config;
 pub mod create;
+pub mod data_keys;
 pub mod http;
 mod lease;
 pub mod logging;
 pub mod model;
 pub mod note;
+pub mod panics;
 mod parameters;
 pub mod store;
 pub mod transport;

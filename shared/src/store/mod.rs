@@ -12,6 +12,7 @@
 mod calls;
 mod expression;
 mod item;
+mod reseal;
 mod table;
 mod users;
 mod vault;
@@ -32,9 +33,10 @@ use aws_sdk_dynamodb::{
 
 pub use calls::{ClaimCreate, ClaimUpdate, Finish, Lease, Parked};
 pub use item::{CallItem, Sought, State, Written};
+pub use reseal::{Resealed, SealedUser};
 pub use table::TableError;
 pub use users::StoredUser;
-pub use vault::Vault;
+pub use vault::{Key, KeyName, Vault};
 
 use crate::{
     config::Config,
@@ -129,6 +131,12 @@ impl Store {
 /// The partition of one user.
 fn partition(platform: &Platform, user: &UserId) -> String {
     format!("U#{}#{}", escape(platform.as_str()), escape(user.as_str()))
+}
+
+/// Whose partition it is: platform and user.
+fn partition_names(partition: &str) -> Option<(String, String)> {
+    let (platform, user) = partition.strip_prefix("U#")?.split_once('#')?;
+    Some((unescape(platform), unescape(user)))
 }
 
 /// `#` separates the parts of a key, so none of them may contain it.
