@@ -163,12 +163,16 @@ fn parameter_names(config: &Config) -> Vec<&str> {
     ];
     let clients = config.oauth_clients.values().map(|client| &client.secret);
     let sources = own.into_iter().flatten().chain(&config.other_data_keys).chain(clients);
-    sources
-        .filter_map(|source| match source {
-            SecretSource::Parameter(name) => Some(name.as_str()),
-            SecretSource::Value(_) => None,
-        })
-        .collect()
+    let mut names: Vec<&str> = Vec::new();
+    for source in sources {
+        // Each once: a key can be in two roles while it is rotated.
+        if let SecretSource::Parameter(name) = source
+            && !names.contains(&name.as_str())
+        {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Whether others are asked for secrets.

@@ -6,6 +6,7 @@ mod adapters;
 mod conformance;
 mod contract;
 mod counts;
+mod credentials;
 mod defects;
 mod events;
 mod grants;

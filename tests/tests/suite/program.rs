@@ -2,5 +2,6 @@
 
 mod commands;
 mod compose;
+mod credentials;
 mod run;
 mod serve;
