@@ -53,18 +53,31 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
     world.post(&tests::world::call("1")).await;
 
     let old = shell(&world, &[]);
-    insta::assert_snapshot!(masked(&old.run(&["credentials", "status"]).out()), @r"");
+    insta::assert_snapshot!(masked(&old.run(&["credentials", "status"]).out()), @r"
+    Key       Users  From
+    <key>     10  JWT_SECRET, which seals
+                  1  without credentials
+    ");
     let made = old.run(&["credentials", "new-key-file", "one.key"]).out();
     assert_eq!(made, "CREDENTIALS_KEY_FILE=one.key\n");
     let mut keyed = old;
     keyed.set("CREDENTIALS_KEY_FILE", "one.key");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
+    Key       Users  From
+    <key>      0  CREDENTIALS_KEY_FILE, which seals
+    <key>     10  JWT_SECRET
+                  1  without credentials
+    ");
     let dry = masked(&keyed.run(&["credentials", "rotate", "--dry-run"]).out());
-    insta::assert_snapshot!(dry, @r"");
+    insta::assert_snapshot!(dry, @"10 would be sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
     assert_eq!(masked(&keyed.run(&["credentials", "rotate", "--dry-run"]).out()), dry, "nothing was done");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @r"");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @r"");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"10 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"0 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 10 were already, 0 unreadable");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
+    Key       Users  From
+    <key>     10  CREDENTIALS_KEY_FILE, which seals
+                  1  without credentials
+    ");
 
     // On to a data key of KMS, with the file as the older key.
     let aws = Aws::start();
@@ -76,8 +89,12 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
         keyed.set(name, value);
     }
     keyed.set("CREDENTIALS_DATA_KEY", &blob);
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @r"");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"10 sealed anew under the key <key> of CREDENTIALS_DATA_KEY, 0 were already, 0 unreadable");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
+    Key       Users  From
+    <key>     10  CREDENTIALS_DATA_KEY, which seals
+                  1  without credentials
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,11 +103,15 @@ async fn who_cannot_be_opened_is_named_and_left() {
     let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody else knows")]).await.unwrap();
     stranger.store.put_user(&user(1, "")).await.unwrap();
     let shell = shell(&world, &[]);
-    insta::assert_snapshot!(masked(&shell.run(&["credentials", "status"]).out()), @r"");
+    insta::assert_snapshot!(masked(&shell.run(&["credentials", "status"]).out()), @r"
+    Key       Users  From
+    <key>      1  JWT_SECRET, which seals
+    <key>      1  elsewhere: these cannot be opened here
+    ");
     let Said { code, out, error } = shell.run(&["credentials", "rotate"]);
     assert_eq!(code, Some(1));
-    insta::assert_snapshot!(masked(&out), @r"");
-    insta::assert_snapshot!(error, @r"");
+    insta::assert_snapshot!(masked(&out), @"0 sealed anew under the key <key> of JWT_SECRET, 1 were already, 1 unreadable");
+    insta::assert_snapshot!(error, @"call-log: none of the keys here opens the credentials of 1-pipedrive (pipedrive); give the older key too, or have them connect again");
 }
 
 #[test]
@@ -131,7 +152,8 @@ fn serve_has_a_key_file() {
     // The demo user was sealed before there was the file, and opens still.
     let mut commands = Shell::new();
     commands.environment = server.variables();
+    commands.set("JWT_SECRET", tests::world::JWT_SECRET);
     let key = secret.path().join("own.key").display().to_string();
     commands.set("CREDENTIALS_KEY_FILE", &key);
-    insta::assert_snapshot!(masked(&commands.run(&["credentials", "rotate"]).out()), @r"");
+    insta::assert_snapshot!(masked(&commands.run(&["credentials", "rotate"]).out()), @"1 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
 }
