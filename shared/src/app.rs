@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config, SecretSource},
     data_keys::{self, Decrypted, Encrypted},
     model::{Clock, Secret, User},
-    parameters,
+    panics, parameters,
     store::{Key, Store, Vault},
     transport,
 };
@@ -58,6 +58,7 @@ impl App {
     /// Reads the environment, fetches the secrets and opens the connection to DynamoDB. What is in the way is in the
     /// log.
     pub async fn start() -> Result<App, StartError> {
+        panics::log_places();
         // A request begins with two questions to DynamoDB at once: two connections, while the secrets are on their way.
         let warm = async |store: &Store| {
             tokio::join!(store.connect(), store.connect());

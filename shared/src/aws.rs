@@ -78,11 +78,16 @@ fn host(service: &str, region: &str) -> String {
     format!("https://{service}.{region}.{suffix}")
 }
 
-/// `DisabledException` of `com.amazonaws.kms#DisabledException`; only what can be a code, since it is logged.
+/// `DisabledException` of `com.amazonaws.kms#DisabledException`.
 fn error_code(body: &Value) -> String {
     let kind = body.get("__type").and_then(Value::as_str).unwrap_or_default();
     let code = kind.rsplit('#').next().unwrap_or_default();
-    code.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
+    if is_code(code) { code.to_owned() } else { String::new() }
+}
+
+/// Whether this can be an error's code, which may be logged; anything else might quote what was sent.
+pub(crate) fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// AWS Signature Version 4.
@@ -132,7 +137,9 @@ mod tests {
         for (body, code) in [
             (json!({"__type": "DisabledException"}), "DisabledException"),
             (json!({"__type": "com.amazonaws.kms#DisabledException", "message": "x"}), "DisabledException"),
-            (json!({"__type": "a b\n{\"c\": 1}"}), "abc1"),
+            (json!({"__type": "DisabledException: it says more"}), ""),
+            (json!({"__type": "a".repeat(65)}), ""),
+            (json!({"__type": ""}), ""),
             (json!({"message": "x"}), ""),
             (json!(["x"]), ""),
         ] {

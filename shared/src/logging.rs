@@ -14,7 +14,6 @@ use tracing_subscriber::{
 pub fn to_cloud() {
     let lines = layer().json().flatten_event(true).with_target(false).with_span_events(FmtSpan::NONE);
     tracing_subscriber::registry().with(own(Level::INFO)).with(lines).init();
-    crate::panics::log_places();
 }
 
 /// Readable lines on standard error, down to this level.
@@ -24,7 +23,6 @@ pub fn to_terminal(level: Level) {
         lines.set_ansi(false);
     }
     tracing_subscriber::registry().with(own(level)).with(lines).init();
-    crate::panics::log_places();
 }
 
 /// The SDK and the embedded DynamoDB warn of every refused condition. A refused claim is nothing to warn of: it is how

@@ -14,8 +14,8 @@ use std::{
 #[error("the request made the program panic; the log says where")]
 pub struct Panicked;
 
-/// From now on a panic is told by its place.
-pub(crate) fn log_places() {
+/// From now on a panic is told by its place. For the start of a process, once there is a log.
+pub fn log_places() {
     set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         tracing::error!(place, "the program panicked");

@@ -232,7 +232,9 @@ fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
         SdkError::ServiceError(service) if service.raw().status().is_server_error() => {
             return Error::Unavailable(format!("status {}", service.raw().status().as_u16()));
         }
-        SdkError::ServiceError(service) => service.err().code().unwrap_or("unknown").to_owned(),
+        SdkError::ServiceError(service) => {
+            service.err().code().filter(|code| crate::aws::is_code(code)).unwrap_or("unknown").to_owned()
+        }
         SdkError::TimeoutError(_) => return Error::Unavailable("no answer in time".to_owned()),
         SdkError::DispatchFailure(_) => return Error::Unavailable("no connection".to_owned()),
         SdkError::ResponseError(_) => return Error::Unavailable("the answer broke off".to_owned()),

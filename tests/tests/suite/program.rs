@@ -3,5 +3,5 @@
 mod commands;
 mod compose;
 mod credentials;
-mod run;
+pub(crate) mod run;
 mod serve;
