@@ -250,7 +250,11 @@ fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocatio
                 Refusal::OtherUser => StatusCode::FORBIDDEN,
                 Refusal::Invalid(_) | Refusal::Store(_) => StatusCode::BAD_REQUEST,
             };
-            tracing::info!(status = status.as_u16(), refusal = %refusal, "refused");
+            let reason = match &refusal {
+                Refusal::Invalid(invalid) => invalid.for_log().to_owned(),
+                refusal => refusal.to_string(),
+            };
+            tracing::info!(status = status.as_u16(), refusal = reason, "refused");
             (status, Answer::warning(refusal.to_string(), 5000))
         }
     };

@@ -258,6 +258,19 @@ async fn send_nonsense(stage: &mut Stage) {
             body[field] = wrong;
             stage.send_text(&good, method, &body.to_string(), true).await;
         }
+        // A value that is shown to who sent it, so that they see their mistake, and to nobody else.
+        for (path, wrong) in [
+            ("direction", json!(NOTE)),
+            ("startTime", json!(NAME)),
+            ("duration", json!(format!("+1{NUMBER}"))),
+            ("startTime", json!(format!("{NAME}, got {NUMBER}"))),
+            ("sessionId", json!({NAME: NOTE})),
+        ] {
+            let mut body = whole.clone();
+            let place = if method == "POST" { &mut body["logInfo"] } else { &mut body };
+            place[path] = wrong;
+            stage.send_text(&good, method, &body.to_string(), true).await;
+        }
         for body in [json!(NOTE).to_string(), json!([NOTE]).to_string(), format!("{NOTE} {AUTH_HEADER}")] {
             stage.send_text(&good, method, &body, false).await;
         }
@@ -338,8 +351,9 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
         let text = format!("{:?} {}", answer.headers, answer.body);
         check_absent("an answer", &text, &SECRETS);
         assert!(!tokens.iter().any(|token| token.len() > 60 && text.contains(token.as_str())), "{text}");
-        // An answer of 200 may tell its owner what is theirs; nobody else, and no refusal, tells anything.
-        if !owned || answer.status >= 400 {
+        // An answer of 200 may tell its owner what is theirs, and one of 400 the value that is wrong; nobody else, and no
+        // other refusal, is told anything.
+        if !owned || answer.status > 400 || (answer.status == 400 && !answer.message().contains(", got \"")) {
             check_absent("a refusal", &text, &PERSONAL);
         }
     }
