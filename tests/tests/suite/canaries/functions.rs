@@ -139,6 +139,27 @@ async fn let_the_crm_fail(stage: &mut Stage) {
     }
 }
 
+/// A CRM that quotes the credential that it was sent: its words are not shown then.
+async fn let_the_crm_quote_credentials(stage: &mut Stage) {
+    for (id, body, credential) in [
+        (KEYED, create("quotes-1"), API_KEY),
+        (OWNER, create("quotes-2"), ACCESS_TOKEN),
+        (
+            OWNER,
+            with(create("quotes-3"), json!({"authHeader": format!("Bearer {ACCESS_TOKEN}")})),
+            ACCESS_TOKEN,
+        ),
+    ] {
+        let words = format!("Something is wrong with {credential}, with {NOTE}");
+        let quote = json!({"success": false, "error": words}).to_string();
+        stage.crm.next(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
+        let answer = stage.send(id, "POST", &body).await;
+        assert_eq!(answer.message(), "Pipedrive refused the call log");
+        let said = &answer.body["returnMessage"]["details"][0]["items"][0]["text"];
+        assert_eq!(said, "It gave a reason that quotes your credentials.", "{answer:?}");
+    }
+}
+
 async fn let_renewals_fail(stage: &mut Stage) {
     for (number, fault) in [
         Fault::Refusal(400, echo()),
@@ -324,6 +345,7 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
         let nobody = with(create("nobody"), json!({"contactId": null, "contactName": null}));
         stage.send(id, "POST", &nobody).await;
     }
+    let_the_crm_quote_credentials(&mut stage).await;
     let_the_crm_fail(&mut stage).await;
     let_renewals_fail(&mut stage).await;
     let_the_table_fail(&mut stage).await;
