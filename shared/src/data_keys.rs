@@ -157,7 +157,7 @@ fn explain(failure: &Failure, config: &Config) -> String {
         ),
         "InvalidCiphertextException" | "IncorrectKeyException" => format!(
             "KMS in {region} did not make it so; make it there with `--encryption-context \
-             \"{name}={value}\"`, and store it whole"
+             '{{\"{name}\": \"{value}\"}}'`, and store it whole"
         ),
         "DisabledException" => {
             "the KMS key that it belongs to is disabled; enable it with `aws kms enable-key`".to_owned()

@@ -49,13 +49,13 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
         ),
         (
             "c29tZXRoaW5nIGVsc2U=".to_owned(),
-            "KMS in us-east-1 did not make it so; make it there with `--encryption-context \"purpose=call-log \
-             credentials\"`, and store it whole",
+            "KMS in us-east-1 did not make it so; make it there with `--encryption-context '{\"purpose\": \
+             \"call-log credentials\"}'`, and store it whole",
         ),
         (
             other_context,
-            "KMS in us-east-1 did not make it so; make it there with `--encryption-context \"purpose=call-log \
-             credentials\"`, and store it whole",
+            "KMS in us-east-1 did not make it so; make it there with `--encryption-context '{\"purpose\": \
+             \"call-log credentials\"}'`, and store it whole",
         ),
         (short, "it has 16 bytes instead of 32; make one with `--key-spec AES_256`"),
         (
@@ -154,4 +154,16 @@ async fn a_key_that_only_opens_is_not_needed_to_start() {
     world.pass(31_000);
     assert_eq!(send(&world.user, "3").await.message(), LOGGED, "asked for again soon");
     assert_eq!(send(&user(1), "4").await.message(), LOGGED);
+}
+
+/// The commands that the documentation gives make keys that are taken.
+#[test]
+fn the_documented_commands_name_the_context() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let made = page.matches("generate-data-key-without-plaintext").count();
+    assert!(made > 0);
+    let context = r#"--encryption-context '{"purpose": "call-log credentials"}'"#;
+    assert_eq!(page.matches(context).count(), made);
+    assert_eq!(page.matches("--key-spec AES_256").count(), made);
 }
