@@ -12,18 +12,23 @@
 
 pub mod adapters;
 pub mod app;
+mod audit;
 pub mod auth;
 mod aws;
 pub mod config;
 pub mod create;
 pub mod data_keys;
+mod deferral;
 pub mod http;
 mod lease;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod note;
 pub mod panics;
 mod parameters;
+pub mod redrive;
+pub mod steps;
 pub mod store;
 pub mod transport;
 pub mod update;

@@ -3,6 +3,7 @@
 mod compose;
 mod credentials;
 mod demo;
+mod redrive;
 mod serve;
 mod settings;
 mod show;
@@ -37,6 +38,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Settings { id, changes } => settings::run(&id, &changes).await,
         Command::Token { id, days } => token::run(&id, days).await,
         Command::Show { id, session } => show::run(&id, &session).await,
+        Command::Redrive { id, session } => redrive::run(id.zip(session)).await,
         Command::Compose { format } => compose::run(format),
         Command::Table(table) => table::run(table).await,
     }

@@ -93,7 +93,7 @@ impl Store {
             };
             let opened = self.vault().open(&place(&user.key, CREDENTIALS), sealed.as_ref());
             let Ok(credentials) = opened else { return Ok(Resealed::Unreadable) };
-            let anew = self.seal(&user.key, CREDENTIALS, &credentials)?;
+            let anew = self.seal_bytes(&user.key, CREDENTIALS, &credentials)?;
             let same_version = match &user.version {
                 Some(_) => "#tv = :tv",
                 None => "attribute_not_exists(#tv)",

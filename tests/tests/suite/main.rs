@@ -4,6 +4,7 @@
 
 mod adapters;
 mod canaries;
+mod chaos;
 mod conformance;
 mod contract;
 mod counts;

@@ -106,7 +106,7 @@ pub(super) async fn send_nonsense(stage: &mut Stage) {
             event
         },
     ] {
-        let report = stage.create.report(event.clone(), Duration::from_secs(5)).await;
+        let report = stage.create.invoke_raw(event.clone(), Duration::from_secs(5)).await;
         let text = format!("{report:?}");
         check_absent("what is reported to the Runtime API", &text, &SECRETS);
         check_absent("what is reported to the Runtime API", &text, &PERSONAL);
