@@ -3,9 +3,10 @@
 //! A change has four phases, and while one follows another there are processes of both:
 //! old → old, and new only verifies and opens → new, and old only verifies and opens → users sealed anew → new.
 
-use shared::store::Resealed;
+use shared::{model::Deadline, store::Resealed};
 use tests::{
-    pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN},
+    fault_proxy::Fault,
+    pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
     world::{INVOCATION_MS, send},
 };
 
@@ -143,10 +144,16 @@ async fn what_waits_outlives_a_rotation() {
     let before = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
     let waits = world.send(&before, "PATCH", &json!({"sessionId": "1", "aiNote": "Bob asked"})).await;
     assert_eq!(waits.body["successful"], true);
+    // And a call that the CRM did not take.
+    world.crm.next(Route::CreateActivity, Fault::Status(401));
+    assert_ne!(world.send(&before, "POST", &call("2")).await.message(), LOGGED);
     let both = [("CREDENTIALS_DATA_KEY", new.as_str()), ("CREDENTIALS_DATA_KEY_PREVIOUS", &old)];
     let after = start(&world, &aws, &both).await.unwrap();
     assert_eq!(world.send(&after, "POST", &call("1")).await.message(), LOGGED);
     assert!(world.crm.activities()[0]["note"].as_str().unwrap().contains("Bob asked"));
+    world.pass(60_000);
+    let report = shared::redrive::run(&after, Deadline(world.now_ms() + INVOCATION_MS)).await.unwrap();
+    assert_eq!((report.delivered, world.crm.activities().len()), (1, 2), "{report:?}");
 }
 
 /// Nothing of a user changes but the seal; who stores a grant meanwhile wins.
