@@ -37,6 +37,7 @@ struct Stage {
     app: App,
     create: Function,
     update: Function,
+    redrive: Function,
     /// What was answered to whom, and whether the answer was one to an owner about what is theirs.
     answers: Vec<(Answer, bool)>,
     tokens: Vec<String>,
@@ -53,8 +54,19 @@ impl Stage {
         app.store.create_table().await.unwrap();
         let create = Function::start("create-call-log", &with_faults);
         let update = Function::start("update-call-log", &with_faults);
-        let stage =
-            Stage { crm, dynamodb, table, aws, app, create, update, answers: Vec::new(), tokens: Vec::new() };
+        let redrive = Function::start("redrive-call-logs", &with_faults);
+        let stage = Stage {
+            crm,
+            dynamodb,
+            table,
+            aws,
+            app,
+            create,
+            update,
+            redrive,
+            answers: Vec::new(),
+            tokens: Vec::new(),
+        };
         stage.put(OWNER, stage.grant(3600)).await;
         stage.put(KEYED, Credentials::ApiKey(Secret::new(API_KEY))).await;
         stage
@@ -102,6 +114,19 @@ fn user(id: &str, credentials: Option<Credentials>) -> User {
     }
 }
 
+/// What waits is tried again, in vain and well; the report counts, and the event is of no interest.
+async fn redrive(stage: &mut Stage) {
+    for fault in [Fault::Refusal(422, own_echo()), Fault::Refusal(500, echo()), Fault::Status(401)] {
+        stage.crm.next(Route::CreateActivity, fault);
+        let event = json!({NOTE: AUTH_HEADER});
+        let report = stage.redrive.invoke_raw(event, Duration::from_secs(25)).await;
+        assert!(report.as_ref().is_ok_and(|report| report["due"].is_u64()), "{report:?}");
+        let text = format!("{report:?}");
+        check_absent("a report", &text, &SECRETS);
+        check_absent("a report", &text, &PERSONAL);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_planted_is_seen_where_it_must_not_be() {
     let mut stage = Stage::start().await;
@@ -122,11 +147,12 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
     let_renewals_fail(&mut stage).await;
     let_the_table_fail(&mut stage).await;
     send_nonsense(&mut stage).await;
-    let Stage { crm, dynamodb, create, update, answers, tokens, .. } = stage;
+    redrive(&mut stage).await;
+    let Stage { crm, dynamodb, create, update, redrive, answers, tokens, .. } = stage;
     let requests: String = crm.requests().iter().map(|sent| sent.body.clone()).collect();
     assert!(requests.contains(NOTE) && requests.contains(NUMBER), "what is the CRM's did arrive");
 
-    let logs = [create, update].map(Function::into_log).concat();
+    let logs = [create, update, redrive].map(Function::into_log).concat();
     assert!(logs.lines().count() > 200, "{logs}");
     check_absent("the log", &logs, &SECRETS);
     check_absent("the log", &logs, &PERSONAL);
