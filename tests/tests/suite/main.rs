@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adapters;
+mod canaries;
 mod chaos;
 mod conformance;
 mod contract;
 mod counts;
+mod credentials;
 mod defects;
 mod events;
 mod grants;
