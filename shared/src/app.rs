@@ -6,11 +6,12 @@ use std::{
 };
 
 use crate::{
-    adapters::Crm,
+    adapters::{Budgets, Crm, REGISTRY},
     auth::Keys,
     config::{self, Config, SecretSource},
     model::{Clock, Secret, User},
     parameters,
+    steps::Steps,
     store::{Store, Vault},
     transport,
 };
@@ -27,6 +28,11 @@ pub struct App {
     pub clock: Clock,
     pub http: reqwest::Client,
     pub store: Store,
+    /// Where the use-cases can be stopped.
+    pub steps: Steps,
+    /// The CRMs that callers can be users of.
+    pub crms: &'static [&'static dyn Crm],
+    pub(crate) budgets: Budgets,
     config: Config,
     secrets: RwLock<Arc<Secrets>>,
 }
@@ -86,7 +92,16 @@ impl App {
                 "JWT_SECRET is shorter than the 32 bytes that HS256 deserves (RFC 7518, section 3.2)"
             );
         }
-        Ok(App { store, clock, http, config, secrets: RwLock::new(Arc::new(secrets)) })
+        Ok(App {
+            store,
+            clock,
+            http,
+            steps: Steps::default(),
+            crms: REGISTRY,
+            budgets: Budgets::default(),
+            config,
+            secrets: RwLock::new(Arc::new(secrets)),
+        })
     }
 
     /// The secrets, asked for again when they come from the parameter store and have aged. If that fails the known
@@ -123,6 +138,11 @@ impl App {
     /// A caller's token for a user.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
         self.known_secrets().keys.issue(&user.id, &user.platform, self.clock.now(), days)
+    }
+
+    /// The adapter of that name.
+    pub fn crm(&self, platform: &str) -> Option<&'static dyn Crm> {
+        self.crms.iter().copied().find(|crm| crm.platform() == platform)
     }
 
     /// Where this user's CRM is; `None` when the stored host is not one of the CRM's own.

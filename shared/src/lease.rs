@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::{
     app::App,
+    metrics::{self, Metric},
     model::{CallKey, Deadline, Facts, TalkTime},
     note::{Section, is_placeholder},
     store::{self, CallItem},
@@ -45,13 +46,19 @@ pub(crate) async fn wait_until(
         if is_settled(&item) || is_abandoned || deadline.remaining(&app.clock) < look * 2 {
             break;
         }
-        tokio::time::sleep(look).await;
-        match app.store.call(key).await? {
+        app.steps.take("wait.pause", tokio::time::sleep(look)).await;
+        match app.steps.take("wait.look", app.store.call(key)).await? {
             Some(now) => item = now,
             None => break,
         }
     }
     Ok(item)
+}
+
+/// Somebody else has the call by now. What this invocation did is found by them.
+pub(crate) fn lost(what: &str) {
+    metrics::count(Metric::LeaseLost);
+    tracing::warn!("{what}");
 }
 
 /// The older facts, with each newer one in its place, unless that is only a placeholder.

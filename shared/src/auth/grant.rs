@@ -81,6 +81,8 @@ pub struct Grant<'a> {
     deadline: Deadline,
     /// This invocation.
     me: &'a str,
+    /// The CRM did not accept a token that should have been good.
+    was_refused: bool,
 }
 
 impl<'a> Grant<'a> {
@@ -97,7 +99,7 @@ impl<'a> Grant<'a> {
             let detail = "the stored host is not one of the CRM's own";
             return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, detail).into());
         };
-        let mut grant = Grant { app, crm, user, base_url, header, deadline, me };
+        let mut grant = Grant { app, crm, user, base_url, header, deadline, me, was_refused: false };
         match grant.freshness() {
             Freshness::Good => {}
             Freshness::Soft => grant.renew_ahead().await,
@@ -117,31 +119,40 @@ impl<'a> Grant<'a> {
 
     /// See [`Crm::create_log`].
     pub(crate) async fn create_log(&mut self, log: &NewLog) -> Result<LogId, Failure> {
-        let first = self.crm.create_log(&self.access()?, log).await;
-        if self.renewed_after(&first).await? {
-            Ok(self.crm.create_log(&self.access()?, log).await?)
-        } else {
-            Ok(first?)
+        loop {
+            let answer = {
+                let access = self.access()?;
+                self.app.steps.take("crm.create_log", self.crm.create_log(&access, log)).await
+            };
+            if !self.renewed_after(&answer).await? {
+                return Ok(answer?);
+            }
         }
     }
 
     /// See [`Crm::read_log`].
     pub(crate) async fn read_log(&mut self, id: &LogId) -> Result<Log, Failure> {
-        let first = self.crm.read_log(&self.access()?, id).await;
-        if self.renewed_after(&first).await? {
-            Ok(self.crm.read_log(&self.access()?, id).await?)
-        } else {
-            Ok(first?)
+        loop {
+            let answer = {
+                let access = self.access()?;
+                self.app.steps.take("crm.read_log", self.crm.read_log(&access, id)).await
+            };
+            if !self.renewed_after(&answer).await? {
+                return Ok(answer?);
+            }
         }
     }
 
     /// See [`Crm::update_log`].
     pub(crate) async fn update_log(&mut self, id: &LogId, change: &LogChange) -> Result<(), Failure> {
-        let first = self.crm.update_log(&self.access()?, id, change).await;
-        if self.renewed_after(&first).await? {
-            Ok(self.crm.update_log(&self.access()?, id, change).await?)
-        } else {
-            Ok(first?)
+        loop {
+            let answer = {
+                let access = self.access()?;
+                self.app.steps.take("crm.update_log", self.crm.update_log(&access, id, change)).await
+            };
+            if !self.renewed_after(&answer).await? {
+                return Ok(answer?);
+            }
         }
     }
 
@@ -151,23 +162,39 @@ impl<'a> Grant<'a> {
         log: &NewLog,
         since: DateTime<Utc>,
     ) -> Result<Vec<LogId>, Failure> {
-        let first = self.crm.find_logs(&self.access()?, log, since).await;
-        if self.renewed_after(&first).await? {
-            Ok(self.crm.find_logs(&self.access()?, log, since).await?)
-        } else {
-            Ok(first?)
+        loop {
+            let answer = {
+                let access = self.access()?;
+                self.app.steps.take("crm.find_logs", self.crm.find_logs(&access, log, since)).await
+            };
+            if !self.renewed_after(&answer).await? {
+                return Ok(answer?);
+            }
         }
     }
 
-    /// Gets a new token if the CRM did not accept the present one: then the request changed nothing and is made once
-    /// more.
-    async fn renewed_after<T>(&mut self, first: &Result<T, adapters::Error>) -> Result<bool, Failure> {
-        match first {
-            Err(error) if error.kind == ErrorKind::Unauthorized && self.is_renewable() => {
-                self.renew().await.map(|()| true)
+    /// See [`Crm::remove_log`].
+    pub(crate) async fn remove_log(&mut self, id: &LogId) -> Result<bool, Failure> {
+        loop {
+            let answer = {
+                let access = self.access()?;
+                self.app.steps.take("crm.remove_log", self.crm.remove_log(&access, id)).await
+            };
+            if !self.renewed_after(&answer).await? {
+                return Ok(answer?);
             }
-            _ => Ok(false),
         }
+    }
+
+    /// Gets a new token if the CRM did not accept the present one, once: then the request changed nothing and can be
+    /// made again.
+    async fn renewed_after<T>(&mut self, answer: &Result<T, adapters::Error>) -> Result<bool, Failure> {
+        let is_refused = answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized);
+        if !is_refused || self.was_refused || !self.is_renewable() {
+            return Ok(false);
+        }
+        self.was_refused = true;
+        self.renew().await.map(|()| true)
     }
 
     fn access(&self) -> Result<Access<'_>, Failure> {
@@ -179,6 +206,7 @@ impl<'a> Grant<'a> {
         Ok(Access {
             http: &self.app.http,
             clock: &self.app.clock,
+            budgets: &self.app.budgets,
             deadline: self.deadline,
             base_url: self.base_url.clone(),
             authorization,
@@ -237,7 +265,8 @@ impl<'a> Grant<'a> {
             if self.user.session_ended {
                 return Err(Failure::SessionEnded);
             }
-            tokio::time::sleep(wait.min(self.deadline.remaining(&self.app.clock))).await;
+            let wait = wait.min(self.deadline.remaining(&self.app.clock));
+            self.app.steps.take("grant.wait", tokio::time::sleep(wait)).await;
         }
         if self.adopt().await? {
             Ok(())
@@ -248,7 +277,8 @@ impl<'a> Grant<'a> {
 
     async fn claim(&self) -> Result<bool, Failure> {
         let now = self.app.clock.now_ms();
-        Ok(self.app.store.claim_renewal(&self.user, self.me, now, now + RENEWAL_LEASE_MS).await?)
+        let claim = self.app.store.claim_renewal(&self.user, self.me, now, now + RENEWAL_LEASE_MS);
+        Ok(self.app.steps.take("grant.claim", claim).await?)
     }
 
     async fn renew_claimed(&mut self) -> Result<(), Failure> {
@@ -258,13 +288,14 @@ impl<'a> Grant<'a> {
         };
         let client = self.app.oauth_client(self.crm);
         let client = client.as_ref().map(|(id, secret)| (id.as_str(), secret));
-        let mut renewed = renew_grant(&self.app.http, &url, client, &refresh_token).await;
+        let exchange = || renew_grant(&self.app.http, &url, client, &refresh_token);
+        let mut renewed = self.app.steps.take("grant.exchange", exchange()).await;
         if let Err(RenewalError::Unanswered) = renewed
             && self.has(RENEWAL_TIME)
         {
             // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
             // once more in this case (FAPI 2.0).
-            renewed = renew_grant(&self.app.http, &url, client, &refresh_token).await;
+            renewed = self.app.steps.take("grant.exchange_again", exchange()).await;
         }
         match renewed {
             Ok(renewed) => {
@@ -284,13 +315,15 @@ impl<'a> Grant<'a> {
                 if self.adopt().await? {
                     return Ok(());
                 }
-                self.app.store.give_up_renewal(&self.user, self.me, true).await?;
+                let give_up = self.app.store.give_up_renewal(&self.user, self.me, true);
+                self.app.steps.take("grant.end", give_up).await?;
                 self.user.session_ended = true;
                 Err(Failure::SessionEnded)
             }
             Err(RenewalError::Unanswered | RenewalError::Failed(_)) => {
                 tracing::warn!(outcome = ?renewed.err(), "the grant could not be renewed");
-                self.app.store.give_up_renewal(&self.user, self.me, false).await?;
+                let give_up = self.app.store.give_up_renewal(&self.user, self.me, false);
+                self.app.steps.take("grant.give_up", give_up).await?;
                 Err(Failure::unavailable("the grant could not be renewed"))
             }
         }
@@ -300,9 +333,11 @@ impl<'a> Grant<'a> {
     /// there is time; the present request uses it either way.
     async fn keep(&mut self, credentials: Credentials) -> Result<(), Failure> {
         let stored = loop {
-            match self.app.store.finish_renewal(&self.user, self.me, &credentials).await {
+            let keep = self.app.store.finish_renewal(&self.user, self.me, &credentials);
+            match self.app.steps.take("grant.keep", keep).await {
                 Err(store::Error::Unavailable(_)) if self.has(STORING_TIME) => {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let pause = tokio::time::sleep(Duration::from_millis(200));
+                    self.app.steps.take("grant.pause", pause).await;
                 }
                 result => break result?,
             }
@@ -324,7 +359,8 @@ impl<'a> Grant<'a> {
     /// Takes over a grant that somebody else has stored. False: it is still the same.
     async fn adopt(&mut self) -> Result<bool, Failure> {
         let (platform, id) = (self.user.user.platform.clone(), self.user.user.id.clone());
-        let Some(stored) = self.app.store.user(&platform, &id).await? else {
+        let read = self.app.store.user(&platform, &id);
+        let Some(stored) = self.app.steps.take("grant.read", read).await? else {
             return Err(Failure::SessionEnded);
         };
         let newer = stored.token_version != self.user.token_version;

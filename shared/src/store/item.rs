@@ -4,18 +4,27 @@
 //! nobody else may start to, not even when the owner is gone, because a request of its own may still land. `amb`: an
 //! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
 //! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
+//! `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
+//! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for. `hist`: what
+//! happened to it, for the operator.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Error, Item, Reader, Store};
+use super::{AUDIT_AFTER_MS, Error, Item, Reader, Store, text};
 use crate::{
-    model::{ContactId, Facts, LogId, TalkTime, Zone},
+    model::{ContactId, Direction, Facts, LogId, Payload, TalkTime, Zone},
     note::Fingerprints,
 };
 
+/// How many moments of a history are kept: each begun KB of an item is paid for with each write.
+const HISTORY: usize = 10;
+/// The longest text of a moment, in characters.
+const LONGEST_MOMENT: usize = 100;
+
 /// Where a call log stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// Updates came before the call.
     Parked,
@@ -75,13 +84,28 @@ pub struct Sought {
     pub start: Option<DateTime<Utc>>,
     /// The request's own.
     pub zone: Option<Zone>,
+    pub direction: Option<Direction>,
 }
 
 impl Sought {
+    pub(super) fn of(payload: &Payload) -> Sought {
+        Sought {
+            contact: payload.contact.id.clone(),
+            start: payload.facts.start,
+            zone: payload.zone,
+            direction: payload.facts.direction,
+        }
+    }
+
     pub(super) fn to_json(&self) -> String {
         let start = self.start.map(|start| start.timestamp_millis());
-        json!({"contact": self.contact.as_str(), "start": start, "zone": self.zone.map(|zone| zone.name())})
-            .to_string()
+        json!({
+            "contact": self.contact.as_str(),
+            "start": start,
+            "zone": self.zone.map(|zone| zone.name()),
+            "direction": self.direction,
+        })
+        .to_string()
     }
 
     fn read(json: &str) -> Option<Sought> {
@@ -90,7 +114,24 @@ impl Sought {
             contact: json.get("contact")?.as_str().and_then(ContactId::new)?,
             start: json.get("start").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis),
             zone: json.get("zone").and_then(Value::as_str).and_then(Zone::parse),
+            direction: json.get("direction").and_then(|word| serde_json::from_value(word.clone()).ok()),
         })
+    }
+}
+
+/// Something that happened to a call log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// For a person: `logged`, `failed: unavailable (no answer in time)`.
+    pub what: String,
+}
+
+impl Moment {
+    fn read(text: &str) -> Option<Moment> {
+        let (at_ms, what) = text.split_once(' ')?;
+        Some(Moment { at_ms: at_ms.parse().ok()?, what: what.to_owned() })
     }
 }
 
@@ -118,6 +159,39 @@ pub struct CallItem {
     pub written: Written,
     /// Why the last attempt failed.
     pub reason: Option<String>,
+    /// What a request brought and may not be in the CRM yet, sealed: [`Store::payload`] opens it.
+    pub payload: Option<Vec<u8>>,
+    /// When it is tried again without anybody asking, in milliseconds since 1970.
+    pub due_at: Option<i64>,
+    /// When a log of ours that came late is looked for, in milliseconds since 1970.
+    pub audit_at: Option<i64>,
+    /// How often an attempt has failed since `waiting_since`.
+    pub tries: i64,
+    /// Since when something waits to be in the CRM, in milliseconds since 1970.
+    pub waiting_since: Option<i64>,
+    /// What happened to it, the latest last; of a long history only the end.
+    pub history: Vec<Moment>,
+}
+
+impl CallItem {
+    /// Whether something waits to be written.
+    pub fn waits(&self) -> bool {
+        self.wanted_version > self.done || self.payload.is_some()
+    }
+
+    /// The history with one more moment, as the table has it.
+    pub(super) fn history_with(&self, at_ms: i64, what: &str) -> AttributeValue {
+        let what: String = what.chars().take(LONGEST_MOMENT).collect();
+        let kept = self.history.len().saturating_sub(HISTORY - 1);
+        let moments = self.history[kept..].iter().map(|moment| (moment.at_ms, moment.what.as_str()));
+        let moments = moments.chain([(at_ms, what.as_str())]);
+        AttributeValue::L(moments.map(|(at_ms, what)| text(format!("{at_ms} {what}"))).collect())
+    }
+
+    /// When a late log is looked for once this one is in the CRM.
+    pub(super) fn audit_after(&self, now_ms: i64) -> Option<i64> {
+        self.audit_at.or(self.ambiguous.then_some(now_ms + AUDIT_AFTER_MS))
+    }
 }
 
 impl Store {
@@ -168,6 +242,12 @@ impl Store {
                 },
             },
             reason: reader.text("reason")?,
+            payload: reader.bytes("pay")?,
+            due_at: if item.contains_key("dq") { reader.number("due")? } else { None },
+            audit_at: reader.number("aud")?,
+            tries: reader.number("tries")?.unwrap_or(0),
+            waiting_since: reader.number("since")?,
+            history: reader.list("hist")?.iter().filter_map(|text| Moment::read(text)).collect(),
         })
     }
 }
