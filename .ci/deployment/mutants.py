@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from project import METRICS
 from rows import ALARMS
 
 TEMPLATE = "template.yaml"
@@ -220,7 +221,8 @@ MUTANTS = [
     ("silence is the redrive's", "RedriveSilentAlarm", "!Ref RedriveCallLogsFunction", "!Ref CreateCallLogFunction"),
     # --- the dashboard
     ("the dashboard shows every alarm", "Dashboard", '"${RedriveSilentAlarm.Arn}"', '"${UnreadableAlarm.Arn}"'),
-    ("and every metric of our own", "Dashboard", '"BudgetLeft"', '"Budget"'),
+    ("and every metric that the functions count, and no other of theirs", "Dashboard", '"BudgetLeft"', '"Budget"'),
+    ("alarms look at metrics that the functions count", METRICS, "Metric::Dead,", "Metric::DeadLetter,"),
     ("and what the alarms look at besides", "Dashboard", '"ThrottledRequests"', '"Throttled"'),
     ("no two widgets lie over each other", "Dashboard", '"x": 8, "y": 3', '"x": 7, "y": 3'),
     # --- parameters and outputs

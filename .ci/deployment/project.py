@@ -15,6 +15,10 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 
+# Where the functions' metrics are listed.
+METRICS = "shared/src/metrics/metric.rs"
+
+
 def as_list(value):
     return value if isinstance(value, list) else [value]
 
@@ -29,6 +33,7 @@ class Project:
     def read(root):
         paths = [root / name for name in ("template.yaml", "samconfig.toml", "env.example.json")]
         paths += sorted((root / "events").glob("*.json"))
+        paths.append(root / METRICS)
         return Project(root, {str(path.relative_to(root)): path.read_text() for path in paths})
 
     @property
@@ -54,6 +59,11 @@ class Project:
     @property
     def requests(self):
         return {name: event for name, event in self.events.items() if name != "redrive-schedule"}
+
+    def metrics(self):
+        """The metrics that the functions count: the variants of `Metric::ALL`."""
+        listed = self.files[METRICS].partition("ALL: [Metric; ")[2].partition("];")[0]
+        return set(re.findall(r"Metric::(\w+)", listed))
 
     def has(self, path):
         return (self.root / path).is_file()

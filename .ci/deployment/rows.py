@@ -39,13 +39,6 @@ ALARMS = {
     ),
     "RedriveSilentAlarm": ("AWS/Lambda Invocations Sum, 5 × 60 s, < 1, missing: breaching", "redrive-silent"),
 }
-# The functions' own metrics that a person looks at; who adds one puts it on the dashboard.
-ON_DASHBOARD = {
-    "Created", "Updated", "Deduped", "Parked", "Deferred", "Reconciled", "Ambiguous", "DuplicateFound", "Dead", "Unreadable",
-    "RefreshLost", "RefreshCount", "QueueAgeMax", "CrmSuccess", "CrmRefused", "CrmRateLimited", "CrmFailed", "CrmUnanswered",
-    "CrmLatency", "BudgetLeft", "EditWindow", "Latency", "ColdStart", "LeaseLost",
-}  # fmt: skip
-
 ROWS = [
     # --- functions
     ("there are three functions", lambda p: sorted(p.of_type("AWS::Serverless::Function")), FUNCTIONS),
@@ -445,7 +438,23 @@ ROWS = [
         lambda p: sorted(p.dashboard()["alarms"]),
         sorted(f"${{{name}.Arn}}" for name in ALARMS),
     ),
-    ("and every metric of our own", lambda p: p.dashboard()["CallLog"], ON_DASHBOARD),
+    (
+        "and every metric that the functions count, and no other of theirs",
+        lambda p: p.dashboard()["CallLog"] ^ p.metrics() if p.metrics() else "no metrics",
+        set(),
+    ),
+    (
+        "alarms look at metrics that the functions count",
+        lambda p: (
+            {
+                a["Properties"]["MetricName"]
+                for a in p.of_type("AWS::CloudWatch::Alarm").values()
+                if a["Properties"].get("Namespace") == "CallLog"
+            }
+            - p.metrics()
+        ),
+        set(),
+    ),
     (
         "and what the alarms look at besides",
         lambda p: p.dashboard()["others"],
