@@ -1,0 +1,4 @@
+//! The protocol of `docs/exactly-once.md`, proved.
+
+pub mod commands;
+pub mod model;

@@ -1,0 +1,142 @@
+//! What an owner does in the CRM: make the log, find it, read it, change it.
+
+use super::{
+    mutant::Mutant,
+    state::{At, NONE, NOTHING},
+    step::Successors,
+};
+
+impl Successors<'_> {
+    /// Makes the log.
+    pub fn create(&mut self, slot: usize) {
+        let worker = self.world.workers[slot];
+        let first = self.world.live().map(|(log, _)| log).next();
+        match worker.at {
+            At::List => {
+                self.go(slot, "cannot list what the CRM has", At::Failed);
+                if worker.is_late {
+                    return;
+                }
+                match first {
+                    None => self.go(slot, "lists: there is none", At::PostCheck),
+                    Some(log) => {
+                        self.adopt(slot, log);
+                        if self.world.mishaps.stale > 0 {
+                            self.write(slot, "lists, and is not shown what there is", None, |next| {
+                                next.mishaps.stale -= 1;
+                                next.workers[slot].at = At::PostCheck;
+                            });
+                        }
+                    }
+                }
+            }
+            At::PostCheck => self.check(slot, At::PostSend),
+            At::PostSend => {
+                self.go(slot, "sends a POST", At::PostWait);
+                self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
+                if self.model.scope.gives_up {
+                    self.go(slot, "has its data refused", At::Refused);
+                }
+            }
+            At::PostWait => {
+                if worker.has_landed {
+                    self.answered(slot, "is answered: it is made", At::Finish);
+                }
+                let next =
+                    if self.has(Mutant::AmbiguousPostIsFailure) { At::Failed } else { At::ListAgain };
+                self.give_up_waiting(slot, next);
+            }
+            At::ListAgain => {
+                self.go(slot, "does not find it in the CRM, or cannot look", At::Unanswered);
+                if let Some(log) = first.filter(|_| !worker.is_late) {
+                    self.adopt(slot, log);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Brings the log up to date.
+    pub fn change(&mut self, slot: usize) {
+        let worker = self.world.workers[slot];
+        let body = self.world.body(worker.log);
+        match worker.at {
+            At::Get => {
+                self.go(slot, "cannot read the log", At::Failed);
+                match body {
+                    _ if worker.is_late => {}
+                    None => self.go(slot, "reads: the log is gone", At::Gone),
+                    Some(body) if worker.facts & !body == NOTHING => {
+                        self.go(slot, "reads: nothing to change", At::Finish);
+                    }
+                    Some(body) => {
+                        let read = if self.has(Mutant::PatchWithoutGet) { NOTHING } else { body };
+                        self.step(slot, "reads the log, and merges", |worker| {
+                            worker.read = read;
+                            worker.at = At::PatchCheck;
+                        });
+                    }
+                }
+            }
+            At::PatchCheck => self.check(slot, At::PatchSend),
+            At::PatchSend => {
+                self.go(slot, "sends a PATCH", At::PatchWait);
+                self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
+            }
+            At::PatchWait => {
+                if worker.has_landed {
+                    self.answered(slot, "is answered: it is changed", At::Finish);
+                }
+                let next = if self.has(Mutant::UnansweredPatchIsDone) { At::Finish } else { At::GetAgain };
+                self.give_up_waiting(slot, next);
+            }
+            At::GetAgain => {
+                self.go(slot, "does not see its change, or cannot look", At::Unanswered);
+                let shows = body.is_some_and(|body| worker.facts & !body == NOTHING);
+                if shows && !worker.is_late {
+                    self.go(slot, "sees its change in the log", At::Finish);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there is time left, as the last step before a write.
+    pub fn check(&mut self, slot: usize, send: At) {
+        if self.world.workers[slot].is_late && !self.has(Mutant::NoDeadlineCheck) {
+            self.go(slot, "sees that its deadline has passed", At::Failed);
+        } else {
+            self.go(slot, "sees that there is time left", send);
+        }
+    }
+
+    /// The answer comes.
+    pub fn answered(&mut self, slot: usize, what: &'static str, at: At) {
+        self.step(slot, what, |worker| {
+            worker.has_landed = false;
+            worker.at = at;
+        });
+    }
+
+    /// The answer does not come.
+    pub fn give_up_waiting(&mut self, slot: usize, at: At) {
+        self.write(slot, "gets no answer", None, |next| {
+            next.abandon(slot);
+            let worker = &mut next.workers[slot];
+            worker.has_landed = false;
+            worker.at = at;
+            if at == At::ListAgain {
+                worker.log = NONE;
+            }
+        });
+    }
+
+    /// A log that is there is certainly ours.
+    fn adopt(&mut self, slot: usize, log: u8) {
+        let at = if self.has(Mutant::AdoptedAsComplete) { At::Finish } else { At::Keep };
+        self.step(slot, "lists, and finds it", |worker| {
+            worker.log = log;
+            worker.at = at;
+        });
+    }
+}
