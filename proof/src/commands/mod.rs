@@ -22,7 +22,7 @@ enum Command {
     /// Explores every interleaving of the model, and prints what was seen
     Model(model::Arguments),
     /// Puts faults into the model, and prints what found each
-    Mutants,
+    Mutants(mutants::Arguments),
 }
 
 /// Whether the protocol is as it should be.
@@ -34,7 +34,7 @@ impl Arguments {
         let mut out = io::stdout().lock();
         let verdict = match self.command {
             Command::Model(arguments) => model::run(&arguments, &mut out),
-            Command::Mutants => mutants::run(&mut out),
+            Command::Mutants(arguments) => mutants::run(&arguments, &mut out),
         };
         match verdict {
             Ok(true) => ExitCode::SUCCESS,

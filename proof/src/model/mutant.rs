@@ -5,6 +5,7 @@ use super::{
     property::Problem,
     scope::{Late, Scope},
     step::Model,
+    trace::Trace,
 };
 
 macro_rules! mutants {
@@ -15,8 +16,7 @@ macro_rules! mutants {
             $(#[doc = $sentence] $name,)*
         }
 
-        /// All of them.
-        pub const MUTANTS: &[Mutant] = &[$(Mutant::$name,)*];
+        const ALL: &[Mutant] = &[$(Mutant::$name,)*];
 
         impl Mutant {
             /// What is broken.
@@ -33,7 +33,6 @@ mutants! {
     NoGrace: "a claim waits for the owner's deadline, not for the grace after it",
     TakeoverBeforeBusy: "a claim does not look whether somebody is at it",
     NoFence: "a write after the claim does not ask whether its writer still owns the item",
-    LostLeaseGoesOn: "an owner that is refused its id's storing goes on to change the log",
     NoDeadlineCheck: "the deadline is not checked before a write is sent",
     RepostBlindly: "after an attempt that may have landed it is made without having been looked for",
     AmbiguousPostIsFailure: "a POST without an answer counts as without effect",
@@ -68,28 +67,50 @@ mutants! {
     AuditTooEarly: "the audit does not wait until everything has landed",
     AuditKeepsSmallest: "the audit keeps the first log, also when the item names another",
     AuditMovesToSmallest: "the audit keeps the first log, and has the item name that one",
+    RefusalForgetsAll: "facts that the CRM refuses are forgotten with what came meanwhile",
+    RearmForgetsAmbiguity: "what is tried again is no longer said to have perhaps landed",
+    LostLeaseGoesOn: "an owner whose lease is lost goes on to change the log",
+    DeleteUnchecked: "the deadline is not checked before a DELETE",
+    AmbiguityStays: "an attempt without effect says that it may have landed",
+    AdoptsTheLast: "of several logs that are found the last is taken",
+}
+
+/// How many of the last do no harm.
+const HARMLESS: usize = 4;
+
+/// Those that break the protocol.
+pub fn harmful() -> &'static [Mutant] {
+    &ALL[..ALL.len() - HARMLESS]
+}
+
+/// Those that another rule makes good, so that nothing comes of them: the deadline has passed for whoever has lost its
+/// lease; nobody deletes the log that the item names, so that deletions commute; looking once more costs a list; and
+/// what counts is the log that the item names, not which of several that is.
+pub fn harmless() -> &'static [Mutant] {
+    &ALL[ALL.len() - HARMLESS..]
 }
 
 /// The explorations in which a mutant is looked for, until one finds it.
-pub const HUNTS: [Scope; 7] = [
+pub const HUNTS: [Scope; 8] = [
     Scope::new(1, 1, 1, 0),
     Scope::new(1, 1, 1, 0).giving_up(),
     Scope::new(1, 1, 1, 0).one_deletion(),
     Scope::new(1, 1, 1, 0).one_late(Late::Posts),
     Scope::new(1, 1, 0, 1),
     Scope::new(1, 2, 1, 0),
+    Scope::new(1, 2, 0, 0).giving_up(),
     Scope::new(2, 1, 1, 1),
 ];
 
 /// What found a mutant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Kill {
     pub scope: Scope,
     pub problem: Problem,
     /// How many states were seen until then, in all hunts.
     pub states: usize,
-    /// How many steps lead to it.
-    pub steps: usize,
+    /// The shortest way to it.
+    pub trace: Trace,
 }
 
 /// Looks for what a mutant breaks; `None`: it survives.
@@ -99,6 +120,6 @@ pub fn hunt(mutant: Mutant) -> Option<Kill> {
         let explored = explore(Model { scope, mutant: Some(mutant) }, Until::Wrong);
         states += explored.states();
         let (problem, at) = explored.problem?;
-        Some(Kill { scope, problem, states, steps: explored.trace(at).len() })
+        Some(Kill { scope, problem, states, trace: explored.trace(at) })
     })
 }

@@ -10,14 +10,15 @@ impl Successors<'_> {
     /// Makes the log.
     pub fn create(&mut self, slot: usize) {
         let worker = self.world.workers[slot];
-        let first = self.world.live().map(|(log, _)| log).next();
+        let mut found = self.world.live().map(|(log, _)| log);
+        let found = if self.has(Mutant::AdoptsTheLast) { found.last() } else { found.next() };
         match worker.at {
             At::List => {
                 self.go(slot, "cannot list what the CRM has", At::Failed);
                 if worker.is_late {
                     return;
                 }
-                match first {
+                match found {
                     None => self.go(slot, "lists: there is none", At::PostCheck),
                     Some(log) => {
                         self.adopt(slot, log);
@@ -31,6 +32,12 @@ impl Successors<'_> {
                 }
             }
             At::PostCheck => self.check(slot, At::PostSend),
+            At::PostSend if worker.facts & self.model.scope.refused != NOTHING => {
+                self.step(slot, "has what was parked refused, and tries without", |worker| {
+                    worker.facts = NOTHING;
+                    worker.at = At::PostCheck;
+                });
+            }
             At::PostSend => {
                 self.go(slot, "sends a POST", At::PostWait);
                 self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
@@ -40,7 +47,10 @@ impl Successors<'_> {
             }
             At::PostWait => {
                 if worker.has_landed {
-                    self.answered(slot, "is answered: it is made", At::Finish);
+                    // Without what was parked it is not complete.
+                    let is_alone = self.model.scope.refused != NOTHING && worker.facts != worker.seen;
+                    let at = if is_alone { At::Keep } else { At::Finish };
+                    self.answered(slot, "is answered: it is made", at);
                 }
                 let next =
                     if self.has(Mutant::AmbiguousPostIsFailure) { At::Failed } else { At::ListAgain };
@@ -48,7 +58,7 @@ impl Successors<'_> {
             }
             At::ListAgain => {
                 self.go(slot, "does not find it in the CRM, or cannot look", At::Unanswered);
-                if let Some(log) = first.filter(|_| !worker.is_late) {
+                if let Some(log) = found.filter(|_| !worker.is_late) {
                     self.adopt(slot, log);
                 }
             }
@@ -79,9 +89,15 @@ impl Successors<'_> {
                 }
             }
             At::PatchCheck => self.check(slot, At::PatchSend),
+            At::PatchSend if worker.facts & self.model.scope.refused != NOTHING => {
+                self.go(slot, "has its data refused", At::Refused);
+            }
             At::PatchSend => {
                 self.go(slot, "sends a PATCH", At::PatchWait);
                 self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
+                if self.model.scope.gives_up {
+                    self.go(slot, "has its data refused", At::Refused);
+                }
             }
             At::PatchWait => {
                 if worker.has_landed {
@@ -103,7 +119,9 @@ impl Successors<'_> {
 
     /// Whether there is time left, as the last step before a write.
     pub fn check(&mut self, slot: usize, send: At) {
-        if self.world.workers[slot].is_late && !self.has(Mutant::NoDeadlineCheck) {
+        let is_unchecked =
+            self.has(Mutant::NoDeadlineCheck) || self.has(Mutant::DeleteUnchecked) && send == At::DeleteSend;
+        if self.world.workers[slot].is_late && !is_unchecked {
             self.go(slot, "sees that its deadline has passed", At::Failed);
         } else {
             self.go(slot, "sees that there is time left", send);

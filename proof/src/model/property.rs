@@ -15,7 +15,7 @@ pub enum Problem {
     LostUpdate,
     /// Two writes of one log on their way at once.
     TwoAtOnce,
-    /// Something is said to be in the CRM that is not.
+    /// Something is said to be in the CRM that is not, and that was not refused.
     SaidTooMuch,
     /// It is logged, and nobody knows where.
     NoId,
@@ -78,7 +78,7 @@ impl Scope {
         }
         let is_deleted = world.mishaps.deletions < self.mishaps.deletions;
         let body = world.body(item.log);
-        if !is_deleted && !self.may_overwrite() && body.is_some_and(|body| item.done & !body != 0) {
+        if !is_deleted && !self.may_overwrite() && body.is_some_and(|body| item.done & world.promised & !body != 0) {
             return Some(Problem::SaidTooMuch);
         }
         None

@@ -3,8 +3,9 @@
 use shared::store::{Event, State};
 
 use super::{
+    claims::fact,
     mutant::Mutant,
-    state::{At, Due, Item, Lease, NONE, NOTHING},
+    state::{At, Due, Item, Lease, NONE, NOTHING, UPDATES},
     step::Successors,
 };
 
@@ -22,6 +23,7 @@ impl Successors<'_> {
             At::Keep => self.keep(slot),
             At::Failed => self.failed(slot),
             At::Unanswered => self.unanswered(slot),
+            At::Refused if self.world.item.state == Some(State::Logged) => self.refused(slot),
             At::Refused => self.give_up(slot),
             At::Gone => self.gone(slot),
             _ => {}
@@ -86,13 +88,14 @@ impl Successors<'_> {
         let forgets_due = self.has(Mutant::DueMissingAfterFailure)
             || self.has(Mutant::ForgottenWhatCame) && is_made && !knows;
         let forgets_ambiguity = self.has(Mutant::AmbiguityLostOnFailure);
+        let stays_ambiguous = self.has(Mutant::AmbiguityStays);
         let drops_payload = self.has(Mutant::PayloadDroppedOnFailure);
         self.write(slot, "lets go: nothing was changed", Some(Event::Failed), |next| {
             next.disown();
             let item = &mut next.item;
             if !is_made {
                 item.state = Some(State::Retry);
-                item.ambiguous = worker.was_ambiguous && !forgets_ambiguity;
+                item.ambiguous = worker.was_ambiguous && !forgets_ambiguity || stays_ambiguous;
             }
             item.lease = Lease::Free;
             item.due = if forgets_due { Due::Never } else { Due::Soon };
@@ -102,6 +105,33 @@ impl Successors<'_> {
         if self.model.scope.gives_up {
             self.give_up(slot);
         }
+    }
+
+    /// The CRM does not take these facts, and never will: whoever brought them is told so.
+    fn refused(&mut self, slot: usize) {
+        let worker = self.world.workers[slot];
+        // The owner's caller is told, too.
+        let told = match self.model.scope.refused {
+            NOTHING => worker.facts,
+            refused if UPDATES.contains(&slot) => refused | fact(slot),
+            refused => refused,
+        };
+        let is_all = self.world.item.noted == worker.seen || self.has(Mutant::RefusalForgetsAll);
+        let what = if is_all { "lets go, and forgets what was refused" } else { "lets go: more is wanted" };
+        self.write(slot, what, Some(Event::Failed), |next| {
+            next.disown();
+            let item = &mut next.item;
+            if is_all {
+                next.promised &= !told;
+                item.waiting = NOTHING;
+                item.due = if item.audit { Due::AtAudit } else { Due::Never };
+            } else {
+                item.due = Due::Soon;
+            }
+            item.payload = false;
+            item.lease = Lease::Free;
+            next.end(slot);
+        });
     }
 
     fn give_up(&mut self, slot: usize) {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::state::{At, Due, Item, Mishaps, NONE, REDRIVES, Worker, World};
+use super::state::{At, Due, Facts, Item, Mishaps, NONE, NOTHING, REDRIVES, Worker, World};
 
 /// How a log is made exactly once, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Scope {
     pub has_compare_and_set: bool,
     /// The CRM may refuse the data, and what fails may be given up; a person can have it tried again.
     pub gives_up: bool,
+    /// Facts that the CRM never takes, nor a change with one of them.
+    pub refused: Facts,
     /// Late logs are looked for.
     pub has_audit: bool,
 }
@@ -49,6 +51,7 @@ impl Scope {
             late: Late::Posts,
             has_compare_and_set: false,
             gives_up: false,
+            refused: NOTHING,
             has_audit: true,
         }
     }
@@ -82,6 +85,11 @@ impl Scope {
 
     pub const fn giving_up(mut self) -> Scope {
         self.gives_up = true;
+        self
+    }
+
+    pub const fn refusing(mut self, facts: Facts) -> Scope {
+        self.refused = facts;
         self
     }
 
@@ -144,12 +152,13 @@ const fn run(name: &'static str, scope: Scope, expected: Expected) -> Run {
 }
 
 /// The table.
-pub const RUNS: [Run; 10] = {
+pub const RUNS: [Run; 11] = {
     use Expected::{Clean, CleanInTheEnd, Wrong};
     [
         run("check, then act", Scope::new(2, 2, 2, 1).naive(), Wrong),
         run("the protocol", Scope::new(2, 2, 2, 1), Clean),
-        run("what is refused or tried too long is given up", Scope::new(2, 1, 1, 1).giving_up(), Clean),
+        run("what is refused or fails for long is given up", Scope::new(2, 2, 2, 1).giving_up(), Clean),
+        run("one update's data is refused", Scope::new(1, 2, 1, 0).refusing(1), Wrong),
         run("a person deletes the log", Scope::new(2, 2, 1, 1).one_deletion(), Clean),
         run("a POST lands late, no audit", Scope::new(2, 1, 1, 1).one_late(Late::Posts).without_audit(), Wrong),
         run("a POST lands late", Scope::new(2, 2, 1, 1).one_late(Late::Posts), CleanInTheEnd),

@@ -305,10 +305,12 @@ impl Worker {
             self.read = NOTHING;
         }
         if matches!(self.at, At::Failed | At::Unanswered | At::Refused | At::Gone) {
-            self.facts = NOTHING;
             self.log = NONE;
             self.doubles = 0;
             self.is_late = false;
+        }
+        if matches!(self.at, At::Failed | At::Unanswered | At::Gone) {
+            self.facts = NOTHING;
         }
     }
 

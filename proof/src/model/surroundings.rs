@@ -3,6 +3,7 @@
 use shared::store::{Event, State};
 
 use super::{
+    mutant::Mutant,
     scope::Late,
     state::{At, Due, LOGS, Lease, Log, Message, Method, SLOTS, World},
     step::{Nature, Step, Successors, Who},
@@ -149,8 +150,10 @@ impl Successors<'_> {
             return;
         }
         let rearms = acts("has what was given up tried again", Some(Event::Rearm));
+        let remembers = !self.has(Mutant::RearmForgetsAmbiguity);
         match item.state {
             Some(State::Dead) => self.push(rearms, |next| {
+                next.item.ambiguous &= remembers;
                 next.item.state = Some(State::Retry);
                 next.item.due = Due::Soon;
                 next.item.given_up = false;
