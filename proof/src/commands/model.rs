@@ -3,18 +3,14 @@
 use std::{io::Write, time::Instant};
 
 use super::Verdict;
-use crate::model::{
-    explore::{Explored, Until, explore},
-    scope::{Expected, RUNS, Run},
-    step::Model,
-};
+use crate::model::run::RUNS;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Only the runs whose name has this in it
     #[arg(long, default_value = "")]
     only: String,
-    /// The way to what goes wrong in the runs that have to go wrong, too
+    /// The way to what goes wrong, also in the runs in which it has to
     #[arg(long)]
     traces: bool,
 }
@@ -22,51 +18,59 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
     writeln!(
         out,
-        "{:<50} {:>10} {:>11} {:>7} {:>8} {:>10} {:>5} {:>6} {:>6} {:>6} {:>7}",
-        "protocol", "states", "transitions", "ends", "given up", "duplicates", "dup.", "create", "update",
-        "doomed", "seconds",
+        "| run | scope | states | transitions | with two logs (first after) | ends | given up |\
+        \x20two logs | lost create | lost update | doomed | seconds |"
     )?;
+    writeln!(out, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+    let mut stories = Vec::new();
     let mut is_good = true;
     for run in RUNS.iter().filter(|run| run.name.contains(&arguments.only)) {
         let started = Instant::now();
-        let explored = explore(Model { scope: run.scope, mutant: None }, Until::Exhausted);
+        let explored = run.explore();
+        let seconds = started.elapsed().as_secs_f64();
         let ends = explored.ends;
+        let first = explored.steps_to_duplicate.map(|steps| format!(" ({steps} steps)")).unwrap_or_default();
+        let (states, transitions) = (grouped(explored.states()), grouped(explored.transitions));
+        let duplicates = grouped(explored.duplicates);
         writeln!(
             out,
-            "{:<50} {:>10} {:>11} {:>7} {:>8} {:>10} {:>5} {:>6} {:>6} {:>6} {:>7.1}",
-            format!("{} {}", run.name, run.scope),
-            explored.states(),
-            explored.transitions,
+            "| {} | {} | {states} | {transitions} | {duplicates}{first} | {} | {} | {} | {} | {} | {} | {seconds:.1} |",
+            run.name,
+            run.scope,
             ends.all,
             ends.given_up,
-            explored.duplicates,
             ends.duplicates,
             ends.lost_creates,
             ends.lost_updates,
-            explored.doomed,
-            started.elapsed().as_secs_f64(),
+            grouped(explored.doomed),
         )?;
         out.flush()?;
-        let is_as_expected = is_as_expected(run, &explored);
+        let is_as_expected = run.shows(&explored);
+        is_good &= is_as_expected;
+        if !is_as_expected {
+            stories.push(format!("{}: expected {:?}", run.name, run.expected));
+        }
         if (!is_as_expected || arguments.traces)
             && let Some((problem, at)) = explored.problem
         {
-            writeln!(out, "\n  {}:\n\n{}", problem.sentence(), explored.trace(at))?;
+            stories.push(format!("{}: {}\n\n{}", run.name, problem.sentence(), explored.trace(at)));
         }
-        if !is_as_expected {
-            writeln!(out, "  expected: {:?}", run.expected)?;
-        }
-        is_good &= is_as_expected;
+    }
+    for story in stories {
+        writeln!(out, "\n{story}")?;
     }
     Ok(is_good)
 }
 
-/// Whether a run shows what it has to.
-pub fn is_as_expected(run: &Run, explored: &Explored) -> bool {
-    let is_clean = explored.problem.is_none() && explored.ends.bad() == 0 && explored.doomed == 0;
-    match run.expected {
-        Expected::Clean => is_clean && explored.duplicates == 0,
-        Expected::CleanInTheEnd => is_clean && explored.duplicates > 0,
-        Expected::Wrong => !is_clean,
+/// With a comma between the thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
     }
+    grouped
 }

@@ -25,10 +25,14 @@ impl Successors<'_> {
             At::Start => self.redrive(slot),
             At::Enqueue => self.enqueue(slot),
             At::Park => self.park(slot),
-            At::AuditGet | At::AuditList | At::DeleteCheck | At::DeleteSend | At::DeleteWait => self.audit(slot),
+            At::AuditGet | At::AuditList | At::DeleteCheck | At::DeleteSend | At::DeleteWait => {
+                self.audit(slot)
+            }
             At::Get | At::PatchCheck | At::PatchSend | At::PatchWait | At::GetAgain => self.change(slot),
             At::List | At::PostCheck | At::PostSend | At::PostWait | At::ListAgain => self.create(slot),
-            At::Finish | At::Keep | At::Failed | At::Unanswered | At::Refused | At::Gone => self.release(slot),
+            At::Finish | At::Keep | At::Failed | At::Unanswered | At::Refused | At::Gone => {
+                self.release(slot)
+            }
         }
     }
 
@@ -76,12 +80,19 @@ impl Successors<'_> {
                 };
                 if is_due && is_wanted {
                     let take = self.taking_to_update(NOTHING);
-                    self.write(slot, "claims the right to change what is due", Some(Event::ClaimUpdate), |next| {
-                        take(next, slot);
-                    });
+                    self.write(
+                        slot,
+                        "claims the right to change what is due",
+                        Some(Event::ClaimUpdate),
+                        |next| {
+                            take(next, slot);
+                        },
+                    );
                 }
                 if is_due && (!is_wanted || self.has(Mutant::SetAsideUnseen)) {
-                    self.write(slot, "sets aside what needs nothing", None, |next| next.item.due = Due::Never);
+                    self.write(slot, "sets aside what needs nothing", None, |next| {
+                        next.item.due = Due::Never
+                    });
                 }
             }
             _ => {}
@@ -95,10 +106,15 @@ impl Successors<'_> {
             Some(State::Gone) => self.end(slot, "is told that the log was deleted"),
             Some(State::Logged) if self.is_free() => {
                 let take = self.taking_to_update(fact(slot));
-                self.write(slot, "notes its fact and claims the right to change", Some(Event::ClaimUpdate), |next| {
-                    take(next, slot);
-                    next.promised |= fact(slot);
-                });
+                self.write(
+                    slot,
+                    "notes its fact and claims the right to change",
+                    Some(Event::ClaimUpdate),
+                    |next| {
+                        take(next, slot);
+                        next.promised |= fact(slot);
+                    },
+                );
             }
             Some(State::Posting) if self.has(Mutant::UpdateClaimsWhilePosting) => {
                 let take = self.taking_to_update(fact(slot));
@@ -114,7 +130,8 @@ impl Successors<'_> {
 
     fn enqueue(&mut self, slot: usize) {
         let Item { state, lease, .. } = self.world.item;
-        let has_taker = lease != Lease::Free || state != Some(State::Logged) || self.has(Mutant::EnqueueWhenFree);
+        let has_taker =
+            lease != Lease::Free || state != Some(State::Logged) || self.has(Mutant::EnqueueWhenFree);
         let is_noted = state.is_some_and(|state| state != State::Gone) && has_taker;
         if self.has(Mutant::EnqueueLost) {
             self.write(slot, "answers that its fact is noted", None, |next| {

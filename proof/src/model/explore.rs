@@ -36,6 +36,16 @@ impl Ends {
         self.duplicates + self.lost_creates + self.lost_updates + self.others
     }
 
+    /// How many have this.
+    pub fn with(&self, problem: Problem) -> usize {
+        match problem {
+            Problem::Duplicate => self.duplicates,
+            Problem::LostCreate => self.lost_creates,
+            Problem::LostUpdate => self.lost_updates,
+            _ => self.others,
+        }
+    }
+
     fn count(&mut self, end: End) {
         self.all += 1;
         let counter = match end {

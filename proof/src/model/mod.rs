@@ -12,7 +12,7 @@
 //! | [`surroundings`] | time, the network, death and people |
 //! | [`property`] | what must never be, and how everything must end |
 //! | [`explore`], [`trace`] | going everywhere, and telling the way |
-//! | [`scope`], [`mutant`] | what is explored, and the faults that must be found |
+//! | [`scope`], [`run`], [`mutant`] | what is explored, what it has to show, and the faults that must be found |
 
 pub mod audit;
 pub mod claims;
@@ -23,6 +23,7 @@ pub mod owner;
 pub mod pack;
 pub mod property;
 pub mod release;
+pub mod run;
 pub mod scope;
 pub mod state;
 pub mod step;

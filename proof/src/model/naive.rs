@@ -14,10 +14,12 @@ impl Successors<'_> {
         let is_logged = self.world.item.state == Some(State::Logged);
         match worker.at {
             At::Start if slot < UPDATES.start && is_logged => self.end(slot, "sees that it is logged"),
-            At::Start if slot < UPDATES.start => self.write(slot, "sees that it is not logged", None, |next| {
-                next.promised_create = true;
-                next.workers[slot].at = At::PostSend;
-            }),
+            At::Start if slot < UPDATES.start => {
+                self.write(slot, "sees that it is not logged", None, |next| {
+                    next.promised_create = true;
+                    next.workers[slot].at = At::PostSend;
+                })
+            }
             At::Start if !is_logged => self.end(slot, "is refused: there is no log"),
             At::Start => {
                 let log = self.world.item.log;

@@ -52,8 +52,7 @@ impl Successors<'_> {
                     let at = if is_alone { At::Keep } else { At::Finish };
                     self.answered(slot, "is answered: it is made", at);
                 }
-                let next =
-                    if self.has(Mutant::AmbiguousPostIsFailure) { At::Failed } else { At::ListAgain };
+                let next = if self.has(Mutant::AmbiguousPostIsFailure) { At::Failed } else { At::ListAgain };
                 self.give_up_waiting(slot, next);
             }
             At::ListAgain => {

@@ -10,15 +10,8 @@ use super::state::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packed(u64, u64, u64, u64);
 
-const STATES: [State; 7] = [
-    State::Parked,
-    State::Posting,
-    State::Unknown,
-    State::Retry,
-    State::Logged,
-    State::Dead,
-    State::Gone,
-];
+const STATES: [State; 7] =
+    [State::Parked, State::Posting, State::Unknown, State::Retry, State::Logged, State::Dead, State::Gone];
 const LEASES: [Lease; 3] = [Lease::Free, Lease::Held, Lease::Grace];
 const DUES: [Due; 3] = [Due::Never, Due::Soon, Due::AtAudit];
 const METHODS: [Method; 3] = [Method::Post, Method::Patch, Method::Delete];
@@ -177,18 +170,6 @@ impl Worker {
         let (has_audited, has_landed) = (from.flag(), from.flag());
         let (was_ambiguous, is_late, owns) = (from.flag(), from.flag(), from.flag());
         let at: At = PLACES[usize::from(from.take(5))];
-        Worker {
-            at,
-            owns,
-            is_late,
-            was_ambiguous,
-            seen,
-            facts,
-            read,
-            log,
-            has_landed,
-            has_audited,
-            doubles,
-        }
+        Worker { at, owns, is_late, was_ambiguous, seen, facts, read, log, has_landed, has_audited, doubles }
     }
 }

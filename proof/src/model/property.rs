@@ -78,7 +78,10 @@ impl Scope {
         }
         let is_deleted = world.mishaps.deletions < self.mishaps.deletions;
         let body = world.body(item.log);
-        if !is_deleted && !self.may_overwrite() && body.is_some_and(|body| item.done & world.promised & !body != 0) {
+        if !is_deleted
+            && !self.may_overwrite()
+            && body.is_some_and(|body| item.done & world.promised & !body != 0)
+        {
             return Some(Problem::SaidTooMuch);
         }
         None
@@ -97,10 +100,14 @@ impl Scope {
         }
         match item.state {
             None | Some(State::Parked) if world.promised_create && live == 0 => End::Bad(Problem::LostCreate),
-            None | Some(State::Parked) if world.promised & !item.waiting != 0 => End::Bad(Problem::LostUpdate),
+            None | Some(State::Parked) if world.promised & !item.waiting != 0 => {
+                End::Bad(Problem::LostUpdate)
+            }
             None | Some(State::Parked) if live > 0 => End::Bad(Problem::NoId),
             None | Some(State::Parked) => End::Good,
-            Some(State::Posting | State::Unknown | State::Retry | State::Gone) => End::Bad(Problem::LostCreate),
+            Some(State::Posting | State::Unknown | State::Retry | State::Gone) => {
+                End::Bad(Problem::LostCreate)
+            }
             Some(State::Dead) if world.promised & !item.waiting != 0 => End::Bad(Problem::LostUpdate),
             Some(State::Dead) => End::GivenUp,
             Some(State::Logged) => match world.body(item.log) {

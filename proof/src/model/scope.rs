@@ -128,66 +128,6 @@ impl Scope {
     }
 }
 
-/// What a run has to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// No duplicate, not for a moment; nothing lost; nothing doomed.
-    Clean,
-    /// A duplicate for a while; none in the end, nothing lost, nothing doomed.
-    CleanInTheEnd,
-    /// It goes wrong: what the protocol does not cover, or another one's fault.
-    Wrong,
-}
-
-/// An exploration that the command makes.
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
-    pub name: &'static str,
-    pub scope: Scope,
-    pub expected: Expected,
-}
-
-const fn run(name: &'static str, scope: Scope, expected: Expected) -> Run {
-    Run { name, scope, expected }
-}
-
-/// The table.
-pub const RUNS: [Run; 11] = {
-    use Expected::{Clean, CleanInTheEnd, Wrong};
-    [
-        run("check, then act", Scope::new(2, 2, 2, 1).naive(), Wrong),
-        run("the protocol", Scope::new(2, 2, 2, 1), Clean),
-        run("what is refused or fails for long is given up", Scope::new(2, 2, 2, 1).giving_up(), Clean),
-        run("one update's data is refused", Scope::new(1, 2, 1, 0).refusing(1), Wrong),
-        run("a person deletes the log", Scope::new(2, 2, 1, 1).one_deletion(), Clean),
-        run("a POST lands late, no audit", Scope::new(2, 1, 1, 1).one_late(Late::Posts).without_audit(), Wrong),
-        run("a POST lands late", Scope::new(2, 2, 1, 1).one_late(Late::Posts), CleanInTheEnd),
-        run("a list is stale, no audit", Scope::new(2, 1, 1, 1).one_stale_list().without_audit(), Wrong),
-        run("a list is stale", Scope::new(2, 2, 1, 1).one_stale_list(), CleanInTheEnd),
-        run("a PATCH lands late", Scope::new(1, 2, 1, 1).one_late(Late::Patches), Wrong),
-        run(
-            "a PATCH lands late, compare-and-set",
-            Scope::new(2, 2, 1, 1).one_late(Late::Patches).compare_and_set(),
-            Clean,
-        ),
-    ]
-};
-
-/// The same in small, for the tests: seconds, also without optimisation.
-pub const SMALL_RUNS: [Run; 8] = {
-    use Expected::{Clean, CleanInTheEnd, Wrong};
-    [
-        run("check, then act", Scope::new(2, 1, 0, 0).naive(), Wrong),
-        run("the protocol", Scope::new(2, 1, 1, 0), Clean),
-        run("the protocol, with a pause", Scope::new(1, 1, 0, 1), Clean),
-        run("what is refused or tried too long is given up", Scope::new(2, 1, 0, 0).giving_up(), Clean),
-        run("a person deletes the log", Scope::new(1, 1, 1, 0).one_deletion(), Clean),
-        run("a POST lands late", Scope::new(1, 1, 1, 0).one_late(Late::Posts), CleanInTheEnd),
-        run("a list is stale", Scope::new(1, 1, 1, 0).one_stale_list(), CleanInTheEnd),
-        run("a PATCH lands late", Scope::new(1, 2, 1, 0).one_late(Late::Patches), Wrong),
-    ]
-};
-
 /// Creates, updates, crashes, pauses.
 impl Display for Scope {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {

@@ -91,7 +91,8 @@ impl Successors<'_> {
                     next.item.lease = Lease::Grace;
                 }),
                 Some(slot) if self.world.mishaps.pauses > 0 && !self.world.workers[slot].is_late => {
-                    let sleeps = Step { who: Who::Worker(slot), ..passes("sleeps until its deadline has passed") };
+                    let sleeps =
+                        Step { who: Who::Worker(slot), ..passes("sleeps until its deadline has passed") };
                     self.push(sleeps, |next| {
                         next.mishaps.pauses -= 1;
                         next.item.lease = Lease::Grace;
@@ -108,7 +109,8 @@ impl Successors<'_> {
                 if self.world.pending().next().is_none() {
                     self.push(passes("the grace is over"), |next| next.item.lease = Lease::Free);
                 } else if self.world.mishaps.late > 0 && self.world.pending().all(|method| method == kind) {
-                    let early = passes("the grace is over, and a write may still land: the assumption is broken");
+                    let early =
+                        passes("the grace is over, and a write may still land: the assumption is broken");
                     self.push(early, |next| {
                         next.mishaps.late -= 1;
                         next.item.lease = Lease::Free;
@@ -139,7 +141,9 @@ impl Successors<'_> {
     fn people_act(&mut self) {
         let item = self.world.item;
         let acts = |what, event| Step { who: Who::Person, what, nature: Nature::Chance, event };
-        if self.world.mishaps.deletions > 0 && item.state == Some(State::Logged) && self.world.body(item.log).is_some()
+        if self.world.mishaps.deletions > 0
+            && item.state == Some(State::Logged)
+            && self.world.body(item.log).is_some()
         {
             self.push(acts("deletes the log in the CRM", None), |next| {
                 next.mishaps.deletions -= 1;
