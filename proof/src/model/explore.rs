@@ -88,6 +88,11 @@ impl Explored {
         self.states.len()
     }
 
+    /// Every state that was seen.
+    pub fn worlds(&self) -> impl Iterator<Item = World> {
+        self.states.iter().map(|state| state.unpack())
+    }
+
     /// The states on the way to this one, the first first.
     pub fn path(&self, to: u32) -> Vec<World> {
         let mut path = vec![to];

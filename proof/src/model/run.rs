@@ -61,7 +61,7 @@ pub const SMALL_RUNS: [Run; 11] = {
     let stale_list = Scope::new(1, 1, 1, 0).one_stale_list();
     [
         run("check, then act", Scope::new(2, 1, 0, 0).naive(), Wrong(Duplicate)),
-        run("the protocol", Scope::new(2, 1, 1, 1), Clean),
+        run("the protocol", Scope::new(2, 2, 1, 1), Clean),
         run("and something is given up", Scope::new(2, 1, 1, 0).giving_up(), Clean),
         run("and a person deletes the log", Scope::new(1, 1, 1, 1).giving_up().one_deletion(), Clean),
         run("a POST lands late, no audit", late_post.without_audit(), Wrong(Duplicate)),
