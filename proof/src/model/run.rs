@@ -34,9 +34,9 @@ const fn run(name: &'static str, scope: Scope, expected: Expected) -> Run {
 pub const RUNS: [Run; 11] = {
     use Expected::{Clean, CleanInTheEnd, Wrong};
     use Problem::{Duplicate, LostUpdate};
-    let late_post = Scope::new(2, 2, 1, 1).one_late(Late::Posts);
-    let late_patch = Scope::new(1, 2, 1, 1).one_late(Late::Patches);
-    let stale_list = Scope::new(2, 2, 1, 1).one_stale_list();
+    let late_post = Scope::new(2, 2, 2, 1).one_late(Late::Posts);
+    let late_patch = Scope::new(2, 2, 2, 1).one_late(Late::Patches);
+    let stale_list = Scope::new(2, 2, 2, 1).one_stale_list();
     [
         run("check, then act", Scope::new(2, 2, 2, 1).naive(), Wrong(Duplicate)),
         run("the protocol", Scope::new(2, 2, 2, 1), Clean),
