@@ -1,10 +1,6 @@
 //! Looking, long after everything has landed, for a second log, and removing it.
 
-use super::{
-    mutant::Mutant,
-    state::{At, LOGS},
-    step::Successors,
-};
+use super::{mutant::Mutant, state::At, step::Successors};
 
 impl Successors<'_> {
     pub fn audit(&mut self, slot: usize) {
@@ -51,8 +47,8 @@ impl Successors<'_> {
         let first = self.world.live().map(|(log, _)| log).next().unwrap_or(named);
         let moves = self.has(Mutant::AuditMovesToSmallest);
         let kept = if moves || self.has(Mutant::AuditKeepsSmallest) { first } else { named };
-        let doubles = self.world.live().filter(|(log, _)| *log != kept && usize::from(*log) < LOGS);
-        let doubles = doubles.fold(0, |mask, (log, _)| mask | 1 << log);
+        let doubles = self.world.live_for(self.world.item.sought).filter(|log| *log != kept);
+        let doubles = doubles.fold(0, |mask, log| mask | 1 << log);
         let what = if doubles == 0 { "lists: there is no other" } else { "lists, and finds more than one" };
         self.step(slot, what, |worker| {
             worker.doubles = doubles;

@@ -5,7 +5,7 @@ use shared::store::{Event, State};
 use super::{
     mutant::Mutant,
     scope::Protocol,
-    state::{At, Due, Facts, Item, Lease, NONE, NOTHING, UPDATES, Worker, World},
+    state::{At, Contact, Due, Facts, Item, Lease, NONE, NOTHING, UPDATES, Worker, World},
     step::Successors,
 };
 
@@ -42,10 +42,12 @@ impl Successors<'_> {
             Some(State::Logged | State::Gone) => self.end(slot, "is told the log's id"),
             _ if !self.is_free() => self.end(slot, "is told that it is being logged"),
             _ => {
-                let take = self.taking_to_create();
+                let contact = self.world.workers[slot].contact;
+                let take = self.taking_to_create(contact);
                 self.write(slot, "claims the right to create", Some(Event::ClaimCreate), |next| {
                     take(next, slot);
                     next.item.payload = true;
+                    next.item.contact = contact;
                     next.promised_create = true;
                 });
             }
@@ -60,7 +62,7 @@ impl Successors<'_> {
         }
         match item.state {
             Some(State::Posting | State::Unknown | State::Retry) if item.payload => {
-                let take = self.taking_to_create();
+                let take = self.taking_to_create(item.contact);
                 let claims = !self.has(Mutant::RedriveWithoutClaim);
                 let event = claims.then_some(Event::ClaimCreate);
                 self.write(slot, "claims the right to create what is due", event, |next| {
@@ -160,9 +162,11 @@ impl Successors<'_> {
     }
 
     /// What a claim to create writes.
-    fn taking_to_create(&self) -> impl FnOnce(&mut World, usize) + use<> {
+    fn taking_to_create(&self, contact: Contact) -> impl FnOnce(&mut World, usize) + use<> {
         let looks_first = !self.has(Mutant::RepostBlindly);
         let says_ambiguous = !self.has(Mutant::AmbiguityNotSetAtClaim);
+        let forgets_sought = self.has(Mutant::SoughtForgotten);
+        let keeps_first = self.has(Mutant::SoughtIsTheFirst);
         let takes_parked = !self.has(Mutant::ParkedLeftOut);
         let stays_due = !self.has(Mutant::DueRemovedAtClaim);
         move |next, slot| {
@@ -171,6 +175,11 @@ impl Successors<'_> {
             let was_ambiguous = item.ambiguous;
             item.state = Some(State::Posting);
             item.lease = Lease::Held;
+            item.sought = match item.sought {
+                first if keeps_first && first != NOTHING => first,
+                _ if forgets_sought => 1 << contact,
+                others => others | 1 << contact,
+            };
             item.ambiguous |= says_ambiguous;
             item.due = if stays_due { Due::Soon } else { Due::Never };
             item.given_up = false;
@@ -181,6 +190,7 @@ impl Successors<'_> {
                 seen: item.noted,
                 facts: if takes_parked { item.waiting } else { NOTHING },
                 log: NONE,
+                contact,
                 ..Worker::default()
             };
         }

@@ -10,7 +10,10 @@ impl Successors<'_> {
     /// Makes the log.
     pub fn create(&mut self, slot: usize) {
         let worker = self.world.workers[slot];
-        let mut found = self.world.live().map(|(log, _)| log);
+        // What this attempt is told of first, then what others were.
+        let own = self.world.live_for(1 << worker.contact).next().map(|_| 1 << worker.contact);
+        let sought = if worker.was_ambiguous { self.world.item.sought } else { NOTHING };
+        let mut found = self.world.live_for(own.unwrap_or(sought));
         let found = if self.has(Mutant::AdoptsTheLast) { found.last() } else { found.next() };
         match worker.at {
             At::List => {

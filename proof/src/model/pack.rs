@@ -1,14 +1,14 @@
-//! A state in 32 bytes, so that many fit into memory.
+//! A state in 40 bytes, so that many fit into memory.
 
 use shared::store::State;
 
 use super::state::{
-    At, Due, Facts, Item, LOGS, Lease, Log, Message, Method, Mishaps, PLACES, SLOTS, STRAYS, Worker, World,
+    At, Due, Facts, Item, LOGS, Lease, Log, Message, Method, Mishaps, PLACES, SLOTS, Worker, World,
 };
 
-/// A packed state: two words of workers, one of the item, one of the CRM.
+/// A packed state: four words of workers, the last of them with the item, and one of the CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Packed(u64, u64, u64, u64);
+pub struct Packed([u64; 4], u64);
 
 const STATES: [State; 7] =
     [State::Parked, State::Posting, State::Unknown, State::Retry, State::Logged, State::Dead, State::Gone];
@@ -48,14 +48,13 @@ impl Reader {
 
 impl World {
     pub fn pack(&self) -> Packed {
-        let (mut first, mut second, mut item, mut crm) =
-            (Writer::default(), Writer::default(), Writer::default(), Writer::default());
-        for worker in &self.workers[..SLOTS / 2] {
-            worker.pack(&mut first);
+        let mut words = [0; SLOTS.div_ceil(2)];
+        for (word, pair) in words.iter_mut().zip(self.workers.chunks(2)) {
+            let mut to = Writer(*word);
+            pair.iter().for_each(|worker| worker.pack(&mut to));
+            *word = to.0;
         }
-        for worker in &self.workers[SLOTS / 2..] {
-            worker.pack(&mut second);
-        }
+        let mut item = Writer(words[3]);
         self.item.pack(&mut item);
         let Mishaps { crashes, pauses, late, stale, deletions } = self.mishaps;
         for left in [crashes, pauses, late, stale, deletions] {
@@ -64,7 +63,11 @@ impl World {
         item.flag(self.promised_create);
         item.put(self.promised, 2);
         item.flag(self.overflow);
-        for log in self.logs {
+        words[3] = item.0;
+
+        let mut crm = Writer::default();
+        for (log, contact) in self.logs.iter().zip(self.contacts) {
+            crm.put(contact, 1);
             crm.put(
                 match log {
                     Log::Unmade => 0,
@@ -77,50 +80,59 @@ impl World {
         for stray in self.strays {
             let message = stray.unwrap_or_default();
             crm.flag(stray.is_some());
-            crm.put(message.method as u8, 2);
-            crm.put(message.log, 2);
-            crm.put(message.body, 2);
-            crm.put(message.read, 2);
+            for (value, bits) in [
+                (message.method as u8, 2),
+                (message.log, 2),
+                (message.body, 2),
+                (message.read, 2),
+                (message.contact, 1),
+            ] {
+                crm.put(value, bits);
+            }
         }
-        Packed(first.0, second.0, item.0, crm.0)
+        Packed(words, crm.0)
     }
 }
 
 impl Packed {
     pub fn unpack(self) -> World {
         let mut world = World::default();
-        let (mut first, mut second, mut item, mut crm) =
-            (Reader(self.0), Reader(self.1), Reader(self.2), Reader(self.3));
-        for slot in (0..SLOTS / 2).rev() {
-            world.workers[slot] = Worker::unpack(&mut first);
-            world.workers[slot + SLOTS / 2] = Worker::unpack(&mut second);
-        }
+        let Packed(mut words, crm) = self;
+
+        let mut item = Reader(words[3]);
         world.overflow = item.flag();
         world.promised = item.take(2);
         world.promised_create = item.flag();
         let mishaps = &mut world.mishaps;
-        let left = [
+        for left in [
             &mut mishaps.deletions,
             &mut mishaps.stale,
             &mut mishaps.late,
             &mut mishaps.pauses,
             &mut mishaps.crashes,
-        ];
-        for left in left {
+        ] {
             *left = item.take(2);
         }
         world.item = Item::unpack(&mut item);
-        for stray in (0..STRAYS).rev() {
-            let (read, body, log) = (crm.take(2), crm.take(2), crm.take(2));
-            let method = METHODS[usize::from(crm.take(2))];
-            world.strays[stray] = crm.flag().then_some(Message { method, log, body, read });
+        words[3] = item.0;
+        for (word, pair) in words.into_iter().zip(world.workers.chunks_mut(2)) {
+            let mut from = Reader(word);
+            pair.iter_mut().rev().for_each(|worker| *worker = Worker::unpack(&mut from));
         }
-        for log in (0..LOGS).rev() {
-            world.logs[log] = match crm.take(3) {
+
+        let mut crm = Reader(crm);
+        for stray in world.strays.iter_mut().rev() {
+            let (contact, read, body, log) = (crm.take(1), crm.take(2), crm.take(2), crm.take(2));
+            let method = METHODS[usize::from(crm.take(2))];
+            *stray = crm.flag().then_some(Message { method, log, body, read, contact });
+        }
+        for at in (0..LOGS).rev() {
+            world.logs[at] = match crm.take(3) {
                 0 => Log::Unmade,
                 1 => Log::Deleted,
                 body => Log::Live(body - 4),
             };
+            world.contacts[at] = crm.take(1);
         }
         world
     }
@@ -138,16 +150,33 @@ impl Item {
         for flag in [self.audit, self.payload, self.given_up] {
             to.flag(flag);
         }
+        to.put(self.contact, 1);
+        to.put(self.sought, 2);
     }
 
     fn unpack(from: &mut Reader) -> Item {
+        let (sought, contact) = (from.take(2), from.take(1));
         let (given_up, payload, audit) = (from.flag(), from.flag(), from.flag());
         let due = DUES[usize::from(from.take(2))];
         let (done, waiting, noted, log) = (from.take(2), from.take(2), from.take(2), from.take(2));
         let ambiguous = from.flag();
         let lease = LEASES[usize::from(from.take(2))];
         let state = STATES.get(usize::from(from.take(3))).copied();
-        Item { state, lease, ambiguous, log, noted, waiting, done, due, audit, payload, given_up }
+        Item {
+            state,
+            lease,
+            ambiguous,
+            log,
+            noted,
+            waiting,
+            done,
+            due,
+            audit,
+            payload,
+            contact,
+            sought,
+            given_up,
+        }
     }
 }
 
@@ -161,15 +190,29 @@ impl Worker {
             to.put(facts, 2);
         }
         to.put(self.doubles, 3);
+        to.put(self.contact, 1);
     }
 
     fn unpack(from: &mut Reader) -> Worker {
-        let doubles = from.take(3);
+        let (contact, doubles) = (from.take(1), from.take(3));
         let (log, read, facts, seen): (u8, Facts, Facts, Facts) =
             (from.take(2), from.take(2), from.take(2), from.take(2));
         let (has_audited, has_landed) = (from.flag(), from.flag());
         let (was_ambiguous, is_late, owns) = (from.flag(), from.flag(), from.flag());
         let at: At = PLACES[usize::from(from.take(5))];
-        Worker { at, owns, is_late, was_ambiguous, seen, facts, read, log, has_landed, has_audited, doubles }
+        Worker {
+            at,
+            owns,
+            is_late,
+            was_ambiguous,
+            seen,
+            facts,
+            read,
+            log,
+            has_landed,
+            has_audited,
+            doubles,
+            contact,
+        }
     }
 }

@@ -51,6 +51,7 @@ impl Successors<'_> {
             item.due = if item.audit { Due::AtAudit } else { Due::Never };
             item.payload = false;
             item.lease = Lease::Free;
+            tidy(item);
             next.end(slot);
         });
     }
@@ -66,6 +67,7 @@ impl Successors<'_> {
             item.log = worker.log;
             item.ambiguous = false;
             item.audit = !worker.has_audited && (item.audit || worker.was_ambiguous && is_flagged);
+            tidy(item);
             if says_done {
                 item.done = item.noted;
             }
@@ -100,6 +102,7 @@ impl Successors<'_> {
             item.lease = Lease::Free;
             item.due = if forgets_due { Due::Never } else { Due::Soon };
             item.payload &= !drops_payload;
+            tidy(item);
             next.end(slot);
         });
         if self.model.scope.gives_up {
@@ -148,6 +151,7 @@ impl Successors<'_> {
             item.lease = Lease::Free;
             item.due = if is_made && item.audit { Due::AtAudit } else { Due::Never };
             item.given_up = true;
+            tidy(item);
             next.end(slot);
         });
     }
@@ -181,10 +185,21 @@ impl Successors<'_> {
             item.due = Due::Never;
             item.audit = false;
             item.payload = false;
+            tidy(item);
             if recreates {
                 *item = Item { state: Some(State::Retry), log: NONE, due: Due::Soon, payload: true, ..*item };
             }
             next.end(slot);
         });
+    }
+}
+
+/// What nothing is looked for by any more is forgotten, and so is whom a payload named that is no longer kept.
+fn tidy(item: &mut Item) {
+    if !item.ambiguous && !item.audit {
+        item.sought = NOTHING;
+    }
+    if !item.payload {
+        item.contact = 0;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::state::{At, Due, Facts, Item, Mishaps, NONE, NOTHING, REDRIVES, Worker, World};
+use super::state::{At, Due, Facts, Item, Mishaps, NONE, NOTHING, REDRIVES, UPDATES, Worker, World};
 
 /// How a log is made exactly once, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Scope {
     pub gives_up: bool,
     /// Facts that the CRM never takes, nor a change with one of them.
     pub refused: Facts,
+    /// One of the creates names another contact.
+    pub has_two_contacts: bool,
     /// Late logs are looked for.
     pub has_audit: bool,
 }
@@ -52,6 +54,7 @@ impl Scope {
             has_compare_and_set: false,
             gives_up: false,
             refused: NOTHING,
+            has_two_contacts: false,
             has_audit: true,
         }
     }
@@ -88,6 +91,11 @@ impl Scope {
         self
     }
 
+    pub const fn two_contacts(mut self) -> Scope {
+        self.has_two_contacts = true;
+        self
+    }
+
     pub const fn refusing(mut self, facts: Facts) -> Scope {
         self.refused = facts;
         self
@@ -118,11 +126,12 @@ impl Scope {
         let starting = Worker { at: At::Start, log: NONE, ..Worker::default() };
         for (slot, worker) in world.workers.iter_mut().enumerate() {
             let comes = match slot {
-                0..2 => slot < self.creates,
-                2..4 => slot - 2 < self.updates,
+                0..3 => slot < self.creates,
+                3..5 => slot - UPDATES.start < self.updates,
                 _ => slot - REDRIVES.start < self.redrives,
             };
             *worker = if comes { starting } else { Worker { log: NONE, ..Worker::default() } };
+            worker.contact = if comes && self.has_two_contacts && slot == 1 { 1 } else { 0 };
         }
         world.canonical()
     }

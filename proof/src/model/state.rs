@@ -1,5 +1,7 @@
 //! One state of the whole: the item, who is at it, what is in the CRM, what is on its way, and what may still go wrong.
 
+use std::ops::Range;
+
 use shared::store::State;
 
 /// A set of facts: which of the updates' facts are meant.
@@ -12,10 +14,16 @@ pub const NONE: u8 = 3;
 pub const LOGS: usize = 3;
 /// How many requests can be on their way that nobody waits for.
 pub const STRAYS: usize = 3;
-/// Two creates, two updates, two redrives.
-pub const SLOTS: usize = 6;
-pub const UPDATES: std::ops::Range<usize> = 2..4;
-pub const REDRIVES: std::ops::Range<usize> = 4..6;
+/// Three creates, two updates, two redrives.
+pub const SLOTS: usize = 7;
+pub const CREATES: Range<usize> = 0..3;
+pub const UPDATES: Range<usize> = 3..5;
+pub const REDRIVES: Range<usize> = 5..7;
+
+/// Whom the call was with: the log is made for it, and looked for by it.
+pub type Contact = u8;
+/// A set of contacts: a bit each.
+pub type Contacts = u8;
 
 /// Until when nobody else may start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +67,10 @@ pub struct Item {
     pub audit: bool,
     /// What a request brought is kept.
     pub payload: bool,
+    /// Whom that names.
+    pub contact: Contact,
+    /// By whom the attempts that may have landed are looked for.
+    pub sought: Contacts,
     /// Not an attribute: an alarm has told people that it is no longer tried.
     pub given_up: bool,
 }
@@ -67,9 +79,6 @@ pub struct Item {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum At {
-    /// Nothing more.
-    #[default]
-    Done,
     /// Its first request to the table.
     Start,
     Enqueue,
@@ -99,10 +108,12 @@ pub enum At {
     Refused,
     /// To let go for good: the log is no longer there.
     Gone,
+    /// Nothing more.
+    #[default]
+    Done,
 }
 
 pub const PLACES: [At; 25] = [
-    At::Done,
     At::Start,
     At::Enqueue,
     At::Park,
@@ -127,6 +138,7 @@ pub const PLACES: [At; 25] = [
     At::Unanswered,
     At::Refused,
     At::Gone,
+    At::Done,
 ];
 
 /// An invocation.
@@ -151,6 +163,8 @@ pub struct Worker {
     pub has_audited: bool,
     /// Logs that it is to delete: a bit each.
     pub doubles: u8,
+    /// Whom its log is for.
+    pub contact: Contact,
 }
 
 /// A log in the CRM.
@@ -179,6 +193,7 @@ pub struct Message {
     pub body: Facts,
     /// What the log was when it was read: the version of a compare-and-set.
     pub read: Facts,
+    pub contact: Contact,
 }
 
 /// What may still go wrong, each so many times.
@@ -201,6 +216,8 @@ pub struct World {
     pub item: Item,
     pub workers: [Worker; SLOTS],
     pub logs: [Log; LOGS],
+    /// Whom each log is for.
+    pub contacts: [Contact; LOGS],
     /// Writes that nobody waits for any more.
     pub strays: [Option<Message>; STRAYS],
     pub mishaps: Mishaps,
@@ -219,6 +236,12 @@ impl World {
         })
     }
 
+    /// The logs that are found for one of these.
+    pub fn live_for(&self, contacts: Contacts) -> impl Iterator<Item = u8> {
+        let is_for = move |log: &u8| contacts & (1 << self.contacts[usize::from(*log)]) != 0;
+        self.live().map(|(log, _)| log).filter(is_for)
+    }
+
     pub fn body(&self, log: u8) -> Option<Facts> {
         match self.logs.get(usize::from(log)) {
             Some(Log::Live(body)) => Some(*body),
@@ -235,13 +258,12 @@ impl World {
             At::DeleteWait => Method::Delete,
             _ => return None,
         };
-        (!worker.has_landed).then(|| match method {
-            Method::Post => Message { method, log: NONE, body: worker.facts, read: NOTHING },
-            Method::Patch => {
-                Message { method, log: worker.log, body: worker.read | worker.facts, read: worker.read }
-            }
-            Method::Delete => Message { method, log: worker.double(), body: NOTHING, read: NOTHING },
-        })
+        let (log, body, read) = match method {
+            Method::Post => (NONE, worker.facts, NOTHING),
+            Method::Patch => (worker.log, worker.read | worker.facts, worker.read),
+            Method::Delete => (worker.double(), NOTHING, NOTHING),
+        };
+        (!worker.has_landed).then_some(Message { method, log, body, read, contact: worker.contact })
     }
 
     /// The writes that may still land: those on their way, and those about to be sent.
@@ -291,7 +313,7 @@ impl World {
         for worker in &mut self.workers {
             worker.forget();
         }
-        self.workers[..2].sort_unstable();
+        self.workers[CREATES].sort_unstable();
         self.workers[REDRIVES].sort_unstable();
         self.strays.sort_unstable();
         self
@@ -301,6 +323,10 @@ impl World {
 impl Worker {
     /// What no later step asks for does not make two states of one.
     fn forget(&mut self) {
+        let makes = [At::Start, At::List, At::PostCheck, At::PostSend, At::PostWait, At::ListAgain];
+        if !makes.contains(&self.at) {
+            self.contact = 0;
+        }
         if !matches!(self.at, At::PatchCheck | At::PatchSend | At::PatchWait) {
             self.read = NOTHING;
         }

@@ -23,6 +23,7 @@ fn land(world: &mut World, message: Message, has_compare_and_set: bool) -> Lande
         Method::Post => match world.logs.iter().position(|log| *log == Log::Unmade) {
             Some(free) => {
                 world.logs[free] = Log::Live(message.body);
+                world.contacts[free] = message.contact;
                 Landed::Done(free as u8)
             }
             None => {

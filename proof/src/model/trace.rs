@@ -57,9 +57,9 @@ impl Display for Trace {
 
 fn name(who: Who) -> String {
     match who {
-        Who::Worker(slot @ 0..2) => format!("create {}", slot + 1),
-        Who::Worker(2) => "update (recording)".to_owned(),
-        Who::Worker(3) => "update (note)".to_owned(),
+        Who::Worker(slot @ 0..3) => format!("create {}", slot + 1),
+        Who::Worker(3) => "update (recording)".to_owned(),
+        Who::Worker(4) => "update (note)".to_owned(),
         Who::Worker(slot) => format!("redrive {}", slot - REDRIVES.start + 1),
         Who::Network => "network:".to_owned(),
         Who::Time => "time:".to_owned(),
@@ -98,7 +98,8 @@ fn item(item: &Item) -> String {
 
 fn crm(world: &World) -> String {
     let logs = world.logs.iter().zip(1..).filter_map(|(log, number)| match log {
-        Log::Live(body) => Some(format!("log {number}: {}", facts(*body))),
+        Log::Live(body) if world.contacts[number - 1] == 0 => Some(format!("log {number}: {}", facts(*body))),
+        Log::Live(body) => Some(format!("log {number}, of the other contact: {}", facts(*body))),
         Log::Unmade | Log::Deleted => None,
     });
     let logs = logs.collect::<Vec<_>>().join("; ");
