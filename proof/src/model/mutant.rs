@@ -69,6 +69,7 @@ mutants! {
     AuditMovesToSmallest: "the audit keeps the first log, and has the item name that one",
     SoughtForgotten: "an attempt that may have landed is looked for by what the present request says",
     SoughtIsTheFirst: "attempts that may have landed are looked for by what the first of them was told",
+    RefusedTogether: "facts that the CRM refuses are forgotten with those that waited beside them",
     RefusalForgetsAll: "facts that the CRM refuses are forgotten with what came meanwhile",
     RearmForgetsAmbiguity: "what is tried again is no longer said to have perhaps landed",
     LostLeaseGoesOn: "an owner whose lease is lost goes on to change the log",
@@ -93,7 +94,7 @@ pub fn harmless() -> &'static [Mutant] {
 }
 
 /// The explorations in which a mutant is looked for, until one finds it.
-pub const HUNTS: [Scope; 9] = [
+pub const HUNTS: [Scope; 10] = [
     Scope::new(1, 1, 1, 0),
     Scope::new(1, 1, 1, 0).giving_up(),
     Scope::new(1, 1, 1, 0).one_deletion(),
@@ -101,6 +102,7 @@ pub const HUNTS: [Scope; 9] = [
     Scope::new(1, 1, 0, 1),
     Scope::new(1, 2, 1, 0),
     Scope::new(1, 2, 0, 0).giving_up(),
+    Scope::new(1, 2, 1, 0).refusing(1),
     Scope::new(3, 0, 1, 0).two_contacts(),
     Scope::new(2, 1, 1, 1),
 ];

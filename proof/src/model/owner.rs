@@ -92,13 +92,13 @@ impl Successors<'_> {
             }
             At::PatchCheck => self.check(slot, At::PatchSend),
             At::PatchSend if worker.facts & self.model.scope.refused != NOTHING => {
-                self.go(slot, "has its data refused", At::Refused);
+                self.refused_change(slot);
             }
             At::PatchSend => {
                 self.go(slot, "sends a PATCH", At::PatchWait);
                 self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
                 if self.model.scope.gives_up {
-                    self.go(slot, "has its data refused", At::Refused);
+                    self.refused_change(slot);
                 }
             }
             At::PatchWait => {
@@ -117,6 +117,19 @@ impl Successors<'_> {
             }
             _ => {}
         }
+    }
+
+    /// The CRM refuses a change: which of several facts it is for can only be tried.
+    fn refused_change(&mut self, slot: usize) {
+        let facts = self.world.workers[slot].facts;
+        let first = facts & facts.wrapping_neg();
+        if facts == first || self.has(Mutant::RefusedTogether) {
+            return self.go(slot, "has its data refused", At::Refused);
+        }
+        self.step(slot, "has its data refused, and tries the first fact alone", |worker| {
+            worker.facts = first;
+            worker.at = At::Get;
+        });
     }
 
     /// Whether there is time left, as the last step before a write.

@@ -37,6 +37,20 @@ impl Successors<'_> {
         if looks && self.world.item.noted != worker.seen {
             return self.go(slot, "is refused the finish: more is wanted", At::Keep);
         }
+        let is_made = self.world.item.state == Some(State::Logged);
+        if looks && is_made && self.world.item.waiting & !worker.facts != NOTHING {
+            return self.write(
+                slot,
+                "notes what is written, and keeps the lease",
+                Some(Event::Keep),
+                |next| {
+                    next.item.waiting &= !worker.facts;
+                    let worker = &mut next.workers[slot];
+                    worker.facts = next.item.waiting;
+                    worker.at = At::Get;
+                },
+            );
+        }
         let is_flagged = !self.has(Mutant::AuditNeverFlagged);
         let leaves_out = self.has(Mutant::ParkedLeftOut) && self.world.item.state == Some(State::Posting);
         self.write(slot, "finishes", Some(Event::Finish), |next| {
@@ -119,18 +133,21 @@ impl Successors<'_> {
             refused if UPDATES.contains(&slot) => refused | fact(slot),
             refused => refused,
         };
-        let is_all = self.world.item.noted == worker.seen || self.has(Mutant::RefusalForgetsAll);
+        let forgets_all = self.has(Mutant::RefusalForgetsAll);
+        let is_all = self.world.item.noted == worker.seen || forgets_all;
         let what = if is_all { "lets go, and forgets what was refused" } else { "lets go: more is wanted" };
         self.write(slot, what, Some(Event::Failed), |next| {
             next.disown();
             let item = &mut next.item;
             if is_all {
                 next.promised &= !told;
-                item.waiting = NOTHING;
-                item.due = if item.audit { Due::AtAudit } else { Due::Never };
-            } else {
-                item.due = Due::Soon;
+                item.waiting &= if forgets_all { NOTHING } else { !worker.facts };
             }
+            item.due = match item.waiting {
+                NOTHING if item.audit => Due::AtAudit,
+                NOTHING => Due::Never,
+                _ => Due::Soon,
+            };
             item.payload = false;
             item.lease = Lease::Free;
             next.end(slot);
