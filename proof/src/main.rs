@@ -1,0 +1,61 @@
+//! The proofs that take longer than a test.
+
+#![expect(clippy::print_stdout, reason = "it is a program, and this is what it says")]
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::{Parser, Subcommand};
+use proof::real::schedules;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    proof: Proof,
+}
+
+#[derive(Subcommand)]
+enum Proof {
+    /// Runs the use-cases in random orders with random faults.
+    Schedules {
+        /// The first seed, or the only one with `--trace`.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        #[arg(long, default_value_t = 20_000)]
+        count: u64,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// Runs the schedule of the seed alone and tells what was done.
+        #[arg(long)]
+        trace: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().proof {
+        Proof::Schedules { seed, trace: true, .. } => {
+            let (wrong, trace) = schedules::replay(seed);
+            for line in trace.iter().chain(&wrong) {
+                println!("{line}");
+            }
+            if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Proof::Schedules { seed, count, threads, trace: false } => {
+            let started = Instant::now();
+            let summary = schedules::run(seed, count, threads);
+            let seconds = started.elapsed().as_secs_f64();
+            println!(
+                "{} schedules in {seconds:.1} s: {} moves, {} requests to the table, {} faults, {} deaths",
+                summary.schedules, summary.moves, summary.table_requests, summary.faults, summary.killed
+            );
+            tell(&summary)
+        }
+    }
+}
+
+fn tell(summary: &schedules::Summary) -> ExitCode {
+    for broken in &summary.broken {
+        println!("seed {}: {}", broken.seed, broken.wrong.join("; "));
+        println!("    replay it: proof schedules --seed {} --trace", broken.seed);
+    }
+    if summary.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

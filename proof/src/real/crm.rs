@@ -1,0 +1,319 @@
+//! A CRM in memory, of this thread. Its messages can be late, lost or unanswered; its list shows what was made before.
+//!
+//! It tells when two messages that may change one log are under way at once, and counts what was made.
+
+use std::{cell::RefCell, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use shared::{
+    adapters::{Access, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery},
+    model::{Contact, ContactId, LogId, TalkTime},
+    note::Format,
+};
+
+use super::board::{self, Place};
+
+/// What the adapters keep back of an invocation's time, and the least that they begin a request with.
+const RESERVE: Duration = Duration::from_millis(1_500);
+const LEAST: Duration = Duration::from_millis(250);
+/// How long a request may still land after its sender has given it up, or would have had to; in milliseconds.
+pub const GRACE_MS: i64 = 30_000;
+
+/// A CRM without compare-and-set, and one with it.
+pub static PLAIN: Memory = Memory { format: Format::Plain, compare_and_set: false };
+pub static CAREFUL: Memory = Memory { format: Format::Html, compare_and_set: true };
+
+/// The adapter of this thread's CRM.
+#[derive(Debug)]
+pub struct Memory {
+    pub format: Format,
+    pub compare_and_set: bool,
+}
+
+/// A log in the CRM.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: LogId,
+    pub contact: ContactId,
+    pub start: Option<DateTime<Utc>>,
+    pub subject: String,
+    pub body: String,
+    pub duration: Option<TalkTime>,
+    pub version: u64,
+    pub is_deleted: bool,
+}
+
+/// What a message asks for.
+#[derive(Clone, Debug)]
+enum Request {
+    Create(Box<NewLog>),
+    Change(LogId, LogChange),
+}
+
+/// A message that may change something.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The ticket of whoever waits for the answer.
+    pub ticket: u64,
+    /// Until when it lands, or never, in milliseconds since 1970.
+    pub latest: i64,
+    request: Request,
+    /// What the CRM answered; nothing: it has not got there.
+    answer: Option<Result<LogId, Error>>,
+    /// Its sender does not wait any more, and when it lands nevertheless.
+    given_up: Option<Option<i64>>,
+}
+
+/// The CRM's side.
+#[derive(Debug, Default)]
+pub struct Account {
+    pub entries: Vec<Entry>,
+    pub messages: Vec<Message>,
+    /// How many creates and changes had an effect.
+    pub created: usize,
+    pub changed: usize,
+    /// Messages that the CRM got, whether it did them or not.
+    pub received: usize,
+    /// What the next read answers instead of what there is.
+    pub next_read: Option<Error>,
+    /// Promises that were broken.
+    pub broken: Vec<String>,
+}
+
+thread_local! {
+    static ACCOUNT: RefCell<Account> = RefCell::default();
+}
+
+/// Looks at this thread's CRM.
+pub fn with<T>(look: impl FnOnce(&mut Account) -> T) -> T {
+    ACCOUNT.with_borrow_mut(look)
+}
+
+/// A failure as the adapters report it.
+pub fn failure(kind: ErrorKind, effect: Effect) -> Error {
+    Error { kind, effect, detail: "as the schedule has it".to_owned() }
+}
+
+impl Account {
+    /// The logs that are not deleted.
+    pub fn live(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.is_deleted)
+    }
+
+    /// Whether the message of that ticket has not got there.
+    pub fn is_under_way(&self, ticket: u64) -> bool {
+        self.messages.iter().any(|message| message.ticket == ticket && message.answer.is_none())
+    }
+
+    /// The message of that ticket gets there.
+    pub fn land(&mut self, ticket: u64) {
+        let Some(at) = self.messages.iter().position(|message| message.ticket == ticket) else { return };
+        if self.messages[at].answer.is_none() {
+            let answer = self.carry_out(&self.messages[at].request.clone());
+            self.messages[at].answer = Some(answer);
+        }
+    }
+
+    /// The message of that ticket gets there, and is refused.
+    pub fn refuse(&mut self, ticket: u64, kind: ErrorKind) {
+        let message = self.messages.iter_mut().find(|message| message.ticket == ticket);
+        if let Some(message) = message.filter(|message| message.answer.is_none()) {
+            message.answer = Some(Err(failure(kind, Effect::None)));
+        }
+    }
+
+    /// Nobody waits for the answer of that ticket's message any more. If it has not got there, it lands at `lands_at`,
+    /// but before `latest`; or never, which nobody can know before.
+    pub fn give_up(&mut self, ticket: u64, lands_at: Option<i64>, latest: i64) {
+        if let Some(message) = self.messages.iter_mut().find(|message| message.ticket == ticket) {
+            message.latest = message.latest.min(latest);
+            message.given_up = Some(lands_at.map(|at| at.min(message.latest - 1)));
+        }
+        self.messages.retain(|message| message.given_up.is_none() || message.answer.is_none());
+    }
+
+    /// What has been late long enough lands.
+    pub fn tick(&mut self, now_ms: i64) {
+        let due = |message: &Message| message.given_up.flatten().is_some_and(|at| at <= now_ms);
+        while let Some(at) = self.messages.iter().position(due) {
+            let message = self.messages.remove(at);
+            let _ = self.carry_out(&message.request);
+        }
+        self.messages.retain(|message| message.given_up != Some(None) || message.latest > now_ms);
+    }
+
+    /// When the next late message lands.
+    pub fn next_landing(&self) -> Option<i64> {
+        self.messages.iter().filter_map(|message| message.given_up.flatten()).min()
+    }
+
+    fn carry_out(&mut self, request: &Request) -> Result<LogId, Error> {
+        self.received += 1;
+        match request {
+            Request::Create(log) => {
+                self.created += 1;
+                let id = LogId::new(format!("{}", 5_000 + self.entries.len())).expect("an id");
+                self.entries.push(Entry {
+                    id: id.clone(),
+                    contact: log.contact.id.clone(),
+                    start: log.start,
+                    subject: log.subject.clone(),
+                    body: log.body.clone(),
+                    duration: log.duration,
+                    version: 1,
+                    is_deleted: false,
+                });
+                Ok(id)
+            }
+            Request::Change(id, change) => {
+                let entry = self.entries.iter_mut().find(|entry| entry.id == *id && !entry.is_deleted);
+                let entry = entry.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
+                if change.version.as_ref().is_some_and(|version| *version != entry.version.to_string()) {
+                    return Err(failure(ErrorKind::Conflict, Effect::None));
+                }
+                entry.version += 1;
+                if let Some(body) = &change.body {
+                    entry.body.clone_from(body);
+                }
+                if let Some(subject) = &change.subject {
+                    entry.subject.clone_from(subject);
+                }
+                entry.duration = change.duration.or(entry.duration);
+                self.changed += 1;
+                Ok(id.clone())
+            }
+        }
+    }
+
+    /// Sends a message; two that could change one log must never be under way at once.
+    fn send(&mut self, message: Message) {
+        let others = self.messages.iter().filter(|other| other.answer.is_none() && is_same(&other.request, &message.request));
+        for other in others {
+            self.broken.push(format!(
+                "a message is sent while {} may still land, until {}",
+                match other.request {
+                    Request::Create(_) => "a create",
+                    Request::Change(..) => "a change",
+                },
+                other.latest
+            ));
+        }
+        self.messages.push(message);
+    }
+
+    fn answer(&mut self, ticket: u64) -> Result<LogId, Error> {
+        let at = self.messages.iter().position(|message| message.ticket == ticket && message.given_up.is_none());
+        let answer = at.and_then(|at| self.messages[at].answer.clone().inspect(|_| drop(self.messages.remove(at))));
+        answer.unwrap_or_else(|| Err(failure(ErrorKind::Unavailable, Effect::Unknown)))
+    }
+}
+
+/// Whether two requests may change one log. A create may make any.
+fn is_same(one: &Request, other: &Request) -> bool {
+    match (one, other) {
+        (Request::Change(one, _), Request::Change(other, _)) => one == other,
+        (Request::Create(one), Request::Create(other)) => one.start == other.start,
+        _ => false,
+    }
+}
+
+impl Memory {
+    async fn send(&self, access: &Access<'_>, step: &'static str, request: Request) -> Result<LogId, Error> {
+        check_time(access)?;
+        let stop = board::stop(step, Place::Under);
+        let ticket = stop.number();
+        let latest = access.deadline.0 + GRACE_MS;
+        with(|account| {
+            account.send(Message { ticket, latest, request, answer: None, given_up: None });
+        });
+        stop.await;
+        with(|account| account.answer(ticket))
+    }
+
+    fn read<T>(&self, access: &Access<'_>, look: impl FnOnce(&Account) -> Result<T, Error>) -> Result<T, Error> {
+        check_time(access)?;
+        with(|account| match account.next_read.take() {
+            Some(error) => Err(error),
+            None => look(account),
+        })
+    }
+}
+
+/// As the adapters do, last of all: what could still be under way when the invocation ends is not begun.
+fn check_time(access: &Access<'_>) -> Result<(), Error> {
+    let left = access.deadline.remaining(access.clock).saturating_sub(RESERVE);
+    if left < LEAST { Err(failure(ErrorKind::Unavailable, Effect::None)) } else { Ok(()) }
+}
+
+#[async_trait]
+impl Crm for Memory {
+    fn platform(&self) -> &'static str {
+        "memory"
+    }
+
+    fn display_name(&self) -> &'static str {
+        "the CRM in memory"
+    }
+
+    fn format(&self) -> Format {
+        self.format
+    }
+
+    fn recovery(&self) -> Recovery {
+        Recovery::ConsistentList
+    }
+
+    fn compare_and_set(&self) -> bool {
+        self.compare_and_set
+    }
+
+    fn base_url(&self, _: Option<&str>) -> Option<String> {
+        Some("http://memory".to_owned())
+    }
+
+    fn token_url(&self) -> Option<&'static str> {
+        None
+    }
+
+    async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error> {
+        self.send(access, "crm.create_log", Request::Create(Box::new(log.clone()))).await
+    }
+
+    async fn read_log(&self, access: &Access<'_>, id: &LogId) -> Result<Log, Error> {
+        self.read(access, |account| {
+            let entry = account.live().find(|entry| entry.id == *id);
+            let entry = entry.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
+            Ok(Log {
+                subject: Some(entry.subject.clone()),
+                body: entry.body.clone(),
+                version: self.compare_and_set.then(|| entry.version.to_string()),
+            })
+        })
+    }
+
+    async fn update_log(&self, access: &Access<'_>, id: &LogId, change: &LogChange) -> Result<(), Error> {
+        let request = Request::Change(id.clone(), change.clone());
+        self.send(access, "crm.update_log", request).await.map(drop)
+    }
+
+    async fn find_logs(
+        &self,
+        access: &Access<'_>,
+        log: &NewLog,
+        _: DateTime<Utc>,
+    ) -> Result<Vec<LogId>, Error> {
+        self.read(access, |account| {
+            let ours = account.live().filter(|entry| entry.contact == log.contact.id && entry.start == log.start);
+            Ok(ours.map(|entry| entry.id.clone()).collect())
+        })
+    }
+
+    async fn find_contact(&self, _: &Access<'_>, _: &str) -> Result<Vec<Contact>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn create_contact(&self, _: &Access<'_>, _: &NewContact) -> Result<Contact, Error> {
+        Err(failure(ErrorKind::Forbidden, Effect::None))
+    }
+}

@@ -1,0 +1,329 @@
+//! The invocations, what is done to them, and the time.
+
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use shared::{
+    adapters::ErrorKind,
+    app::App,
+    auth::Caller,
+    config::Config,
+    create,
+    model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
+    steps::Steps,
+    update,
+};
+use tokio::time::Instant;
+
+use super::{
+    board::{self, Place, Stops, Ticket},
+    crm::{self, Account, Memory},
+    requests::{self, Answer, Request},
+    table::{self, Way},
+};
+
+/// When every schedule begins, in milliseconds since 1970: a minute after the call did.
+pub const NOW_MS: i64 = requests::START_MS + 65_000;
+/// How long an invocation has, in milliseconds.
+pub const INVOCATION_MS: i64 = 25_000;
+/// How many schedules one database serves.
+const SCHEDULES_PER_DATABASE: u64 = 1_000;
+
+/// What a thread's schedules have in common.
+#[derive(Debug)]
+pub struct World {
+    pub app: App,
+    pub user: User,
+    clock: Arc<AtomicI64>,
+    schedules: u64,
+}
+
+/// One invocation.
+struct Task<'w> {
+    request: Request,
+    future: Option<Pin<Box<dyn Future<Output = Answer> + 'w>>>,
+    answer: Option<Answer>,
+    began: usize,
+    ended: usize,
+}
+
+/// What is known of a request when all is over.
+#[derive(Debug)]
+pub struct Told<'a> {
+    pub request: &'a Request,
+    /// Nothing: its invocation died.
+    pub answer: Option<&'a Answer>,
+    /// In the order in which requests begin and end.
+    pub began: usize,
+    pub ended: usize,
+}
+
+/// One schedule under way.
+pub struct Driver<'w> {
+    world: &'w World,
+    pub crm: &'static Memory,
+    pub session: SessionId,
+    tasks: Vec<Task<'w>>,
+    started: Instant,
+    moments: usize,
+    trace: Option<Vec<String>>,
+}
+
+impl std::fmt::Debug for Driver<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Driver").field("session", &self.session).field("trace", &self.trace).finish()
+    }
+}
+
+/// The runtime of a thread whose schedules own the time.
+pub fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().expect("a runtime")
+}
+
+impl World {
+    /// This thread's world, with one connected user.
+    pub async fn start() -> World {
+        let environment = BTreeMap::from([
+            ("TABLE_NAME", "calls"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost"),
+            ("JWT_SECRET", "a secret for proofs that is long enough"),
+        ]);
+        let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned()));
+        let clock = Arc::new(AtomicI64::new(NOW_MS));
+        let app = App::new(config.expect("a configuration"), Clock::Manual(clock.clone())).await;
+        let mut app = app.expect("the app starts");
+        app.store = app.store.with_sdk(table::set_up);
+        app.steps = Steps::observed_by(Arc::new(Stops));
+        let user = User {
+            id: UserId::new("12345-memory").expect("an id"),
+            platform: Platform::new("memory").expect("a name"),
+            hostname: None,
+            zone: None,
+            settings: Settings::default(),
+            credentials: Some(Credentials::ApiKey(Secret::new("key"))),
+        };
+        World { app, user, clock, schedules: 0 }
+    }
+
+    /// Begins a schedule about that session.
+    pub async fn begin(
+        &mut self,
+        crm: &'static Memory,
+        session: &str,
+        keeps_trace: bool,
+    ) -> Driver<'_> {
+        board::clear();
+        table::clear();
+        crm::with(|account| *account = Account::default());
+        self.clock.store(NOW_MS, Ordering::SeqCst);
+        if self.schedules.is_multiple_of(SCHEDULES_PER_DATABASE) {
+            table::renew();
+            self.app.store.create_table().await.expect("the table can be made");
+            self.app.store.put_user(&self.user).await.expect("the user can be stored");
+        }
+        self.schedules += 1;
+        Driver {
+            world: self,
+            crm,
+            session: SessionId::new(session).expect("a session"),
+            tasks: Vec::new(),
+            started: Instant::now(),
+            moments: 0,
+            trace: keeps_trace.then(Vec::new),
+        }
+    }
+
+    /// Who sends the requests.
+    pub fn caller(&self) -> Caller {
+        Caller { user: self.user.id.clone(), platform: self.user.platform.clone() }
+    }
+}
+
+impl<'w> Driver<'w> {
+    pub fn app(&self) -> &'w App {
+        &self.world.app
+    }
+
+    pub fn caller(&self) -> Caller {
+        self.world.caller()
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.world.clock.load(Ordering::SeqCst)
+    }
+
+    /// What was done, in words.
+    pub fn trace(&self) -> &[String] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// Writes down what is done.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        let after = self.now_ms() - NOW_MS;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>7}.{:03} s  {}", after / 1_000, after % 1_000, what()));
+        }
+    }
+
+    /// A request comes in; its number.
+    pub async fn start(&mut self, request: Request) -> usize {
+        let number = self.tasks.len();
+        self.note(|| format!("#{number} comes: {request:?}"));
+        let (world, crm, session) = (self.world, self.crm, self.session.clone());
+        let deadline = Deadline(self.now_ms() + INVOCATION_MS);
+        let caller = world.caller();
+        let sent = request.clone();
+        let future: Pin<Box<dyn Future<Output = Answer> + 'w>> = Box::pin(async move {
+            match sent {
+                Request::Create => {
+                    let command = requests::create(&session);
+                    Answer::Create(create::run(&world.app, crm, &caller, command, deadline).await)
+                }
+                Request::Update(facts) => {
+                    let command = requests::update(&session, &facts);
+                    Answer::Update(update::run(&world.app, crm, &caller, command, deadline).await)
+                }
+            }
+        });
+        self.moments += 1;
+        let began = self.moments;
+        self.tasks.push(Task { request, future: Some(future), answer: None, began, ended: usize::MAX });
+        self.poll(number).await;
+        number
+    }
+
+    /// The step begins, or its outcome is looked at; a request to the table goes this way.
+    pub async fn go(&mut self, ticket: Ticket, way: Way) {
+        if ticket.place == Place::Before {
+            table::arm(ticket.task, ticket.step, way);
+        }
+        board::let_go(ticket);
+        self.poll(ticket.task).await;
+    }
+
+    /// The CRM gets the message that is under way, and answers.
+    pub async fn answer(&mut self, ticket: Ticket) {
+        crm::with(|account| account.land(ticket.number));
+        board::let_go(ticket);
+        self.poll(ticket.task).await;
+    }
+
+    /// The CRM gets the message that is under way, and refuses it.
+    pub async fn refuse(&mut self, ticket: Ticket, kind: ErrorKind) {
+        crm::with(|account| account.refuse(ticket.number, kind));
+        board::let_go(ticket);
+        self.poll(ticket.task).await;
+    }
+
+    /// The sender of the message waits no more; if it is still under way, it lands after so long, or never.
+    pub async fn lose(&mut self, ticket: Ticket, lands_in_ms: Option<i64>) {
+        let now_ms = self.now_ms();
+        let lands_at = lands_in_ms.map(|ms| now_ms + ms);
+        crm::with(|account| account.give_up(ticket.number, lands_at, now_ms + crm::GRACE_MS));
+        board::let_go(ticket);
+        self.poll(ticket.task).await;
+    }
+
+    /// The invocation dies. What it has sent to the CRM lands after so long, or never.
+    pub fn kill(&mut self, task: usize, lands_in_ms: Option<i64>) {
+        let lands_at = lands_in_ms.map(|ms| self.now_ms() + ms);
+        for ticket in board::waiting().into_iter().filter(|ticket| ticket.task == task) {
+            crm::with(|account| account.give_up(ticket.number, lands_at, i64::MAX));
+        }
+        self.tasks[task].future = None;
+    }
+
+    /// Time passes, and nobody does anything meanwhile; requests that are under way land.
+    pub async fn pass(&mut self, ms: i64) {
+        tokio::time::advance(Duration::from_millis(ms.unsigned_abs())).await;
+        self.catch_up().await;
+    }
+
+    /// Time passes until somebody who sleeps wakes up.
+    pub async fn sleep(&mut self) {
+        let mut guard = pin!(tokio::time::sleep(Duration::from_secs(3_600)));
+        let mut is_first = true;
+        poll_fn(|context| {
+            assert!(guard.as_mut().poll(context).is_pending(), "somebody waits for nothing");
+            if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        self.catch_up().await;
+    }
+
+    async fn catch_up(&mut self) {
+        let now_ms = NOW_MS + self.started.elapsed().as_millis() as i64;
+        self.world.clock.store(now_ms, Ordering::SeqCst);
+        crm::with(|account| account.tick(now_ms));
+        for task in self.sleepers() {
+            self.poll(task).await;
+        }
+    }
+
+    /// Those that stand at no step: they wait for a time.
+    pub fn sleepers(&self) -> Vec<usize> {
+        let waiting = board::waiting();
+        let is_asleep = |task: &usize| !waiting.iter().any(|ticket| ticket.task == *task);
+        self.running().into_iter().filter(is_asleep).collect()
+    }
+
+    /// Those that have neither answered nor died.
+    pub fn running(&self) -> Vec<usize> {
+        (0..self.tasks.len()).filter(|task| self.tasks[*task].future.is_some()).collect()
+    }
+
+    pub fn answer_of(&self, task: usize) -> Option<&Answer> {
+        self.tasks[task].answer.as_ref()
+    }
+
+    /// What is known of all requests.
+    pub fn told(&self) -> Vec<Told<'_>> {
+        let told = |task: &'_ Task<'_>| (task.began, task.ended);
+        self.tasks
+            .iter()
+            .map(|task| {
+                let (began, ended) = told(task);
+                Told { request: &task.request, answer: task.answer.as_ref(), began, ended }
+            })
+            .collect()
+    }
+
+    async fn poll(&mut self, number: usize) {
+        let task = &mut self.tasks[number];
+        let Some(future) = &mut task.future else { return };
+        board::enter(number);
+        let answer = poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        if let Some(answer) = answer.await {
+            task.future = None;
+            self.moments += 1;
+            task.ended = self.moments;
+            let word = answer.word();
+            task.answer = Some(answer);
+            self.note(|| format!("#{number} answers: {word}"));
+        }
+    }
+
+    /// Runs on without faults until everybody has answered.
+    pub async fn settle(&mut self) {
+        while let Some(task) = self.running().first().copied() {
+            match board::waiting().into_iter().find(|ticket| ticket.task == task) {
+                Some(ticket) if ticket.place == Place::Under => self.answer(ticket).await,
+                Some(ticket) => self.go(ticket, table::FINE).await,
+                None => self.sleep().await,
+            }
+        }
+    }
+}
