@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    adapters::Crm,
+    adapters::{Budgets, Crm, REGISTRY},
     auth::Keys,
     config::{self, Config, SecretSource},
     model::{Clock, Secret, User},
@@ -30,6 +30,9 @@ pub struct App {
     pub store: Store,
     /// Where the use-cases can be stopped.
     pub steps: Steps,
+    /// The CRMs that callers can be users of.
+    pub crms: &'static [&'static dyn Crm],
+    pub(crate) budgets: Budgets,
     config: Config,
     secrets: RwLock<Arc<Secrets>>,
 }
@@ -94,6 +97,8 @@ impl App {
             clock,
             http,
             steps: Steps::default(),
+            crms: REGISTRY,
+            budgets: Budgets::default(),
             config,
             secrets: RwLock::new(Arc::new(secrets)),
         })
@@ -133,6 +138,11 @@ impl App {
     /// A caller's token for a user.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
         self.known_secrets().keys.issue(&user.id, &user.platform, self.clock.now(), days)
+    }
+
+    /// The adapter of that name.
+    pub fn crm(&self, platform: &str) -> Option<&'static dyn Crm> {
+        self.crms.iter().copied().find(|crm| crm.platform() == platform)
     }
 
     /// Where this user's CRM is; `None` when the stored host is not one of the CRM's own.

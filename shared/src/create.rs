@@ -1,26 +1,27 @@
 //! Log a call: claim it, make the log, write down where it is.
 //!
 //! At most one attempt is in flight. An attempt without an answer is never repeated before it is certain that it left
-//! no log: the CRM is asked for what that attempt may have made. See `docs/exactly-once.md`.
-
-use serde_json::{Map, Value};
+//! no log: the CRM is asked for what that attempt may have made. What an attempt brings is kept with the claim, so that
+//! it is logged even if nobody asks again. See `docs/exactly-once.md`.
 
 use crate::{
-    adapters::{Crm, Effect, ErrorKind, NewLog},
+    adapters::{Crm, Effect, NewLog, Recovery},
     app::App,
     auth::{
         Caller,
         grant::{Failure, Grant},
     },
+    deferral,
     lease::{self, GRACE_MS},
-    model::{CallKey, Contact, CreateCallLog, Deadline, Direction, Facts, LogId, Zone},
+    metrics::{self, Metric},
+    model::{CallKey, Contact, CreateCallLog, Deadline, Direction, Facts, LogId, Payload, Secret, Zone},
     note::{self, Content},
-    store::{self, CallItem, ClaimCreate, Finish, Lease, Sought, State, Written},
+    store::{self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, StoredUser, Written},
     update::{self, fingerprint},
 };
 
 /// How far the clocks of a CRM and ours may differ, in minutes.
-const CLOCK_SKEW_MINUTES: i64 = 5;
+pub(crate) const CLOCK_SKEW_MINUTES: i64 = 5;
 /// How often a claim that was refused by an attempt that then failed is tried again.
 const ROUNDS: usize = 3;
 
@@ -34,13 +35,19 @@ pub enum Outcome {
     /// An attempt before this one had no answer; when it can be looked for, in milliseconds from now.
     Unsettled {
         wait_ms: i64,
+        /// It is then logged without anybody asking.
+        is_deferred: bool,
     },
     NoContact {
         number: Option<String>,
     },
     NotConnected,
     /// The CRM did not do it.
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+        /// It is tried again without anybody asking.
+        is_deferred: bool,
+    },
 }
 
 /// Logs a call for the caller.
@@ -51,19 +58,20 @@ pub async fn run(
     command: CreateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    let Some(contact) = command.contact.clone() else {
+    let Some(contact) = command.contact else {
         return Ok(Outcome::NoContact { number: command.facts.contact_number });
     };
     let key = caller.call(&command.session, command.extension.as_ref());
+    let (facts, additional, zone) = (command.facts, command.additional, command.zone);
+    let payload = Payload { contact, facts, additional, zone };
     let me = lease::new_owner();
-    let sought = Sought { contact: contact.id.clone(), start: command.facts.start, zone: command.zone };
 
     for _ in 0..ROUNDS {
         let now_ms = app.clock.now_ms();
         let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
             app.steps.take("create.user", app.store.user(&key.platform, &key.user)),
-            app.steps.take("create.claim", app.store.claim_create(&lease, &sought))
+            app.steps.take("create.claim", app.store.claim_create(&lease, Purpose::Request(&payload)))
         );
         let item = match claim? {
             ClaimCreate::Claimed(item) => item,
@@ -71,25 +79,44 @@ pub async fn run(
                 Some(outcome) => return Ok(outcome),
                 None => continue,
             },
+            ClaimCreate::Absent => {
+                return Err(store::Error::Unavailable("a refusal without the item".to_owned()));
+            }
         };
         let attempt = Attempt { app, crm, lease, item: *item };
         let user = match user {
             Ok(user) => user,
             Err(error) => {
-                attempt.give_back(State::Retry, "the user could not be read").await?;
+                attempt.failed(Failure::Store(store::Error::Unavailable(String::new()))).await?;
                 return Err(error);
             }
         };
         let Some(user) = user.filter(|user| user.user.credentials.is_some()) else {
-            attempt.give_back(State::Retry, "not connected").await?;
+            attempt.give_back_forgotten("not connected").await?;
             return Ok(Outcome::NotConnected);
         };
-        return match Grant::obtain(app, crm, user, command.authorization.clone(), deadline, &me).await {
-            Ok(grant) => attempt.make(grant, command, contact).await,
-            Err(failure) => attempt.failed(failure).await,
-        };
+        return attempt.go(user, command.authorization, deadline, payload).await;
     }
     Err(store::Error::Unavailable("others try to log the call, and fail".to_owned()))
+}
+
+/// Goes on with what an earlier request brought; the item is claimed.
+pub(crate) async fn resume(
+    app: &App,
+    crm: &'static dyn Crm,
+    lease: Lease<'_>,
+    item: CallItem,
+    user: StoredUser,
+    deadline: Deadline,
+) -> Result<Outcome, store::Error> {
+    let payload = app.store.payload(lease.key, &item)?;
+    let attempt = Attempt { app, crm, lease, item };
+    match payload {
+        Some(payload) => attempt.go(user, None, deadline, payload).await,
+        None => {
+            Err(store::Error::Unreadable("call".to_owned(), "it was claimed without a payload".to_owned()))
+        }
+    }
 }
 
 /// What another invocation's hold on the call means for this one; `None`: it has let go, claim again.
@@ -102,10 +129,11 @@ async fn wait_for_peer(
     let is_settled = |item: &CallItem| item.log.is_some() || item.owner.is_none();
     let item = lease::wait_until(app, key, item, deadline, is_settled).await?;
     let wait_ms = item.busy_until - app.clock.now_ms();
+    let is_deferred = item.payload.is_some();
     Ok(match item {
         CallItem { log: Some(log), .. } => Some(Outcome::AlreadyLogged(log)),
         CallItem { owner: Some(_), .. } if wait_ms > 0 => Some(Outcome::BeingLogged),
-        CallItem { owner: None, .. } if wait_ms > 0 => Some(Outcome::Unsettled { wait_ms }),
+        CallItem { owner: None, .. } if wait_ms > 0 => Some(Outcome::Unsettled { wait_ms, is_deferred }),
         _ => None,
     })
 }
@@ -119,16 +147,25 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn make(
+    async fn go(
         self,
-        mut grant: Grant<'_>,
-        command: CreateCallLog,
-        contact: Contact,
+        user: StoredUser,
+        authorization: Option<Secret>,
+        deadline: Deadline,
+        payload: Payload,
     ) -> Result<Outcome, store::Error> {
-        let zone = command.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
+        let (app, owner) = (self.app, self.lease.owner);
+        match Grant::obtain(app, self.crm, user, authorization, deadline, owner).await {
+            Ok(grant) => self.make(grant, payload).await,
+            Err(failure) => self.failed(failure).await,
+        }
+    }
+
+    async fn make(self, mut grant: Grant<'_>, payload: Payload) -> Result<Outcome, store::Error> {
+        let zone = payload.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
         // What is parked came later than the call's end, so it is newer than what the call brings.
-        let facts = lease::overlay(command.facts.clone(), &self.item.wanted);
-        let mut draft = Draft::new(&grant, &facts, &contact, &command.additional, zone);
+        let facts = lease::overlay(payload.facts.clone(), &self.item.wanted);
+        let mut draft = Draft::new(&grant, &facts, &payload, zone);
 
         if self.item.ambiguous {
             match self.find(&mut grant, &draft.log, &facts, zone).await {
@@ -141,13 +178,14 @@ impl Attempt<'_> {
         // What is parked must not keep the call from being logged: it may be what the CRM refuses.
         let is_alone = self.item.wanted != Facts::default() && made.as_ref().is_err_and(Failure::is_refusal);
         if is_alone {
-            draft = Draft::new(&grant, &command.facts, &contact, &command.additional, zone);
+            draft = Draft::new(&grant, &payload.facts, &payload, zone);
             made = grant.create_log(&draft.log).await;
         }
         match made {
             Ok(id) if is_alone => self.add(grant, id, &draft.written, Facts::default(), zone).await,
             Ok(id) => self.finish(grant, id, &draft.written, zone).await,
             Err(failure) if failure.effect() == Effect::Unknown => {
+                metrics::count(Metric::Ambiguous);
                 // The answer was lost; perhaps the log was not. A log that is found now is certainly ours. One that
                 // is not found may still land, so nothing follows from that.
                 match self.find(&mut grant, &draft.log, &facts, zone).await {
@@ -159,7 +197,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// The log that an earlier attempt made; of several the first, always the same.
+    /// The log that an earlier attempt made; of several the first, always the same: the others are left to the audit.
     async fn find(
         &self,
         grant: &mut Grant<'_>,
@@ -167,6 +205,11 @@ impl Attempt<'_> {
         facts: &Facts,
         zone: Zone,
     ) -> Result<Option<LogId>, Failure> {
+        match self.crm.recovery() {
+            Recovery::ConsistentList | Recovery::LaggingSearch(_) => {}
+            // Making it again makes no second one; or there is nothing to ask.
+            Recovery::Upsert | Recovery::None => return Ok(None),
+        }
         let first_at = self.item.first_at.unwrap_or_else(|| self.app.clock.now());
         let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
         let mut found = grant.find_logs(log, since).await?;
@@ -212,8 +255,9 @@ impl Attempt<'_> {
             Finish::MoreWanted(item) => {
                 update::write(self.app, &self.lease, grant, *item, Facts::default(), zone).await?;
             }
-            Finish::Lost => tracing::warn!("the lease ran out before the log's id was stored"),
+            Finish::Lost => lease::lost("the lease ran out before the log's id was stored"),
         }
+        metrics::count(Metric::Created);
         Ok(Outcome::Logged(id))
     }
 
@@ -226,6 +270,7 @@ impl Attempt<'_> {
         facts: Facts,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
+        metrics::count(Metric::Reconciled);
         tracing::info!("found the log of an attempt whose answer was lost");
         let written = Written {
             subject: draft.written.subject.clone(),
@@ -245,35 +290,40 @@ impl Attempt<'_> {
         facts: Facts,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
-        let keep = self.app.store.keep(&self.lease, &id, written);
+        let keep = self.app.store.keep(&self.lease, &id, &self.item, written);
         match self.app.steps.take("create.keep", keep).await? {
             Finish::MoreWanted(item) => {
                 update::write(self.app, &self.lease, grant, *item, facts, zone).await?;
             }
-            Finish::Released | Finish::Lost => {}
+            Finish::Released | Finish::Lost => {
+                lease::lost("the lease ran out before the log was brought up to date")
+            }
         }
+        metrics::count(Metric::Created);
         Ok(Outcome::Logged(id))
     }
 
-    /// There is no log, or nobody knows.
+    /// There is no log, or nobody knows: says who goes on when.
     async fn failed(self, failure: Failure) -> Result<Outcome, store::Error> {
-        let reason = failure.to_string();
-        match &failure {
-            failure if failure.effect() == Effect::Unknown => {
-                let busy = self.app.clock.now_ms() + GRACE_MS;
-                let release = self.app.store.release(&self.lease, State::Unknown, busy, true, &reason, None);
-                self.app.steps.take("create.unanswered", release).await?;
-            }
-            Failure::Crm(error) if is_final(&error.kind) => self.give_back(State::Dead, &reason).await?,
-            _ => self.give_back(State::Retry, &reason).await?,
-        }
-        Ok(Outcome::Failed(failure))
+        let (reason, now_ms) = (failure.to_string(), self.app.clock.now_ms());
+        let release = deferral::release(self.crm, self.lease.key, &self.item, &failure, &reason, now_ms);
+        let is_deferred = release.due_ms.is_some();
+        self.give_back("create.release", release).await?;
+        Ok(Outcome::Failed { failure, is_deferred })
     }
 
-    /// Lets go at once: this attempt changed nothing.
-    async fn give_back(&self, state: State, reason: &str) -> Result<(), store::Error> {
-        let release = self.app.store.release(&self.lease, state, 0, self.item.ambiguous, reason, None);
-        self.app.steps.take("create.give_back", release).await
+    /// Lets go at once, and keeps nothing of what the request brought: there is nobody to log it for.
+    async fn give_back_forgotten(&self, reason: &str) -> Result<(), store::Error> {
+        let release = Release {
+            is_ambiguous: self.item.ambiguous,
+            drops_payload: true,
+            ..Release::new(Event::Failed, reason)
+        };
+        self.give_back("create.forget", release).await
+    }
+
+    async fn give_back(&self, step: &'static str, release: Release<'_>) -> Result<(), store::Error> {
+        self.app.steps.take(step, self.app.store.release(&self.lease, &self.item, release)).await
     }
 }
 
@@ -284,23 +334,17 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(
-        grant: &Grant<'_>,
-        facts: &Facts,
-        contact: &Contact,
-        additional: &Map<String, Value>,
-        zone: Zone,
-    ) -> Draft {
+    fn new(grant: &Grant<'_>, facts: &Facts, payload: &Payload, zone: Zone) -> Draft {
         let content = Content::new(facts, &grant.user().user.settings, zone);
         let log = NewLog {
-            subject: subject(facts, contact),
+            subject: subject(facts, &payload.contact),
             body: note::compose(grant.crm().format(), &content),
-            contact: contact.clone(),
+            contact: payload.contact.clone(),
             direction: facts.direction.unwrap_or(Direction::Outbound),
             start: facts.start,
             duration: facts.duration,
             result: facts.result.clone(),
-            additional: additional.clone(),
+            additional: payload.additional.clone(),
         };
         let written = Written {
             sections: content.fingerprints(),
@@ -309,11 +353,6 @@ impl Draft {
         };
         Draft { log, written }
     }
-}
-
-/// Whether the same data would be refused again.
-fn is_final(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::NotFound | ErrorKind::Conflict)
 }
 
 /// The custom subject, or who called whom.

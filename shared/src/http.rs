@@ -11,7 +11,7 @@ use http::{
 };
 
 use crate::{
-    adapters::{self, Crm, ErrorKind},
+    adapters::{Crm, ErrorKind},
     app::App,
     auth::{
         Caller,
@@ -19,6 +19,7 @@ use crate::{
         grant::Failure,
     },
     create,
+    metrics::{self, Metric},
     model::{Deadline, UserId},
     store, update,
     wire::{self, Answer, read_create, read_update},
@@ -44,7 +45,7 @@ pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let caller = admit(app, &request, &Method::POST).await?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        let Some(crm) = adapters::find(caller.platform.as_str()) else { return Ok(not_connected()) };
+        let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
         let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
         tracing::info!(route = "create", outcome = outcome_name(&outcome), crm = crm.platform(), "answered");
         Ok(created(crm, outcome))
@@ -58,7 +59,7 @@ pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let caller = admit(app, &request, &Method::PATCH).await?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        let Some(crm) = adapters::find(caller.platform.as_str()) else { return Ok(not_connected()) };
+        let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
         let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
         tracing::info!(route = "update", outcome = outcome_name(&outcome), crm = crm.platform(), "answered");
         Ok(updated(crm, outcome))
@@ -123,14 +124,20 @@ fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, Answer) {
         Outcome::Logged(log) => ok(Answer::success("Call logged", 2000).with_log_id(&log)),
         Outcome::AlreadyLogged(log) => ok(Answer::success("Call already logged", 3000).with_log_id(&log)),
         Outcome::BeingLogged => ok(Answer::success("The call is being logged.", 3000)),
-        Outcome::Unsettled { wait_ms } => {
+        Outcome::Unsettled { wait_ms, is_deferred } => {
             let seconds = wait_ms.div_euclid(1_000) + 1;
+            let next = if is_deferred {
+                format!(
+                    "In {seconds} seconds it is looked for, and logged if it is not there. You need not do anything."
+                )
+            } else {
+                format!(
+                    "Log it again in {seconds} seconds: it is looked for first, so that it is never logged twice."
+                )
+            };
             ok(Answer::warning(format!("{name} is not answering"), 5000).with_detail(
                 "What happens next",
-                format!(
-                    "An attempt to log this call had no answer. Log it again in {seconds} seconds: it is looked for \
-                     first, so that it is never logged twice."
-                ),
+                format!("An attempt to log this call had no answer. {next}"),
             ))
         }
         Outcome::NoContact { number } => {
@@ -138,11 +145,7 @@ fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, Answer) {
             ok(Answer::warning(format!("Contact not found for number {number}"), 5000))
         }
         Outcome::NotConnected => not_connected(),
-        Outcome::Failed(failure) => failed(
-            name,
-            failure,
-            "The call is not logged yet. Log it again in a minute: it is looked for first, so that it is never logged twice.",
-        ),
+        Outcome::Failed { failure, is_deferred } => failed(name, failure, "The call", is_deferred),
     }
 }
 
@@ -157,14 +160,13 @@ fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, Answer) {
         Outcome::Queued { log } => {
             ok(Answer::success("The update will be added in a moment.", 3000).with_log_id(&log))
         }
-        Outcome::Parked => ok(Answer::success("The update will be added when the call is logged.", 3000)),
+        Outcome::Parked => {
+            metrics::count(Metric::Parked);
+            ok(Answer::success("The update will be added when the call is logged.", 3000))
+        }
         Outcome::Deleted => ok(Answer::warning(format!("The call log was deleted in {name}."), 5000)),
         Outcome::NotConnected => not_connected(),
-        Outcome::Failed(failure) => failed(
-            name,
-            failure,
-            "The update is kept and is added with the next one. You can also send it again.",
-        ),
+        Outcome::Failed { failure, is_deferred } => failed(name, failure, "The update", is_deferred),
     }
 }
 
@@ -172,13 +174,26 @@ fn not_connected() -> (StatusCode, Answer) {
     ok(Answer::warning("User not found. Please connect to your CRM.", 5000))
 }
 
-/// What a CRM's failure means to the person at the other end; `next`: what becomes of the request.
-fn failed(crm: &str, failure: Failure, next: &str) -> (StatusCode, Answer) {
+/// What a CRM's failure means to the person at the other end. `what`: what they sent; deferred: it is delivered later.
+fn failed(crm: &str, failure: Failure, what: &str, is_deferred: bool) -> (StatusCode, Answer) {
+    let next = match (&failure, is_deferred) {
+        (Failure::SessionEnded, true) => {
+            format!("{what} is kept, and follows when you have connected again.")
+        }
+        (_, true) => format!("{what} follows as soon as {crm} takes it. You need not do anything."),
+        (_, false) => {
+            format!("{what} is not in {crm} yet. Send it again in a minute: nothing is ever logged twice.")
+        }
+    };
+    if is_deferred {
+        metrics::count(Metric::Deferred);
+    }
     let error = match failure {
         Failure::Crm(error) => error,
         Failure::SessionEnded => {
-            let answer = Answer::warning("User session expired. Please connect again.", 5000);
-            return (StatusCode::UNAUTHORIZED, answer.with_error_code("CRM_SESSION_REVOKED"));
+            let answer = Answer::warning("User session expired. Please connect again.", 5000)
+                .with_error_code("CRM_SESSION_REVOKED");
+            return (StatusCode::UNAUTHORIZED, answer.with_detail("What happens next", next));
         }
         Failure::Store(error) => {
             tracing::error!(%error, "the table failed on the way to the CRM");
@@ -186,8 +201,10 @@ fn failed(crm: &str, failure: Failure, next: &str) -> (StatusCode, Answer) {
         }
     };
     tracing::warn!(%error, "the CRM did not do it");
-    let unanswered =
-        || Answer::warning(format!("{crm} is not answering"), 5000).with_detail("What happens next", next);
+    let unanswered = || {
+        Answer::warning(format!("{crm} is not answering"), 5000)
+            .with_detail("What happens next", next.clone())
+    };
     ok(match error.kind {
         ErrorKind::Unauthorized | ErrorKind::Forbidden => Answer::warning("Authorization error", 5000).with_detail(
             "What to do",
@@ -204,6 +221,7 @@ fn failed(crm: &str, failure: Failure, next: &str) -> (StatusCode, Answer) {
             };
             Answer::warning("Rate limit exceeded", 5000)
                 .with_detail("What to do", format!("{crm} takes no more requests at the moment. Try again {when}."))
+                .with_detail("What happens next", next)
         }
         ErrorKind::Rejected { message } => Answer::warning(format!("{crm} refused the call log"), 5000)
             .with_detail(format!("{crm} says"), message),

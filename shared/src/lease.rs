@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::{
     app::App,
+    metrics::{self, Metric},
     model::{CallKey, Deadline, Facts, TalkTime},
     note::{Section, is_placeholder},
     store::{self, CallItem},
@@ -52,6 +53,12 @@ pub(crate) async fn wait_until(
         }
     }
     Ok(item)
+}
+
+/// Somebody else has the call by now. What this invocation did is found by them.
+pub(crate) fn lost(what: &str) {
+    metrics::count(Metric::LeaseLost);
+    tracing::warn!("{what}");
 }
 
 /// The older facts, with each newer one in its place, unless that is only a placeholder.

@@ -12,15 +12,19 @@
 
 pub mod adapters;
 pub mod app;
+mod audit;
 pub mod auth;
 pub mod config;
 pub mod create;
+mod deferral;
 pub mod http;
 mod lease;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod note;
 mod parameters;
+pub mod redrive;
 pub mod steps;
 pub mod store;
 pub mod transport;

@@ -7,16 +7,21 @@
 use crate::{
     adapters::{Crm, Effect, Error, ErrorKind, Log, LogChange},
     app::App,
+    audit,
     auth::{
         Caller,
         grant::{Failure, Grant},
     },
+    deferral,
     lease::{self, GRACE_MS},
-    model::{CallKey, Deadline, Facts, LogId, TalkTime, UpdateCallLog, Zone},
+    metrics::{self, Metric},
+    model::{CallKey, Deadline, Facts, LogId, Secret, TalkTime, UpdateCallLog, Zone},
     note::{self, Content},
-    store::{self, CallItem, ClaimUpdate, Finish, Lease, Parked, State, Written},
+    store::{self, CallItem, ClaimUpdate, Event, Finish, Lease, Parked, Release, State, StoredUser, Written},
 };
 
+/// When it is tried again to write for a user who could not be read, in milliseconds.
+const UNUSABLE_USER_MS: i64 = 60_000;
 /// How often a claim that changes under one's hands is tried again.
 const ROUNDS: usize = 4;
 /// How many changes one invocation writes for others that came meanwhile, or after somebody else's.
@@ -44,7 +49,11 @@ pub enum Outcome {
     Deleted,
     NotConnected,
     /// The CRM did not do it.
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+        /// It is tried again without anybody asking.
+        is_deferred: bool,
+    },
 }
 
 /// Updates the caller's log of a call.
@@ -64,29 +73,25 @@ pub async fn run(
         let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
             app.steps.take("update.user", app.store.user(&key.platform, &key.user)),
-            app.steps.take("update.claim", app.store.claim_update(&lease, &command.facts))
+            app.steps.take("update.claim", app.store.claim_update(&lease, Some(&command.facts)))
         );
         let claim = claim?;
         let user = match user {
             Ok(Some(user)) if user.user.credentials.is_some() => user,
             unusable => {
                 if let ClaimUpdate::Claimed(item) = &claim {
-                    let reason = "the user is not connected or could not be read";
-                    let release = app.store.release(&lease, State::Logged, 0, item.ambiguous, reason, None);
-                    app.steps.take("update.give_back", release).await?;
+                    let release = Release {
+                        due_ms: Some(now_ms + UNUSABLE_USER_MS),
+                        ..Release::new(Event::Failed, "the user is not connected or could not be read")
+                    };
+                    app.steps.take("update.give_back", app.store.release(&lease, item, release)).await?;
                 }
                 return unusable.map(|_| Outcome::NotConnected);
             }
         };
         let item = match claim {
             ClaimUpdate::Claimed(item) => {
-                return match Grant::obtain(app, crm, user, command.authorization, deadline, &me).await {
-                    Ok(grant) => {
-                        let zone = command.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
-                        write(app, &lease, grant, *item, session_of(&key), zone).await
-                    }
-                    Err(failure) => failed(app, &lease, &item, failure).await,
-                };
+                return go(app, crm, lease, *item, user, command.authorization, command.zone, deadline).await;
             }
             // What waits there for its call may wait for another extension's.
             ClaimUpdate::Refused(item) if key == own || item.state != State::Parked => item,
@@ -135,11 +140,53 @@ async fn wait_for_owner(
         Some(log) if is_busy && item.owner.is_some() => Some(Outcome::Queued { log }),
         Some(_) if is_busy => {
             let detail = "a change before this one had no answer";
-            Some(Outcome::Failed(Error::new(ErrorKind::Unavailable, Effect::None, detail).into()))
+            let failure = Error::new(ErrorKind::Unavailable, Effect::None, detail).into();
+            Some(Outcome::Failed { failure, is_deferred: true })
         }
         Some(_) => None,
         None => Some(Outcome::Parked),
     })
+}
+
+/// Goes on with a log that is claimed.
+#[expect(clippy::too_many_arguments, reason = "a request's and a redrive's, side by side")]
+pub(crate) async fn go(
+    app: &App,
+    crm: &'static dyn Crm,
+    lease: Lease<'_>,
+    item: CallItem,
+    user: StoredUser,
+    authorization: Option<Secret>,
+    zone: Option<Zone>,
+    deadline: Deadline,
+) -> Result<Outcome, store::Error> {
+    let payload = match app.store.payload(lease.key, &item) {
+        Ok(payload) => payload,
+        Err(error) => {
+            tracing::error!(%error, "what the call brought is lost; the update is written");
+            None
+        }
+    };
+    let mut grant = match Grant::obtain(app, crm, user, authorization, deadline, lease.owner).await {
+        Ok(grant) => grant,
+        Err(failure) => return failed(app, crm, &lease, &item, failure).await,
+    };
+    let mut item = item;
+    if item.audit_at.is_some_and(|at| at <= app.clock.now_ms())
+        && let Some(log) = item.log.clone()
+    {
+        if let Err(failure) = audit::remove_duplicates(&mut grant, lease.key, &item, &log).await {
+            return failed(app, crm, &lease, &item, failure).await;
+        }
+        // From here on the release takes it out of the item: had it been taken out before, a crash would lose it.
+        item.audit_at = None;
+    }
+    let zone = zone.or(payload.as_ref().and_then(|payload| payload.zone));
+    let zone = zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
+    // A log that was found may lack what the request brought that would have made it.
+    let session = Facts { session: Some(lease.key.session.clone()), ..Facts::default() };
+    let extra = payload.map_or(session, |payload| payload.facts);
+    write(app, &lease, grant, item, extra, zone).await
 }
 
 /// Writes what is noted into the log, and `extra`, until nothing is left; the lease is given back.
@@ -160,7 +207,8 @@ pub(crate) async fn write(
         let plan = match change(&mut grant, &log, &item.written, &facts, zone).await {
             Ok(plan) => plan,
             Err(failure) => {
-                let outcome = failed(app, lease, &item, failure).await?;
+                let crm = grant.crm();
+                let outcome = failed(app, crm, lease, &item, failure).await?;
                 // What this invocation was asked to write may be in the log already, and only what others wanted is
                 // not: they see that nobody is at it any more.
                 return Ok(own.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
@@ -168,7 +216,14 @@ pub(crate) async fn write(
         };
         let finish = app.store.finish(lease, &log, &item, &plan.written);
         match app.steps.take("update.finish", finish).await? {
-            Finish::Released | Finish::Lost => return Ok(Outcome::Updated { log, body: plan.body }),
+            Finish::Released => {
+                metrics::count(Metric::Updated);
+                return Ok(Outcome::Updated { log, body: plan.body });
+            }
+            Finish::Lost => {
+                lease::lost("the lease ran out before the update was noted as written");
+                return Ok(Outcome::Updated { log, body: plan.body });
+            }
             Finish::MoreWanted(next) => {
                 item = *next;
                 facts = item.wanted.clone();
@@ -177,8 +232,9 @@ pub(crate) async fn write(
             }
         }
     }
-    let release = app.store.release(lease, State::Logged, 0, false, "others may go on", None);
-    app.steps.take("update.leave", release).await?;
+    let now_ms = app.clock.now_ms();
+    let release = Release { due_ms: Some(now_ms), ..Release::new(Event::Failed, "others may go on") };
+    app.steps.take("update.leave", app.store.release(lease, &item, release)).await?;
     Ok(own.unwrap_or(Outcome::Queued { log }))
 }
 
@@ -264,32 +320,19 @@ fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone:
 /// The update was not written, or nobody knows; what is noted stays noted unless it can never be written.
 async fn failed(
     app: &App,
+    crm: &dyn Crm,
     lease: &Lease<'_>,
     item: &CallItem,
     failure: Failure,
 ) -> Result<Outcome, store::Error> {
-    let reason = failure.to_string();
-    let release = |state, busy_ms, seen| {
-        app.steps.take("update.release", app.store.release(lease, state, busy_ms, false, &reason, seen))
-    };
-    match &failure {
-        Failure::Crm(Error { kind: ErrorKind::NotFound, .. }) => {
-            release(State::Gone, 0, Some(item)).await?;
-            return Ok(Outcome::Deleted);
-        }
-        Failure::Crm(Error { kind: ErrorKind::Rejected { .. }, .. }) => {
-            release(State::Logged, 0, Some(item)).await?;
-        }
-        failure if failure.effect() == Effect::Unknown => {
-            release(State::Logged, app.clock.now_ms() + GRACE_MS, None).await?;
-        }
-        _ => release(State::Logged, 0, None).await?,
-    }
-    Ok(Outcome::Failed(failure))
-}
-
-fn session_of(key: &CallKey) -> Facts {
-    Facts { session: Some(key.session.clone()), ..Facts::default() }
+    let (reason, now_ms) = (failure.to_string(), app.clock.now_ms());
+    let release = deferral::release(crm, lease.key, item, &failure, &reason, now_ms);
+    let (event, is_deferred) = (release.event, release.due_ms.is_some());
+    app.steps.take("update.release", app.store.release(lease, item, release)).await?;
+    Ok(match event {
+        Event::Deleted => Outcome::Deleted,
+        _ => Outcome::Failed { failure, is_deferred },
+    })
 }
 
 /// A subject's fingerprint.

@@ -148,23 +148,28 @@ async fn change_activity(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
     let change = read_json::<ActivityChange>(body)?;
-    let expected = |version: u64| match headers.get(IF_MATCH).map(|value| value.to_str()) {
+    let activity = crm.store.change_activity(&id?.0, |version| names(&headers, version), change)?;
+    Ok(answer(StatusCode::OK, activity))
+}
+
+/// Whether `If-Match` (RFC 9110, section 13.1.1), if there is one, names this version.
+fn names(headers: &HeaderMap, version: u64) -> bool {
+    match headers.get(IF_MATCH).map(|value| value.to_str()) {
         None => true,
         Some(Ok(tags)) => tags
             .split(',')
             .map(str::trim)
             .any(|tag| tag == "*" || tag.trim_matches('"') == version.to_string()),
         Some(Err(_)) => false,
-    };
-    let activity = crm.store.change_activity(&id?.0, expected, change)?;
-    Ok(answer(StatusCode::OK, activity))
+    }
 }
 
 async fn remove_activity(
     State(crm): State<ExampleCrm>,
     id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
-    crm.store.remove_activity(&id?.0)?;
+    crm.store.remove_activity(&id?.0, |version| names(&headers, version))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

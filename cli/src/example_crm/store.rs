@@ -180,10 +180,14 @@ impl Store {
         })
     }
 
-    pub(crate) fn remove_activity(&self, id: &str) -> Result<(), Refusal> {
+    /// Removes an activity, if it still has one of the versions that `expected` accepts.
+    pub(crate) fn remove_activity(&self, id: &str, expected: impl Fn(u64) -> bool) -> Result<(), Refusal> {
         self.change(Kind::Activity, |data| {
             let place =
                 data.activities.iter().position(|activity| activity.id == id).ok_or(Refusal::NotFound)?;
+            if !expected(data.activities[place].version) {
+                return Err(Refusal::VersionDiffers);
+            }
             data.activities.remove(place);
             Ok((id.to_owned(), ()))
         })

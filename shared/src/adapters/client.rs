@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::{Effect, Error, ErrorKind};
+use super::{Budgets, Effect, Error, ErrorKind};
 use crate::model::{Clock, Credentials, Deadline, Secret, UserId};
 
 /// The longest answer that is read, in bytes: more than a page of a hundred of the largest notes.
@@ -28,6 +28,7 @@ const RESERVE: Duration = Duration::from_millis(1_500);
 pub struct Access<'a> {
     pub http: &'a reqwest::Client,
     pub clock: &'a Clock,
+    pub budgets: &'a Budgets,
     pub deadline: Deadline,
     /// `https://acme.pipedrive.com`, without a slash at its end.
     pub base_url: String,
@@ -66,6 +67,11 @@ impl Access<'_> {
         self.send(Method::PATCH, path, &[], Some(body), version).await
     }
 
+    /// Removes; with a version, only when the CRM still has that one.
+    pub(super) async fn delete(&self, path: &str, version: Option<&str>) -> Result<Value, Error> {
+        self.send(Method::DELETE, path, &[], None, version).await
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -95,7 +101,10 @@ impl Access<'_> {
         };
         let (status, headers) = (answer.status(), answer.headers().clone());
         let bytes = read(answer).await;
-        record(&method, path, status, &headers, self.clock.now_ms() - started);
+        let now_ms = self.clock.now_ms();
+        record(&method, path, status, &headers, now_ms - started);
+        let [limit, remaining, reset] = BURST.map(|names| number(&headers, names));
+        self.budgets.saw(&self.base_url, limit, remaining, reset, now_ms);
         meaning(&method, status, &headers, bytes)
     }
 
@@ -205,11 +214,22 @@ fn own_words(answer: Option<Value>) -> String {
     text.unwrap_or("It gave no reason.").chars().take(500).collect()
 }
 
+/// The headers that tell of the burst budget: its size, what is left of it, when it is whole again.
+const BURST: [[&str; 2]; 3] = [
+    ["x-ratelimit-limit", "ratelimit-limit"],
+    ["x-ratelimit-remaining", "ratelimit-remaining"],
+    ["x-ratelimit-reset", "ratelimit-reset"],
+];
+
+/// The number in the first of these headers that has one.
+fn number(headers: &HeaderMap, names: [&str; 2]) -> Option<i64> {
+    names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse().ok())
+}
+
 /// One line for each answer: what it was, how long it took, what is left of the budget.
 fn record(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, elapsed_ms: i64) {
-    let header = |names: [&str; 2]| {
-        names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse::<i64>().ok())
-    };
+    let header = |names| number(headers, names);
+    let [limit, remaining, reset] = BURST;
     // A step with a digit in it is an identifier, unless it is the API's version.
     let names_route =
         |step: &&str| !step.bytes().any(|byte| byte.is_ascii_digit()) || matches!(*step, "v1" | "v2");
@@ -219,9 +239,9 @@ fn record(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, 
         crm_route = %route,
         crm_status = status.as_u16(),
         crm_ms = elapsed_ms,
-        rate_limit = header(["x-ratelimit-limit", "ratelimit-limit"]),
-        rate_limit_remaining = header(["x-ratelimit-remaining", "ratelimit-remaining"]),
-        rate_limit_reset = header(["x-ratelimit-reset", "ratelimit-reset"]),
+        rate_limit = header(limit),
+        rate_limit_remaining = header(remaining),
+        rate_limit_reset = header(reset),
         daily_requests_left = header(["x-daily-requests-left", "x-daily-ratelimit-token-remaining"]),
         "CRM answered"
     );

@@ -11,6 +11,9 @@ use crate::{
     note::Format,
 };
 
+/// The version of an activity that nobody has changed.
+const FIRST_VERSION: &str = "1";
+
 #[derive(Debug)]
 pub(super) struct Example;
 
@@ -97,6 +100,14 @@ impl Crm for Example {
         let newest_first = list(&answer, "activities")?.iter();
         let oldest_first = newest_first.rev().filter(|activity| is_same(activity, log));
         Ok(oldest_first.filter_map(|activity| LogId::new(text(activity, "id")?)).collect())
+    }
+
+    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error> {
+        match access.delete(&activity_path(id)?, Some(FIRST_VERSION)).await {
+            Ok(_) | Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(true),
+            Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn find_contact(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {

@@ -3,6 +3,7 @@
 //! An adapter is one file. It turns [`NewLog`] and [`LogChange`] into its CRM's requests and the answers back; how a
 //! status becomes an [`Error`], deadlines and rate-limit headers are the same for all and live in [`client`].
 
+mod budget;
 pub mod client;
 mod example;
 mod pipedrive;
@@ -17,6 +18,7 @@ use crate::{
     model::{Contact, Direction, LogId, TalkTime},
     note::{self, Format, Section},
 };
+pub use budget::Budgets;
 pub use client::{Access, Authorization};
 
 /// Every adapter, by the name that a caller's token carries; in alphabetic order.
@@ -69,6 +71,10 @@ pub trait Crm: fmt::Debug + Send + Sync {
         log: &NewLog,
         since: DateTime<Utc>,
     ) -> Result<Vec<LogId>, Error>;
+
+    /// Removes a log, unless somebody has changed it since it was made: then it stays, and this is false. True too
+    /// when it is gone already.
+    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error>;
 
     /// The contacts with that telephone number.
     async fn find_contact(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error>;

@@ -173,6 +173,19 @@ impl<'a> Grant<'a> {
         }
     }
 
+    /// See [`Crm::remove_log`].
+    pub(crate) async fn remove_log(&mut self, id: &LogId) -> Result<bool, Failure> {
+        loop {
+            let answer = {
+                let access = self.access()?;
+                self.app.steps.take("crm.remove_log", self.crm.remove_log(&access, id)).await
+            };
+            if !self.renewed_after(&answer).await? {
+                return Ok(answer?);
+            }
+        }
+    }
+
     /// Gets a new token if the CRM did not accept the present one, once: then the request changed nothing and can be
     /// made again.
     async fn renewed_after<T>(&mut self, answer: &Result<T, adapters::Error>) -> Result<bool, Failure> {
@@ -193,6 +206,7 @@ impl<'a> Grant<'a> {
         Ok(Access {
             http: &self.app.http,
             clock: &self.app.clock,
+            budgets: &self.app.budgets,
             deadline: self.deadline,
             base_url: self.base_url.clone(),
             authorization,

@@ -31,3 +31,13 @@ pub struct UpdateCallLog {
     pub authorization: Option<Secret>,
     pub zone: Option<Zone>,
 }
+
+/// What a request to log a call brings that goes into the log: what is kept until the call is logged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload {
+    pub contact: Contact,
+    pub facts: Facts,
+    pub additional: Map<String, Value>,
+    /// The request's own.
+    pub zone: Option<Zone>,
+}

@@ -10,6 +10,6 @@ pub mod user;
 
 pub use call::{Contact, Direction, Facts, Leg, Party, TalkTime};
 pub use clock::{Clock, Deadline};
-pub use command::{CreateCallLog, UpdateCallLog};
+pub use command::{CreateCallLog, Payload, UpdateCallLog};
 pub use ids::{CallKey, ContactId, Extension, LogId, Platform, SessionId, UserId};
 pub use user::{Credentials, Secret, Settings, User, Zone};

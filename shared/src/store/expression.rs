@@ -89,7 +89,7 @@ impl Store {
         let expression = update.expression();
         let names = placeholders(&format!("{expression} {}", update.condition)).collect();
         let values = Some(update.values).filter(|values| !values.is_empty());
-        let answer = self
+        let request = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -99,10 +99,9 @@ impl Store {
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(values)
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match answer {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        // The SDK's future is large, and would be part of every future around it.
+        match Box::pin(request.send()).await {
             Ok(done) => Ok(Written::Done(done.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
@@ -115,15 +114,8 @@ impl Store {
 
     /// The item with this key, as it is now.
     pub(super) async fn get(&self, key: Item) -> Result<Option<Item>, Error> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .consistent_read(true)
-            .send()
-            .await;
-        Ok(answer.map_err(failed)?.item)
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        Ok(Box::pin(request.send()).await.map_err(failed)?.item)
     }
 }
 

@@ -4,13 +4,15 @@
 //! nobody else may start to, not even when the owner is gone, because a request of its own may still land. `amb`: an
 //! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
 //! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
+//! `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
+//! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Error, Item, Reader, Store};
+use super::{AUDIT_AFTER_MS, Error, Item, Reader, Store};
 use crate::{
-    model::{ContactId, Facts, LogId, TalkTime, Zone},
+    model::{ContactId, Direction, Facts, LogId, Payload, TalkTime, Zone},
     note::Fingerprints,
 };
 
@@ -75,13 +77,28 @@ pub struct Sought {
     pub start: Option<DateTime<Utc>>,
     /// The request's own.
     pub zone: Option<Zone>,
+    pub direction: Option<Direction>,
 }
 
 impl Sought {
+    pub(super) fn of(payload: &Payload) -> Sought {
+        Sought {
+            contact: payload.contact.id.clone(),
+            start: payload.facts.start,
+            zone: payload.zone,
+            direction: payload.facts.direction,
+        }
+    }
+
     pub(super) fn to_json(&self) -> String {
         let start = self.start.map(|start| start.timestamp_millis());
-        json!({"contact": self.contact.as_str(), "start": start, "zone": self.zone.map(|zone| zone.name())})
-            .to_string()
+        json!({
+            "contact": self.contact.as_str(),
+            "start": start,
+            "zone": self.zone.map(|zone| zone.name()),
+            "direction": self.direction,
+        })
+        .to_string()
     }
 
     fn read(json: &str) -> Option<Sought> {
@@ -90,6 +107,7 @@ impl Sought {
             contact: json.get("contact")?.as_str().and_then(ContactId::new)?,
             start: json.get("start").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis),
             zone: json.get("zone").and_then(Value::as_str).and_then(Zone::parse),
+            direction: json.get("direction").and_then(|word| serde_json::from_value(word.clone()).ok()),
         })
     }
 }
@@ -118,6 +136,28 @@ pub struct CallItem {
     pub written: Written,
     /// Why the last attempt failed.
     pub reason: Option<String>,
+    /// What a request brought and may not be in the CRM yet, sealed: [`Store::payload`] opens it.
+    pub payload: Option<Vec<u8>>,
+    /// When it is tried again without anybody asking, in milliseconds since 1970.
+    pub due_at: Option<i64>,
+    /// When a log of ours that came late is looked for, in milliseconds since 1970.
+    pub audit_at: Option<i64>,
+    /// How often an attempt has failed since `waiting_since`.
+    pub tries: i64,
+    /// Since when something waits to be in the CRM, in milliseconds since 1970.
+    pub waiting_since: Option<i64>,
+}
+
+impl CallItem {
+    /// Whether something waits to be written.
+    pub fn waits(&self) -> bool {
+        self.wanted_version > self.done || self.payload.is_some()
+    }
+
+    /// When a late log is looked for once this one is in the CRM.
+    pub(super) fn audit_after(&self, now_ms: i64) -> Option<i64> {
+        self.audit_at.or(self.ambiguous.then_some(now_ms + AUDIT_AFTER_MS))
+    }
 }
 
 impl Store {
@@ -168,6 +208,11 @@ impl Store {
                 },
             },
             reason: reader.text("reason")?,
+            payload: reader.bytes("pay")?,
+            due_at: if item.contains_key("dq") { reader.number("due")? } else { None },
+            audit_at: reader.number("aud")?,
+            tries: reader.number("tries")?.unwrap_or(0),
+            waiting_since: reader.number("since")?,
         })
     }
 }

@@ -4,14 +4,21 @@
 //! |---|---|---|
 //! | `U#<platform>#<user>` | `USER` | a user: host, zone, settings, sealed credentials ([`users`]) |
 //! | the same | `C#<session>#<extension>` | one call log's state: the mapping to the CRM's id, the lease, what is parked ([`calls`]) |
+//! | `T#<platform>#<host>` | `REST` | until when a company's CRM is left alone by what can wait ([`due`]) |
+//!
+//! The index `due` holds the keys of the calls that have to be tried again, by when.
 //!
 //! A key is made from the caller's token and never from a body, so that no request reaches another user's items.
 //! Every write is one `UpdateItem` with a condition; a refused write brings the item that refused it. A write that the
 //! SDK repeats because the first answer was lost recognises itself by the owner it names.
 
 mod calls;
+mod claims;
+mod due;
 mod expression;
 mod item;
+mod payload;
+mod releases;
 mod table;
 mod transition;
 mod users;
@@ -31,8 +38,10 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 
-pub use calls::{ClaimCreate, ClaimUpdate, Finish, Lease, Parked};
+pub use claims::{ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
+pub use due::{Due, Rearmed, Rest};
 pub use item::{CallItem, Sought, State, Written};
+pub use releases::{AUDIT_AFTER_MS, Finish, Release};
 pub use table::TableError;
 pub use transition::{Event, TRANSITIONS};
 pub use users::StoredUser;
@@ -122,8 +131,16 @@ impl Store {
 
     /// A text sealed for this attribute of the item with this key.
     fn seal(&self, key: &Item, attribute: &str, text: &str) -> Result<AttributeValue, Error> {
-        let sealed = self.vault().seal(&place(key, attribute), text);
+        self.seal_bytes(key, attribute, text.as_bytes())
+    }
+
+    fn seal_bytes(&self, key: &Item, attribute: &str, bytes: &[u8]) -> Result<AttributeValue, Error> {
+        let sealed = self.vault().seal(&place(key, attribute), bytes);
         Ok(AttributeValue::B(sealed.map_err(|error| Error::Refused(error.to_string()))?.into()))
+    }
+
+    fn open_bytes(&self, key: &Item, attribute: &str, sealed: &[u8]) -> Result<Vec<u8>, vault::Unopened> {
+        self.vault().open(&place(key, attribute), sealed)
     }
 
     /// Opens the connection to DynamoDB, so that the first request does not pay for it. A failure is left to that
@@ -195,6 +212,11 @@ impl Reader<'_> {
         value.as_bool().copied().map_err(|_| self.wrong(attribute))
     }
 
+    fn bytes(&self, attribute: &str) -> Result<Option<Vec<u8>>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(None) };
+        value.as_b().map(|bytes| Some(bytes.as_ref().to_vec())).map_err(|_| self.wrong(attribute))
+    }
+
     /// A map of texts.
     fn texts(&self, attribute: &str) -> Result<HashMap<String, String>, Error> {
         let Some(value) = self.item.get(attribute) else { return Ok(HashMap::new()) };
@@ -207,12 +229,12 @@ impl Reader<'_> {
 
     /// A sealed text.
     fn sealed(&self, vault: &Vault, attribute: &str) -> Result<Option<String>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(None) };
-        let sealed = value.as_b().map_err(|_| self.wrong(attribute))?;
-        let opened = vault.open(&place(self.item, attribute), sealed.as_ref());
-        opened
-            .map(Some)
-            .map_err(|error| Error::Unreadable(self.name(), format!("attribute {attribute}: {error}")))
+        let Some(sealed) = self.bytes(attribute)? else { return Ok(None) };
+        let unreadable = |error: vault::Unopened| {
+            Error::Unreadable(self.name(), format!("attribute {attribute}: {error}"))
+        };
+        let opened = vault.open(&place(self.item, attribute), &sealed).map_err(unreadable)?;
+        String::from_utf8(opened).map(Some).map_err(|_| unreadable(vault::Unopened))
     }
 }
 

@@ -41,11 +41,11 @@ impl Vault {
     }
 
     /// Seals a text for its place.
-    pub fn seal(&self, place: &str, text: &str) -> Result<Vec<u8>, Unopened> {
+    pub fn seal(&self, place: &str, text: &[u8]) -> Result<Vec<u8>, Unopened> {
         let key = self.keys.first().ok_or(Unopened)?;
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| Unopened)?;
-        let mut sealed = text.as_bytes().to_vec();
+        let mut sealed = text.to_vec();
         key.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut sealed)
             .map_err(|_| Unopened)?;
@@ -53,14 +53,14 @@ impl Vault {
     }
 
     /// Opens what was sealed for this place.
-    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<String, Unopened> {
+    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
         let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN).ok_or(Unopened)?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(Unopened)?;
         let key = self.keys.iter().find(|key| key.name == name).ok_or(Unopened)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unopened)?;
         let mut text = text.to_vec();
         let opened = key.key.open_in_place(nonce, Aad::from(place), &mut text).map_err(|_| Unopened)?;
-        String::from_utf8(opened.to_vec()).map_err(|_| Unopened)
+        Ok(opened.to_vec())
     }
 }
 
@@ -88,20 +88,24 @@ mod tests {
 
     #[test]
     fn opens_in_its_place_with_its_key_and_nowhere_else() {
-        let sealed = vault(&["one"]).seal("user|credentials", "τέστ").unwrap();
+        let sealed = vault(&["one"]).seal("user|credentials", "τέστ".as_bytes()).unwrap();
         for (secrets, place, opened) in [
             (&["one"][..], "user|credentials", Some("τέστ")),
             (&["two", "one"], "user|credentials", Some("τέστ")),
             (&["two"], "user|credentials", None),
             (&["one"], "other|credentials", None),
         ] {
-            assert_eq!(vault(secrets).open(place, &sealed).ok().as_deref(), opened, "{secrets:?} {place}");
+            assert_eq!(
+                vault(secrets).open(place, &sealed).ok(),
+                opened.map(Vec::from),
+                "{secrets:?} {place}"
+            );
         }
     }
 
     #[test]
     fn damage_is_noticed() {
-        let sealed = vault(&["one"]).seal("p", "text").unwrap();
+        let sealed = vault(&["one"]).seal("p", b"text").unwrap();
         for at in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[at] ^= 1;

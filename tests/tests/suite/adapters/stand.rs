@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Map;
 use shared::{
-    adapters::{Access, Crm, Log, NewLog, client::Authorization},
+    adapters::{Access, Budgets, Crm, Log, NewLog, client::Authorization},
     model::{Clock, Contact, ContactId, Credentials, Deadline, Direction, LogId, Secret, TalkTime, UserId},
     note::Format,
     transport,
@@ -25,6 +25,7 @@ pub(super) struct Stand {
     pub(super) server: Server,
     pub(super) http: reqwest::Client,
     pub(super) clock: Clock,
+    pub(super) budgets: Budgets,
     pub(super) user: UserId,
     /// Two contacts that the CRM knows.
     pub(super) contacts: [String; 2],
@@ -64,6 +65,7 @@ impl Stand {
             server,
             http: transport::client().unwrap(),
             clock: Clock::System,
+            budgets: Budgets::default(),
             user: UserId::new(format!("12345-{}", crm.platform())).unwrap(),
             contacts,
             routes,
@@ -90,6 +92,7 @@ impl Stand {
         Access {
             http: &self.http,
             clock: &self.clock,
+            budgets: &self.budgets,
             deadline: Deadline(self.clock.now_ms() + 1_500 + time.as_millis() as i64),
             base_url: self.proxy().base_url(),
             authorization: Authorization::Stored(Credentials::ApiKey(Secret::new(API_KEY))),

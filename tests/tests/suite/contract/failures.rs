@@ -17,17 +17,17 @@ const AUTHORIZATION: (&str, &str) = (
     "Pipedrive did not accept your authorization. Check that your Pipedrive account may log calls, then disconnect \
      and connect it again.",
 );
-const CREATE_NEXT: (&str, &str) = (
-    "What happens next",
-    "The call is not logged yet. Log it again in a minute: it is looked for first, so that it is never logged twice.",
-);
+const CREATE_NEXT: (&str, &str) =
+    ("What happens next", "The call follows as soon as Pipedrive takes it. You need not do anything.");
 const UPDATE_NEXT: (&str, &str) =
-    ("What happens next", "The update is kept and is added with the next one. You can also send it again.");
+    ("What happens next", "The update follows as soon as Pipedrive takes it. You need not do anything.");
 const SILENT: &str = "Pipedrive is not answering";
 
-fn rate_limited(when: &str) -> Value {
+fn rate_limited(when: &str, next: (&str, &str)) -> Value {
     let text = format!("Pipedrive takes no more requests at the moment. Try again {when}.");
-    warning("Rate limit exceeded", &[("What to do", &text)])
+    let mut answer = warning("Rate limit exceeded", &[("What to do", &text), next]);
+    answer["returnMessage"]["details"][1]["items"][0]["id"] = json!("2");
+    answer
 }
 
 fn refused(words: &str) -> Value {
@@ -47,10 +47,22 @@ async fn a_create_that_fails_says_why() {
         (Route::CreateActivity, Fault::Status(401), warning("Authorization error", &[AUTHORIZATION])),
         (Route::CreateActivity, Fault::Status(403), warning("Authorization error", &[AUTHORIZATION])),
         (Route::GetPerson, Fault::Status(401), warning("Authorization error", &[AUTHORIZATION])),
-        (Route::CreateActivity, Fault::RateLimited { retry_after: Some(17) }, rate_limited("in 17 seconds")),
-        (Route::CreateActivity, Fault::RateLimited { retry_after: Some(0) }, rate_limited("in a second")),
-        (Route::CreateActivity, Fault::RateLimited { retry_after: None }, rate_limited("in a minute")),
-        (Route::GetPerson, Fault::Blocked, rate_limited("in a minute")),
+        (
+            Route::CreateActivity,
+            Fault::RateLimited { retry_after: Some(17) },
+            rate_limited("in 17 seconds", CREATE_NEXT),
+        ),
+        (
+            Route::CreateActivity,
+            Fault::RateLimited { retry_after: Some(0) },
+            rate_limited("in a second", CREATE_NEXT),
+        ),
+        (
+            Route::CreateActivity,
+            Fault::RateLimited { retry_after: None },
+            rate_limited("in a minute", CREATE_NEXT),
+        ),
+        (Route::GetPerson, Fault::Blocked, rate_limited("in a minute", CREATE_NEXT)),
         (Route::CreateActivity, Fault::Status(400), refused(words)),
         (Route::CreateActivity, Fault::Status(404), refused(words)),
         (Route::CreateActivity, Fault::Status(409), refused(words)),
@@ -114,7 +126,8 @@ async fn a_lost_answer_is_settled_before_the_next_attempt() {
     let answer = stage.post(&call("1")).await;
     assert_eq!((answer.status, answer.message()), (200, SILENT));
     let text = answer.body["returnMessage"]["details"][0]["items"][0]["text"].as_str().unwrap();
-    assert!(text.starts_with("An attempt to log this call had no answer. Log it again in "), "{text}");
+    let next = "An attempt to log this call had no answer. In 30 seconds it is looked for, and logged if it is not there.";
+    assert!(text.starts_with(next), "{text}");
     assert_eq!(stage.crm.activities().len(), 1);
 }
 
@@ -151,7 +164,11 @@ async fn an_update_that_fails_says_why() {
     for (route, fault, expected) in [
         (Route::GetActivity, Fault::Status(401), warning("Authorization error", &[AUTHORIZATION])),
         (Route::UpdateActivity, Fault::Status(403), warning("Authorization error", &[AUTHORIZATION])),
-        (Route::UpdateActivity, Fault::RateLimited { retry_after: Some(17) }, rate_limited("in 17 seconds")),
+        (
+            Route::UpdateActivity,
+            Fault::RateLimited { retry_after: Some(17) },
+            rate_limited("in 17 seconds", UPDATE_NEXT),
+        ),
         (Route::GetActivity, Fault::Status(400), refused(words)),
         (Route::UpdateActivity, Fault::Status(422), refused(words)),
         (Route::GetActivity, Fault::Status(500), silent.clone()),
@@ -195,8 +212,13 @@ async fn a_log_that_was_deleted_stays_deleted() {
 
 #[tokio::test]
 async fn an_ended_session_is_a_401_with_a_code() {
-    let mut expected = warning("User session expired. Please connect again.", &[]);
-    expected["errorCode"] = json!("CRM_SESSION_REVOKED");
+    let expected = |what: &str| {
+        let next = format!("{what} is kept, and follows when you have connected again.");
+        let mut answer =
+            warning("User session expired. Please connect again.", &[("What happens next", &next)]);
+        answer["errorCode"] = json!("CRM_SESSION_REVOKED");
+        answer
+    };
     let stage = Stage::start().await;
     stage.post(&call("1")).await;
     let ended = Credentials::OAuth {
@@ -206,11 +228,11 @@ async fn an_ended_session_is_a_401_with_a_code() {
     };
     stage.put_user(USER, Some(ended)).await;
     for _ in 0..2 {
-        for answer in [
-            stage.post(&call("2")).await,
-            stage.patch(&json!({"sessionId": "1", "note": "Wants two quotes"})).await,
+        for (what, answer) in [
+            ("The call", stage.post(&call("2")).await),
+            ("The update", stage.patch(&json!({"sessionId": "1", "note": "Wants two quotes"})).await),
         ] {
-            assert_eq!((answer.status, &answer.body), (401, &expected));
+            assert_eq!((answer.status, &answer.body), (401, &expected(what)));
         }
     }
     assert_eq!(stage.crm.refreshes(), 1, "a refresh token that was refused is not tried again");

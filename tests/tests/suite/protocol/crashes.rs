@@ -2,8 +2,8 @@
 
 use chrono::DateTime;
 use shared::{
-    model::{ContactId, Facts, LogId},
-    store::{ClaimCreate, ClaimUpdate, Finish, Lease, Sought, State, Written},
+    model::{Contact, ContactId, Facts, LogId, Payload},
+    store::{ClaimCreate, ClaimUpdate, Event, Finish, Lease, Purpose, Release, State, Written},
 };
 
 use super::*;
@@ -13,16 +13,23 @@ fn lease<'a>(world: &World, key: &'a CallKey, owner: &'a str) -> Lease<'a> {
     Lease { key, owner, now_ms: world.now_ms(), until_ms: world.now_ms() + INVOCATION_MS + 30_000 }
 }
 
-/// What the tests' call is looked for by.
-fn sought() -> Sought {
+/// What the tests' call brings.
+fn payload() -> Payload {
     let start = DateTime::from_timestamp_millis(1_741_794_325_000);
-    Sought { contact: ContactId::new("77").unwrap(), start, zone: None }
+    let contact = Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
+    let facts = Facts { start, ..Facts::default() };
+    Payload { contact, facts, additional: serde_json::Map::new(), zone: None }
 }
 
 /// Claims the call and dies.
 async fn claim_and_die(world: &World) {
     let key = session_key(world);
-    let claim = world.app.store.claim_create(&lease(world, &key, "the dead"), &sought()).await.unwrap();
+    let claim = world
+        .app
+        .store
+        .claim_create(&lease(world, &key, "the dead"), Purpose::Request(&payload()))
+        .await
+        .unwrap();
     assert!(matches!(claim, ClaimCreate::Claimed(_)));
 }
 
@@ -74,7 +81,8 @@ async fn a_lost_answer_of_dynamodb_is_recognised() {
     let key = session_key(&world);
     let me = lease(&world, &key, "me");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let ClaimCreate::Claimed(item) = app.store.claim_create(&me, &sought()).await.unwrap() else {
+    let ClaimCreate::Claimed(item) = app.store.claim_create(&me, Purpose::Request(&payload())).await.unwrap()
+    else {
         panic!("refused by itself")
     };
     assert!(!item.ambiguous, "its own claim is no earlier attempt");
@@ -83,7 +91,7 @@ async fn a_lost_answer_of_dynamodb_is_recognised() {
     let finished = app.store.finish(&me, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(finished, Finish::Released), "{finished:?}");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let claim = app.store.claim_update(&me, &Facts::default()).await.unwrap();
+    let claim = app.store.claim_update(&me, Some(&Facts::default())).await.unwrap();
     let ClaimUpdate::Claimed(item) = claim else { panic!("refused by itself") };
     assert_eq!(item.wanted_version, 1, "noted once");
     assert_eq!(dynamodb.count(DYNAMODB), 6);
@@ -96,7 +104,9 @@ async fn a_claim_and_a_finish_that_are_repeated_recognise_themselves() {
     let me = lease(&world, &key, "me");
     let mut items = Vec::new();
     for _ in 0..2 {
-        let ClaimCreate::Claimed(item) = world.app.store.claim_create(&me, &sought()).await.unwrap() else {
+        let ClaimCreate::Claimed(item) =
+            world.app.store.claim_create(&me, Purpose::Request(&payload())).await.unwrap()
+        else {
             panic!("refused")
         };
         items.push(item);
@@ -114,14 +124,25 @@ async fn whoever_wakes_after_their_lease_is_refused() {
     let world = World::start().await;
     let key = session_key(&world);
     let (sleeper, successor) = (lease(&world, &key, "sleeper"), "successor");
-    let ClaimCreate::Claimed(item) = world.app.store.claim_create(&sleeper, &sought()).await.unwrap() else {
+    let ClaimCreate::Claimed(item) =
+        world.app.store.claim_create(&sleeper, Purpose::Request(&payload())).await.unwrap()
+    else {
         panic!("refused")
     };
-    let early = world.app.store.claim_create(&lease(&world, &key, successor), &sought()).await.unwrap();
+    let early = world
+        .app
+        .store
+        .claim_create(&lease(&world, &key, successor), Purpose::Request(&payload()))
+        .await
+        .unwrap();
     assert!(matches!(early, ClaimCreate::Refused(_)), "{early:?}");
     world.pass(LEASE);
-    let ClaimCreate::Claimed(taken) =
-        world.app.store.claim_create(&lease(&world, &key, successor), &sought()).await.unwrap()
+    let ClaimCreate::Claimed(taken) = world
+        .app
+        .store
+        .claim_create(&lease(&world, &key, successor), Purpose::Request(&payload()))
+        .await
+        .unwrap()
     else {
         panic!("refused")
     };
@@ -129,9 +150,9 @@ async fn whoever_wakes_after_their_lease_is_refused() {
     let id = LogId::new("5001").unwrap();
     let finished = world.app.store.finish(&sleeper, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(finished, Finish::Lost), "{finished:?}");
-    let kept = world.app.store.keep(&sleeper, &id, &Written::default()).await.unwrap();
+    let kept = world.app.store.keep(&sleeper, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(kept, Finish::Lost), "{kept:?}");
-    world.app.store.release(&sleeper, State::Retry, 0, false, "late", None).await.unwrap();
+    world.app.store.release(&sleeper, &item, Release::new(Event::Failed, "late")).await.unwrap();
     let now = world.app.store.call(&key).await.unwrap().unwrap();
     assert_eq!((now.state, now.owner.as_deref(), now.log), (State::Posting, Some(successor), None));
 }
@@ -141,7 +162,7 @@ async fn an_updater_that_dies_is_followed_after_its_lease() {
     let world = logged().await;
     let key = session_key(&world);
     let facts = Facts { result: Some("Voicemail".to_owned()), ..Facts::default() };
-    let claim = world.app.store.claim_update(&lease(&world, &key, "the dead"), &facts).await.unwrap();
+    let claim = world.app.store.claim_update(&lease(&world, &key, "the dead"), Some(&facts)).await.unwrap();
     assert!(matches!(claim, ClaimUpdate::Claimed(_)));
     let token = world.app.issue_token(&world.user, 1);
     let body = update(json!({"aiNote": "Bob asked"})).to_string().into_bytes();
@@ -160,12 +181,13 @@ async fn facts_that_the_crm_refused_do_not_hold_the_call_when_more_has_come() {
     let key = session_key(&world);
     let me = lease(&world, &key, "me");
     let facts = Facts { result: Some("refused".to_owned()), ..Facts::default() };
-    let ClaimUpdate::Claimed(item) = world.app.store.claim_update(&me, &facts).await.unwrap() else {
+    let ClaimUpdate::Claimed(item) = world.app.store.claim_update(&me, Some(&facts)).await.unwrap() else {
         panic!("refused")
     };
     let more = Facts { ai_note: Some("Bob asked".to_owned()), ..Facts::default() };
     world.app.store.enqueue(&key, &more, world.now_ms()).await.unwrap();
-    world.app.store.release(&me, State::Logged, 0, false, "refused", Some(&item)).await.unwrap();
+    let refused = Release { drops_wanted: true, ..Release::new(Event::Failed, "refused") };
+    world.app.store.release(&me, &item, refused).await.unwrap();
     let now = world.app.store.call(&key).await.unwrap().unwrap();
     assert_eq!((now.owner, now.busy_until, now.wanted.ai_note.as_deref()), (None, 0, Some("Bob asked")));
 }

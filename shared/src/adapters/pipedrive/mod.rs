@@ -1,33 +1,23 @@
 //! Pipedrive: activities of the type whose name says "call", over API v2. Version 1 is asked only for the activity
 //! types, which version 2 does not have.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+mod call_type;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
+use self::call_type::{call_type, forget_call_type};
 use super::{Access, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery};
 use crate::{
     model::{Contact, ContactId, LogId, TalkTime},
     note::Format,
 };
 
-/// How long a company's activity type is believed.
-const TYPE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// From so many companies on, what is no longer believed is forgotten.
-const MANY_COMPANIES: usize = 1_000;
 /// How many pages of a contact's activities are searched for a lost attempt.
 const PAGES: usize = 3;
 /// Digits at the end of a telephone number that a national and an international spelling share.
 const SHARED_DIGITS: usize = 8;
-
-/// The key of each company's activity type, and until when it is believed, by base URL.
-static CALL_TYPES: Mutex<BTreeMap<String, (String, i64)>> = Mutex::new(BTreeMap::new());
 
 #[derive(Debug)]
 pub(super) struct Pipedrive;
@@ -139,6 +129,26 @@ impl Crm for Pipedrive {
         Ok(ids.into_iter().filter_map(|id| LogId::new(id.to_string())).collect())
     }
 
+    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error> {
+        let path = activity_path(id)?;
+        let answer = match access.get(&path, &[]).await {
+            Err(Error { kind: ErrorKind::NotFound, .. }) => return Ok(true),
+            answer => answer?,
+        };
+        let activity = data(&answer).map_err(Error::harmless)?;
+        if is_deleted(activity) {
+            return Ok(true);
+        }
+        let time = |field: &str| activity.get(field).and_then(Value::as_str);
+        if time("add_time").is_none() || time("add_time") != time("update_time") {
+            return Ok(false);
+        }
+        match access.delete(&path, None).await {
+            Ok(_) | Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn find_contact(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
         let wanted = digits(phone_number);
         if wanted.is_empty() {
@@ -241,44 +251,6 @@ async fn organisation(access: &Access<'_>, person: u64) -> Result<Option<u64>, E
         }
         Err(error) => Err(error),
     }
-}
-
-/// The key of the type that calls are logged as, from Pipedrive or from memory.
-async fn call_type(access: &Access<'_>) -> Result<String, Error> {
-    if let Some(known) = known_call_type(access) {
-        return Ok(known);
-    }
-    let answer = access.get("/v1/activityTypes", &[]).await?;
-    let types = data(&answer).ok().and_then(Value::as_array).ok_or_else(|| Error::malformed().harmless())?;
-    let is_call = |entry: &&Value| {
-        let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
-        entry.get("active_flag") == Some(&Value::Bool(true)) && name.to_lowercase().contains("call")
-    };
-    let key =
-        types.iter().find(is_call).and_then(|entry| entry.get("key_string")?.as_str()).ok_or_else(|| {
-            refused("Call logging requires an active activity type whose name contains \"call\".")
-        })?;
-    keep_call_type(access, key);
-    Ok(key.to_owned())
-}
-
-fn known_call_type(access: &Access<'_>) -> Option<String> {
-    let types = CALL_TYPES.lock().unwrap_or_else(PoisonError::into_inner);
-    let (key, until) = types.get(&access.base_url)?;
-    (access.clock.now_ms() < *until).then(|| key.clone())
-}
-
-fn keep_call_type(access: &Access<'_>, key: &str) {
-    let now = access.clock.now_ms();
-    let mut types = CALL_TYPES.lock().unwrap_or_else(PoisonError::into_inner);
-    if types.len() >= MANY_COMPANIES {
-        types.retain(|_, (_, until)| now < *until);
-    }
-    types.insert(access.base_url.clone(), (key.to_owned(), now + TYPE_KEPT.as_millis() as i64));
-}
-
-fn forget_call_type(access: &Access<'_>) {
-    CALL_TYPES.lock().unwrap_or_else(PoisonError::into_inner).remove(&access.base_url);
 }
 
 /// A found person as a contact, if one of their numbers is the wanted one.

@@ -1,0 +1,26 @@
+//! AWS Lambda function, called once a minute: delivers what could not be delivered when it was asked for.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+use shared::{app::App, logging, model::Deadline, redrive};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logging::to_cloud();
+    let app = App::start().await?;
+    run(service_fn(|event: LambdaEvent<IgnoredAny>| handle(&app, event))).await
+}
+
+/// Whatever the event says, it means: look what is due.
+async fn handle(app: &App, event: LambdaEvent<IgnoredAny>) -> Result<Value, Error> {
+    let deadline = Deadline(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+    let report = redrive::run(app, deadline).await?;
+    Ok(json!({
+        "due": report.due,
+        "delivered": report.delivered,
+        "failed": report.failed,
+        "waiting": report.waiting,
+        "unreadable": report.unreadable,
+    }))
+}

@@ -1,0 +1,57 @@
+//! Looks, long after everything has landed, for a second log of a call that an attempt without an answer may have
+//! made, and removes it: never one that a person has changed.
+
+use chrono::DateTime;
+use serde_json::Map;
+
+use crate::{
+    adapters::{Log, NewLog},
+    auth::grant::{Failure, Grant},
+    create::CLOCK_SKEW_MINUTES,
+    metrics::{self, Metric},
+    model::{CallKey, Contact, Direction, Facts, LogId, Zone},
+    note::{self, Content},
+    store::CallItem,
+};
+
+/// Removes what is certainly ours, is not the log that the item names, and is as it was made.
+pub(crate) async fn remove_duplicates(
+    grant: &mut Grant<'_>,
+    call: &CallKey,
+    item: &CallItem,
+    kept: &LogId,
+) -> Result<(), Failure> {
+    // First of all the log itself: if a person has deleted it, no other may be taken for a duplicate of it.
+    let current = grant.read_log(kept).await?;
+    let Some(log) = searched(grant, call, item, &current) else { return Ok(()) };
+    let first_at = item.first_at.unwrap_or(DateTime::UNIX_EPOCH);
+    let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
+    for duplicate in grant.find_logs(&log, since).await?.into_iter().filter(|found| found != kept) {
+        metrics::count(Metric::DuplicateFound);
+        if grant.remove_log(&duplicate).await? {
+            metrics::count(Metric::Deduped);
+            tracing::warn!("a second log of the call had landed late; it is removed");
+        } else {
+            tracing::warn!("a second log of the call was changed by a person; it stays");
+        }
+    }
+    Ok(())
+}
+
+/// The log as the attempt that had no answer would have made it.
+fn searched(grant: &Grant<'_>, call: &CallKey, item: &CallItem, current: &Log) -> Option<NewLog> {
+    let sought = item.sought.as_ref()?;
+    let user = &grant.user().user;
+    let zone = sought.zone.or(user.zone).unwrap_or(Zone::UTC);
+    let facts = Facts { session: Some(call.session.clone()), start: sought.start, ..Facts::default() };
+    Some(NewLog {
+        subject: current.subject.clone().unwrap_or_default(),
+        body: note::compose(grant.crm().format(), &Content::new(&facts, &user.settings, zone)),
+        contact: Contact { id: sought.contact.clone(), kind: None, name: None, phone_number: None },
+        direction: sought.direction.unwrap_or(Direction::Outbound),
+        start: sought.start,
+        duration: item.written.duration,
+        result: None,
+        additional: Map::new(),
+    })
+}

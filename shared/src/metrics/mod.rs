@@ -1,0 +1,228 @@
+//! What is told of one piece of work: its numbers, which become metrics, and its circumstances. Both become one log
+//! line when it ends (see [`crate::logging`]).
+//!
+//! Whatever runs inside [`gather`] may count, record and note, however deep, without being handed anything; outside of
+//! it nothing happens. It goes along with the work as a task-local, not as a tracing span: there are no detached tasks
+//! here that it could miss, the CRM's requests need its ids too, and a registry of spans costs every request more.
+
+mod metric;
+mod trace;
+
+use std::{
+    cell::RefCell,
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use serde::Serialize;
+use tracing::Level;
+
+pub(crate) use self::metric::Measured;
+pub use self::{
+    metric::Metric,
+    trace::{CORRELATION_HEADER, Trace},
+};
+use crate::model::{CallKey, Clock, Platform, SessionId, UserId};
+
+/// Where CloudWatch keeps the metrics.
+pub const NAMESPACE: &str = "CallLog";
+/// The target of the event that a piece of work ends with.
+pub(crate) const ENDED: &str = "ended";
+
+/// Whether this process has begun a piece of work before.
+static IS_WARM: AtomicBool = AtomicBool::new(false);
+
+tokio::task_local! {
+    static WORK: RefCell<Work>;
+}
+
+/// What is known of the piece of work that is being done.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) trace: Trace,
+    /// In the order in which they were noted first.
+    pub(crate) fields: Vec<(&'static str, Value)>,
+    pub(crate) measured: Measured,
+    level: Level,
+}
+
+/// What a field of a line may hold.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    Name(&'static str),
+    Text(String),
+    Number(i64),
+    Flag(bool),
+}
+
+/// Counts one.
+pub fn count(metric: Metric) {
+    record(metric, 1);
+}
+
+/// Records a value, in the metric's unit.
+pub fn record(metric: Metric, value: i64) {
+    change(|work| work.measured.add(metric, value));
+}
+
+/// The state that the call was in and the one it is in now. Of several changes the line shows the first `from` and the
+/// last `to`.
+pub fn state(from: &'static str, to: &'static str) {
+    change(|work| {
+        if !work.fields.iter().any(|(name, _)| *name == "state_from") {
+            work.set("state_from", from.into());
+        }
+        work.set("state_to", to.into());
+    });
+}
+
+/// Which attempt at the call this is, by its fence counter.
+pub fn attempt(fence: i64) {
+    note("attempt", fence);
+}
+
+/// The call that the work is about.
+pub fn call(key: &CallKey) {
+    session(&key.platform, &key.user, &key.session);
+}
+
+/// The session that the work is about. The line has a hash of it, by which the lines of one call are found by whoever
+/// knows the call, and nobody reads from a line whose it was. It needs no key: it keeps no secret, because whoever can
+/// guess user and session knows them.
+pub fn session(platform: &Platform, user: &UserId, session: &SessionId) {
+    change(|work| work.set("session_hash", trace::session_hash(platform, user, session).into()));
+}
+
+/// A field of the line; noted again it is replaced.
+pub fn note(name: &'static str, value: impl Into<Value>) {
+    change(|work| work.set(name, value.into()));
+}
+
+/// Adds to a field of the line that is a number.
+pub(crate) fn add(name: &'static str, value: i64) {
+    change(|work| {
+        let before = work.fields.iter().find_map(|(known, before)| match before {
+            Value::Number(before) if *known == name => Some(*before),
+            _ => None,
+        });
+        work.set(name, before.unwrap_or(0).saturating_add(value).into());
+    });
+}
+
+/// Why the work did not succeed; the line gets at least this level.
+pub fn failed(level: Level, reason: impl fmt::Display) {
+    change(|work| {
+        work.set("reason", reason.to_string().into());
+        // `ERROR` is the least of the levels.
+        work.level = work.level.min(level);
+    });
+}
+
+/// The ids that go along with the work, if any is being done.
+pub(crate) fn trace() -> Option<Trace> {
+    look(|work| work.trace.clone())
+}
+
+/// Does a piece of work, and writes its line when it has ended: `message` says that it has, `route` which kind it is.
+pub async fn gather<F: Future>(
+    clock: &Clock,
+    route: &'static str,
+    message: &'static str,
+    trace: Trace,
+    work: F,
+) -> F::Output {
+    let is_cold = !IS_WARM.swap(true, Ordering::Relaxed);
+    let mut line =
+        Work { trace, fields: Vec::with_capacity(16), measured: Measured::default(), level: Level::INFO };
+    line.set("route", route.into());
+    line.set("cold_start", is_cold.into());
+    if is_cold {
+        line.measured.add(Metric::ColdStart, 1);
+    }
+    WORK.scope(RefCell::new(line), async {
+        let mut ending = Ending { clock, started_ms: clock.now_ms(), message, is_complete: false };
+        let output = work.await;
+        ending.is_complete = true;
+        output
+    })
+    .await
+}
+
+/// Writes the line when the work has ended, or has ended early: it panicked, or nobody waits for it any more.
+struct Ending<'a> {
+    clock: &'a Clock,
+    started_ms: i64,
+    message: &'static str,
+    is_complete: bool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            note("outcome", "Unfinished");
+            failed(Level::ERROR, "it panicked, or was dropped");
+        }
+        note("duration_ms", self.clock.now_ms() - self.started_ms);
+        let message = self.message;
+        match look(|work| work.level) {
+            Some(Level::ERROR) => tracing::error!(target: ENDED, "{message}"),
+            Some(Level::WARN) => tracing::warn!(target: ENDED, "{message}"),
+            _ => tracing::info!(target: ENDED, "{message}"),
+        }
+    }
+}
+
+impl Work {
+    fn set(&mut self, name: &'static str, value: Value) {
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some(field) => field.1 = value,
+            None => self.fields.push((name, value)),
+        }
+    }
+}
+
+fn change(with: impl FnOnce(&mut Work)) {
+    // No work is being done: nobody would read it.
+    let _ = WORK.try_with(|work| with(&mut work.borrow_mut()));
+}
+
+/// The work that is being done.
+pub(crate) fn look<T>(with: impl FnOnce(&Work) -> T) -> Option<T> {
+    WORK.try_with(|work| with(&work.borrow())).ok()
+}
+
+impl From<&'static str> for Value {
+    fn from(name: &'static str) -> Value {
+        Value::Name(name)
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Number(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Value {
+        Value::Flag(flag)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Name(name) => write!(out, "{name:?}"),
+            Value::Text(text) => write!(out, "{text:?}"),
+            Value::Number(number) => write!(out, "{number}"),
+            Value::Flag(flag) => write!(out, "{flag}"),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Deferred delivery: what could not be delivered when it was asked for is delivered as soon as it can be, by the code
+//! that a request runs, without anybody asking.
+//!
+//! One look takes everything that is due, company by company. A company whose CRM is down or has had enough is left
+//! alone for a while: then one call goes ahead as a probe. Live traffic comes first: of a CRM's burst budget half is
+//! left to it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    adapters::{Crm, ErrorKind},
+    app::App,
+    auth::grant::Failure,
+    create, deferral,
+    lease::{self, GRACE_MS},
+    metrics::{self, Metric},
+    model::{CallKey, Deadline, Platform, UserId},
+    store::{self, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, Rest, State, StoredUser},
+    update,
+};
+
+/// How many companies are served at once.
+const TENANTS_AT_ONCE: usize = 8;
+/// How many calls of one company are under way at once.
+const CALLS_AT_ONCE: usize = 4;
+/// How many users are read at once.
+const USERS_AT_ONCE: usize = 16;
+/// How long one call may take, in milliseconds: as long as it takes it cannot be touched by a request.
+const CALL_MS: i64 = 20_000;
+/// After so many failures in a row a CRM counts as down.
+const FAILURES: i64 = 5;
+/// How long a CRM that is down is left alone, in milliseconds: at first, and at most.
+const REST_MS: (i64, i64) = (60_000, 5 * 60_000);
+/// The longest time that a CRM may ask to be left alone, in milliseconds.
+const LONGEST_REST_MS: i64 = 24 * 3_600_000;
+
+/// What one look did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many calls were due.
+    pub due: usize,
+    /// Delivered: logged, updated, or found to be so.
+    pub delivered: usize,
+    /// Tried, and put off.
+    pub failed: usize,
+    /// Not tried: their CRM is left alone, or their user has to connect again, or the time was over.
+    pub waiting: usize,
+    /// Set aside, because this version cannot read them.
+    pub unreadable: usize,
+}
+
+/// Delivers what is due, as far as there is time.
+pub async fn run(app: &App, deadline: Deadline) -> Result<Report, store::Error> {
+    let now_ms = app.clock.now_ms();
+    let due = app.steps.take("redrive.due", app.store.due(now_ms)).await?;
+    let count = due.len();
+    if let Some(oldest) = due.first() {
+        metrics::record(Metric::QueueAgeMax, (now_ms - oldest.due_ms).max(0) / 1_000);
+    }
+    let tenants = by_tenant(app, due).await?;
+    let tally = Tally::default();
+    stream::iter(tenants)
+        .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
+            if let Err(error) = serve(app, tenant, deadline, &tally).await {
+                tracing::warn!(%error, "the table failed while what is due was delivered");
+            }
+        })
+        .await;
+    let mut report = tally.report();
+    report.due = count;
+    report.waiting = count - report.delivered - report.failed - report.unreadable;
+    Ok(report)
+}
+
+/// What is counted by many at once.
+#[derive(Debug, Default)]
+struct Tally {
+    delivered: AtomicUsize,
+    failed: AtomicUsize,
+    unreadable: AtomicUsize,
+}
+
+impl Tally {
+    fn report(&self) -> Report {
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        Report {
+            delivered: count(&self.delivered),
+            failed: count(&self.failed),
+            unreadable: count(&self.unreadable),
+            ..Report::default()
+        }
+    }
+}
+
+/// A company's CRM, and what is due there.
+struct Tenant {
+    name: String,
+    crm: &'static dyn Crm,
+    base_url: String,
+    calls: Vec<(Due, Arc<StoredUser>)>,
+}
+
+/// The calls by company, in the order in which they are due. Those of users who have to connect again are left as they
+/// are, and so are those of a CRM that this version does not know.
+async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error> {
+    let mut users: Vec<(Platform, UserId)> = Vec::new();
+    for Due { key, .. } in &due {
+        let user = (key.platform.clone(), key.user.clone());
+        if !users.contains(&user) {
+            users.push(user);
+        }
+    }
+    let read = stream::iter(users).map(async |(platform, id)| {
+        let user = app.steps.take("redrive.user", app.store.user(&platform, &id)).await;
+        ((platform, id), user)
+    });
+    let users: BTreeMap<_, _> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
+    let mut known: BTreeMap<(Platform, UserId), Arc<StoredUser>> = BTreeMap::new();
+    for (id, user) in users {
+        match user {
+            Ok(Some(user)) if user.user.credentials.is_some() && !user.session_ended => {
+                known.insert(id, Arc::new(user));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "a user could not be read"),
+        }
+    }
+    let mut tenants: Vec<Tenant> = Vec::new();
+    for call in due {
+        let Some(user) = known.get(&(call.key.platform.clone(), call.key.user.clone())) else { continue };
+        let Some(crm) = app.crm(call.key.platform.as_str()) else { continue };
+        let Some(base_url) = app.crm_base_url(crm, &user.user) else { continue };
+        let name = tenant_name(user);
+        match tenants.iter_mut().find(|tenant| tenant.name == name) {
+            Some(tenant) => tenant.calls.push((call, user.clone())),
+            None => tenants.push(Tenant { name, crm, base_url, calls: vec![(call, user.clone())] }),
+        }
+    }
+    Ok(tenants)
+}
+
+/// Whose CRM it is: everybody with the same host shares its limits.
+pub(crate) fn tenant_name(user: &StoredUser) -> String {
+    let host = user.user.hostname.as_deref().unwrap_or(user.user.id.as_str());
+    format!("{}#{host}", user.user.platform)
+}
+
+/// Delivers what is due at one company, until all is, or its CRM has had enough, or the time is over.
+async fn serve(app: &App, tenant: Tenant, deadline: Deadline, tally: &Tally) -> Result<(), store::Error> {
+    let now_ms = app.clock.now_ms();
+    let before = app.steps.take("redrive.rest", app.store.rest(&tenant.name)).await?;
+    if before.until_ms > now_ms {
+        return Ok(());
+    }
+    let breaker = Breaker::new(before);
+    let mut calls = tenant.calls.iter();
+    if before.failures >= FAILURES {
+        // One goes ahead: whether the CRM is back.
+        for (due, user) in calls.by_ref().take(1) {
+            let outcome = deliver(app, tenant.crm, user, due, deadline).await;
+            breaker.saw(&outcome, now_ms);
+            tally.count(&outcome);
+        }
+    }
+    stream::iter(calls)
+        .for_each_concurrent(CALLS_AT_ONCE, |(due, user)| async {
+            if breaker.is_open() || deadline.remaining(&app.clock) < Duration::from_millis(CALL_MS as u64) {
+                return;
+            }
+            spare(app, &tenant.base_url).await;
+            let outcome = deliver(app, tenant.crm, user, due, deadline).await;
+            breaker.saw(&outcome, app.clock.now_ms());
+            tally.count(&outcome);
+        })
+        .await;
+    let after = breaker.rest();
+    if after != before {
+        app.steps.take("redrive.set_rest", app.store.set_rest(&tenant.name, after, now_ms)).await?;
+    }
+    Ok(())
+}
+
+/// Waits while less than half of the CRM's burst budget is left: that half is for people who wait.
+async fn spare(app: &App, base_url: &str) {
+    if let Some(wait) = app.budgets.until_half_is_free(base_url, app.clock.now_ms()) {
+        app.steps.take("redrive.spare", tokio::time::sleep(wait)).await;
+    }
+}
+
+/// What became of one call.
+#[derive(Debug)]
+enum Delivery {
+    Done,
+    /// Somebody else is at it, or there was nothing to do.
+    Untouched,
+    Failed(Failure),
+    Unreadable,
+}
+
+impl Tally {
+    fn count(&self, outcome: &Result<Delivery, store::Error>) {
+        let counter = match outcome {
+            Ok(Delivery::Done) => &self.delivered,
+            Ok(Delivery::Unreadable) => &self.unreadable,
+            Ok(Delivery::Failed(_)) => &self.failed,
+            Ok(Delivery::Untouched) => return,
+            Err(error) => {
+                tracing::warn!(%error, "a call that is due could not be tried");
+                return;
+            }
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Delivers one call.
+async fn deliver(
+    app: &App,
+    crm: &'static dyn Crm,
+    user: &StoredUser,
+    due: &Due,
+    deadline: Deadline,
+) -> Result<Delivery, store::Error> {
+    let key = &due.key;
+    let item = match app.steps.take("redrive.read", app.store.call(key)).await {
+        Ok(Some(item)) => item,
+        Ok(None) => return Ok(Delivery::Untouched),
+        Err(store::Error::Unreadable(what, problem)) => {
+            metrics::count(Metric::Unreadable);
+            tracing::error!(%what, %problem, "a call that is due cannot be read; it is set aside");
+            set_aside(app, key, due).await?;
+            return Ok(Delivery::Unreadable);
+        }
+        Err(error) => return Err(error),
+    };
+    let now_ms = app.clock.now_ms();
+    let deadline = Deadline(deadline.0.min(now_ms + CALL_MS));
+    let me = lease::new_owner();
+    let lease = Lease { key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
+    match item.state {
+        State::Posting | State::Unknown | State::Retry if item.payload.is_some() => {
+            let claim = app.store.claim_create(&lease, Purpose::Redrive);
+            let ClaimCreate::Claimed(item) = app.steps.take("redrive.claim_create", claim).await? else {
+                return Ok(Delivery::Untouched);
+            };
+            Ok(match create::resume(app, crm, lease, *item, user.clone(), deadline).await? {
+                create::Outcome::Failed { failure, is_deferred } => given_up(failure, is_deferred),
+                _ => Delivery::Done,
+            })
+        }
+        State::Logged if item.waits() || item.audit_at.is_some() => {
+            let claim = app.store.claim_update(&lease, None);
+            let ClaimUpdate::Claimed(item) = app.steps.take("redrive.claim_update", claim).await? else {
+                return Ok(Delivery::Untouched);
+            };
+            let outcome = update::go(app, crm, lease, *item, user.clone(), None, None, deadline).await?;
+            Ok(match outcome {
+                update::Outcome::Failed { failure, is_deferred } => given_up(failure, is_deferred),
+                _ => Delivery::Done,
+            })
+        }
+        _ => {
+            set_aside(app, key, due).await?;
+            Ok(Delivery::Untouched)
+        }
+    }
+}
+
+async fn set_aside(app: &App, key: &CallKey, due: &Due) -> Result<(), store::Error> {
+    let aside = app.store.set_aside(key, due.due_ms, app.clock.now_ms());
+    app.steps.take("redrive.set_aside", aside).await
+}
+
+/// A failure that nobody sees, and that is the last one, is a dead letter.
+fn given_up(failure: Failure, is_deferred: bool) -> Delivery {
+    if !is_deferred {
+        metrics::count(Metric::Dead);
+        tracing::error!(%failure, "given up; `call-log redrive` has it tried again");
+    }
+    Delivery::Failed(failure)
+}
+
+/// Whether a company's CRM takes requests.
+struct Breaker {
+    is_open: AtomicBool,
+    rest: Mutex<Rest>,
+}
+
+impl Breaker {
+    fn new(rest: Rest) -> Breaker {
+        Breaker { is_open: AtomicBool::new(false), rest: Mutex::new(rest) }
+    }
+
+    fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    fn rest(&self) -> Rest {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn saw(&self, outcome: &Result<Delivery, store::Error>, now_ms: i64) {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(Delivery::Done) => *rest = Rest::default(),
+            Ok(Delivery::Failed(failure)) if is_down(failure) => {
+                rest.failures += 1;
+                let asked = deferral::retry_after(failure).map(|wait| wait.as_millis() as i64);
+                let own = (rest.failures >= FAILURES).then(|| rest_ms(rest.failures));
+                let limited = is_limited(failure).then_some(REST_MS.0);
+                if let Some(wait) = asked.or(own).or(limited) {
+                    rest.until_ms = now_ms + wait.min(LONGEST_REST_MS);
+                    // Whatever comes next is a probe.
+                    rest.failures = rest.failures.max(FAILURES);
+                    self.is_open.store(true, Ordering::Relaxed);
+                }
+            }
+            // The CRM answered, or was not asked.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// Twice as long each time.
+fn rest_ms(failures: i64) -> i64 {
+    let doublings = u32::try_from(failures - FAILURES).unwrap_or(0).min(8);
+    (REST_MS.0 << doublings).min(REST_MS.1)
+}
+
+/// Whether the same must be expected of the company's other calls.
+fn is_down(failure: &Failure) -> bool {
+    let down = |kind: &ErrorKind| matches!(kind, ErrorKind::Unavailable | ErrorKind::Malformed);
+    is_limited(failure) || matches!(failure, Failure::Crm(error) if down(&error.kind))
+}
+
+fn is_limited(failure: &Failure) -> bool {
+    matches!(failure, Failure::Crm(error) if matches!(error.kind, ErrorKind::RateLimited { .. }))
+}

@@ -1,0 +1,264 @@
+//! The beginning of every attempt: taking the right to touch the CRM for a call, or noting facts for whoever has it.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Map, Value};
+
+use super::{
+    CallItem, Error, Event, Item, State, Store,
+    calls::item_key,
+    due::shard_of,
+    expression::{self, Update},
+    item::Sought,
+    number, text,
+    transition::{state_after, states_before},
+};
+use crate::{
+    model::{CallKey, Facts, Payload, TalkTime},
+    note::{Section, is_placeholder},
+};
+
+/// How long an update waits for a call that nobody logs, in seconds.
+const PARKED_TTL: i64 = 30 * 86_400;
+/// How long a call that somebody has begun to log is kept, in seconds.
+pub(super) const LOGGED_TTL: i64 = 400 * 86_400;
+
+/// The right to touch the CRM for one call log, until it is given back or runs out.
+#[derive(Clone, Debug)]
+pub struct Lease<'a> {
+    pub key: &'a CallKey,
+    /// This invocation, and no other ever.
+    pub owner: &'a str,
+    pub now_ms: i64,
+    /// Until when nobody else may start: the invocation's deadline and the grace in which a request may still land.
+    pub until_ms: i64,
+}
+
+/// What a claim to create is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// A request brings this, which is kept until the call is logged.
+    Request(&'a Payload),
+    /// What an earlier request brought is due.
+    Redrive,
+}
+
+/// The answer to a claim to create.
+#[derive(Debug)]
+pub enum ClaimCreate {
+    Claimed(Box<CallItem>),
+    /// Somebody has it, or it is done.
+    Refused(Box<CallItem>),
+    /// Nothing is known of the call; only when it was to be redriven.
+    Absent,
+}
+
+/// The answer to a claim to update.
+#[derive(Debug)]
+pub enum ClaimUpdate {
+    /// The facts are noted and this invocation writes them.
+    Claimed(Box<CallItem>),
+    /// It is not logged, or somebody has it.
+    Refused(Box<CallItem>),
+    /// Nothing is known of the call.
+    Absent,
+}
+
+/// The answer to parking.
+#[derive(Debug)]
+pub enum Parked {
+    /// The facts are noted; the item says who will write them.
+    Noted(Box<CallItem>),
+    /// The item has changed since it was seen: claim again.
+    Moved,
+}
+
+impl Store {
+    /// Claims the right to create the log: unless it is logged already, or somebody else may be at it.
+    pub async fn claim_create(&self, lease: &Lease<'_>, purpose: Purpose<'_>) -> Result<ClaimCreate, Error> {
+        let claimed = match purpose {
+            Purpose::Request(payload) => {
+                let sealed = self.seal_payload(lease.key, payload)?;
+                match self.claim_create_keeping(lease, purpose, sealed).await {
+                    // With what is parked it is more than an item takes. Whoever sends it can send it again.
+                    Err(Error::TooLarge) => self.claim_create_keeping(lease, purpose, None).await?,
+                    claimed => claimed?,
+                }
+            }
+            Purpose::Redrive => self.claim_create_keeping(lease, purpose, None).await?,
+        };
+        Ok(match claimed {
+            expression::Written::Done(item) => ClaimCreate::Claimed(Box::new(self.read_call(&item)?)),
+            expression::Written::Refused(Some(item)) => {
+                let call = self.read_call(&item)?;
+                if call.owner.as_deref() == Some(lease.owner) {
+                    ClaimCreate::Claimed(Box::new(call))
+                } else {
+                    ClaimCreate::Refused(Box::new(call))
+                }
+            }
+            expression::Written::Refused(None) => ClaimCreate::Absent,
+        })
+    }
+
+    async fn claim_create_keeping(
+        &self,
+        lease: &Lease<'_>,
+        purpose: Purpose<'_>,
+        payload: Option<AttributeValue>,
+    ) -> Result<expression::Written, Error> {
+        // The states are named, so that one that a later version writes is left alone.
+        let free = format!("attribute_not_exists(#crm) AND #busy <= :now AND #st IN ({})", STATES);
+        let condition = match purpose {
+            Purpose::Request(_) => format!("attribute_not_exists(#pk) OR ({free})"),
+            Purpose::Redrive => format!("{free} AND attribute_exists(#pay) AND #due <= :now"),
+        };
+        let update = take(Update::when(""), lease)
+            .set("st", text(after(None, Event::ClaimCreate).name()))
+            .value("no", AttributeValue::Bool(false))
+            .set_to("pamb", "if_not_exists(#amb, :no)")
+            .set("amb", AttributeValue::Bool(true))
+            .set_to("first_at", "if_not_exists(#first_at, :now)")
+            .set("ttl", number(lease.now_ms / 1_000 + LOGGED_TTL))
+            .remove("reason");
+        let update = match (purpose, payload) {
+            (Purpose::Request(request), kept) => {
+                let sought = Sought::of(request).to_json();
+                let sealed = self.seal(&item_key(lease.key), "sought", &sought)?;
+                let update =
+                    update.value("sought", sealed).set_to("sought", "if_not_exists(#sought, :sought)");
+                match kept {
+                    Some(payload) => due_when_the_lease_ends(update.set("pay", payload), lease),
+                    None => update.remove("pay").remove("dq").remove("due"),
+                }
+            }
+            (Purpose::Redrive, _) => due_when_the_lease_ends(update, lease),
+        };
+        self.update(item_key(lease.key), in_states(update, &condition, Event::ClaimCreate)).await
+    }
+
+    /// Notes the facts and claims the right to write them, of a log that nobody else is at. Without facts: claims what
+    /// is due.
+    pub async fn claim_update(&self, lease: &Lease<'_>, facts: Option<&Facts>) -> Result<ClaimUpdate, Error> {
+        let update = due_when_the_lease_ends(take(Update::when(""), lease), lease);
+        let free = format!("#st IN ({STATES}) AND #busy <= :now");
+        let update = match facts {
+            Some(facts) => {
+                let update = self.want(&item_key(lease.key), update, facts)?;
+                in_states(update, &free, Event::ClaimUpdate)
+            }
+            None => in_states(update, &format!("{free} AND #due <= :now"), Event::ClaimUpdate),
+        };
+        Ok(match self.update(item_key(lease.key), update).await? {
+            expression::Written::Done(item) => ClaimUpdate::Claimed(Box::new(self.read_call(&item)?)),
+            expression::Written::Refused(None) => ClaimUpdate::Absent,
+            expression::Written::Refused(Some(item)) => {
+                let call = self.read_call(&item)?;
+                if call.owner.as_deref() == Some(lease.owner) {
+                    ClaimUpdate::Claimed(Box::new(call))
+                } else {
+                    ClaimUpdate::Refused(Box::new(call))
+                }
+            }
+        })
+    }
+
+    /// Notes the facts for whoever is at the log, or will be.
+    pub async fn enqueue(&self, key: &CallKey, facts: &Facts, now_ms: i64) -> Result<Parked, Error> {
+        let noted =
+            format!("attribute_exists(#pk) AND #st IN ({STATES}) AND (#busy > :now OR #st <> :logged)");
+        let update = Update::when("")
+            .value("logged", text(State::Logged.name()))
+            .value("zero", number(0))
+            .value("now", number(now_ms));
+        self.park_when(key, in_states(update, &noted, Event::Enqueue), facts).await
+    }
+
+    /// Notes the facts of a call that nothing is known of yet.
+    pub async fn park(&self, key: &CallKey, facts: &Facts, now_ms: i64) -> Result<Parked, Error> {
+        let update = Update::when("attribute_not_exists(#pk)")
+            .value("zero", number(0))
+            .set("st", text(after(None, Event::Park).name()))
+            .set("busy", number(0))
+            .set("ttl", number(now_ms / 1_000 + PARKED_TTL));
+        self.park_when(key, update, facts).await
+    }
+
+    async fn park_when(&self, key: &CallKey, update: Update, facts: &Facts) -> Result<Parked, Error> {
+        let update = self.want(&item_key(key), update.value("one", number(1)), facts)?;
+        Ok(match self.update(item_key(key), update).await? {
+            expression::Written::Done(item) => Parked::Noted(Box::new(self.read_call(&item)?)),
+            expression::Written::Refused(_) => Parked::Moved,
+        })
+    }
+
+    /// Adds the facts that wait to an update.
+    fn want(&self, key: &Item, update: Update, facts: &Facts) -> Result<Update, Error> {
+        let mut update = update.set_to("wantv", "if_not_exists(#wantv, :zero) + :one");
+        for (name, fact) in told(facts) {
+            let attribute = format!("w_{name}");
+            let sealed = self.seal(key, &attribute, &fact.to_string())?;
+            let stands_in = |section, fact: &Option<String>| {
+                fact.as_deref().is_some_and(|value| is_placeholder(section, value))
+            };
+            let is_placeholder = match name.as_str() {
+                "note" => stands_in(Section::AgentNote, &facts.note),
+                "recording" => stands_in(Section::Recording, &facts.recording),
+                "voicemail" => stands_in(Section::Voicemail, &facts.voicemail),
+                "duration" => facts.duration == Some(TalkTime::Pending),
+                _ => false,
+            };
+            update = if is_placeholder {
+                // One that comes late does not displace the fact.
+                let expression = format!("if_not_exists(#{attribute}, :{attribute})");
+                update.value(&attribute, sealed).set_to(&attribute, &expression)
+            } else {
+                update.set(&attribute, sealed)
+            };
+        }
+        Ok(update)
+    }
+}
+
+/// Stands in a condition for the states in which it may hold.
+const STATES: &str = ":states";
+
+/// The condition, for the states in which this can happen.
+fn in_states(update: Update, condition: &str, event: Event) -> Update {
+    let names: Vec<_> = states_before(event).map(State::name).collect();
+    let list = names.iter().map(|name| format!(":st_{name}")).collect::<Vec<_>>().join(", ");
+    let update = update.condition(&condition.replace(STATES, &list));
+    names.into_iter().fold(update, |update, name| update.value(&format!("st_{name}"), text(name)))
+}
+
+/// What is the same in every claim.
+fn take(update: Update, lease: &Lease<'_>) -> Update {
+    update
+        .value("now", number(lease.now_ms))
+        .value("zero", number(0))
+        .value("one", number(1))
+        .set("own", text(lease.owner))
+        .set("busy", number(lease.until_ms))
+        .set_to("fence", "if_not_exists(#fence, :zero) + :one")
+        .set_to("since", "if_not_exists(#since, :now)")
+}
+
+/// Should the owner die, somebody goes on when its lease has ended.
+fn due_when_the_lease_ends(update: Update, lease: &Lease<'_>) -> Update {
+    update.set("dq", text(shard_of(lease.key))).set("due", number(lease.until_ms))
+}
+
+/// Where the table of transitions leads.
+fn after(from: Option<State>, event: Event) -> State {
+    state_after(from, event).expect("the table of transitions has what the store does")
+}
+
+/// The facts that are told, by name.
+pub(super) fn told(facts: &Facts) -> impl Iterator<Item = (String, Value)> {
+    let fields = match serde_json::to_value(facts) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    fields
+        .into_iter()
+        .filter(|(_, fact)| !fact.is_null() && fact.as_array().is_none_or(|list| !list.is_empty()))
+}
