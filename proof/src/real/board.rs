@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use shared::steps::{Observer, Pause};
@@ -34,7 +34,7 @@ struct Board {
     /// The invocation that runs now.
     task: usize,
     next: u64,
-    waiting: Vec<Ticket>,
+    waiting: Vec<(Ticket, Option<Waker>)>,
 }
 
 thread_local! {
@@ -57,12 +57,12 @@ pub fn task() -> usize {
 
 /// Whoever waits, in the order in which they came.
 pub fn waiting() -> Vec<Ticket> {
-    with(|board| board.waiting.clone())
+    with(|board| board.waiting.iter().map(|(ticket, _)| *ticket).collect())
 }
 
 /// Lets one go on.
 pub fn let_go(ticket: Ticket) {
-    with(|board| board.waiting.retain(|other| other.number != ticket.number));
+    with(|board| board.remove(ticket.number)).into_iter().for_each(Waker::wake);
 }
 
 /// Takes away whatever an earlier schedule left.
@@ -70,7 +70,15 @@ pub fn clear() {
     with(|board| *board = Board::default());
 }
 
-/// Waits until the driver lets it go on. Nobody is woken: the driver asks again whom it has let go.
+impl Board {
+    /// Takes a ticket away; whom to wake.
+    fn remove(&mut self, number: u64) -> Option<Waker> {
+        let at = self.waiting.iter().position(|(ticket, _)| ticket.number == number)?;
+        self.waiting.remove(at).1
+    }
+}
+
+/// Waits until the driver lets it go on.
 #[derive(Debug)]
 pub struct Stop(u64);
 
@@ -79,7 +87,7 @@ pub fn stop(step: &'static str, place: Place) -> Stop {
     with(|board| {
         let number = board.next;
         board.next += 1;
-        board.waiting.push(Ticket { number, task: board.task, step, place });
+        board.waiting.push((Ticket { number, task: board.task, step, place }, None));
         Stop(number)
     })
 }
@@ -94,15 +102,20 @@ impl Stop {
 impl Future for Stop {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let waits = with(|board| board.waiting.iter().any(|ticket| ticket.number == self.0));
-        if waits { Poll::Pending } else { Poll::Ready(()) }
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        with(|board| match board.waiting.iter_mut().find(|(ticket, _)| ticket.number == self.0) {
+            Some((_, waker)) => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        })
     }
 }
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        with(|board| board.waiting.retain(|ticket| ticket.number != self.0));
+        drop(with(|board| board.remove(self.0)));
     }
 }
 

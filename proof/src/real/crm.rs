@@ -24,6 +24,10 @@ pub const GRACE_MS: i64 = 30_000;
 pub static PLAIN: Memory = Memory { format: Format::Plain, compare_and_set: false };
 pub static CAREFUL: Memory = Memory { format: Format::Html, compare_and_set: true };
 
+/// Each of them as the one that callers can be users of.
+pub static ONLY_PLAIN: [&dyn Crm; 1] = [&PLAIN];
+pub static ONLY_CAREFUL: [&dyn Crm; 1] = [&CAREFUL];
+
 /// The adapter of this thread's CRM.
 #[derive(Debug)]
 pub struct Memory {
@@ -42,6 +46,8 @@ pub struct Entry {
     pub duration: Option<TalkTime>,
     pub version: u64,
     pub is_deleted: bool,
+    /// A person has changed it.
+    pub is_edited: bool,
 }
 
 /// What a message asks for.
@@ -49,6 +55,7 @@ pub struct Entry {
 enum Request {
     Create(Box<NewLog>),
     Change(LogId, LogChange),
+    Remove(LogId),
 }
 
 /// A message that may change something.
@@ -77,6 +84,8 @@ pub struct Account {
     pub received: usize,
     /// What the next read answers instead of what there is.
     pub next_read: Option<Error>,
+    /// Messages may land after the grace.
+    pub breaks_grace: bool,
     /// Promises that were broken.
     pub broken: Vec<String>,
 }
@@ -128,7 +137,8 @@ impl Account {
     pub fn give_up(&mut self, ticket: u64, lands_at: Option<i64>, latest: i64) {
         if let Some(message) = self.messages.iter_mut().find(|message| message.ticket == ticket) {
             message.latest = message.latest.min(latest);
-            message.given_up = Some(lands_at.map(|at| at.min(message.latest - 1)));
+            let bound = if self.breaks_grace { i64::MAX } else { message.latest };
+            message.given_up = Some(lands_at.map(|at| at.min(bound - 1)));
         }
         self.messages.retain(|message| message.given_up.is_none() || message.answer.is_none());
     }
@@ -163,6 +173,7 @@ impl Account {
                     duration: log.duration,
                     version: 1,
                     is_deleted: false,
+                    is_edited: false,
                 });
                 Ok(id)
             }
@@ -183,6 +194,16 @@ impl Account {
                 self.changed += 1;
                 Ok(id.clone())
             }
+            Request::Remove(id) => {
+                let entry = self.entries.iter_mut().find(|entry| entry.id == *id && !entry.is_deleted);
+                if let Some(entry) = entry {
+                    if entry.is_edited {
+                        return Err(failure(ErrorKind::Conflict, Effect::None));
+                    }
+                    entry.is_deleted = true;
+                }
+                Ok(id.clone())
+            }
         }
     }
 
@@ -194,7 +215,7 @@ impl Account {
                 "a message is sent while {} may still land, until {}",
                 match other.request {
                     Request::Create(_) => "a create",
-                    Request::Change(..) => "a change",
+                    Request::Change(..) | Request::Remove(_) => "a change",
                 },
                 other.latest
             ));
@@ -212,8 +233,11 @@ impl Account {
 /// Whether two requests may change one log. A create may make any.
 fn is_same(one: &Request, other: &Request) -> bool {
     match (one, other) {
-        (Request::Change(one, _), Request::Change(other, _)) => one == other,
         (Request::Create(one), Request::Create(other)) => one.start == other.start,
+        (
+            Request::Change(one, _) | Request::Remove(one),
+            Request::Change(other, _) | Request::Remove(other),
+        ) => one == other,
         _ => false,
     }
 }
@@ -307,6 +331,14 @@ impl Crm for Memory {
             let ours = account.live().filter(|entry| entry.contact == log.contact.id && entry.start == log.start);
             Ok(ours.map(|entry| entry.id.clone()).collect())
         })
+    }
+
+    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error> {
+        match self.send(access, "crm.remove_log", Request::Remove(id.clone())).await {
+            Ok(_) => Ok(true),
+            Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn find_contact(&self, _: &Access<'_>, _: &str) -> Result<Vec<Contact>, Error> {

@@ -1,6 +1,7 @@
 //! The invocations, what is done to them, and the time.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     future::poll_fn,
     pin::{Pin, pin},
@@ -17,9 +18,10 @@ use shared::{
     app::App,
     auth::Caller,
     config::Config,
-    create,
+    create, redrive,
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
     steps::Steps,
+    store::Rest,
     update,
 };
 use tokio::time::Instant;
@@ -35,6 +37,10 @@ use super::{
 pub const NOW_MS: i64 = requests::START_MS + 65_000;
 /// How long an invocation has, in milliseconds.
 pub const INVOCATION_MS: i64 = 25_000;
+/// How long the redrive has, in milliseconds.
+pub const REDRIVE_MS: i64 = 55_000;
+/// What the redrive calls the company of the one user.
+const TENANT: &str = "memory#12345-memory";
 /// How many schedules one database serves.
 const SCHEDULES_PER_DATABASE: u64 = 1_000;
 
@@ -45,6 +51,8 @@ pub struct World {
     pub user: User,
     clock: Arc<AtomicI64>,
     schedules: u64,
+    /// A schedule may have left the CRM's rest behind.
+    is_rested: Cell<bool>,
 }
 
 /// One invocation.
@@ -112,7 +120,7 @@ impl World {
             settings: Settings::default(),
             credentials: Some(Credentials::ApiKey(Secret::new("key"))),
         };
-        World { app, user, clock, schedules: 0 }
+        World { app, user, clock, schedules: 0, is_rested: Cell::new(false) }
     }
 
     /// Begins a schedule about that session.
@@ -132,6 +140,11 @@ impl World {
             self.app.store.put_user(&self.user).await.expect("the user can be stored");
         }
         self.schedules += 1;
+        if self.is_rested.take() {
+            // A schedule must not find what another one left.
+            self.app.store.set_rest(TENANT, Rest::default(), NOW_MS).await.expect("the table answers");
+        }
+        self.app.crms = if crm.compare_and_set { &crm::ONLY_CAREFUL } else { &crm::ONLY_PLAIN };
         Driver {
             world: self,
             crm,
@@ -180,7 +193,9 @@ impl<'w> Driver<'w> {
         let number = self.tasks.len();
         self.note(|| format!("#{number} comes: {request:?}"));
         let (world, crm, session) = (self.world, self.crm, self.session.clone());
-        let deadline = Deadline(self.now_ms() + INVOCATION_MS);
+        let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
+        let deadline = Deadline(self.now_ms() + time_ms);
+        world.is_rested.set(world.is_rested.get() || request == Request::Redrive);
         let caller = world.caller();
         let sent = request.clone();
         let future: Pin<Box<dyn Future<Output = Answer> + 'w>> = Box::pin(async move {
@@ -193,6 +208,7 @@ impl<'w> Driver<'w> {
                     let command = requests::update(&session, &facts);
                     Answer::Update(update::run(&world.app, crm, &caller, command, deadline).await)
                 }
+                Request::Redrive => Answer::Redrive(redrive::run(&world.app, deadline).await),
             }
         });
         self.moments += 1;

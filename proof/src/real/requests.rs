@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use serde_json::Map;
 use shared::{
-    create,
+    create, redrive,
     model::{
         Contact, ContactId, CreateCallLog, Direction, Facts, LogId, Party, SessionId, TalkTime, UpdateCallLog,
     },
@@ -87,6 +87,8 @@ impl Fact {
 pub enum Request {
     Create,
     Update(Vec<Fact>),
+    /// What is due is delivered.
+    Redrive,
 }
 
 /// What became of a request.
@@ -94,7 +96,7 @@ pub enum Request {
 pub enum Answer {
     Create(Result<create::Outcome, store::Error>),
     Update(Result<update::Outcome, store::Error>),
-    Redrive(String),
+    Redrive(Result<redrive::Report, store::Error>),
 }
 
 impl Answer {
@@ -117,8 +119,10 @@ impl Answer {
             Answer::Create(Ok(outcome)) => format!("{outcome:?}"),
             Answer::Update(Ok(update::Outcome::Updated { log, .. })) => format!("Updated({log})"),
             Answer::Update(Ok(outcome)) => format!("{outcome:?}"),
-            Answer::Create(Err(error)) | Answer::Update(Err(error)) => error.to_string(),
-            Answer::Redrive(report) => report.clone(),
+            Answer::Redrive(Ok(report)) => format!("{report:?}"),
+            Answer::Create(Err(error)) | Answer::Update(Err(error)) | Answer::Redrive(Err(error)) => {
+                error.to_string()
+            }
         };
         text.chars().take(120).collect()
     }

@@ -11,7 +11,7 @@ use super::{
     board::{self, Place, Ticket},
     crm::{self, CAREFUL, PLAIN},
     driver::{Driver, World, runtime},
-    judge::{self, Finish},
+    judge::{self, Beyond, Finish},
     requests::{Fact, Field, Request},
     table,
 };
@@ -44,6 +44,9 @@ struct Plan {
     kills: u32,
     faults: u32,
     pauses: u32,
+    /// Messages to the CRM may land after the grace.
+    breaks_grace: bool,
+    beyond: Beyond,
     moves: u64,
     killed: u64,
     faulted: u64,
@@ -63,11 +66,16 @@ impl Plan {
         if requests.is_empty() {
             requests.push(Request::Create);
         }
+        if rng.u8(..4) == 0 {
+            requests.push(Request::Redrive);
+        }
         rng.shuffle(&mut requests);
         let kills = [0, 0, 1, 1, 2][rng.usize(..5)];
         let faults = [0, 1, 1, 2, 3][rng.usize(..5)];
         let pauses = [0, 0, 1, 2][rng.usize(..4)];
-        Plan { rng, requests, kills, faults, pauses, moves: 0, killed: 0, faulted: 0 }
+        let breaks_grace = rng.u8(..12) == 0;
+        let beyond = Beyond { grace: breaks_grace, late_writes: false };
+        Plan { rng, requests, kills, faults, pauses, breaks_grace, beyond, moves: 0, killed: 0, faulted: 0 }
     }
 
     fn one_in(&mut self, count: u32) -> bool {
@@ -87,6 +95,7 @@ impl Plan {
     fn landing(&mut self) -> Option<i64> {
         match self.rng.u8(..3) {
             0 => Some(0),
+            1 if self.breaks_grace => Some(self.rng.i64(1..600_000)),
             1 => Some(self.rng.i64(1..60_000)),
             _ => None,
         }
@@ -142,6 +151,7 @@ impl Plan {
         }
         let way = if faulty && ticket.place == Place::Before && !ticket.step.contains("pause") {
             let (name, way) = table::WAYS[self.rng.usize(..table::WAYS.len())];
+            self.beyond.late_writes |= way.contains(&table::Wire::Late);
             driver.note(|| format!("#{} {}: the table is {name}", ticket.task, at(ticket)));
             way
         } else {
@@ -198,7 +208,9 @@ pub async fn run_one(
     fastrand::seed(seed);
     let mut plan = Plan::draw(seed);
     let crm = if plan.rng.bool() { &CAREFUL } else { &PLAIN };
+    let finish = if plan.rng.u8(..3) == 0 { Finish::Client } else { Finish::Redrive };
     let mut driver = world.begin(crm, &seed.to_string(), keeps_trace).await;
+    crm::with(|account| account.breaks_grace = plan.breaks_grace);
     let mut wrong = Vec::new();
     while !plan.requests.is_empty() || !driver.running().is_empty() {
         if plan.moves as usize > MOVES {
@@ -208,8 +220,9 @@ pub async fn run_one(
         plan.step(&mut driver).await;
     }
     if wrong.is_empty() {
-        wrong = judge::finish(&mut driver, Finish::Client).await;
+        wrong = judge::finish(&mut driver, finish, plan.beyond).await;
     }
+    let trace = driver.trace().to_vec();
     summary.schedules += 1;
     summary.moves += plan.moves;
     summary.killed += plan.killed;
@@ -217,7 +230,7 @@ pub async fn run_one(
     if !wrong.is_empty() {
         summary.broken.push(Broken { seed, wrong: wrong.clone() });
     }
-    (wrong, driver.trace().to_vec())
+    (wrong, trace)
 }
 
 /// Runs one schedule and keeps what was done.
