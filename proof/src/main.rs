@@ -5,7 +5,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
-use proof::real::schedules;
+use proof::real::{points, schedules};
 
 #[derive(Parser)]
 struct Arguments {
@@ -15,6 +15,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Proof {
+    /// Runs each fault at each step.
+    Points {
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// Tells what was done in each run that broke a promise.
+        #[arg(long)]
+        trace: bool,
+    },
     /// Runs the use-cases in random orders with random faults.
     Schedules {
         /// The first seed, or the only one with `--trace`.
@@ -32,6 +40,25 @@ enum Proof {
 
 fn main() -> ExitCode {
     match Arguments::parse().proof {
+        Proof::Points { threads, trace } => {
+            let started = Instant::now();
+            let summary = points::run(threads);
+            for (name, done) in &summary.broken {
+                println!("{name}");
+                if trace {
+                    println!("    {}", done.join("\n    "));
+                }
+            }
+            println!(
+                "{} runs in {:.1} s: {} steps at {} places; {} broke a promise",
+                summary.runs,
+                started.elapsed().as_secs_f64(),
+                summary.steps.len(),
+                summary.places,
+                summary.broken.len()
+            );
+            if summary.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Proof::Schedules { seed, trace: true, .. } => {
             let (wrong, trace) = schedules::replay(seed);
             for line in trace.iter().chain(&wrong) {

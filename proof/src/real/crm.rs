@@ -7,12 +7,15 @@ use std::{cell::RefCell, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use shared::{
-    adapters::{Access, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery},
-    model::{Contact, ContactId, LogId, TalkTime},
+    adapters::{Access, Authorization, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery},
+    model::{Contact, ContactId, Credentials, LogId, TalkTime},
     note::Format,
 };
 
-use super::board::{self, Place};
+use super::{
+    board::{self, Place},
+    tokens::TokenHost,
+};
 
 /// What the adapters keep back of an invocation's time, and the least that they begin a request with.
 const RESERVE: Duration = Duration::from_millis(1_500);
@@ -84,6 +87,12 @@ pub struct Account {
     pub received: usize,
     /// What the next read answers instead of what there is.
     pub next_read: Option<Error>,
+    /// Who knows which access tokens are good; nobody: all are.
+    pub tokens: Option<TokenHost>,
+    /// What is left of the burst budget of a hundred requests.
+    pub burst: Option<i64>,
+    /// A person has deleted the log.
+    pub is_deleted: bool,
     /// Messages may land after the grace.
     pub breaks_grace: bool,
     /// Promises that were broken.
@@ -143,6 +152,20 @@ impl Account {
         self.messages.retain(|message| message.given_up.is_none() || message.answer.is_none());
     }
 
+    /// A person deletes the log.
+    pub fn delete(&mut self) {
+        self.is_deleted = true;
+        self.entries.iter_mut().for_each(|entry| entry.is_deleted = true);
+    }
+
+    /// A second log of the same call appears.
+    pub fn duplicate(&mut self) {
+        if let Some(entry) = self.entries.first().cloned() {
+            let id = LogId::new(format!("{}", 5_000 + self.entries.len())).expect("an id");
+            self.entries.push(Entry { id, ..entry });
+        }
+    }
+
     /// What has been late long enough lands.
     pub fn tick(&mut self, now_ms: i64) {
         let due = |message: &Message| message.given_up.flatten().is_some_and(|at| at <= now_ms);
@@ -150,7 +173,10 @@ impl Account {
             let message = self.messages.remove(at);
             let _ = self.carry_out(&message.request);
         }
-        self.messages.retain(|message| message.given_up != Some(None) || message.latest > now_ms);
+        // Nothing lands after the grace, even if its sender still waits for it.
+        let is_late = |message: &Message| message.answer.is_none() && message.latest <= now_ms;
+        let waits = self.breaks_grace;
+        self.messages.retain(|message| !is_late(message) || waits && message.given_up != Some(None));
     }
 
     /// When the next late message lands.
@@ -244,7 +270,7 @@ fn is_same(one: &Request, other: &Request) -> bool {
 
 impl Memory {
     async fn send(&self, access: &Access<'_>, step: &'static str, request: Request) -> Result<LogId, Error> {
-        check_time(access)?;
+        check(access)?;
         let stop = board::stop(step, Place::Under);
         let ticket = stop.number();
         let latest = access.deadline.0 + GRACE_MS;
@@ -256,7 +282,7 @@ impl Memory {
     }
 
     fn read<T>(&self, access: &Access<'_>, look: impl FnOnce(&Account) -> Result<T, Error>) -> Result<T, Error> {
-        check_time(access)?;
+        check(access)?;
         with(|account| match account.next_read.take() {
             Some(error) => Err(error),
             None => look(account),
@@ -264,10 +290,25 @@ impl Memory {
     }
 }
 
-/// As the adapters do, last of all: what could still be under way when the invocation ends is not begun.
-fn check_time(access: &Access<'_>) -> Result<(), Error> {
+/// As the adapters do, last of all: what could still be under way when the invocation ends is not begun. Then what
+/// any request meets: is the token good, and what is left of the budget.
+fn check(access: &Access<'_>) -> Result<(), Error> {
     let left = access.deadline.remaining(access.clock).saturating_sub(RESERVE);
-    if left < LEAST { Err(failure(ErrorKind::Unavailable, Effect::None)) } else { Ok(()) }
+    if left < LEAST {
+        return Err(failure(ErrorKind::Unavailable, Effect::None));
+    }
+    let (tokens, burst) = with(|account| (account.tokens.clone(), account.burst));
+    if let Some(left) = burst {
+        access.budgets.saw(&access.base_url, Some(100), Some(left), Some(2), access.clock.now_ms());
+    }
+    match (tokens, &access.authorization) {
+        (Some(host), Authorization::Stored(Credentials::OAuth { access_token, .. }))
+            if !host.is_good(access_token.expose()) =>
+        {
+            Err(failure(ErrorKind::Unauthorized, Effect::None))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[async_trait]
@@ -297,7 +338,7 @@ impl Crm for Memory {
     }
 
     fn token_url(&self) -> Option<&'static str> {
-        None
+        with(|account| account.tokens.as_ref().map(|host| host.url))
     }
 
     async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error> {

@@ -92,6 +92,12 @@ impl std::fmt::Debug for Driver<'_> {
     }
 }
 
+/// The same where grants are renewed over a socket.
+pub fn runtime_with_sockets() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().expect("a runtime")
+}
+
 /// The runtime of a thread whose schedules own the time.
 pub fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -120,7 +126,7 @@ impl World {
             settings: Settings::default(),
             credentials: Some(Credentials::ApiKey(Secret::new("key"))),
         };
-        World { app, user, clock, schedules: 0, is_rested: Cell::new(false) }
+        World { app, user, clock, schedules: SCHEDULES_PER_DATABASE, is_rested: Cell::new(false) }
     }
 
     /// Begins a schedule about that session.
@@ -134,10 +140,8 @@ impl World {
         table::clear();
         crm::with(|account| *account = Account::default());
         self.clock.store(NOW_MS, Ordering::SeqCst);
-        if self.schedules.is_multiple_of(SCHEDULES_PER_DATABASE) {
-            table::renew();
-            self.app.store.create_table().await.expect("the table can be made");
-            self.app.store.put_user(&self.user).await.expect("the user can be stored");
+        if self.schedules >= SCHEDULES_PER_DATABASE {
+            self.renew().await;
         }
         self.schedules += 1;
         if self.is_rested.take() {
@@ -156,6 +160,21 @@ impl World {
         }
     }
 
+    /// An empty table with the one user.
+    pub async fn renew(&mut self) {
+        table::clear();
+        table::renew();
+        self.schedules = 0;
+        self.app.store.create_table().await.expect("the table can be made");
+        self.connect(self.user.credentials.clone()).await;
+    }
+
+    /// Stores the user with these credentials.
+    pub async fn connect(&self, credentials: Option<Credentials>) {
+        let user = User { credentials, ..self.user.clone() };
+        self.app.store.put_user(&user).await.expect("the user can be stored");
+    }
+
     /// Who sends the requests.
     pub fn caller(&self) -> Caller {
         Caller { user: self.user.id.clone(), platform: self.user.platform.clone() }
@@ -169,6 +188,20 @@ impl<'w> Driver<'w> {
 
     pub fn caller(&self) -> Caller {
         self.world.caller()
+    }
+
+    /// Stores the user with these credentials.
+    pub async fn connect(&self, credentials: Option<Credentials>) {
+        self.world.connect(credentials).await;
+    }
+
+    /// Somebody else takes the right to renew the grant.
+    pub async fn claim_renewal(&self) {
+        let store = &self.world.app.store;
+        let user = store.user(&self.world.user.platform, &self.world.user.id).await;
+        let user = user.expect("the table answers").expect("the user is there");
+        let now_ms = self.now_ms();
+        store.claim_renewal(&user, "somebody else", now_ms, now_ms + 15_000).await.expect("it is free");
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -225,6 +258,18 @@ impl<'w> Driver<'w> {
         }
         board::let_go(ticket);
         self.poll(ticket.task).await;
+        if ticket.place == Place::Before && ticket.step.starts_with("grant.exchange") {
+            self.wait_for_tokens(ticket.task).await;
+        }
+    }
+
+    /// Waits for the token host, which is the only one outside; no time passes meanwhile.
+    async fn wait_for_tokens(&mut self, task: usize) {
+        while self.sleepers().contains(&task) {
+            std::thread::sleep(Duration::from_micros(20));
+            tokio::task::yield_now().await;
+            self.poll(task).await;
+        }
     }
 
     /// The CRM gets the message that is under way, and answers.

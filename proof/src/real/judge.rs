@@ -84,7 +84,9 @@ fn is_unlogged(item: Option<&CallItem>) -> bool {
 fn is_quiet(driver: &Driver<'_>, item: Option<&CallItem>) -> bool {
     let is_settled = item.is_none_or(|item| {
         let is_free = item.owner.is_none() && item.busy_until <= driver.now_ms() && item.due_at.is_none();
-        is_free && matches!(item.state, State::Logged | State::Parked)
+        let is_left = matches!(item.state, State::Posting | State::Unknown)
+            || item.state == State::Retry && item.payload.is_some();
+        is_free && !is_left
     });
     is_settled && crm::with(|account| account.messages.is_empty())
 }
@@ -93,12 +95,18 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
     let told = driver.told();
     let (entries, created) = crm::with(|account| (account.entries.clone(), account.created));
     let live: Vec<&Entry> = entries.iter().filter(|entry| !entry.is_deleted).collect();
+    if crm::with(|account| account.is_deleted) {
+        if created != 1 || !live.is_empty() {
+            wrong.push("the log that was deleted has come back".to_owned());
+        }
+        return;
+    }
     let is_promised = told.iter().any(|told| told.answer.is_some_and(promises_log));
     if created > 1 && !beyond.grace || live.len() > 1 || is_promised && live.is_empty() {
         wrong.push(format!("{created} logs were made, {} are there", live.len()));
     }
     for log in told.iter().filter_map(|told| told.answer?.log()) {
-        if live.first().is_none_or(|entry| entry.id != *log) {
+        if !beyond.grace && live.first().is_none_or(|entry| entry.id != *log) {
             wrong.push(format!("somebody was told of {log}, which is not the log"));
         }
     }

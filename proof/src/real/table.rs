@@ -33,13 +33,14 @@ pub enum Wire {
 pub type Way = &'static [Wire];
 
 pub const FINE: Way = &[Wire::Fine];
+pub const DOWN: Way = &[Wire::Fails];
 /// The ways that a request can go wrong, by name.
 pub const WAYS: &[(&str, Way)] = &[
     ("unanswered", &[Wire::Unanswered, Wire::Fine]),
     ("all unanswered", &[Wire::Unanswered]),
     ("done, then down", &[Wire::Unanswered, Wire::Fails]),
     ("throttled", &[Wire::Throttled, Wire::Fine]),
-    ("down", &[Wire::Fails]),
+    ("down", DOWN),
     ("late", &[Wire::Late, Wire::Fine]),
     ("late, then down", &[Wire::Late, Wire::Fails]),
 ];
@@ -77,6 +78,12 @@ thread_local! {
 pub fn renew() {
     let database = Database::memory().expect("SQLite opens a database in memory");
     TABLE.with_borrow_mut(|table| table.database = Some(database));
+}
+
+/// Carries out a request of the low-level API, past the SDK.
+pub fn execute(operation: &str, body: &str) {
+    let done = TABLE.with_borrow(|table| table.execute(operation, body.as_bytes()));
+    done.expect("the embedded DynamoDB does it");
 }
 
 /// Takes away whatever an earlier schedule left, but for the items.
