@@ -133,6 +133,7 @@ impl Stage {
         if !wrong.is_empty() {
             return (wrong, driver.trace().to_vec());
         }
+        table::disarm();
         self.host.next(&[]);
         crm::with(|account| account.next_read = None);
         for deed in &run.scenario.after {
