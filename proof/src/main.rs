@@ -49,6 +49,9 @@ fn main() -> ExitCode {
                     println!("    {}", done.join("\n    "));
                 }
             }
+            for (step, count) in &summary.steps {
+                println!("{count:>6} {step}");
+            }
             println!(
                 "{} runs in {:.1} s: {} steps at {} places; {} broke a promise",
                 summary.runs,

@@ -101,7 +101,9 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
         }
         return;
     }
-    let is_promised = told.iter().any(|told| told.answer.is_some_and(promises_log));
+    // What is refused for good, or has nobody to be logged for, is given up, and that is told elsewhere.
+    let is_given_up = item.is_some_and(|item| matches!(item.state, State::Dead | State::Retry));
+    let is_promised = !is_given_up && told.iter().any(|told| told.answer.is_some_and(promises_log));
     if created > 1 && !beyond.grace || live.len() > 1 || is_promised && live.is_empty() {
         wrong.push(format!("{created} logs were made, {} are there", live.len()));
     }
