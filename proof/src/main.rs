@@ -5,7 +5,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
-use proof::real::{points, schedules};
+use proof::real::{crm, laws, points, schedules};
 
 #[derive(Parser)]
 struct Arguments {
@@ -15,6 +15,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Proof {
+    /// Runs what must hold of many requests, of every order and after an outage.
+    Laws {
+        /// How many orders, and how many cases of people's edits.
+        #[arg(long, default_value_t = 10_000)]
+        cases: u64,
+        /// How long the CRM is down, in hours.
+        #[arg(long, default_value_t = 72)]
+        hours: i64,
+    },
     /// Runs each fault at each step.
     Points {
         #[arg(long, default_value_t = 2)]
@@ -40,6 +49,28 @@ enum Proof {
 
 fn main() -> ExitCode {
     match Arguments::parse().proof {
+        Proof::Laws { cases, hours } => {
+            let bodies = laws::orders(cases);
+            println!("{cases} orders: {} different bodies", bodies.len());
+            let crowd = laws::crowd(200, 1);
+            println!("200 updates at once: {} changes; {:?}", crowd.changes, crowd.wrong);
+            let expiry = laws::expiry(1_000, -1);
+            println!("1000 calls at the end of a grant: {expiry:?}");
+            let outage = laws::outage(hours, 20);
+            println!("{hours} hours of outage: {outage:?}");
+            let mut is_fine = bodies.len() == 1 && crowd.wrong.is_empty() && crowd.changes <= 200;
+            is_fine &= expiry.token_calls == 1 && expiry.logged == 1_000;
+            is_fine &= outage.wrong.is_empty() && outage.most_probes <= 1 && outage.too_many == 0;
+            for crm in [&crm::CAREFUL, &crm::PLAIN] {
+                let edits = laws::edits(cases, crm);
+                println!("{} edits, compare-and-set {}: {} lost", edits.edits, crm.compare_and_set, edits.lost.len());
+                for lost in edits.lost.iter().take(5) {
+                    println!("    {lost}");
+                }
+                is_fine &= edits.lost.is_empty();
+            }
+            if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Proof::Points { threads, trace } => {
             let started = Instant::now();
             let summary = points::run(threads);

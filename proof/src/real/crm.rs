@@ -23,6 +23,9 @@ const LEAST: Duration = Duration::from_millis(250);
 /// How long a request may still land after its sender has given it up, or would have had to; in milliseconds.
 pub const GRACE_MS: i64 = 30_000;
 
+/// How long a burst's window is, in milliseconds.
+const WINDOW_MS: i64 = 2_000;
+
 /// A CRM without compare-and-set, and one with it.
 pub static PLAIN: Memory = Memory { format: Format::Plain, compare_and_set: false };
 pub static CAREFUL: Memory = Memory { format: Format::Html, compare_and_set: true };
@@ -91,6 +94,13 @@ pub struct Account {
     pub tokens: Option<TokenHost>,
     /// What is left of the burst budget of a hundred requests.
     pub burst: Option<i64>,
+    /// The CRM answers nothing at all, and how many requests it would have got.
+    pub is_down: bool,
+    pub knocks: usize,
+    /// It takes so many requests in two seconds; since when, how many there were, and how many were too many.
+    pub limit: Option<i64>,
+    window: (i64, i64),
+    pub too_many: usize,
     /// A person has deleted the log.
     pub is_deleted: bool,
     /// Messages may land after the grace.
@@ -152,10 +162,37 @@ impl Account {
         self.messages.retain(|message| message.given_up.is_none() || message.answer.is_none());
     }
 
+    /// A person writes something before or after everything else.
+    pub fn edit(&mut self, text: &str, is_first: bool) {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.is_deleted) {
+            entry.body = if is_first { format!("{text}\n{}", entry.body) } else { format!("{}\n{text}\n", entry.body) };
+            entry.version += 1;
+            entry.is_edited = true;
+        }
+    }
+
     /// A person deletes the log.
     pub fn delete(&mut self) {
         self.is_deleted = true;
         self.entries.iter_mut().for_each(|entry| entry.is_deleted = true);
+    }
+
+    /// A request comes to the door; why it does not come in.
+    fn knock(&mut self, access: &Access<'_>, now_ms: i64) -> Option<Error> {
+        self.knocks += 1;
+        if self.is_down {
+            return Some(failure(ErrorKind::Unavailable, Effect::None));
+        }
+        let limit = self.limit?;
+        if now_ms >= self.window.0 + WINDOW_MS {
+            self.window = (now_ms, 0);
+        }
+        self.window.1 += 1;
+        let left = limit - self.window.1;
+        let reset = (self.window.0 + WINDOW_MS - now_ms + 999) / 1_000;
+        access.budgets.saw(&access.base_url, Some(limit), Some(left.max(0)), Some(reset), now_ms);
+        self.too_many += usize::from(left < 0);
+        (left < 0).then(|| failure(ErrorKind::RateLimited { retry_after: None }, Effect::None))
     }
 
     /// A second log of the same call appears.
@@ -300,6 +337,10 @@ fn check(access: &Access<'_>) -> Result<(), Error> {
     let (tokens, burst) = with(|account| (account.tokens.clone(), account.burst));
     if let Some(left) = burst {
         access.budgets.saw(&access.base_url, Some(100), Some(left), Some(2), access.clock.now_ms());
+    }
+    let now_ms = access.clock.now_ms();
+    if let Some(error) = with(|account| account.knock(access, now_ms)) {
+        return Err(error);
     }
     match (tokens, &access.authorization) {
         (Some(host), Authorization::Stored(Credentials::OAuth { access_token, .. }))

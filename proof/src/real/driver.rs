@@ -223,9 +223,14 @@ impl<'w> Driver<'w> {
 
     /// A request comes in; its number.
     pub async fn start(&mut self, request: Request) -> usize {
+        self.start_for(self.session.clone(), request).await
+    }
+
+    /// A request of another session comes in.
+    pub async fn start_for(&mut self, session: SessionId, request: Request) -> usize {
         let number = self.tasks.len();
         self.note(|| format!("#{number} comes: {request:?}"));
-        let (world, crm, session) = (self.world, self.crm, self.session.clone());
+        let (world, crm) = (self.world, self.crm);
         let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
         let deadline = Deadline(self.now_ms() + time_ms);
         world.is_rested.set(world.is_rested.get() || request == Request::Redrive);
@@ -343,6 +348,13 @@ impl<'w> Driver<'w> {
         (0..self.tasks.len()).filter(|task| self.tasks[*task].future.is_some()).collect()
     }
 
+    /// Takes away the requests that are over; nobody asks for them any more.
+    pub fn forget_done(&mut self) {
+        if self.running().is_empty() {
+            self.tasks.clear();
+        }
+    }
+
     pub fn answer_of(&self, task: usize) -> Option<&Answer> {
         self.tasks[task].answer.as_ref()
     }
@@ -377,12 +389,19 @@ impl<'w> Driver<'w> {
         }
     }
 
+    /// Lets an invocation go on without a fault.
+    pub async fn go_on(&mut self, ticket: Ticket) {
+        match ticket.place {
+            Place::Under => self.answer(ticket).await,
+            _ => self.go(ticket, table::FINE).await,
+        }
+    }
+
     /// Runs on without faults until everybody has answered.
     pub async fn settle(&mut self) {
-        while let Some(task) = self.running().first().copied() {
-            match board::waiting().into_iter().find(|ticket| ticket.task == task) {
-                Some(ticket) if ticket.place == Place::Under => self.answer(ticket).await,
-                Some(ticket) => self.go(ticket, table::FINE).await,
+        while !self.running().is_empty() {
+            match board::waiting().first() {
+                Some(ticket) => self.go_on(*ticket).await,
                 None => self.sleep().await,
             }
         }

@@ -138,6 +138,13 @@ fn waits(waiting: &Facts, fact: Fact) -> bool {
     told.all(|(name, value)| waiting[name] == *value)
 }
 
+/// What is wrong with a log, by what its updates were told.
+pub fn facts_missing(told: &[Told<'_>], entry: &Entry) -> Vec<String> {
+    let mut wrong = Vec::new();
+    check_facts(told, Beyond::default(), |fact| fact.is_in(entry), &mut wrong);
+    wrong
+}
+
 /// Of each field that somebody was promised, a value must be there that nothing promised later replaces.
 fn check_facts(
     told: &[Told<'_>],
@@ -198,4 +205,9 @@ fn promises_facts(answer: &Answer) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a create was told that the call is logged.
+pub fn is_logged(answer: &Answer) -> bool {
+    matches!(answer, Answer::Create(Ok(create::Outcome::Logged(_) | create::Outcome::AlreadyLogged(_))))
 }

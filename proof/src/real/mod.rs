@@ -7,6 +7,7 @@
 //! - [`driver`]: the invocations, what is done to them, and the time;
 //! - [`requests`]: what callers send;
 //! - [`judge`]: what must hold in the end;
+//! - [`laws`]: what holds of many requests at once, of every order, and after a long outage;
 //! - [`schedules`]: orders and faults drawn from a seed;
 //! - [`points`]: each fault at each step of the [`scenarios`].
 //!
@@ -16,6 +17,7 @@ pub mod board;
 pub mod crm;
 pub mod driver;
 pub mod judge;
+pub mod laws;
 pub mod points;
 pub mod requests;
 pub mod scenarios;

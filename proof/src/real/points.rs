@@ -170,7 +170,7 @@ async fn play(
         let Some(ticket) = waiting.iter().find(|ticket| ticket.task == main).copied() else {
             // Time passes and the others go on by turns.
             match waiting.first() {
-                Some(ticket) if turn % 3 == 2 => plain(driver, *ticket).await,
+                Some(ticket) if turn % 3 == 2 => driver.go_on(*ticket).await,
                 _ => driver.sleep().await,
             }
             continue;
@@ -212,7 +212,7 @@ async fn play(
             (Place::After, Some(Kind::DiesAfter)) => driver.kill(main, None),
             _ => match scripted {
                 Some((_, _, _, deed)) => act(driver, host, deed, Some(ticket)).await,
-                None => plain(driver, ticket).await,
+                None => driver.go_on(ticket).await,
             },
         }
     }
@@ -257,16 +257,9 @@ async fn run_to(driver: &mut Driver<'_>, task: usize, is_there: impl Fn(&Ticket)
         if is_there(&ticket) {
             return Some(ticket);
         }
-        plain(driver, ticket).await;
+        driver.go_on(ticket).await;
     }
     None
-}
-
-async fn plain(driver: &mut Driver<'_>, ticket: Ticket) {
-    match ticket.place {
-        Place::Under => driver.answer(ticket).await,
-        _ => driver.go(ticket, table::FINE).await,
-    }
 }
 
 async fn lose(driver: &mut Driver<'_>, ticket: Ticket, lands: Option<i64>) {
@@ -314,7 +307,7 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, deed: &Deed, ticket: Opt
         (Deed::Refuse(_) | Deed::Lose(_) | Deed::Table(_), None) => {}
     }
     if let Some(ticket) = ticket {
-        plain(driver, ticket).await;
+        driver.go_on(ticket).await;
     }
 }
 
