@@ -122,6 +122,7 @@ fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
         ("JWT_SECRET", world::JWT_SECRET),
         ("CRM_BASE_URL_PIPEDRIVE", crm),
+        ("METRICS_STACK", "bench"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ];
     own.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

@@ -67,6 +67,14 @@ pub enum Command {
         /// RingCentral's sessionId
         session: String,
     },
+    /// Deliver what is due now; or have one call tried again that was given up
+    Redrive {
+        /// The user: 12345-pipedrive
+        #[arg(requires = "session")]
+        id: Option<String>,
+        /// RingCentral's sessionId
+        session: Option<String>,
+    },
     /// Compose notes: JSON lines on standard input, a JSON string a line on standard output
     Compose {
         #[arg(long, value_enum, default_value_t = NoteFormat::Plain)]

@@ -7,6 +7,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -24,6 +25,7 @@ use shared::{
     auth::Caller,
     config::{Config, Invalid},
     http::{Invocation, MAX_BODY},
+    metrics::Trace,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     store,
 };
@@ -38,6 +40,8 @@ use crate::{
 
 /// How long one request may take, in milliseconds: as in the template.
 const REQUEST_MS: i64 = 25_000;
+/// How often what is due is looked for.
+const REDRIVE_EVERY: Duration = Duration::from_secs(10);
 /// The user that is ready at the first start.
 const DEMO_USER: &str = "12345-example";
 
@@ -129,6 +133,7 @@ impl Local {
             Err(error) => return Err(error.into()),
         }
 
+        servers.spawn(redrive_regularly(app.clone()));
         let user = demo_user(&app).await?;
         let crm_key = match &user.credentials {
             Some(Credentials::ApiKey(key)) => key.expose().to_owned(),
@@ -159,6 +164,19 @@ impl Local {
     /// Serves until one of the servers ends, which none does by itself.
     pub async fn serve(mut self) {
         self.servers.join_next().await;
+    }
+}
+
+/// What the third function does once a minute, a little more often.
+async fn redrive_regularly(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(REDRIVE_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let deadline = Deadline(app.clock.now_ms() + 2 * REQUEST_MS);
+        if let Err(error) = shared::redrive::run(&app, deadline, Trace::new("redrive", None)).await {
+            tracing::warn!(%error, "what is due could not be delivered");
+        }
     }
 }
 
@@ -241,6 +259,7 @@ async fn received(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocat
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
         request_id: environment::random_secret()[..32].to_owned(),
+        xray_trace_id: None,
     };
     (Request::from_parts(head, body), invocation)
 }

@@ -28,6 +28,7 @@ pub(crate) async fn remove_duplicates(
     let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
     for duplicate in grant.find_logs(&log, since).await?.into_iter().filter(|found| found != kept) {
         metrics::count(Metric::DuplicateFound);
+        metrics::note("log_id", kept.as_str().to_owned());
         if grant.remove_log(&duplicate).await? {
             metrics::count(Metric::Deduped);
             tracing::warn!("a second log of the call had landed late; it is removed");

@@ -157,6 +157,19 @@ pub(crate) fn authorities() -> Option<PathBuf> {
     std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// `METRICS_STACK`: the stack that metrics are counted for; without it no line has metrics.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn metrics_stack() -> Option<String> {
+    std::env::var("METRICS_STACK").ok().filter(|name| !name.trim().is_empty())
+}
+
+/// `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from a function's logging configuration: whether details are asked for.
+/// Less than usual is not said: a line that is left out is a metric that is not counted.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn wants_details() -> bool {
+    std::env::var("AWS_LAMBDA_LOG_LEVEL").is_ok_and(|level| matches!(&*level, "DEBUG" | "TRACE"))
+}
+
 fn invalid(variable: &str, problem: &'static str) -> Invalid {
     Invalid { variable: variable.to_owned(), problem }
 }

@@ -16,7 +16,9 @@ use crate::{
     metrics::{self, Metric},
     model::{CallKey, Contact, CreateCallLog, Deadline, Direction, Facts, LogId, Payload, Secret, Zone},
     note::{self, Content},
-    store::{self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, StoredUser, Written},
+    store::{
+        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, State, StoredUser, Written,
+    },
     update::{self, fingerprint},
 };
 
@@ -83,6 +85,7 @@ pub async fn run(
                 return Err(store::Error::Unavailable("a refusal without the item".to_owned()));
             }
         };
+        metrics::attempt(item.fence);
         let attempt = Attempt { app, crm, lease, item: *item };
         let user = match user {
             Ok(user) => user,
@@ -250,6 +253,7 @@ impl Attempt<'_> {
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         let finish = self.app.store.finish(&self.lease, &id, &self.item, written);
+        metrics::state(self.item.state.name(), State::Logged.name());
         match self.app.steps.take("create.finish", finish).await? {
             Finish::Released => {}
             Finish::MoreWanted(item) => {
@@ -271,7 +275,6 @@ impl Attempt<'_> {
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         metrics::count(Metric::Reconciled);
-        tracing::info!("found the log of an attempt whose answer was lost");
         let written = Written {
             subject: draft.written.subject.clone(),
             // An earlier attempt may have sent another one.
@@ -308,6 +311,9 @@ impl Attempt<'_> {
         let (reason, now_ms) = (failure.to_string(), self.app.clock.now_ms());
         let release = deferral::release(self.crm, self.lease.key, &self.item, &failure, &reason, now_ms);
         let is_deferred = release.due_ms.is_some();
+        if let Some(state) = self.item.state.after(release.event) {
+            metrics::state(self.item.state.name(), state.name());
+        }
         self.give_back("create.release", release).await?;
         Ok(Outcome::Failed { failure, is_deferred })
     }

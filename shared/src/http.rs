@@ -4,11 +4,14 @@
 //! The Chrome extension shows a message to its user only when the status is 200. So an outcome that the user can act
 //! on is a 200 with `successful: false`; everything else is a plain HTTP error of the same shape.
 
+use std::{fmt, pin::pin};
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
+use tracing::Level;
 
 use crate::{
     adapters::{Crm, ErrorKind},
@@ -19,7 +22,7 @@ use crate::{
         grant::Failure,
     },
     create,
-    metrics::{self, Metric},
+    metrics::{self, CORRELATION_HEADER, Metric, Trace},
     model::{Deadline, UserId},
     store, update,
     wire::{self, Answer, read_create, read_update},
@@ -37,34 +40,64 @@ pub struct Invocation {
     pub deadline: Deadline,
     /// The name under which the platform logs it.
     pub request_id: String,
+    /// X-Ray's header as the platform has it, if it traces.
+    pub xray_trace_id: Option<String>,
 }
 
 /// `POST /callLog`
 pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
-    let result = async {
+    let result = pin!(async {
         let caller = admit(app, &request, &Method::POST).await?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
+        metrics::session(&caller.platform, &caller.user, &command.session);
         let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        metrics::note("crm", crm.platform());
         let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
-        tracing::info!(route = "create", outcome = outcome_name(&outcome), crm = crm.platform(), "answered");
+        metrics::note("outcome", variant(&outcome));
         Ok(created(crm, outcome))
-    };
-    respond(result.await, invocation)
+    });
+    answer(app, "create", request.headers(), invocation, result).await
 }
 
 /// `PATCH /callLog`
 pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
-    let result = async {
+    let result = pin!(async {
         let caller = admit(app, &request, &Method::PATCH).await?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
+        metrics::session(&caller.platform, &caller.user, &command.session);
         let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        metrics::note("crm", crm.platform());
         let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
-        tracing::info!(route = "update", outcome = outcome_name(&outcome), crm = crm.platform(), "answered");
+        metrics::note("outcome", variant(&outcome));
         Ok(updated(crm, outcome))
+    });
+    answer(app, "update", request.headers(), invocation, result).await
+}
+
+/// Carries out a request, answers it, and tells the log what became of it. What carries it out is large, and is lent so
+/// that it is not moved from hand to hand.
+async fn answer(
+    app: &App,
+    route: &'static str,
+    headers: &HeaderMap,
+    invocation: &Invocation,
+    result: impl Future<Output = Result<(StatusCode, Answer), Refusal>>,
+) -> Response<Bytes> {
+    let trace = Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers);
+    let correlation_id = HeaderValue::from_str(&trace.correlation_id);
+    let work = async {
+        let started_ms = app.clock.now_ms();
+        let mut response = respond(result.await, invocation);
+        if let Ok(id) = correlation_id {
+            response.headers_mut().insert(CORRELATION_HEADER, id);
+        }
+        metrics::note("status", i64::from(response.status().as_u16()));
+        metrics::record(Metric::Latency, app.clock.now_ms() - started_ms);
+        response
     };
-    respond(result.await, invocation)
+    metrics::gather(&app.clock, route, "answered", trace, work).await
 }
 
 /// Why a request is not carried out.
@@ -84,6 +117,15 @@ enum Refusal {
     OtherUser,
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl Refusal {
+    /// The reason without what was sent.
+    fn for_log(&self) -> String {
+        let text = self.to_string();
+        let end = if let Refusal::Invalid(_) = self { text.find(", got ") } else { None };
+        text[..end.unwrap_or(text.len())].to_owned()
+    }
 }
 
 /// Lets a request in: the right place, the right verb, a valid token, a body of a reasonable size.
@@ -171,6 +213,7 @@ fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, Answer) {
 }
 
 fn not_connected() -> (StatusCode, Answer) {
+    metrics::note("outcome", "NotConnected");
     ok(Answer::warning("User not found. Please connect to your CRM.", 5000))
 }
 
@@ -191,16 +234,17 @@ fn failed(crm: &str, failure: Failure, what: &str, is_deferred: bool) -> (Status
     let error = match failure {
         Failure::Crm(error) => error,
         Failure::SessionEnded => {
+            metrics::failed(Level::WARN, &failure);
             let answer = Answer::warning("User session expired. Please connect again.", 5000)
                 .with_error_code("CRM_SESSION_REVOKED");
             return (StatusCode::UNAUTHORIZED, answer.with_detail("What happens next", next));
         }
         Failure::Store(error) => {
-            tracing::error!(%error, "the table failed on the way to the CRM");
+            tell(Level::ERROR, &error);
             return unavailable();
         }
     };
-    tracing::warn!(%error, "the CRM did not do it");
+    metrics::failed(Level::WARN, &error);
     let unanswered = || {
         Answer::warning(format!("{crm} is not answering"), 5000)
             .with_detail("What happens next", next.clone())
@@ -242,17 +286,17 @@ fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocatio
     let mut allow = None;
     let (status, answer) = match result {
         Ok(answered) => answered,
-        Err(Refusal::Store(store::Error::TooLarge)) => {
-            tracing::info!("an update is longer than the table can keep");
+        Err(Refusal::Store(error @ store::Error::TooLarge)) => {
+            tell(Level::INFO, &error);
             let message = "The update is too long: its texts may have about 350 kB.";
             (StatusCode::PAYLOAD_TOO_LARGE, Answer::warning(message, 5000))
         }
-        Err(Refusal::Store(store::Error::Unavailable(cause))) => {
-            tracing::warn!(%cause, "the table is not available");
+        Err(Refusal::Store(error @ store::Error::Unavailable(_))) => {
+            tell(Level::WARN, &error);
             unavailable()
         }
         Err(Refusal::Store(error)) => {
-            tracing::error!(%error, request_id = invocation.request_id, "internal error");
+            tell(Level::ERROR, &error);
             let message = format!("Something went wrong here. The request was {}.", invocation.request_id);
             (StatusCode::INTERNAL_SERVER_ERROR, Answer::danger(message, 5000))
         }
@@ -268,7 +312,8 @@ fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocatio
                 Refusal::OtherUser => StatusCode::FORBIDDEN,
                 Refusal::Invalid(_) | Refusal::Store(_) => StatusCode::BAD_REQUEST,
             };
-            tracing::info!(status = status.as_u16(), refusal = %refusal, "refused");
+            metrics::note("outcome", variant(&refusal));
+            metrics::failed(Level::INFO, refusal.for_log());
             (status, Answer::warning(refusal.to_string(), 5000))
         }
     };
@@ -286,8 +331,27 @@ fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocatio
     response
 }
 
-/// An outcome's name for the log: the variant, without what it holds.
-fn outcome_name(outcome: &impl std::fmt::Debug) -> String {
-    let text = format!("{outcome:?}");
-    text.split(['(', ' ', '{']).next().unwrap_or_default().to_owned()
+/// Tells the log of a table that failed.
+fn tell(level: Level, error: &store::Error) {
+    if matches!(error, store::Error::Unreadable(..)) {
+        metrics::count(Metric::Unreadable);
+    }
+    metrics::note("outcome", variant(error));
+    metrics::failed(level, error);
+}
+
+/// A value's name for the log: the variant, without what it holds.
+fn variant(value: &impl fmt::Debug) -> String {
+    /// Takes a text's first word, and no more of it: the rest may be a whole note.
+    struct FirstWord(String);
+    impl fmt::Write for FirstWord {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = text.find(|letter: char| !letter.is_alphanumeric());
+            self.0.push_str(&text[..end.unwrap_or(text.len())]);
+            end.map_or(Ok(()), |_| Err(fmt::Error))
+        }
+    }
+    let mut word = FirstWord(String::new());
+    let _ = fmt::write(&mut word, format_args!("{value:?}"));
+    word.0
 }

@@ -8,6 +8,7 @@
 //! 6. [`note`]: what people read in the CRM, composed, parsed, merged;
 //! 7. [`adapters`]: the CRMs.
 //!
+//! [`metrics`] goes along with the request, and takes down for the log what becomes of it ([`logging`]).
 //! [`model`] is what all of them speak of; [`app`], [`config`] and [`transport`] are made once per process.
 
 pub mod adapters;

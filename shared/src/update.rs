@@ -160,6 +160,7 @@ pub(crate) async fn go(
     zone: Option<Zone>,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
+    metrics::attempt(item.fence);
     let payload = match app.store.payload(lease.key, &item) {
         Ok(payload) => payload,
         Err(error) => {
@@ -248,6 +249,7 @@ async fn change(
 ) -> Result<Plan, Failure> {
     let mut unanswered: Option<(Failure, LogChange)> = None;
     for _ in 0..CHANGES {
+        let read_at_ms = grant.now_ms();
         let current = match grant.read_log(log).await {
             Ok(current) => current,
             Err(failure) => return Err(unanswered.map_or(failure, |(first, _)| first)),
@@ -259,10 +261,17 @@ async fn change(
             None if plan.change.is_empty() => return Ok(plan),
             None => {}
         }
-        match grant.update_log(log, &plan.change).await {
+        let changed = grant.update_log(log, &plan.change).await;
+        if !grant.crm().compare_and_set() {
+            metrics::record(Metric::EditWindow, grant.now_ms() - read_at_ms);
+        }
+        match changed {
             Ok(()) => return Ok(plan),
             Err(Failure::Crm(Error { kind: ErrorKind::Conflict, .. })) => {}
-            Err(failure) if failure.effect() == Effect::Unknown => unanswered = Some((failure, plan.change)),
+            Err(failure) if failure.effect() == Effect::Unknown => {
+                metrics::count(Metric::Ambiguous);
+                unanswered = Some((failure, plan.change));
+            }
             Err(failure) => return Err(failure),
         }
     }

@@ -99,6 +99,8 @@ pub struct FaultProxy {
 #[derive(Debug, Default)]
 struct State {
     queue: Vec<(Target, Fault)>,
+    /// What every other request meets.
+    outage: Option<Fault>,
     exchanges: Vec<Exchange>,
     /// Which of them are under way, and which were at the same time as another.
     under_way: Vec<usize>,
@@ -152,6 +154,16 @@ impl FaultProxy {
         lock(&self.state).queue.push((target, fault));
     }
 
+    /// Faults that nobody has met yet are forgotten.
+    pub fn forget_faults(&self) {
+        lock(&self.state).queue.clear();
+    }
+
+    /// From now on every request that no other fault is for meets this one; `None`: all goes well again.
+    pub fn outage(&self, fault: Option<Fault>) {
+        lock(&self.state).outage = fault;
+    }
+
     /// Every request that arrived, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.state).exchanges.clone()
@@ -199,7 +211,7 @@ fn pass(client: &TcpStream, upstream: SocketAddr, state: &Mutex<State>) -> io::R
     let (fault, index) = {
         let mut state = lock(state);
         let position = state.queue.iter().position(|(target, _)| target.matches(&exchange));
-        let fault = position.map(|position| state.queue.remove(position).1);
+        let fault = position.map(|position| state.queue.remove(position).1).or_else(|| state.outage.clone());
         exchange.fault.clone_from(&fault);
         (fault, state.begin(exchange.clone()))
     };

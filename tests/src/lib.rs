@@ -4,6 +4,7 @@
 //! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`fault_proxy`];
 //! - [`meter`]: counts what passes, and makes the way longer; [`cost`]: what that costs;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
+//! - [`log`]: what is said, and whether CloudWatch would take it;
 //! - [`world`]: the use-cases in this process, with a clock of the test's own.
 
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
@@ -11,6 +12,7 @@
 pub mod cost;
 pub mod dynamodb;
 pub mod fault_proxy;
+pub mod log;
 pub mod meter;
 pub mod pipedrive;
 pub mod runtime_api;

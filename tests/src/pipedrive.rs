@@ -47,6 +47,7 @@ pub enum Route {
     GetActivity,
     UpdateActivity,
     ListActivities,
+    DeleteActivity,
     Token,
 }
 
@@ -60,6 +61,7 @@ impl Route {
             Route::CreateActivity => ("POST", "/api/v2/activities"),
             Route::GetActivity => ("GET", "/api/v2/activities/*"),
             Route::UpdateActivity => ("PATCH", "/api/v2/activities/*"),
+            Route::DeleteActivity => ("DELETE", "/api/v2/activities/*"),
             Route::ListActivities => ("GET", "/api/v2/activities"),
             Route::Token => ("POST", "/oauth/token"),
         };
@@ -103,6 +105,21 @@ impl StandIn {
         self.proxy.next(route.target(), fault);
     }
 
+    /// Faults that nobody has met yet are forgotten.
+    pub fn forget_faults(&self) {
+        self.proxy.forget_faults();
+    }
+
+    /// From now on every request that no other fault is for meets this one; `None`: all goes well again.
+    pub fn outage(&self, fault: Option<Fault>) {
+        self.proxy.outage(fault);
+    }
+
+    /// From now on every answer says that so much is left of a burst budget of a hundred requests.
+    pub fn leave(&self, remaining: u64) {
+        self.crm().remaining = remaining;
+    }
+
     /// Every request that arrived, in order.
     pub fn requests(&self) -> Vec<Exchange> {
         self.proxy.exchanges()
@@ -133,6 +150,17 @@ impl StandIn {
 
     pub fn delete(&self, id: u64) {
         self.edit(id, "is_deleted", json!(true));
+    }
+
+    /// A request that made this activity arrives once more, now.
+    pub fn land(&self, activity: &Value) {
+        let mut crm = self.crm();
+        let id = crm.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
+        let mut copy = activity.clone();
+        copy["id"] = json!(id);
+        copy["add_time"] = json!(crm.now());
+        copy["update_time"] = copy["add_time"].clone();
+        crm.activities.insert(id, copy);
     }
 
     pub fn add_person(&self, name: &str, phone: &str, org: Option<u64>) -> u64 {
@@ -180,7 +208,7 @@ fn router(crm: Arc<Mutex<Crm>>) -> Router {
         .route("/api/v2/persons/{id}", get(get_person))
         .route("/v1/activityTypes", get(activity_types))
         .route("/api/v2/activities", get(list_activities).post(create_activity))
-        .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity))
+        .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity).delete(delete_activity))
         .fallback(async || Failure::not_found())
         .layer(middleware::from_fn_with_state(crm.clone(), authorize))
         .route("/oauth/token", post(token))
@@ -196,9 +224,10 @@ async fn authorize(State(crm): Shared, request: Request, next: Next) -> Response
     if !lock(&crm).access.contains(shown_credential(request.headers()).unwrap_or_default()) {
         return Failure(StatusCode::UNAUTHORIZED, "unauthorized access".to_owned()).into_response();
     }
+    let remaining = lock(&crm).remaining.to_string();
     let budget = [
         ("x-ratelimit-limit", "100"),
-        ("x-ratelimit-remaining", "99"),
+        ("x-ratelimit-remaining", remaining.as_str()),
         ("x-ratelimit-reset", "2"),
         ("x-daily-requests-left", "9999"),
     ];
@@ -281,6 +310,16 @@ async fn update_activity(State(crm): Shared, Path(id): Path<u64>, body: Bytes) -
     store(activity, fields);
     activity["update_time"] = json!(now);
     Ok(success(activity.clone()))
+}
+
+async fn delete_activity(State(crm): Shared, Path(id): Path<u64>) -> Answer {
+    let mut crm = lock(&crm);
+    let now = crm.now();
+    let found = crm.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
+    let activity = found.ok_or_else(Failure::not_found)?;
+    activity["is_deleted"] = json!(true);
+    activity["update_time"] = json!(now);
+    Ok(success(json!({ "id": id })))
 }
 
 async fn list_activities(State(crm): Shared, Query(query): Query<BTreeMap<String, String>>) -> Answer {

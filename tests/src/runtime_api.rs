@@ -77,14 +77,20 @@ impl Function {
 
     /// The same with so much time before the invocation's deadline.
     pub async fn invoke_for(&self, event: Value, time: Duration) -> Answer {
+        let answer = tokio::time::timeout(PATIENCE, self.invoke_raw(event, time)).await;
+        let response = answer
+            .expect("an answer in time")
+            .unwrap_or_else(|error| panic!("the function reported an error: {error}"));
+        read(&response)
+    }
+
+    /// The same, and the answer as it is; for functions that are no HTTP API's. Waits for ever if the process dies.
+    pub async fn invoke_raw(&self, event: Value, time: Duration) -> Result<Value, Value> {
         let id = format!("request-{}", self.api.next_id.fetch_add(1, Ordering::Relaxed));
         let (answered, answer) = oneshot::channel();
         self.api.waiting.lock().expect("no panic before").insert(id.clone(), answered);
         self.api.events.send((id, event, time.as_millis() as u64)).expect("the queue is open");
-        let answer =
-            tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time").expect("an answer");
-        let response = answer.unwrap_or_else(|error| panic!("the function reported an error: {error}"));
-        read(&response)
+        answer.await.expect("an answer")
     }
 
     /// Ends the process as a crash would.

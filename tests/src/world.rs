@@ -14,7 +14,9 @@ use shared::{
     app::{App, StartError},
     config::Config,
     http::Invocation,
+    metrics::Trace,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+    redrive::Report,
 };
 
 use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::StandIn};
@@ -23,6 +25,8 @@ use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::StandIn};
 pub const NOW_MS: i64 = 1_741_794_390_000;
 /// How long an invocation has, in milliseconds.
 pub const INVOCATION_MS: i64 = 25_000;
+/// How long a look at what is due has, in milliseconds.
+pub const REDRIVE_MS: i64 = 60_000;
 /// The secret of the tests' tokens.
 pub const JWT_SECRET: &str = "a secret for tests that is long enough";
 
@@ -132,6 +136,24 @@ impl World {
         self.send(&self.app, "PATCH", body).await
     }
 
+    /// Delivers what is due, as the third function does once a minute.
+    pub async fn redrive(&self) -> Report {
+        let deadline = Deadline(self.now_ms() + REDRIVE_MS);
+        shared::redrive::run(&self.app, deadline, Trace::new("test-redrive", None))
+            .await
+            .expect("the table is there")
+    }
+
+    /// Lets time pass, and delivers what is due once a minute.
+    pub async fn redrive_for(&self, minutes: u32) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for _ in 0..minutes {
+            self.pass(60_000);
+            reports.push(self.redrive().await);
+        }
+        reports
+    }
+
     /// A request of the user to a certain process.
     pub async fn send(&self, app: &App, method: &str, body: &Value) -> Answer {
         let token = app.issue_token(&self.user, 1);
@@ -150,6 +172,7 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + time_ms),
         request_id: "test-request".to_owned(),
+        xray_trace_id: None,
     };
     let response = match method {
         "POST" => shared::http::create(app, request, &invocation).await,

@@ -2,6 +2,7 @@
 
 mod compose;
 mod demo;
+mod redrive;
 mod serve;
 mod settings;
 mod show;
@@ -35,6 +36,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Settings { id, changes } => settings::run(&id, &changes).await,
         Command::Token { id, days } => token::run(&id, days).await,
         Command::Show { id, session } => show::run(&id, &session).await,
+        Command::Redrive { id, session } => redrive::run(id.zip(session)).await,
         Command::Compose { format } => compose::run(format),
         Command::Table(table) => table::run(table).await,
     }

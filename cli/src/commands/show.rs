@@ -1,8 +1,9 @@
 //! `call-log show`: the state of one call.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use shared::{
-    model::{Extension, SessionId},
+    metrics::session_hash,
+    model::{Extension, SessionId, User},
     store::{CallItem, State},
 };
 
@@ -18,35 +19,70 @@ pub(super) async fn run(id: &str, session: &str) -> Result<(), Failure> {
         return Err(format!("nothing is known of session {session} of {id}").into());
     }
     for (extension, item) in calls {
-        say(describe(&session, extension.as_ref(), &item, app.clock.now_ms()))?;
+        say(describe(&found.user, &session, extension.as_ref(), &item, app.clock.now_ms()))?;
     }
     Ok(())
 }
 
-fn describe(session: &SessionId, extension: Option<&Extension>, item: &CallItem, now_ms: i64) -> String {
+/// Everything that is known of one call log, for a person.
+fn describe(
+    user: &User,
+    session: &SessionId,
+    extension: Option<&Extension>,
+    item: &CallItem,
+    now_ms: i64,
+) -> String {
     let whose = extension.map_or(String::new(), |extension| format!(", extension {extension}"));
-    let mut lines = vec![
-        format!("Session {session}{whose}"),
-        format!("  State    {}: {}", item.state.name(), meaning(item, now_ms)),
-    ];
+    let mut lines = vec![format!("Session {session}{whose}")];
+    let mut line = |name: &str, text: String| lines.push(format!("  {name:<9}{text}"));
+    line("State", format!("{}: {}", item.state.name(), meaning(item, now_ms)));
     if let Some(log) = &item.log {
-        lines.push(format!("  Log      {log}"));
+        line("Log", log.to_string());
     }
     if let Some(first) = item.first_at {
-        lines.push(format!("  First    {}", first.to_rfc3339()));
+        line("First", time(first.timestamp_millis()));
     }
-    lines.push(format!("  Claims   {}", item.fence));
+    line("Claims", item.fence.to_string());
     if item.busy_until > now_ms {
-        let until = DateTime::<Utc>::from_timestamp_millis(item.busy_until).unwrap_or_default();
-        lines.push(format!("  Busy     until {}", until.to_rfc3339()));
+        line("Busy", format!("until {}", time(item.busy_until)));
     }
     if item.wanted_version > item.done {
-        lines.push(format!("  Waiting  {} update(s) to be written", item.wanted_version - item.done));
+        line("Waiting", format!("{} update(s) to be written", item.wanted_version - item.done));
+    }
+    if let Some(since) = item.waiting_since {
+        line("Since", format!("{}; tried {} time(s) in vain", time(since), item.tries));
+    }
+    match item.due_at {
+        Some(due) if item.audit_at == Some(due) => {
+            line("Next", format!("{}: whether a second log has landed late", time(due)));
+        }
+        Some(due) => line("Next", format!("{}: it is tried again", time(due))),
+        None if is_dead(item) => {
+            line("Next", format!("nothing: `call-log redrive {} {session}` has it tried again", user.id));
+        }
+        None => {}
     }
     if let Some(reason) = &item.reason {
-        lines.push(format!("  Reason   {reason}"));
+        line("Reason", reason.clone());
     }
+    for moment in &item.history {
+        line("", format!("{}  {}", time(moment.at_ms), moment.what));
+    }
+    line("Log lines", format!(" with session_hash {}", session_hash(&user.platform, &user.id, session)));
     lines.join("\n")
+}
+
+fn time(ms: i64) -> String {
+    DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Whether something waits that nobody tries any more.
+pub(super) fn is_dead(item: &CallItem) -> bool {
+    match item.state {
+        State::Dead => item.payload.is_some(),
+        State::Logged => item.due_at.is_none() && item.waits(),
+        _ => false,
+    }
 }
 
 /// A state in words.
@@ -60,8 +96,9 @@ fn meaning(item: &CallItem, now_ms: i64) -> &'static str {
         State::Logged if item.owner.is_some() && item.busy_until > now_ms => {
             "it is in the CRM and being updated"
         }
+        State::Logged if is_dead(item) => "it is in the CRM, but updates could not be written for too long",
         State::Logged => "it is in the CRM",
-        State::Dead => "the CRM refused the data; it can be logged again with other data",
+        State::Dead => "the CRM refused it, or did not take it for too long; it can be logged again",
         State::Gone => "it was in the CRM and has been deleted there",
     }
 }

@@ -21,6 +21,7 @@ async fn handle(app: &App, request: Request) -> Result<Response<Body>, Error> {
     let invocation = Invocation {
         deadline: Deadline(i64::try_from(context.deadline).unwrap_or(i64::MAX)),
         request_id: context.request_id,
+        xray_trace_id: context.xray_trace_id,
     };
     let request = request.map(|body| Bytes::from(body.to_vec()));
     let response = http::create(app, request, &invocation).await;

@@ -3,7 +3,7 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use shared::{app::App, logging, model::Deadline, redrive};
+use shared::{app::App, logging, metrics::Trace, model::Deadline, redrive};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,13 +14,8 @@ async fn main() -> Result<(), Error> {
 
 /// Whatever the event says, it means: look what is due.
 async fn handle(app: &App, event: LambdaEvent<IgnoredAny>) -> Result<Value, Error> {
-    let deadline = Deadline(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-    let report = redrive::run(app, deadline).await?;
-    Ok(json!({
-        "due": report.due,
-        "delivered": report.delivered,
-        "failed": report.failed,
-        "waiting": report.waiting,
-        "unreadable": report.unreadable,
-    }))
+    let context = event.context;
+    let deadline = Deadline(i64::try_from(context.deadline).unwrap_or(i64::MAX));
+    let report = redrive::run(app, deadline, Trace::new(context.request_id, context.xray_trace_id)).await?;
+    Ok(report.fields().into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect())
 }

@@ -12,7 +12,10 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{Budgets, Effect, Error, ErrorKind};
-use crate::model::{Clock, Credentials, Deadline, Secret, UserId};
+use crate::{
+    metrics::{self, Metric},
+    model::{Clock, Credentials, Deadline, Secret, UserId},
+};
 
 /// The longest answer that is read, in bytes: more than a page of a hundred of the largest notes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -86,6 +89,7 @@ impl Access<'_> {
             .http
             .request(method.clone(), format!("{}{path}", self.base_url))
             .query(query)
+            .headers(metrics::headers())
             .header(name, value)
             .timeout(timeout);
         if let Some(body) = body {
@@ -95,17 +99,42 @@ impl Access<'_> {
             request = request.header(IF_MATCH, format!("\"{version}\""));
         }
         let started = self.clock.now_ms();
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(failure) => return Err(unanswered(&failure)),
+        let (class, result) = match request.send().await {
+            Ok(answer) => {
+                let (status, headers) = (answer.status(), answer.headers().clone());
+                let bytes = read(answer).await;
+                self.record(&method, path, status, &headers);
+                let result = meaning(&method, status, &headers, bytes);
+                (class(status, &result), result)
+            }
+            Err(failure) => (Metric::CrmUnanswered, Err(unanswered(&failure))),
         };
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let bytes = read(answer).await;
         let now_ms = self.clock.now_ms();
-        record(&method, path, status, &headers, now_ms - started);
-        let [limit, remaining, reset] = BURST.map(|names| number(&headers, names));
-        self.budgets.saw(&self.base_url, limit, remaining, reset, now_ms);
-        meaning(&method, status, &headers, bytes)
+        metrics::count(class);
+        metrics::record(Metric::CrmLatency, now_ms - started);
+        metrics::add("crm_ms", now_ms - started);
+        result
+    }
+
+    /// What an answer says beside its content: its status, and what is left of the budget.
+    fn record(&self, method: &Method, path: &str, status: StatusCode, headers: &HeaderMap) {
+        let [limit, remaining, reset] = BURST.map(|names| number(headers, names));
+        let today = number(headers, TODAY);
+        for left in [remaining, today].into_iter().flatten() {
+            metrics::record(Metric::BudgetLeft, left);
+        }
+        self.budgets.saw(&self.base_url, limit, remaining, reset, self.clock.now_ms());
+        metrics::note("crm_status", i64::from(status.as_u16()));
+        tracing::debug!(
+            crm_method = %method,
+            crm_route = %route(path),
+            crm_status = status.as_u16(),
+            rate_limit = limit,
+            rate_limit_remaining = remaining,
+            rate_limit_reset = reset,
+            daily_requests_left = today,
+            "CRM answered"
+        );
     }
 
     /// The time that a request may take. Checked as the last step before it is sent: a request that could still be
@@ -220,31 +249,31 @@ const BURST: [[&str; 2]; 3] = [
     ["x-ratelimit-remaining", "ratelimit-remaining"],
     ["x-ratelimit-reset", "ratelimit-reset"],
 ];
+/// The headers that tell how many requests are left today.
+const TODAY: [&str; 2] = ["x-daily-requests-left", "x-daily-ratelimit-token-remaining"];
 
 /// The number in the first of these headers that has one.
 fn number(headers: &HeaderMap, names: [&str; 2]) -> Option<i64> {
     names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse().ok())
 }
 
-/// One line for each answer: what it was, how long it took, what is left of the budget.
-fn record(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, elapsed_ms: i64) {
-    let header = |names| number(headers, names);
-    let [limit, remaining, reset] = BURST;
-    // A step with a digit in it is an identifier, unless it is the API's version.
+/// What an answer is counted as.
+fn class(status: StatusCode, result: &Result<Value, Error>) -> Metric {
+    match (result, status.as_u16()) {
+        (Ok(_), _) => Metric::CrmSuccess,
+        (Err(Error { kind: ErrorKind::RateLimited { .. }, .. }), _) => Metric::CrmRateLimited,
+        (Err(_), 400..=499) => Metric::CrmRefused,
+        // The body broke off.
+        (Err(Error { kind: ErrorKind::Unavailable, .. }), 200..=299) => Metric::CrmUnanswered,
+        (Err(_), _) => Metric::CrmFailed,
+    }
+}
+
+/// A path without identifiers: a step with a digit in it is one, unless it is the API's version.
+fn route(path: &str) -> String {
     let names_route =
         |step: &&str| !step.bytes().any(|byte| byte.is_ascii_digit()) || matches!(*step, "v1" | "v2");
-    let route = path.split('/').filter(names_route).collect::<Vec<_>>().join("/");
-    tracing::info!(
-        crm_method = %method,
-        crm_route = %route,
-        crm_status = status.as_u16(),
-        crm_ms = elapsed_ms,
-        rate_limit = header(limit),
-        rate_limit_remaining = header(remaining),
-        rate_limit_reset = header(reset),
-        daily_requests_left = header(["x-daily-requests-left", "x-daily-ratelimit-token-remaining"]),
-        "CRM answered"
-    );
+    path.split('/').filter(names_route).collect::<Vec<_>>().join("/")
 }
 
 /// A renewed OAuth grant (RFC 6749, section 5.1).
@@ -264,6 +293,8 @@ pub enum RenewalError {
     Refused,
     /// Nobody knows whether it was renewed.
     Unanswered,
+    /// There was no connection to ask over.
+    Unsent,
     /// It was not renewed, for a reason that is not the user's: the status.
     Failed(u16),
 }
@@ -278,11 +309,15 @@ pub async fn renew_grant(
     let mut request = http
         .post(url)
         .form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())])
+        .headers(metrics::headers())
         .timeout(READ_TIMEOUT);
     if let Some((id, secret)) = client {
         request = request.basic_auth(id, Some(secret.expose()));
     }
-    let answer = request.send().await.map_err(|_| RenewalError::Unanswered)?;
+    let answer = request.send().await.map_err(|failure| match unanswered(&failure).effect {
+        Effect::None => RenewalError::Unsent,
+        Effect::Unknown => RenewalError::Unanswered,
+    })?;
     let status = answer.status();
     let json: Option<Value> = read(answer).await.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let field = |name: &str| json.as_ref()?.get(name).cloned();

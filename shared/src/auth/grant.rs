@@ -14,6 +14,7 @@ use crate::{
         client::{RenewalError, renew_grant},
     },
     app::App,
+    metrics::{self, Metric},
     model::{Credentials, Deadline, LogId, Secret},
     store::{self, StoredUser},
 };
@@ -111,6 +112,10 @@ impl<'a> Grant<'a> {
     /// The user, as the table has them.
     pub(crate) fn user(&self) -> &StoredUser {
         &self.user
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.app.clock.now_ms()
     }
 
     pub(crate) fn crm(&self) -> &'static dyn Crm {
@@ -290,15 +295,16 @@ impl<'a> Grant<'a> {
         let client = client.as_ref().map(|(id, secret)| (id.as_str(), secret));
         let exchange = || renew_grant(&self.app.http, &url, client, &refresh_token);
         let mut renewed = self.app.steps.take("grant.exchange", exchange()).await;
-        if let Err(RenewalError::Unanswered) = renewed
-            && self.has(RENEWAL_TIME)
-        {
+        let mut may_be_lost = matches!(renewed, Err(RenewalError::Unanswered));
+        if matches!(renewed, Err(RenewalError::Unanswered | RenewalError::Unsent)) && self.has(RENEWAL_TIME) {
             // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
             // once more in this case (FAPI 2.0).
             renewed = self.app.steps.take("grant.exchange_again", exchange()).await;
+            may_be_lost |= matches!(renewed, Err(RenewalError::Unanswered));
         }
         match renewed {
             Ok(renewed) => {
+                metrics::count(Metric::RefreshCount);
                 let expires_at = renewed.expires_in.map(|seconds| {
                     self.app.clock.now()
                         + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0).min(31_536_000))
@@ -315,13 +321,19 @@ impl<'a> Grant<'a> {
                 if self.adopt().await? {
                     return Ok(());
                 }
+                if may_be_lost {
+                    metrics::count(Metric::RefreshLost);
+                }
                 let give_up = self.app.store.give_up_renewal(&self.user, self.me, true);
                 self.app.steps.take("grant.end", give_up).await?;
                 self.user.session_ended = true;
                 Err(Failure::SessionEnded)
             }
-            Err(RenewalError::Unanswered | RenewalError::Failed(_)) => {
-                tracing::warn!(outcome = ?renewed.err(), "the grant could not be renewed");
+            Err(error) => {
+                if may_be_lost {
+                    metrics::count(Metric::RefreshLost);
+                }
+                tracing::warn!(reason = ?error, "the grant could not be renewed");
                 let give_up = self.app.store.give_up_renewal(&self.user, self.me, false);
                 self.app.steps.take("grant.give_up", give_up).await?;
                 Err(Failure::unavailable("the grant could not be renewed"))
@@ -339,7 +351,11 @@ impl<'a> Grant<'a> {
                     let pause = tokio::time::sleep(Duration::from_millis(200));
                     self.app.steps.take("grant.pause", pause).await;
                 }
-                result => break result?,
+                Err(error) => {
+                    metrics::count(Metric::RefreshLost);
+                    return Err(error.into());
+                }
+                Ok(stored) => break stored,
             }
         };
         if stored {

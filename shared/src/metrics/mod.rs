@@ -14,13 +14,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use http::HeaderMap;
 use serde::Serialize;
 use tracing::Level;
 
 pub(crate) use self::metric::Measured;
 pub use self::{
     metric::Metric,
-    trace::{CORRELATION_HEADER, Trace},
+    trace::{CORRELATION_HEADER, Trace, session_hash},
 };
 use crate::model::{CallKey, Clock, Platform, SessionId, UserId};
 
@@ -28,6 +29,8 @@ use crate::model::{CallKey, Clock, Platform, SessionId, UserId};
 pub const NAMESPACE: &str = "CallLog";
 /// The target of the event that a piece of work ends with.
 pub(crate) const ENDED: &str = "ended";
+
+const SESSION_HASH: &str = "session_hash";
 
 /// Whether this process has begun a piece of work before.
 static IS_WARM: AtomicBool = AtomicBool::new(false);
@@ -91,7 +94,7 @@ pub fn call(key: &CallKey) {
 /// knows the call, and nobody reads from a line whose it was. It needs no key: it keeps no secret, because whoever can
 /// guess user and session knows them.
 pub fn session(platform: &Platform, user: &UserId, session: &SessionId) {
-    change(|work| work.set("session_hash", trace::session_hash(platform, user, session).into()));
+    change(|work| work.set(SESSION_HASH, trace::session_hash(platform, user, session).into()));
 }
 
 /// A field of the line; noted again it is replaced.
@@ -112,19 +115,21 @@ pub(crate) fn add(name: &'static str, value: i64) {
 
 /// Why the work did not succeed; the line gets at least this level.
 pub fn failed(level: Level, reason: impl fmt::Display) {
+    let reason = reason.to_string();
     change(|work| {
-        work.set("reason", reason.to_string().into());
+        work.set("reason", reason.into());
         // `ERROR` is the least of the levels.
         work.level = work.level.min(level);
     });
 }
 
-/// The ids that go along with the work, if any is being done.
-pub(crate) fn trace() -> Option<Trace> {
-    look(|work| work.trace.clone())
+/// The headers by which a request to somebody else says that it is part of the work.
+pub(crate) fn headers() -> HeaderMap {
+    look(|work| work.trace.headers()).unwrap_or_default()
 }
 
 /// Does a piece of work, and writes its line when it has ended: `message` says that it has, `route` which kind it is.
+/// Large work is better lent (`pin!`) than given. Work inside of work has a line and metrics of its own.
 pub async fn gather<F: Future>(
     clock: &Clock,
     route: &'static str,
@@ -174,6 +179,11 @@ impl Drop for Ending<'_> {
 }
 
 impl Work {
+    /// What a line shows of it: its last one all, the others only which call it is about.
+    pub(crate) fn shown(&self, is_end: bool) -> impl Iterator<Item = &(&'static str, Value)> {
+        self.fields.iter().filter(move |(name, _)| is_end || *name == SESSION_HASH)
+    }
+
     fn set(&mut self, name: &'static str, value: Value) {
         match self.fields.iter_mut().find(|(known, _)| *known == name) {
             Some(field) => field.1 = value,
@@ -187,9 +197,9 @@ fn change(with: impl FnOnce(&mut Work)) {
     let _ = WORK.try_with(|work| with(&mut work.borrow_mut()));
 }
 
-/// The work that is being done.
+/// The work that is being done, unless it is just being changed.
 pub(crate) fn look<T>(with: impl FnOnce(&Work) -> T) -> Option<T> {
-    WORK.try_with(|work| with(&work.borrow())).ok()
+    WORK.try_with(|work| work.try_borrow().ok().map(|work| with(&work))).ok().flatten()
 }
 
 impl From<&'static str> for Value {

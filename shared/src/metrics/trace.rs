@@ -68,7 +68,7 @@ fn is_id(text: &str) -> bool {
 }
 
 /// The first 64 bits of SHA-256 of `platform|user|session`, in hexadecimal.
-pub(super) fn session_hash(platform: &Platform, user: &UserId, session: &SessionId) -> String {
+pub fn session_hash(platform: &Platform, user: &UserId, session: &SessionId) -> String {
     let digest = Sha256::new()
         .chain_update(platform.as_str())
         .chain_update("|")

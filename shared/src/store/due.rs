@@ -10,7 +10,6 @@ use super::{
     calls::{call_key, item_key},
     expression::{Update, Written},
     failed, key, number, text,
-    transition::state_after,
 };
 use crate::model::CallKey;
 
@@ -27,6 +26,8 @@ pub struct Due {
     pub key: CallKey,
     /// Since when, in milliseconds since 1970.
     pub due_ms: i64,
+    /// Since when something of it waits to be in the CRM; `None`: nothing does, it is to be looked after.
+    pub waiting_since_ms: Option<i64>,
 }
 
 /// Until when a company's CRM is left alone, and why.
@@ -92,7 +93,7 @@ impl Store {
             State::Logged => item.due_at.is_none() && item.waits(),
             _ => false,
         };
-        let Some(state) = state_after(Some(item.state), Event::Rearm).filter(|_| is_given_up) else {
+        let Some(state) = item.state.after(Event::Rearm).filter(|_| is_given_up) else {
             return Ok(Rearmed::Nothing);
         };
         let update =
@@ -130,8 +131,9 @@ impl Store {
 
 fn read_due(item: &Item) -> Option<Due> {
     let part = |name| item.get(name)?.as_s().ok();
+    let number = |name| item.get(name)?.as_n().ok()?.parse().ok();
     let key = call_key(part("pk")?, part("sk")?)?;
-    Some(Due { key, due_ms: item.get("due")?.as_n().ok()?.parse().ok()? })
+    Some(Due { key, due_ms: number("due")?, waiting_since_ms: number("since") })
 }
 
 fn rest_key(tenant: &str) -> Item {

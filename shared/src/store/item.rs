@@ -5,16 +5,23 @@
 //! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
 //! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
 //! `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
-//! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for.
+//! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for. `hist`: what
+//! happened to it, for the operator.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{AUDIT_AFTER_MS, Error, Item, Reader, Store};
+use super::{AUDIT_AFTER_MS, Error, Item, Reader, Store, text};
 use crate::{
     model::{ContactId, Direction, Facts, LogId, Payload, TalkTime, Zone},
     note::Fingerprints,
 };
+
+/// How many moments of a history are kept: each begun KB of an item is paid for with each write.
+const HISTORY: usize = 10;
+/// The longest text of a moment, in characters.
+const LONGEST_MOMENT: usize = 100;
 
 /// Where a call log stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +119,22 @@ impl Sought {
     }
 }
 
+/// Something that happened to a call log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// For a person: `logged`, `failed: unavailable (no answer in time)`.
+    pub what: String,
+}
+
+impl Moment {
+    fn read(text: &str) -> Option<Moment> {
+        let (at_ms, what) = text.split_once(' ')?;
+        Some(Moment { at_ms: at_ms.parse().ok()?, what: what.to_owned() })
+    }
+}
+
 /// A call log's item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallItem {
@@ -146,12 +169,23 @@ pub struct CallItem {
     pub tries: i64,
     /// Since when something waits to be in the CRM, in milliseconds since 1970.
     pub waiting_since: Option<i64>,
+    /// What happened to it, the latest last; of a long history only the end.
+    pub history: Vec<Moment>,
 }
 
 impl CallItem {
     /// Whether something waits to be written.
     pub fn waits(&self) -> bool {
         self.wanted_version > self.done || self.payload.is_some()
+    }
+
+    /// The history with one more moment, as the table has it.
+    pub(super) fn history_with(&self, at_ms: i64, what: &str) -> AttributeValue {
+        let what: String = what.chars().take(LONGEST_MOMENT).collect();
+        let kept = self.history.len().saturating_sub(HISTORY - 1);
+        let moments = self.history[kept..].iter().map(|moment| (moment.at_ms, moment.what.as_str()));
+        let moments = moments.chain([(at_ms, what.as_str())]);
+        AttributeValue::L(moments.map(|(at_ms, what)| text(format!("{at_ms} {what}"))).collect())
     }
 
     /// When a late log is looked for once this one is in the CRM.
@@ -213,6 +247,7 @@ impl Store {
             audit_at: reader.number("aud")?,
             tries: reader.number("tries")?.unwrap_or(0),
             waiting_since: reader.number("since")?,
+            history: reader.list("hist")?.iter().filter_map(|text| Moment::read(text)).collect(),
         })
     }
 }

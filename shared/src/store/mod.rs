@@ -40,7 +40,7 @@ use aws_sdk_dynamodb::{
 
 pub use claims::{ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
 pub use due::{Due, Rearmed, Rest};
-pub use item::{CallItem, Sought, State, Written};
+pub use item::{CallItem, Moment, Sought, State, Written};
 pub use releases::{AUDIT_AFTER_MS, Finish, Release};
 pub use table::TableError;
 pub use transition::{Event, TRANSITIONS};
@@ -215,6 +215,13 @@ impl Reader<'_> {
     fn bytes(&self, attribute: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(value) = self.item.get(attribute) else { return Ok(None) };
         value.as_b().map(|bytes| Some(bytes.as_ref().to_vec())).map_err(|_| self.wrong(attribute))
+    }
+
+    /// A list of texts.
+    fn list(&self, attribute: &str) -> Result<Vec<String>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(Vec::new()) };
+        let entries = value.as_l().map_err(|_| self.wrong(attribute))?;
+        entries.iter().map(|entry| entry.as_s().cloned().map_err(|_| self.wrong(attribute))).collect()
     }
 
     /// A map of texts.

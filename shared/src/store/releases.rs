@@ -11,7 +11,6 @@ use super::{
     due::shard_of,
     expression::{self, Update},
     number, text,
-    transition::state_after,
 };
 use crate::model::{Facts, LogId, TalkTime};
 
@@ -71,7 +70,9 @@ impl Store {
         seen: &CallItem,
         written: &Written,
     ) -> Result<Finish, Error> {
+        let what = if seen.log.is_some() { "updated" } else { "logged" };
         let update = logged(log, written, seen.audit_after(lease.now_ms))
+            .set("hist", seen.history_with(lease.now_ms, what))
             .value("me", text(lease.owner))
             .value("seen", number(seen.wanted_version))
             .set("busy", number(0))
@@ -125,11 +126,21 @@ impl Store {
         claimed: &CallItem,
         release: Release<'_>,
     ) -> Result<(), Error> {
-        let state = state_after(Some(claimed.state), release.event)
+        let state = claimed
+            .state
+            .after(release.event)
             .ok_or_else(|| Error::Refused(format!("{:?} in {:?}", release.event, claimed.state)))?;
+        let what = match release.event {
+            Event::Unanswered => "no answer",
+            Event::GivenUp => "given up",
+            Event::Deleted => "deleted in the CRM",
+            _ => "failed",
+        };
+        let what = format!("{what}: {}", release.reason);
         let given_back = |due_ms: Option<i64>| {
             let update = Update::when("#own = :me")
                 .value("me", text(lease.owner))
+                .set("hist", claimed.history_with(lease.now_ms, &what))
                 .set("st", text(state.name()))
                 .set("busy", number(release.busy_until_ms))
                 .set("amb", AttributeValue::Bool(release.is_ambiguous))

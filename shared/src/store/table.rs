@@ -29,7 +29,12 @@ impl Store {
             .index_name("due")
             .key_schema(element("dq", KeyType::Hash)?)
             .key_schema(element("due", KeyType::Range)?)
-            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+            .projection(
+                Projection::builder()
+                    .projection_type(ProjectionType::Include)
+                    .non_key_attributes("since")
+                    .build(),
+            )
             .build()
             .map_err(unbuilt)?;
         let made = self

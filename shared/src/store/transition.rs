@@ -61,6 +61,13 @@ pub const TRANSITIONS: &[(Option<State>, Event, State)] = &[
     (Some(State::Logged), Event::Rearm, State::Logged),
 ];
 
+impl State {
+    /// Where it goes from here when this happens; `None`: it cannot happen here.
+    pub fn after(self, event: Event) -> Option<State> {
+        state_after(Some(self), event)
+    }
+}
+
 /// The states in which this can happen, in the table's order.
 pub(super) fn states_before(event: Event) -> impl Iterator<Item = State> {
     TRANSITIONS.iter().filter(move |(_, by, _)| *by == event).filter_map(|(from, _, _)| *from)

@@ -26,6 +26,8 @@ pub(super) struct Crm {
     pub(super) access: BTreeSet<String>,
     pub(super) refresh: String,
     pub(super) refreshes: u64,
+    /// What is left of a burst budget of a hundred requests.
+    pub(super) remaining: u64,
     pub(super) normalise: bool,
 }
 
@@ -43,6 +45,7 @@ impl Crm {
             access: [ACCESS_TOKEN, API_KEY].map(str::to_owned).into(),
             refresh: REFRESH_TOKEN.to_owned(),
             refreshes: 0,
+            remaining: 99,
             normalise: false,
         };
         crm.add_person("Bob Client", "+12135550111", Some(501));

@@ -7,6 +7,7 @@ mod failures;
 mod identities;
 mod operations;
 mod orders;
+mod redrive;
 mod updates;
 
 use std::{sync::Arc, time::Duration};

@@ -20,13 +20,14 @@ async fn log_of_a_create(world: &World, extra: &[(&str, &str)]) -> String {
     function.into_log()
 }
 
-/// An operator sees what is left of a CRM's budget before it is used up.
+/// An operator who asks for details sees each answer of a CRM, and what is left of its budget.
 #[tokio::test]
 async fn what_is_left_of_a_budget_is_in_the_log() {
     let world = World::start().await;
     world.crm.next(Route::GetPerson, Fault::Status(500));
-    let mut log = log_of_a_create(&world, &[]).await;
-    log += &log_of_a_create(&world, &[]).await;
+    let details = [("AWS_LAMBDA_LOG_LEVEL", "DEBUG")];
+    let mut log = log_of_a_create(&world, &details).await;
+    log += &log_of_a_create(&world, &details).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let answers: Vec<_> = lines.iter().filter(|line| line["message"] == "CRM answered").collect();
     let (none, all) = ([const { None }; 4], [Some(100), Some(99), Some(2), Some(9_999)]);

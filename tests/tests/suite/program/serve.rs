@@ -192,6 +192,21 @@ async fn the_routes_are_open_to_the_extension() {
     assert_eq!(status(context().header("host", "evil.example")).await, 403);
 }
 
+/// On a terminal a request is a readable line, as long as it is asked for, and no metrics.
+#[tokio::test]
+async fn verbose_serving_says_what_became_of_a_request() {
+    let server = Shell::new().serve(&["--in-memory", "-v"]);
+    let token = server.token().to_owned();
+    send(&server, &token, "POST", &with(call("1"), json!({"contactId": "c-3"}))).await;
+    let said = server.interrupt().error;
+    // What is due is looked for all the while.
+    let lines: Vec<_> = said.lines().filter(|line| !line.contains(" looked route=\"redrive\"")).collect();
+    let start = " INFO answered route=\"create\" cold_start=false session_hash=\"";
+    assert!(lines.len() == 1 && lines[0].starts_with(start), "{said}");
+    assert!(lines[0].contains(" outcome=\"Logged\" status=200 duration_ms="), "{said}");
+    assert!(!said.contains("_aws") && !said.contains('\u{1b}'), "{said}");
+}
+
 /// A table, a user, a token and a CRM that are there after a crash as they were before.
 #[tokio::test]
 async fn what_is_kept_is_kept() {

@@ -5,26 +5,30 @@
 //! alone for a while: then one call goes ahead as a probe. Live traffic comes first: of a CRM's burst budget half is
 //! left to it.
 
+mod breaker;
+
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
+use tracing::Level;
 
+use self::breaker::Breaker;
 use crate::{
-    adapters::{Crm, ErrorKind},
+    adapters::Crm,
     app::App,
     auth::grant::Failure,
-    create, deferral,
+    create,
     lease::{self, GRACE_MS},
-    metrics::{self, Metric},
+    metrics::{self, Metric, Trace},
     model::{CallKey, Deadline, Platform, UserId},
-    store::{self, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, Rest, State, StoredUser},
+    store::{self, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
     update,
 };
 
@@ -36,12 +40,6 @@ const CALLS_AT_ONCE: usize = 4;
 const USERS_AT_ONCE: usize = 16;
 /// How long one call may take, in milliseconds: as long as it takes it cannot be touched by a request.
 const CALL_MS: i64 = 20_000;
-/// After so many failures in a row a CRM counts as down.
-const FAILURES: i64 = 5;
-/// How long a CRM that is down is left alone, in milliseconds: at first, and at most.
-const REST_MS: (i64, i64) = (60_000, 5 * 60_000);
-/// The longest time that a CRM may ask to be left alone, in milliseconds.
-const LONGEST_REST_MS: i64 = 24 * 3_600_000;
 
 /// What one look did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,19 +56,52 @@ pub struct Report {
     pub unreadable: usize,
 }
 
-/// Delivers what is due, as far as there is time.
-pub async fn run(app: &App, deadline: Deadline) -> Result<Report, store::Error> {
+impl Report {
+    /// Each count by its name.
+    pub fn fields(&self) -> [(&'static str, usize); 5] {
+        [
+            ("due", self.due),
+            ("delivered", self.delivered),
+            ("failed", self.failed),
+            ("waiting", self.waiting),
+            ("unreadable", self.unreadable),
+        ]
+    }
+}
+
+/// Delivers what is due, as far as there is time. Each look is a line in the log, and so is each call that is tried.
+pub async fn run(app: &App, deadline: Deadline, trace: Trace) -> Result<Report, store::Error> {
+    let work = async {
+        let report = look(app, deadline, &trace).await;
+        match &report {
+            Ok(report) => {
+                for (name, count) in report.fields() {
+                    metrics::note(name, i64::try_from(count).unwrap_or(i64::MAX));
+                }
+                metrics::note("outcome", "Looked");
+            }
+            Err(error) => metrics::failed(Level::WARN, error),
+        }
+        report
+    };
+    metrics::gather(&app.clock, "redrive", "looked", trace.clone(), work).await
+}
+
+async fn look(app: &App, deadline: Deadline, trace: &Trace) -> Result<Report, store::Error> {
     let now_ms = app.clock.now_ms();
     let due = app.steps.take("redrive.due", app.store.due(now_ms)).await?;
     let count = due.len();
-    if let Some(oldest) = due.first() {
-        metrics::record(Metric::QueueAgeMax, (now_ms - oldest.due_ms).max(0) / 1_000);
-    }
     let tenants = by_tenant(app, due).await?;
+    // Not of those who have to connect again: nobody can help them in the night.
+    let waiting =
+        tenants.iter().flat_map(|tenant| &tenant.calls).filter_map(|(call, _)| call.waiting_since_ms);
+    if let Some(oldest_ms) = waiting.min() {
+        metrics::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
+    }
     let tally = Tally::default();
     stream::iter(tenants)
         .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
-            if let Err(error) = serve(app, tenant, deadline, &tally).await {
+            if let Err(error) = serve(app, tenant, deadline, &tally, trace).await {
                 tracing::warn!(%error, "the table failed while what is due was delivered");
             }
         })
@@ -155,30 +186,37 @@ pub(crate) fn tenant_name(user: &StoredUser) -> String {
 }
 
 /// Delivers what is due at one company, until all is, or its CRM has had enough, or the time is over.
-async fn serve(app: &App, tenant: Tenant, deadline: Deadline, tally: &Tally) -> Result<(), store::Error> {
+async fn serve(
+    app: &App,
+    tenant: Tenant,
+    deadline: Deadline,
+    tally: &Tally,
+    trace: &Trace,
+) -> Result<(), store::Error> {
     let now_ms = app.clock.now_ms();
     let before = app.steps.take("redrive.rest", app.store.rest(&tenant.name)).await?;
     if before.until_ms > now_ms {
         return Ok(());
     }
     let breaker = Breaker::new(before);
+    let has_time = || deadline.remaining(&app.clock) >= Duration::from_millis(CALL_MS as u64);
     let mut calls = tenant.calls.iter();
-    if before.failures >= FAILURES {
+    if breaker.wants_probe() && has_time() {
         // One goes ahead: whether the CRM is back.
         for (due, user) in calls.by_ref().take(1) {
-            let outcome = deliver(app, tenant.crm, user, due, deadline).await;
-            breaker.saw(&outcome, now_ms);
+            let outcome = told(app, tenant.crm, user, due, deadline, trace).await;
+            breaker.saw(failure_of(&outcome), now_ms);
             tally.count(&outcome);
         }
     }
     stream::iter(calls)
         .for_each_concurrent(CALLS_AT_ONCE, |(due, user)| async {
-            if breaker.is_open() || deadline.remaining(&app.clock) < Duration::from_millis(CALL_MS as u64) {
+            if breaker.is_open() || !has_time() {
                 return;
             }
             spare(app, &tenant.base_url).await;
-            let outcome = deliver(app, tenant.crm, user, due, deadline).await;
-            breaker.saw(&outcome, app.clock.now_ms());
+            let outcome = told(app, tenant.crm, user, due, deadline, trace).await;
+            breaker.saw(failure_of(&outcome), app.clock.now_ms());
             tally.count(&outcome);
         })
         .await;
@@ -206,6 +244,26 @@ enum Delivery {
     Unreadable,
 }
 
+impl Delivery {
+    fn name(&self) -> &'static str {
+        match self {
+            Delivery::Done => "Delivered",
+            Delivery::Untouched => "Untouched",
+            Delivery::Failed(_) => "Failed",
+            Delivery::Unreadable => "Unreadable",
+        }
+    }
+}
+
+/// What an outcome says of the CRM: it took it, or why it did not; nothing, when it was not asked.
+fn failure_of(outcome: &Result<Delivery, store::Error>) -> Option<Result<(), &Failure>> {
+    match outcome {
+        Ok(Delivery::Done) => Some(Ok(())),
+        Ok(Delivery::Failed(failure)) => Some(Err(failure)),
+        Ok(Delivery::Untouched | Delivery::Unreadable) | Err(_) => None,
+    }
+}
+
 impl Tally {
     fn count(&self, outcome: &Result<Delivery, store::Error>) {
         let counter = match outcome {
@@ -213,13 +271,34 @@ impl Tally {
             Ok(Delivery::Unreadable) => &self.unreadable,
             Ok(Delivery::Failed(_)) => &self.failed,
             Ok(Delivery::Untouched) => return,
-            Err(error) => {
-                tracing::warn!(%error, "a call that is due could not be tried");
-                return;
-            }
+            Err(_) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Delivers one call, and has a line of its own in the log.
+async fn told(
+    app: &App,
+    crm: &'static dyn Crm,
+    user: &StoredUser,
+    due: &Due,
+    deadline: Deadline,
+    trace: &Trace,
+) -> Result<Delivery, store::Error> {
+    let work = async {
+        metrics::call(&due.key);
+        metrics::note("crm", crm.platform());
+        let outcome = deliver(app, crm, user, due, deadline).await;
+        match &outcome {
+            Ok(Delivery::Failed(failure)) => metrics::failed(Level::WARN, failure),
+            Ok(_) => {}
+            Err(error) => metrics::failed(Level::WARN, error),
+        }
+        metrics::note("outcome", outcome.as_ref().map_or("Unavailable", Delivery::name));
+        outcome
+    };
+    metrics::gather(&app.clock, "redrive", "delivered", trace.clone(), Box::pin(work)).await
 }
 
 /// Delivers one call.
@@ -236,7 +315,7 @@ async fn deliver(
         Ok(None) => return Ok(Delivery::Untouched),
         Err(store::Error::Unreadable(what, problem)) => {
             metrics::count(Metric::Unreadable);
-            tracing::error!(%what, %problem, "a call that is due cannot be read; it is set aside");
+            metrics::failed(Level::ERROR, format_args!("{what} cannot be read ({problem}); it is set aside"));
             set_aside(app, key, due).await?;
             return Ok(Delivery::Unreadable);
         }
@@ -284,64 +363,7 @@ async fn set_aside(app: &App, key: &CallKey, due: &Due) -> Result<(), store::Err
 fn given_up(failure: Failure, is_deferred: bool) -> Delivery {
     if !is_deferred {
         metrics::count(Metric::Dead);
-        tracing::error!(%failure, "given up; `call-log redrive` has it tried again");
+        metrics::note("given_up", true);
     }
     Delivery::Failed(failure)
-}
-
-/// Whether a company's CRM takes requests.
-struct Breaker {
-    is_open: AtomicBool,
-    rest: Mutex<Rest>,
-}
-
-impl Breaker {
-    fn new(rest: Rest) -> Breaker {
-        Breaker { is_open: AtomicBool::new(false), rest: Mutex::new(rest) }
-    }
-
-    fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
-    }
-
-    fn rest(&self) -> Rest {
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn saw(&self, outcome: &Result<Delivery, store::Error>, now_ms: i64) {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Ok(Delivery::Done) => *rest = Rest::default(),
-            Ok(Delivery::Failed(failure)) if is_down(failure) => {
-                rest.failures += 1;
-                let asked = deferral::retry_after(failure).map(|wait| wait.as_millis() as i64);
-                let own = (rest.failures >= FAILURES).then(|| rest_ms(rest.failures));
-                let limited = is_limited(failure).then_some(REST_MS.0);
-                if let Some(wait) = asked.or(own).or(limited) {
-                    rest.until_ms = now_ms + wait.min(LONGEST_REST_MS);
-                    // Whatever comes next is a probe.
-                    rest.failures = rest.failures.max(FAILURES);
-                    self.is_open.store(true, Ordering::Relaxed);
-                }
-            }
-            // The CRM answered, or was not asked.
-            Ok(_) | Err(_) => {}
-        }
-    }
-}
-
-/// Twice as long each time.
-fn rest_ms(failures: i64) -> i64 {
-    let doublings = u32::try_from(failures - FAILURES).unwrap_or(0).min(8);
-    (REST_MS.0 << doublings).min(REST_MS.1)
-}
-
-/// Whether the same must be expected of the company's other calls.
-fn is_down(failure: &Failure) -> bool {
-    let down = |kind: &ErrorKind| matches!(kind, ErrorKind::Unavailable | ErrorKind::Malformed);
-    is_limited(failure) || matches!(failure, Failure::Crm(error) if down(&error.kind))
-}
-
-fn is_limited(failure: &Failure) -> bool {
-    matches!(failure, Failure::Crm(error) if matches!(error.kind, ErrorKind::RateLimited { .. }))
 }

@@ -1,0 +1,64 @@
+//! `call-log redrive`: delivers what is due now, or has a dead letter tried again.
+
+use shared::{
+    metrics::Trace,
+    model::{CallKey, Deadline, SessionId},
+    redrive,
+    store::Rearmed,
+};
+
+use super::{Failure, find_user, say};
+use crate::environment;
+
+/// How long one look may take, in milliseconds.
+const LOOK_MS: i64 = 60_000;
+
+pub(super) async fn run(call: Option<(String, String)>) -> Result<(), Failure> {
+    match call {
+        Some((id, session)) => rearm(&id, &session).await,
+        None => look().await,
+    }
+}
+
+/// One look at everything that is due.
+async fn look() -> Result<(), Failure> {
+    let app = environment::app().await?;
+    let report =
+        redrive::run(&app, Deadline(app.clock.now_ms() + LOOK_MS), Trace::new("call-log redrive", None))
+            .await?;
+    say(format!(
+        "{} due: {} delivered, {} failed, {} waiting, {} unreadable",
+        report.due, report.delivered, report.failed, report.waiting, report.unreadable
+    ))?;
+    Ok(())
+}
+
+/// Has the logs of a session that were given up tried again.
+async fn rearm(id: &str, session: &str) -> Result<(), Failure> {
+    let session = SessionId::new(session).ok_or("a session's id is not empty")?;
+    let app = environment::app().await?;
+    let user = find_user(&app, id).await?.user;
+    let calls = app.store.calls_of_session(&user.platform, &user.id, &session).await?;
+    if calls.is_empty() {
+        return Err(format!("nothing is known of session {session} of {id}").into());
+    }
+    let mut rearmed = 0;
+    for (extension, item) in calls {
+        let key = CallKey {
+            user: user.id.clone(),
+            platform: user.platform.clone(),
+            session: session.clone(),
+            extension,
+        };
+        if app.store.rearm(&key, &item, app.clock.now_ms()).await? == Rearmed::Done {
+            rearmed += 1;
+        }
+    }
+    if rearmed == 0 {
+        return Err(
+            format!("nothing of session {session} was given up: see `call-log show {id} {session}`").into()
+        );
+    }
+    say(format!("{rearmed} log(s) of session {session} will be tried again within a minute"))?;
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The real functions, killed at random moments under load, before a CRM whose answers are dropped, delayed, repeated
+//! and cut: afterwards every call is in the CRM once, with everything that was told of it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use shared::{
+    app::App,
+    config::Config,
+    metrics::Trace,
+    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+};
+use tests::{
+    dynamodb::DynamoDb,
+    fault_proxy::Fault,
+    pipedrive::{API_KEY, Route, StandIn, USER},
+    runtime_api::{Function, event, with_body},
+    world::{call, environment},
+};
+
+const CALLS: usize = 24;
+/// How long one invocation has: short, so that nobody waits long for the lease of a dead one.
+const INVOCATION: Duration = Duration::from_secs(4);
+/// The lease's time after that.
+const GRACE: Duration = Duration::from_secs(31);
+/// How long a process lives at most while there is load, in milliseconds.
+const LIFE_MS: u64 = 1_500;
+/// How often a client sends something before it gives up.
+const TRIES: u32 = 2;
+
+/// What a client wants.
+#[derive(Clone, Debug)]
+struct Job {
+    verb: &'static str,
+    body: Value,
+    tries: u32,
+}
+
+/// What happened, for whoever reads the test's output.
+#[derive(Debug, Default)]
+struct Counts {
+    answered: AtomicUsize,
+    killed: AtomicUsize,
+    faults: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Chaos {
+    environment: BTreeMap<String, String>,
+    token: String,
+    jobs: Mutex<VecDeque<Job>>,
+    counts: Counts,
+    random: Mutex<u64>,
+}
+
+impl Chaos {
+    /// A number below `bound` (xorshift, so that a seed is enough to see the same load again).
+    fn random(&self, bound: u64) -> u64 {
+        let mut state = self.random.lock().unwrap();
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state % bound
+    }
+
+    fn next(&self, verb: &str) -> Option<Job> {
+        let mut jobs = self.jobs.lock().unwrap();
+        let at = jobs.iter().position(|job| job.verb == verb)?;
+        jobs.remove(at)
+    }
+
+    /// One execution environment after the other takes jobs, and each dies in the middle of something.
+    async fn work(&self, verb: &'static str) {
+        let (name, template) = match verb {
+            "POST" => ("create-call-log", "create-extension"),
+            _ => ("update-call-log", "update-note"),
+        };
+        while self.jobs.lock().unwrap().iter().any(|job| job.verb == verb) {
+            let mut function = Function::start(name, &self.environment);
+            let death = tokio::time::sleep(Duration::from_millis(100 + self.random(LIFE_MS)));
+            tokio::pin!(death);
+            while let Some(mut job) = self.next(verb) {
+                let event = with_body(event(template, &self.token), &job.body.to_string());
+                tokio::select! {
+                    answer = function.invoke_for(event, INVOCATION) => {
+                        self.counts.answered.fetch_add(1, Ordering::Relaxed);
+                        job.tries += u32::from(answer.body["successful"] != true);
+                        if answer.body["successful"] == true || job.tries >= TRIES {
+                            continue;
+                        }
+                    }
+                    () = &mut death => {
+                        function.kill();
+                        self.counts.killed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                // A client without a good answer sends it again.
+                self.jobs.lock().unwrap().push_back(job);
+                if death.is_elapsed() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The third function looks all the time, and dies as well.
+    async fn redrive(&self, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
+            let mut function = Function::start("redrive-call-logs", &self.environment);
+            let life = Duration::from_millis(300 + self.random(LIFE_MS));
+            let looks = async {
+                loop {
+                    // The time of an invocation has to be more than the time of one call.
+                    let report = function.invoke_raw(json!({}), Duration::from_secs(25)).await;
+                    report.expect("a look does not fail");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let _ = tokio::time::timeout(life, looks).await;
+            function.kill();
+            self.counts.killed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes the CRM unreliable until there is nothing left to do.
+    async fn disturb(&self, crm: &StandIn, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
+            let late = Duration::from_millis(200 + self.random(1_500));
+            let (route, fault) = match self.random(12) {
+                0 => (Route::CreateActivity, Fault::DropBeforeAnswer),
+                1 => (Route::CreateActivity, Fault::DropBeforeEffect),
+                2 => (Route::CreateActivity, Fault::Delay(late)),
+                3 => (Route::CreateActivity, Fault::DelayEffect(late)),
+                4 => (Route::CreateActivity, Fault::Truncated),
+                5 => (Route::CreateActivity, Fault::RateLimited { retry_after: Some(1) }),
+                6 => (Route::UpdateActivity, Fault::DropBeforeAnswer),
+                7 => (Route::UpdateActivity, Fault::DelayEffect(late)),
+                8 => (Route::UpdateActivity, Fault::Repeat),
+                9 => (Route::GetActivity, Fault::Truncated),
+                10 => (Route::ListActivities, Fault::Status(502)),
+                _ => (Route::GetPerson, Fault::Delay(late)),
+            };
+            crm.next(route, fault);
+            self.counts.faults.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+    }
+}
+
+/// The load: each call is told twice, and what becomes known of it in any order.
+fn jobs(random: impl Fn(u64) -> u64) -> VecDeque<Job> {
+    let mut jobs = Vec::new();
+    for number in 0..CALLS {
+        let mut body = call(&session(number));
+        body["logInfo"]["startTime"] = json!(1_741_794_325_000_i64 + 60_000 * number as i64);
+        let update = |facts: Value| {
+            let mut body = json!({"sessionId": session(number)});
+            body.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+            Job { verb: "PATCH", body, tries: 0 }
+        };
+        jobs.push(Job { verb: "POST", body: body.clone(), tries: 0 });
+        jobs.push(Job { verb: "POST", body, tries: 0 });
+        jobs.push(update(json!({"recordingLink": format!("https://media.example/{number}")})));
+        jobs.push(update(json!({"aiNote": format!("Summary {number}.")})));
+    }
+    for at in (1..jobs.len()).rev() {
+        jobs.swap(at, random(at as u64 + 1) as usize);
+    }
+    jobs.into()
+}
+
+fn session(number: usize) -> String {
+    format!("77{number:03}")
+}
+
+/// The functions' environment, and a caller's token for the one user in the table.
+async fn connected(dynamodb: &DynamoDb, crm: &StandIn) -> (BTreeMap<String, String>, String) {
+    let environment = environment(dynamodb, crm, &[]);
+    let config = Config::read(|name| environment.get(name).cloned()).unwrap();
+    let app = App::new(config, Clock::System).await.unwrap();
+    app.store.create_table().await.unwrap();
+    let user = User {
+        id: UserId::new(format!("{USER}-pipedrive")).unwrap(),
+        platform: Platform::new("pipedrive").unwrap(),
+        hostname: Some("acme.pipedrive.com".to_owned()),
+        zone: None,
+        settings: Settings::default(),
+        credentials: Some(Credentials::ApiKey(Secret::new(API_KEY))),
+    };
+    app.store.put_user(&user).await.unwrap();
+    (environment.clone(), app.issue_token(&user, 1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_that_are_killed_under_load_log_every_call_once() {
+    let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
+    println!("seed {seed}");
+    let (dynamodb, crm) = (DynamoDb::start(), Arc::new(StandIn::start()));
+    let (environment, token) = connected(&dynamodb, &crm).await;
+    let chaos = Chaos {
+        environment: environment.clone(),
+        token,
+        jobs: Mutex::default(),
+        counts: Counts::default(),
+        random: Mutex::new(seed),
+    };
+    *chaos.jobs.lock().unwrap() = jobs(|bound| chaos.random(bound));
+    let is_over = AtomicBool::new(false);
+    let load = async {
+        let workers = async { tokio::join!(chaos.work("POST"), chaos.work("POST"), chaos.work("PATCH")) };
+        tokio::time::timeout(Duration::from_secs(90), workers).await.expect("the load comes to an end");
+        is_over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load, chaos.disturb(&crm, &is_over), chaos.redrive(&is_over));
+    let counts = &chaos.counts;
+    println!(
+        "{} answers, {} processes killed, {} faults",
+        counts.answered.load(Ordering::Relaxed),
+        counts.killed.load(Ordering::Relaxed),
+        counts.faults.load(Ordering::Relaxed)
+    );
+    assert!(counts.killed.load(Ordering::Relaxed) > 5, "somebody died");
+
+    crm.forget_faults();
+    deliver(&environment).await;
+    check(&crm);
+}
+
+/// Delivers what is left, by a clock that is ahead: past the leases of the dead, the back-off, and the audits.
+async fn deliver(environment: &BTreeMap<String, String>) {
+    let now_ms = Clock::System.now_ms() + (INVOCATION + GRACE).as_millis() as i64;
+    let clock = Arc::new(AtomicI64::new(now_ms));
+    let config = Config::read(|name| environment.get(name).cloned()).unwrap();
+    let app = App::new(config, Clock::Manual(clock.clone())).await.unwrap();
+    let mut delivered = 0;
+    for _ in 0..40 {
+        let now_ms = clock.fetch_add(60_000, Ordering::SeqCst) + 60_000;
+        let deadline = Deadline(now_ms + 60_000);
+        let report = shared::redrive::run(&app, deadline, Trace::new("test-redrive", None)).await.unwrap();
+        delivered += report.delivered;
+    }
+    println!("{delivered} delivered, updated or looked after later");
+}
+
+fn check(crm: &StandIn) {
+    let activities = crm.activities();
+    let notes: Vec<_> = activities.iter().map(|activity| activity["note"].as_str().unwrap()).collect();
+    for number in 0..CALLS {
+        let link = format!("https://media.example/{number}\"");
+        let ours: Vec<_> = notes.iter().filter(|note| note.contains(&link)).collect();
+        assert_eq!(ours.len(), 1, "call {number}: {notes:#?}");
+        for part in ["Wants a quote", &format!("Summary {number}.")] {
+            assert!(ours[0].contains(part), "call {number} lacks {part}: {}", ours[0]);
+        }
+    }
+    assert_eq!(notes.len(), CALLS, "{notes:#?}");
+    let overlapped = crm.proxy().overlapped(Route::CreateActivity.target());
+    println!("{} activities; creates of different calls overlapped: {overlapped}", notes.len());
+}

@@ -1,0 +1,260 @@
+//! One line for each outcome, from the real functions.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tests::{
+    fault_proxy::Fault,
+    log::{STACK, check_metrics, endings, read, values},
+    pipedrive::{API_KEY, Route},
+    runtime_api::{Function, event, with_body},
+    world::{World, call, environment},
+};
+
+/// Longer than from the test's clock to the machine's.
+const DAYS: u32 = 36_500;
+/// What a line of a request always has.
+const FIELDS: [&str; 12] = [
+    "timestamp",
+    "level",
+    "message",
+    "request_id",
+    "correlation_id",
+    "xray_trace_id",
+    "route",
+    "cold_start",
+    "outcome",
+    "status",
+    "duration_ms",
+    "Latency",
+];
+/// What people said, wrote and are called, and what proves who they are.
+const PERSONAL: [&str; 10] = [
+    "Wants a quote",
+    "BOB",
+    "Bob Client",
+    "Ada Agent",
+    "2135550111",
+    "6505550100",
+    "canary",
+    "12345-pipedrive",
+    "45039910",
+    API_KEY,
+];
+
+/// A function, and the lines that it should have written.
+struct Watched {
+    function: Function,
+    expected: Vec<(u16, &'static str, &'static str, bool)>,
+}
+
+impl Watched {
+    fn start(name: &str, world: &World, extra: &[(&str, &str)]) -> Watched {
+        let mut variables = environment(&world.dynamodb, &world.crm, &[("METRICS_STACK", STACK)]);
+        variables.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Watched { function: Function::start(name, &variables), expected: Vec::new() }
+    }
+
+    /// Invokes it; the line should have this outcome and level, and name the call if `has_call`.
+    async fn send(
+        &mut self,
+        event: Value,
+        status: u16,
+        outcome: &'static str,
+        level: &'static str,
+        has_call: bool,
+    ) {
+        let answer = self.function.invoke(event).await;
+        assert_eq!(answer.status, status, "{outcome}: {answer:?}");
+        self.expected.push((status, outcome, level, has_call));
+        let id = format!("request-{}", self.expected.len());
+        assert_eq!(answer.headers.get("x-correlation-id"), Some(&id), "{outcome}");
+    }
+
+    /// Fails unless each invocation wrote one line, as expected, and nothing personal is anywhere; the lines.
+    fn check(self, route: &str) -> Vec<Value> {
+        let text = self.function.into_log();
+        let lines = read(&text);
+        for personal in PERSONAL {
+            assert!(!text.contains(personal), "{personal} in {text}");
+        }
+        let endings: Vec<Value> = endings(&lines).into_iter().cloned().collect();
+        let count = |id: &str| endings.iter().filter(|line| line["request_id"] == id).count();
+        for (index, (status, outcome, level, has_call)) in self.expected.iter().enumerate() {
+            let id = format!("request-{}", index + 1);
+            assert_eq!(count(&id), 1, "{outcome}: {text}");
+            let line = &endings[index];
+            check_metrics(line);
+            for field in FIELDS {
+                assert!(!line[field].is_null(), "{field} is missing: {line}");
+            }
+            let trace = "1-5759e988-bd862e3fe1be46a994272793";
+            for (field, value) in [
+                ("request_id", json!(id)),
+                ("correlation_id", json!(id)),
+                ("xray_trace_id", json!(trace)),
+                ("message", json!("answered")),
+                ("route", json!(route)),
+                ("status", json!(status)),
+                ("outcome", json!(outcome)),
+                ("level", json!(level)),
+                ("cold_start", json!(index == 0)),
+                ("Stack", json!(STACK)),
+            ] {
+                assert_eq!(line[field], value, "{field} of {line}");
+            }
+            assert_eq!(line["session_hash"].is_string(), *has_call, "{line}");
+            assert_eq!(values(line).get("ColdStart"), (index == 0).then_some(&vec![1]), "{line}");
+            assert_eq!(line["reason"].is_string(), *level != "INFO" || *status > 200, "{line}");
+        }
+        assert_eq!(endings.len(), self.expected.len(), "{text}");
+        for line in lines.iter().filter(|line| line["level"] != "INFO") {
+            assert!(line["request_id"].is_string(), "whose is it? {line}");
+        }
+        endings
+    }
+}
+
+fn request(method: &str, token: &str, body: &Value) -> Value {
+    let name = if method == "POST" { "create-extension" } else { "update-note" };
+    with_body(event(name, token), &body.to_string())
+}
+
+fn with(mut body: Value, field: &str, value: Value) -> Value {
+    body[field] = value;
+    body
+}
+
+#[tokio::test]
+async fn a_create_writes_one_line() {
+    let world = World::start().await;
+    let token = &world.app.issue_token(&world.user, DAYS);
+    let post = |body: &Value| request("POST", token, body);
+    let mut create = Watched::start("create-call-log", &world, &[]);
+    create.send(post(&call("4503991001")), 200, "Logged", "INFO", true).await;
+    create.send(post(&call("4503991001")), 200, "AlreadyLogged", "INFO", true).await;
+    world.crm.next(Route::CreateActivity, Fault::Refusal(422, r#"{"error": "canary"}"#));
+    create.send(post(&call("4503991002")), 200, "Failed", "WARN", true).await;
+    let nobody = with(call("4503991003"), "contactId", Value::Null);
+    create.send(post(&nobody), 200, "NoContact", "INFO", true).await;
+    let mut wrong = call("4503991004");
+    wrong["logInfo"]["direction"] = json!("canary");
+    create.send(post(&wrong), 400, "Invalid", "INFO", false).await;
+    create.send(request("POST", "nonsense", &call("1")), 401, "Token", "INFO", false).await;
+    let other = with(call("4503991005"), "user", json!({"id": "canary"}));
+    create.send(post(&other), 403, "OtherUser", "INFO", false).await;
+    let mut verb = post(&call("1"));
+    verb["requestContext"]["http"]["method"] = json!("PUT");
+    create.send(verb, 405, "Method", "INFO", false).await;
+    let mut path = post(&call("1"));
+    path["rawPath"] = json!("/elsewhere");
+    create.send(path, 404, "NotFound", "INFO", false).await;
+    let stranger =
+        shared::model::User { id: shared::model::UserId::new("1-pipedrive").unwrap(), ..world.user.clone() };
+    let token = &world.app.issue_token(&stranger, DAYS);
+    create.send(request("POST", token, &call("4503991006")), 200, "NotConnected", "INFO", true).await;
+
+    let lines = create.check("create");
+    let shown = |line: &Value| {
+        ["crm", "crm_status", "reason"]
+            .map(|field| line[field].as_str().map_or(line[field].to_string(), str::to_owned))
+    };
+    assert_eq!(shown(&lines[0]), ["pipedrive", "200", "null"]);
+    assert_eq!(shown(&lines[1]), ["pipedrive", "null", "null"]);
+    assert_eq!(shown(&lines[2]), ["pipedrive", "422", "rejected (status 422)"]);
+    assert_eq!(
+        lines[4]["reason"],
+        "`logInfo.direction` is not a direction: expected \"Inbound\" or \"Outbound\""
+    );
+    assert_eq!(lines[0]["session_hash"], lines[1]["session_hash"]);
+    assert_ne!(lines[0]["session_hash"], lines[2]["session_hash"]);
+    // `printf '%s' 'pipedrive|12345-pipedrive|4503991001' | sha256sum | cut -c1-16`
+    assert_eq!(lines[0]["session_hash"], "ca434cd77438ac26");
+    assert!(lines[0]["crm_ms"].as_i64().is_some_and(|ms| ms >= 0), "{}", lines[0]);
+    assert_eq!(values(&lines[0])["CrmLatency"].len(), 3, "{}", lines[0]);
+    // Logs are paid for by the byte.
+    assert!(lines[0].to_string().len() < 1_000, "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn an_update_writes_one_line() {
+    let world = World::start().await;
+    world.post(&call("4503991001")).await;
+    let token = &world.app.issue_token(&world.user, DAYS);
+    let patch =
+        |session: &str, note: &str| request("PATCH", token, &json!({"sessionId": session, "note": note}));
+    let mut update = Watched::start("update-call-log", &world, &[]);
+    update.send(patch("4503991001", "canary"), 200, "Updated", "INFO", true).await;
+    update.send(patch("4503991002", "canary"), 200, "Parked", "INFO", true).await;
+    world.crm.next(Route::GetActivity, Fault::RateLimited { retry_after: Some(3) });
+    update.send(patch("4503991001", "canary two"), 200, "Failed", "WARN", true).await;
+    world.crm.delete(5001);
+    update.send(patch("4503991001", "canary three"), 200, "Deleted", "INFO", true).await;
+    update.send(patch("4503991003", &"canary".repeat(70_000)), 413, "TooLarge", "INFO", true).await;
+    let lines = update.check("update");
+    assert_eq!(lines[2]["reason"], "rate limited (status 429)");
+}
+
+#[tokio::test]
+async fn what_is_wrong_inside_writes_one_line() {
+    let world = World::start().await;
+    let token = &world.app.issue_token(&world.user, DAYS);
+    for (variable, value, status, outcome, level) in [
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1", 503, "Unavailable", "WARN"),
+        ("TABLE_NAME", "elsewhere", 500, "Refused", "ERROR"),
+    ] {
+        let mut create = Watched::start("create-call-log", &world, &[(variable, value)]);
+        create.send(request("POST", token, &call("4503991001")), status, outcome, level, true).await;
+        create.check("create");
+    }
+}
+
+/// Without a stack there are lines and no metrics, as on a machine of one's own.
+#[tokio::test]
+async fn without_a_stack_there_are_no_metrics() {
+    let world = World::start().await;
+    let function = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, &[]));
+    let token = &world.app.issue_token(&world.user, DAYS);
+    function.invoke(request("POST", token, &call("1"))).await;
+    let lines = read(&function.into_log());
+    let line = endings(&lines)[0];
+    assert_eq!(
+        (&line["outcome"], &line["_aws"], &line["Latency"]),
+        (&json!("Logged"), &Value::Null, &Value::Null)
+    );
+}
+
+/// The caller's id goes through to the CRM and comes back; X-Ray's goes through.
+#[tokio::test]
+async fn ids_go_through() {
+    let world = World::start().await;
+    let create = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, &[]));
+    let token = &world.app.issue_token(&world.user, DAYS);
+    let mut shown = BTreeMap::new();
+    for (session, header, id, expected) in [
+        ("1", "x-correlation-id", "abc-1", "abc-1"),
+        ("2", "X-Request-Id", "def.2", "def.2"),
+        ("3", "x-correlation-id", "bob@example.com", "request-3"),
+    ] {
+        let mut event = request("POST", token, &call(session));
+        event["headers"][header] = json!(id);
+        let answer = create.invoke(event).await;
+        assert_eq!(answer.headers["x-correlation-id"], expected, "{session}");
+        shown.insert(session, expected);
+    }
+    let sent = world.crm.requests();
+    let ids: Vec<_> = sent
+        .iter()
+        .filter(|sent| sent.method == "POST")
+        .map(|sent| sent.header("x-correlation-id"))
+        .collect();
+    assert_eq!(ids, shown.values().map(|id| Some(*id)).collect::<Vec<_>>());
+    for request in &sent {
+        let trace = request.header("x-amzn-trace-id");
+        assert_eq!(trace, Some("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0"), "{request:?}");
+    }
+    let lines = read(&create.into_log());
+    let logged: Vec<_> =
+        endings(&lines).into_iter().map(|line| line["correlation_id"].as_str().unwrap()).collect();
+    assert_eq!(logged, ["abc-1", "def.2", "request-3"]);
+}
