@@ -18,7 +18,7 @@ use shared::{
     app::App,
     auth::Caller,
     config::Config,
-    create, redrive,
+    create, metrics::Trace, redrive,
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
     steps::Steps,
     store::Rest,
@@ -246,7 +246,10 @@ impl<'w> Driver<'w> {
                     let command = requests::update(&session, &facts);
                     Answer::Update(update::run(&world.app, crm, &caller, command, deadline).await)
                 }
-                Request::Redrive => Answer::Redrive(redrive::run(&world.app, deadline).await),
+                Request::Redrive => {
+                    let trace = Trace::new("proof", None);
+                    Answer::Redrive(redrive::run(&world.app, deadline, trace).await)
+                },
             }
         });
         self.moments += 1;

@@ -11,11 +11,11 @@ const FILES: [&str; 7] = [
     "shared/src/create.rs",
     "shared/src/deferral.rs",
     "shared/src/lease.rs",
-    "shared/src/redrive.rs",
+    "shared/src/redrive/mod.rs",
     "shared/src/update.rs",
 ];
-/// What runs others' steps side by side.
-const STREAMS: [&str; 2] = ["collect", "for_each_concurrent"];
+/// What runs others' steps: side by side, or as one piece of work.
+const STREAMS: [&str; 3] = ["collect", "for_each_concurrent", "gather"];
 /// What waits without saying so.
 const HIDDEN: [&str; 5] = ["select!", "try_join!", "poll_fn", "block_on", "now_or_never"];
 
@@ -61,7 +61,7 @@ fn unnamed(code: &str, own: &BTreeSet<&str>) -> Vec<String> {
             let path = path.unwrap_or_default();
             let name = path.rsplit(['.', ':']).next().unwrap_or_default();
             let is_outside = ["store.", "crm.", "http.", "tokio::"].iter().any(|word| path.contains(word));
-            let is_own = own.contains(name) || path.starts_with('.') && STREAMS.contains(&name);
+            let is_own = own.contains(name) || (path.starts_with('.') || path.starts_with("metrics::")) && STREAMS.contains(&name);
             is_named(callee, arguments) || is_own && !is_outside
         });
         if call.is_none() {
