@@ -5,7 +5,11 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
-use proof::real::{crm, laws, points, schedules};
+use proof::real::{
+    crm, laws,
+    points::{self, Depth},
+    schedules,
+};
 
 #[derive(Parser)]
 struct Arguments {
@@ -63,7 +67,12 @@ fn main() -> ExitCode {
             is_fine &= outage.wrong.is_empty() && outage.most_probes <= 1 && outage.too_many == 0;
             for crm in [&crm::CAREFUL, &crm::PLAIN] {
                 let edits = laws::edits(cases, crm);
-                println!("{} edits, compare-and-set {}: {} lost", edits.edits, crm.compare_and_set, edits.lost.len());
+                println!(
+                    "{} edits, compare-and-set {}: {} lost",
+                    edits.edits,
+                    crm.compare_and_set,
+                    edits.lost.len()
+                );
                 for lost in edits.lost.iter().take(5) {
                     println!("    {lost}");
                 }
@@ -73,7 +82,7 @@ fn main() -> ExitCode {
         }
         Proof::Points { threads, trace } => {
             let started = Instant::now();
-            let summary = points::run(threads);
+            let summary = points::run(threads, Depth::All);
             for (name, done) in &summary.broken {
                 println!("{name}");
                 if trace {

@@ -7,7 +7,9 @@ use std::{cell::RefCell, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use shared::{
-    adapters::{Access, Authorization, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery},
+    adapters::{
+        Access, Authorization, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery,
+    },
     model::{Contact, ContactId, Credentials, LogId, TalkTime},
     note::Format,
 };
@@ -165,7 +167,11 @@ impl Account {
     /// A person writes something before or after everything else.
     pub fn edit(&mut self, text: &str, is_first: bool) {
         for entry in self.entries.iter_mut().filter(|entry| !entry.is_deleted) {
-            entry.body = if is_first { format!("{text}\n{}", entry.body) } else { format!("{}\n{text}\n", entry.body) };
+            entry.body = if is_first {
+                format!("{text}\n{}", entry.body)
+            } else {
+                format!("{}\n{text}\n", entry.body)
+            };
             entry.version += 1;
             entry.is_edited = true;
         }
@@ -272,7 +278,10 @@ impl Account {
 
     /// Sends a message; two that could change one log must never be under way at once.
     fn send(&mut self, message: Message) {
-        let others = self.messages.iter().filter(|other| other.answer.is_none() && is_same(&other.request, &message.request));
+        let others = self
+            .messages
+            .iter()
+            .filter(|other| other.answer.is_none() && is_same(&other.request, &message.request));
         for other in others {
             self.broken.push(format!(
                 "a message is sent while {} may still land, until {}",
@@ -287,8 +296,10 @@ impl Account {
     }
 
     fn answer(&mut self, ticket: u64) -> Result<LogId, Error> {
-        let at = self.messages.iter().position(|message| message.ticket == ticket && message.given_up.is_none());
-        let answer = at.and_then(|at| self.messages[at].answer.clone().inspect(|_| drop(self.messages.remove(at))));
+        let at =
+            self.messages.iter().position(|message| message.ticket == ticket && message.given_up.is_none());
+        let answer =
+            at.and_then(|at| self.messages[at].answer.clone().inspect(|_| drop(self.messages.remove(at))));
         answer.unwrap_or_else(|| Err(failure(ErrorKind::Unavailable, Effect::Unknown)))
     }
 }
@@ -318,7 +329,11 @@ impl Memory {
         with(|account| account.answer(ticket))
     }
 
-    fn read<T>(&self, access: &Access<'_>, look: impl FnOnce(&Account) -> Result<T, Error>) -> Result<T, Error> {
+    fn read<T>(
+        &self,
+        access: &Access<'_>,
+        look: impl FnOnce(&Account) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         check(access)?;
         with(|account| match account.next_read.take() {
             Some(error) => Err(error),
@@ -336,7 +351,7 @@ fn check(access: &Access<'_>) -> Result<(), Error> {
     }
     let (tokens, burst) = with(|account| (account.tokens.clone(), account.burst));
     if let Some(left) = burst {
-        access.budgets.saw(&access.base_url, Some(100), Some(left), Some(2), access.clock.now_ms());
+        access.budgets.saw(&access.base_url, Some(100), Some(left), Some(10), access.clock.now_ms());
     }
     let now_ms = access.clock.now_ms();
     if let Some(error) = with(|account| account.knock(access, now_ms)) {
@@ -410,7 +425,8 @@ impl Crm for Memory {
         _: DateTime<Utc>,
     ) -> Result<Vec<LogId>, Error> {
         self.read(access, |account| {
-            let ours = account.live().filter(|entry| entry.contact == log.contact.id && entry.start == log.start);
+            let ours =
+                account.live().filter(|entry| entry.contact == log.contact.id && entry.start == log.start);
             Ok(ours.map(|entry| entry.id.clone()).collect())
         })
     }

@@ -18,8 +18,10 @@ use shared::{
     app::App,
     auth::Caller,
     config::Config,
-    create, metrics::Trace, redrive,
+    create,
+    metrics::Trace,
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
+    redrive,
     steps::Steps,
     store::Rest,
     update,
@@ -130,12 +132,7 @@ impl World {
     }
 
     /// Begins a schedule about that session.
-    pub async fn begin(
-        &mut self,
-        crm: &'static Memory,
-        session: &str,
-        keeps_trace: bool,
-    ) -> Driver<'_> {
+    pub async fn begin(&mut self, crm: &'static Memory, session: &str, keeps_trace: bool) -> Driver<'_> {
         board::clear();
         table::clear();
         crm::with(|account| *account = Account::default());
@@ -249,7 +246,7 @@ impl<'w> Driver<'w> {
                 Request::Redrive => {
                     let trace = Trace::new("proof", None);
                     Answer::Redrive(redrive::run(&world.app, deadline, trace).await)
-                },
+                }
             }
         });
         self.moments += 1;

@@ -146,12 +146,7 @@ pub fn facts_missing(told: &[Told<'_>], entry: &Entry) -> Vec<String> {
 }
 
 /// Of each field that somebody was promised, a value must be there that nothing promised later replaces.
-fn check_facts(
-    told: &[Told<'_>],
-    beyond: Beyond,
-    is_there: impl Fn(Fact) -> bool,
-    wrong: &mut Vec<String>,
-) {
+fn check_facts(told: &[Told<'_>], beyond: Beyond, is_there: impl Fn(Fact) -> bool, wrong: &mut Vec<String>) {
     let updates: Vec<(Fact, &Told<'_>)> = told
         .iter()
         .filter_map(|told| match told.request {

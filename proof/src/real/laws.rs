@@ -23,7 +23,11 @@ fn update(field: Field, value: u32) -> Request {
 }
 
 /// Lets anybody go on, in any order, until all have answered.
-async fn shuffle(driver: &mut Driver<'_>, rng: &mut fastrand::Rng, mut between: impl FnMut(&mut fastrand::Rng, &[Ticket])) {
+async fn shuffle(
+    driver: &mut Driver<'_>,
+    rng: &mut fastrand::Rng,
+    mut between: impl FnMut(&mut fastrand::Rng, &[Ticket]),
+) {
     while !driver.running().is_empty() {
         let waiting = board::waiting();
         between(rng, &waiting);
@@ -45,7 +49,9 @@ pub fn orders(cases: u64) -> Vec<String> {
             let mut rng = fastrand::Rng::with_seed(case);
             let mut driver = world.begin(&PLAIN, &format!("order-{case}"), false).await;
             let mut requests = vec![Request::Create];
-            requests.extend([Field::Recording, Field::Note, Field::Duration, Field::AiNote].map(|field| update(field, 1)));
+            requests.extend(
+                [Field::Recording, Field::Note, Field::Duration, Field::AiNote].map(|field| update(field, 1)),
+            );
             rng.shuffle(&mut requests);
             // Some overlap, some follow each other.
             for request in requests {
@@ -58,7 +64,9 @@ pub fn orders(cases: u64) -> Vec<String> {
             driver.pass(MINUTE_MS).await;
             driver.start(Request::Redrive).await;
             driver.settle().await;
-            let body = crm::with(|account| account.live().map(|entry| entry.body.clone()).collect::<Vec<_>>().join("|"));
+            let body = crm::with(|account| {
+                account.live().map(|entry| entry.body.clone()).collect::<Vec<_>>().join("|")
+            });
             if !bodies.contains(&body) {
                 bodies.push(body);
             }
@@ -90,7 +98,11 @@ pub fn crowd(updates: u32, seed: u64) -> Crowd {
         driver.start(Request::Redrive).await;
         driver.settle().await;
         let (entries, mut wrong, changes) = crm::with(|account| {
-            (account.live().cloned().collect::<Vec<_>>(), std::mem::take(&mut account.broken), account.changed)
+            (
+                account.live().cloned().collect::<Vec<_>>(),
+                std::mem::take(&mut account.broken),
+                account.changed,
+            )
         });
         match entries.as_slice() {
             [entry] => wrong.extend(judge::facts_missing(&driver.told(), entry)),
@@ -129,7 +141,8 @@ pub fn expiry(calls: usize, seconds_left: i64) -> Expiry {
             tasks.push(driver.start_for(session, Request::Create).await);
         }
         driver.settle().await;
-        let logged = tasks.iter().filter(|task| driver.answer_of(**task).is_some_and(judge::is_logged)).count();
+        let logged =
+            tasks.iter().filter(|task| driver.answer_of(**task).is_some_and(judge::is_logged)).count();
         Expiry { token_calls: host.exchanges(), logged }
     }))
 }
@@ -186,7 +199,9 @@ pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
             driver.start(Request::Redrive).await;
             driver.settle().await;
             outage.minutes = minute;
-            if crm::with(|account| account.live().filter(|entry| is_last(&entry.body)).count()) == outage.calls {
+            if crm::with(|account| account.live().filter(|entry| is_last(&entry.body)).count())
+                == outage.calls
+            {
                 break;
             }
         }
@@ -195,7 +210,10 @@ pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
             outage.wrong = std::mem::take(&mut account.broken);
             let whole = account.live().filter(|entry| is_last(&entry.body)).count();
             if whole != outage.calls || account.created != outage.calls {
-                outage.wrong.push(format!("of {} calls {} were made, {whole} are whole", outage.calls, account.created));
+                outage.wrong.push(format!(
+                    "of {} calls {} were made, {whole} are whole",
+                    outage.calls, account.created
+                ));
             }
         });
         outage
@@ -230,7 +248,10 @@ pub fn edits(cases: u64, crm: &'static Memory) -> Edits {
             let mut written = 0;
             shuffle(&mut driver, &mut rng, |rng, waiting| {
                 let is_between = waiting.iter().any(|ticket| {
-                    matches!((ticket.step, ticket.place), ("crm.read_log", Place::After) | ("crm.update_log", Place::Before | Place::Under))
+                    matches!(
+                        (ticket.step, ticket.place),
+                        ("crm.read_log", Place::After) | ("crm.update_log", Place::Before | Place::Under)
+                    )
                 });
                 if rng.u8(..4) == 0 && (crm.compare_and_set || !is_between) {
                     written += 1;
@@ -242,8 +263,11 @@ pub fn edits(cases: u64, crm: &'static Memory) -> Edits {
             driver.start(Request::Redrive).await;
             driver.settle().await;
             all.edits += written;
-            let body = crm::with(|account| account.live().next().map(|entry| entry.body.clone())).unwrap_or_default();
-            let lost = (1..=written).map(|edit| format!("human{edit}.")).filter(|text| body.matches(text.as_str()).count() != 1);
+            let body = crm::with(|account| account.live().next().map(|entry| entry.body.clone()))
+                .unwrap_or_default();
+            let lost = (1..=written)
+                .map(|edit| format!("human{edit}."))
+                .filter(|text| body.matches(text.as_str()).count() != 1);
             all.lost.extend(lost.map(|text| format!("case {case}: {text} in {body:?}")));
             all.lost.extend(missing(&driver));
         }

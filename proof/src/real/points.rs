@@ -75,55 +75,90 @@ struct Run {
     peer: Peer,
 }
 
-fn kinds(step: &str) -> Vec<Kind> {
-    let mut kinds = vec![Kind::DiesBefore, Kind::DiesAfter, Kind::Sleeps];
-    kinds.extend(match step {
-        "crm.create_log" | "crm.update_log" | "crm.remove_log" => vec![
-            Kind::Lost(Some(0)),
-            Kind::Lost(Some(LATE_MS)),
-            Kind::Lost(None),
-            Kind::DiesUnder(Some(0)),
-            Kind::DiesUnder(Some(LATE_MS)),
-            Kind::DiesUnder(None),
-            Kind::Refused,
-        ],
-        "crm.read_log" | "crm.find_logs" => vec![Kind::ReadFails],
-        "grant.exchange" | "grant.exchange_again" => {
-            vec![Kind::Tokens(Exchange::Unanswered), Kind::Tokens(Exchange::Fails), Kind::Tokens(Exchange::Busy)]
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Each step dies before and after, loses its answer, and is late.
+    Four,
+    /// Everything that can go wrong.
+    All,
+}
+
+/// What can go wrong in a step: first how its answer is lost and how it is late, then the rest.
+fn kinds(step: &str, depth: Depth) -> Vec<Kind> {
+    let (lost, rest) = match step {
+        "crm.create_log" | "crm.update_log" | "crm.remove_log" => (
+            vec![Kind::Lost(Some(0)), Kind::Lost(Some(LATE_MS))],
+            vec![
+                Kind::Lost(None),
+                Kind::DiesUnder(Some(0)),
+                Kind::DiesUnder(Some(LATE_MS)),
+                Kind::DiesUnder(None),
+                Kind::Refused,
+                Kind::Sleeps,
+            ],
+        ),
+        "crm.read_log" | "crm.find_logs" => (vec![Kind::ReadFails, Kind::Sleeps], vec![]),
+        "grant.exchange" | "grant.exchange_again" => (
+            vec![Kind::Tokens(Exchange::Unanswered), Kind::Sleeps],
+            vec![Kind::Tokens(Exchange::Fails), Kind::Tokens(Exchange::Busy)],
+        ),
+        "wait.pause" | "grant.wait" | "grant.pause" | "redrive.spare" => (vec![Kind::Sleeps], vec![]),
+        _ => {
+            let ways = |wanted: bool| {
+                let is_first =
+                    move |way: &usize| ["all unanswered", "late"].contains(&table::WAYS[*way].0) == wanted;
+                (0..table::WAYS.len()).filter(is_first).map(Kind::Table)
+            };
+            (ways(true).collect(), ways(false).chain([Kind::Sleeps]).collect())
         }
-        "wait.pause" | "grant.wait" | "grant.pause" | "redrive.spare" => Vec::new(),
-        _ => (0..table::WAYS.len()).map(Kind::Table).collect(),
-    });
-    kinds
+    };
+    let rest = rest.into_iter().filter(|_| depth == Depth::All);
+    [Kind::DiesBefore, Kind::DiesAfter].into_iter().chain(lost).chain(rest).collect()
 }
 
 /// A thread's world, and the host that renews its grants.
 struct Stage {
     world: World,
     host: TokenHost,
+    runs: u64,
+    /// The table has nothing that others than the last run would not leave.
+    is_clean: bool,
 }
 
 impl Stage {
     async fn start() -> Stage {
-        Stage { world: World::start().await, host: TokenHost::start() }
+        Stage { world: World::start().await, host: TokenHost::start(), runs: 0, is_clean: false }
     }
 
     /// The steps of the main request, in order, without a fault.
     async fn rehearse(&mut self, scenario: &Scenario) -> Result<Vec<(&'static str, usize)>, String> {
         let run = Run { scenario: scenario.clone(), fault: None, peer: Peer::Redrive };
         let mut steps = Vec::new();
-        let (wrong, trace) = self.run(&run, &mut steps).await;
+        let (wrong, trace) = self.run(&run, true, &mut steps).await;
         if wrong.is_empty() { Ok(steps) } else { Err(format!("{wrong:?}\n{}", trace.join("\n"))) }
     }
 
-    async fn run(&mut self, run: &Run, steps: &mut Vec<(&'static str, usize)>) -> (Vec<String>, Vec<String>) {
+    async fn run(
+        &mut self,
+        run: &Run,
+        keeps_trace: bool,
+        steps: &mut Vec<(&'static str, usize)>,
+    ) -> (Vec<String>, Vec<String>) {
         fastrand::seed(0);
         self.host.reset(true);
-        self.world.renew().await;
-        self.world.connect(run.scenario.credentials.clone()).await;
+        // What a person did, and what only a later version reads, must not meet the next run.
+        let is_plain = run.scenario.credentials == scenarios::connected() && run.scenario.after.is_empty();
+        if !(is_plain && self.is_clean) {
+            self.world.renew().await;
+            self.world.connect(run.scenario.credentials.clone()).await;
+        }
+        self.is_clean = is_plain && !run.scenario.before.iter().any(|deed| matches!(deed, Deed::Unreadable));
+        self.runs += 1;
+        let session = format!("run-{}", self.runs);
         let is_careful = run.scenario.name.len().is_multiple_of(2);
         let crm = if is_careful { &CAREFUL } else { &PLAIN };
-        let mut driver = self.world.begin(crm, "points", true).await;
+        let mut driver = self.world.begin(crm, &session, keeps_trace).await;
         crm::with(|account| account.tokens = Some(self.host.clone()));
         for deed in &run.scenario.before {
             act(&mut driver, &self.host, deed, None).await;
@@ -131,6 +166,7 @@ impl Stage {
         let main = driver.start(run.scenario.main.clone()).await;
         let wrong = play(&mut driver, &self.host, run, main, steps).await;
         if !wrong.is_empty() {
+            self.is_clean = false;
             return (wrong, driver.trace().to_vec());
         }
         table::disarm();
@@ -140,14 +176,17 @@ impl Stage {
             act(&mut driver, &self.host, deed, None).await;
         }
         let finish = if run.peer == Peer::Nobody { Finish::Client } else { Finish::Redrive };
-        let has_late = |kind: Kind| matches!(kind, Kind::Table(way) if table::WAYS[way].1.contains(&table::Wire::Late));
+        let has_late =
+            |kind: Kind| matches!(kind, Kind::Table(way) if table::WAYS[way].1.contains(&table::Wire::Late));
         let late_writes = run.fault.is_some_and(|(_, _, kind)| has_late(kind));
         let mut wrong = judge::finish(&mut driver, finish, Beyond { grace: false, late_writes }).await;
         let user = driver.app().store.user(&driver.caller().platform, &driver.caller().user).await;
         if user.is_ok_and(|user| user.is_some_and(|user| user.session_ended)) {
             wrong.push("the user has to connect again".to_owned());
         }
-        (wrong, driver.trace().to_vec())
+        let trace = driver.trace().to_vec();
+        self.is_clean &= wrong.is_empty();
+        (wrong, trace)
     }
 }
 
@@ -182,9 +221,11 @@ async fn play(
         let time = times[&(ticket.step, ticket.place)];
         let place = ticket.place;
         driver.note(|| format!("#{main} {place:?} {} ({time})", ticket.step));
-        let scripted = run.scenario.script.iter().find(|(step, place, when, _)| {
-            (*step, *place, *when) == (ticket.step, ticket.place, time)
-        });
+        let scripted = run
+            .scenario
+            .script
+            .iter()
+            .find(|(step, place, when, _)| (*step, *place, *when) == (ticket.step, ticket.place, time));
         let fault = run.fault.filter(|(step, when, _)| (*step, *when) == (ticket.step, time));
         if let (Place::Before, None) = (place, run.fault) {
             steps.push((ticket.step, time));
@@ -274,8 +315,7 @@ fn fail_read() {
 }
 
 async fn act(driver: &mut Driver<'_>, host: &TokenHost, deed: &Deed, ticket: Option<Ticket>) {
-    let note = format!("{deed:?}");
-    driver.note(|| note);
+    driver.note(|| format!("{deed:?}"));
     match (deed, ticket) {
         (Deed::Refuse(kind), Some(ticket)) => return driver.refuse(ticket, kind.clone()).await,
         (Deed::Lose(lands), Some(ticket)) => return lose(driver, ticket, *lands).await,
@@ -293,6 +333,13 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, deed: &Deed, ticket: Opt
         (Deed::Stay(request, step, place), _) => {
             let task = driver.start(request.clone()).await;
             run_to(driver, task, |ticket| (ticket.step, ticket.place) == (*step, *place)).await;
+        }
+        (Deed::PutOff(request), _) => {
+            let task = driver.start(request.clone()).await;
+            if let Some(ticket) = run_to(driver, task, |ticket| ticket.place == Place::Under).await {
+                driver.refuse(ticket, ErrorKind::RateLimited { retry_after: None }).await;
+            }
+            driver.settle().await;
         }
         (Deed::Pass(ms), _) => driver.pass(*ms).await,
         (Deed::FailRead, _) => fail_read(),
@@ -312,14 +359,14 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, deed: &Deed, ticket: Opt
 }
 
 /// Runs each fault at each step of each scenario, in so many threads.
-pub fn run(threads: usize) -> Summary {
+pub fn run(threads: usize, depth: Depth) -> Summary {
     let scenarios = Mutex::new(scenarios::all());
     let worker = || {
         runtime_with_sockets().block_on(tokio::task::coop::unconstrained(async {
             let mut stage = Stage::start().await;
             let mut summary = Summary::default();
             while let Some(scenario) = scenarios.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-                try_all(&mut stage, &scenario, &mut summary).await;
+                try_all(&mut stage, &scenario, depth, &mut summary).await;
             }
             summary
         }))
@@ -339,23 +386,30 @@ pub fn run(threads: usize) -> Summary {
     })
 }
 
-async fn try_all(stage: &mut Stage, scenario: &Scenario, summary: &mut Summary) {
+async fn try_all(stage: &mut Stage, scenario: &Scenario, depth: Depth, summary: &mut Summary) {
     summary.runs += 1;
     let steps = match stage.rehearse(scenario).await {
         Ok(steps) => steps,
-        Err(wrong) => return summary.broken.push((format!("{}, without a fault", scenario.name), vec![wrong])),
+        Err(wrong) => {
+            return summary.broken.push((format!("{}, without a fault", scenario.name), vec![wrong]));
+        }
     };
     for (step, time) in steps {
         summary.places += 1;
-        for kind in kinds(step) {
+        for kind in kinds(step, depth) {
             for peer in PEERS {
                 summary.runs += 1;
                 *summary.steps.entry(step).or_default() += 1;
                 let fault = Some((step, time, kind));
                 let run = Run { scenario: scenario.clone(), fault, peer };
-                let (wrong, trace) = stage.run(&run, &mut Vec::new()).await;
+                let (wrong, _) = stage.run(&run, false, &mut Vec::new()).await;
                 if !wrong.is_empty() {
-                    let name = format!("{}, {step} ({time}) {kind:?}, then {peer:?}: {}", scenario.name, wrong.join("; "));
+                    let (_, trace) = stage.run(&run, true, &mut Vec::new()).await;
+                    let name = format!(
+                        "{}, {step} ({time}) {kind:?}, then {peer:?}: {}",
+                        scenario.name,
+                        wrong.join("; ")
+                    );
                     summary.broken.push((name, trace));
                 }
             }

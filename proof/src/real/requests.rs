@@ -3,11 +3,11 @@
 use chrono::DateTime;
 use serde_json::Map;
 use shared::{
-    create, redrive,
+    create,
     model::{
         Contact, ContactId, CreateCallLog, Direction, Facts, LogId, Party, SessionId, TalkTime, UpdateCallLog,
     },
-    store, update,
+    redrive, store, update,
 };
 
 use super::crm::Entry;
@@ -103,7 +103,9 @@ impl Answer {
     /// The log's id, when the caller is told one.
     pub fn log(&self) -> Option<&LogId> {
         match self {
-            Answer::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => Some(log),
+            Answer::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
+                Some(log)
+            }
             Answer::Update(Ok(
                 update::Outcome::Updated { log, .. }
                 | update::Outcome::UpdatedByOther { log }

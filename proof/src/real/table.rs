@@ -109,7 +109,9 @@ pub fn arm(task: usize, step: &str, way: Way) {
         _ => None,
     };
     TABLE.with_borrow_mut(|table| {
-        table.armed.retain(|armed| armed.task != task || writes.is_some() && armed.writes == writes.map(|it| !it));
+        table
+            .armed
+            .retain(|armed| armed.task != task || writes.is_some() && armed.writes == writes.map(|it| !it));
         if way != FINE {
             table.armed.push(Armed { task, writes, way, attempt: 0 });
         }

@@ -20,7 +20,9 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<Source> {
     let mut files = Vec::new();
-    for directory in ["shared/src", "functions", "cli/src", "tests/src", "tests/tests", "proof/src", "proof/tests"] {
+    for directory in
+        ["shared/src", "functions", "cli/src", "tests/src", "tests/tests", "proof/src", "proof/tests"]
+    {
         collect(&root().join(directory), &mut files);
     }
     files.sort();

@@ -61,7 +61,8 @@ fn unnamed(code: &str, own: &BTreeSet<&str>) -> Vec<String> {
             let path = path.unwrap_or_default();
             let name = path.rsplit(['.', ':']).next().unwrap_or_default();
             let is_outside = ["store.", "crm.", "http.", "tokio::"].iter().any(|word| path.contains(word));
-            let is_own = own.contains(name) || (path.starts_with('.') || path.starts_with("metrics::")) && STREAMS.contains(&name);
+            let is_own = own.contains(name)
+                || (path.starts_with('.') || path.starts_with("metrics::")) && STREAMS.contains(&name);
             is_named(callee, arguments) || is_own && !is_outside
         });
         if call.is_none() {
