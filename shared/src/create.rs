@@ -172,7 +172,11 @@ impl Attempt<'_> {
 
         if self.item.ambiguous {
             match self.find(&mut grant, &draft.log, &facts, zone).await {
-                Ok(Some(found)) => return self.adopt(grant, found, &draft, facts, zone).await,
+                Ok(Some(found)) => {
+                    // It was made before what is parked came: a subject that is parked is not in it yet.
+                    let draft = Draft::new(&grant, &payload.facts, &payload, zone);
+                    return self.adopt(grant, found, &draft, facts, zone).await;
+                }
                 Ok(None) => {}
                 Err(failure) => return self.failed(failure).await,
             }

@@ -77,6 +77,7 @@ impl Fact {
     pub fn is_in(self, entry: &Entry) -> bool {
         match self.field {
             Field::Duration => entry.duration == Some(TalkTime::Seconds(self.seconds())),
+            Field::Subject => entry.subject == self.text() && entry.body.contains(&self.text()),
             _ => entry.body.contains(&self.text()),
         }
     }
