@@ -44,6 +44,9 @@ pub enum Command {
     /// Put, show or remove users
     #[command(subcommand)]
     User(User),
+    /// See what the users' credentials are sealed with, and seal them with another key
+    #[command(subcommand)]
+    Credentials(Credentials),
     /// Show or change a user's settings
     Settings {
         /// The user, as in their token: 12345-pipedrive
@@ -118,6 +121,23 @@ pub enum User {
     Show { id: String },
     /// Remove a user; what they logged stays
     Remove { id: String },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Credentials {
+    /// Show how many users' credentials are sealed under which key
+    Status,
+    /// Seal every user's credentials under the newest key; it can be done again at any time
+    Rotate {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Make a file with a new key, which only its owner can read
+    NewKeyFile {
+        /// Where; a file that is there is left as it is
+        path: PathBuf,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

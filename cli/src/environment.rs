@@ -8,6 +8,7 @@ use std::{
 use shared::{
     app::{App, StartError},
     config::Config,
+    data_keys,
     model::Clock,
 };
 
@@ -16,6 +17,8 @@ pub const LOCAL_TABLE: &str = "call-log";
 const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8000";
 const LOCAL_DIRECTORY: &str = ".call-log";
 const SECRET_FILE: &str = "jwt-secret";
+const KEY_FILE: &str = "credentials.key";
+const KEY_FILE_VARIABLE: &str = "CREDENTIALS_KEY_FILE";
 
 /// Why there is no table to work on.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,7 @@ pub async fn app() -> Result<App, NoTable> {
             "TABLE_NAME" => Some(LOCAL_TABLE.to_owned()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(LOCAL_ENDPOINT.to_owned()),
             "JWT_SECRET" => Some(secret.clone()),
+            KEY_FILE_VARIABLE => existing_key_file(Path::new(LOCAL_DIRECTORY)),
             _ => None,
         },
     });
@@ -79,6 +83,25 @@ pub fn local_secret(directory: &Path) -> io::Result<String> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     io::Write::write_all(&mut options.open(&path)?, secret.as_bytes())?;
     Ok(secret)
+}
+
+/// The file with the key that credentials are sealed with in a local data directory, made on its first use. The
+/// environment's comes first; and where the environment brings the token secret, the functions beside it know no file
+/// of ours.
+pub fn local_key_file(directory: Option<&Path>) -> io::Result<Option<String>> {
+    let Some(directory) = directory else { return Ok(variable(KEY_FILE_VARIABLE)) };
+    let known = variable(KEY_FILE_VARIABLE).or_else(|| existing_key_file(directory));
+    if known.is_none() && variable("JWT_SECRET").is_none() {
+        data_keys::make_file(&directory.join(KEY_FILE))?;
+        return Ok(existing_key_file(directory));
+    }
+    Ok(known)
+}
+
+/// The data directory's own, with its whole path, because others are told of it.
+fn existing_key_file(directory: &Path) -> Option<String> {
+    let path = fs::canonicalize(directory.join(KEY_FILE)).ok()?;
+    Some(path.to_string_lossy().into_owned())
 }
 
 /// 256 random bits in hexadecimal.

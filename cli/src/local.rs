@@ -106,6 +106,7 @@ impl Local {
             (None, Some(directory)) => environment::local_secret(directory).map_err(in_directory)?,
             (None, None) => environment::random_secret(),
         };
+        let key_file = environment::local_key_file(directory.as_deref()).map_err(in_directory)?;
         let mut servers = JoinSet::new();
 
         let database = match &directory {
@@ -122,9 +123,10 @@ impl Local {
             "TABLE_NAME" => Some(table.clone()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(dynamodb_url.clone()),
             "JWT_SECRET" => Some(jwt_secret.clone()),
+            "CREDENTIALS_KEY_FILE" => key_file.clone(),
             "CRM_BASE_URL_EXAMPLE" => environment::variable(name).or_else(|| Some(url.clone())),
-            // Whatever account the shell has is of no use here.
-            name if name.starts_with("AWS_") => None,
+            // Whatever account the shell has is of no use here, nor what only its KMS opens.
+            name if name.starts_with("AWS_") || name.starts_with("CREDENTIALS_DATA_KEY") => None,
             name => environment::variable(name),
         })?;
         let app = Arc::new(App::new(config, options.clock.clone()).await?);

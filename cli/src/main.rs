@@ -9,6 +9,7 @@ use cli::{arguments::Arguments, commands};
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     shared::logging::to_terminal(arguments.log_level());
+    shared::panics::log_places();
     match commands::run(arguments.command()).await {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.

@@ -9,10 +9,11 @@ use crate::{
     adapters::{Budgets, Crm, REGISTRY},
     auth::Keys,
     config::{self, Config, SecretSource},
+    data_keys::{self, Decrypted, Encrypted},
     model::{Clock, Secret, User},
-    parameters,
+    panics, parameters,
     steps::Steps,
-    store::{Store, Vault},
+    store::{Key, Store, Vault},
     transport,
 };
 
@@ -42,6 +43,7 @@ pub struct App {
 pub(crate) struct Secrets {
     pub(crate) keys: Keys,
     oauth_clients: BTreeMap<String, (String, Secret)>,
+    data_keys: Decrypted,
     read_at_ms: i64,
 }
 
@@ -54,12 +56,15 @@ pub enum StartError {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Parameters(#[from] parameters::Unreadable),
+    #[error(transparent)]
+    DataKey(#[from] data_keys::Unusable),
 }
 
 impl App {
     /// Reads the environment, fetches the secrets and opens the connection to DynamoDB. What is in the way is in the
     /// log.
     pub async fn start() -> Result<App, StartError> {
+        panics::log_places();
         // A request begins with two questions to DynamoDB at once: two connections, while the secrets are on their way.
         let warm = async |store: &Store| {
             tokio::join!(store.connect(), store.connect());
@@ -68,7 +73,7 @@ impl App {
         made.inspect_err(|error| tracing::error!(%error, "the process cannot start"))
     }
 
-    /// An app of this configuration; nothing but secrets in the parameter store is asked for.
+    /// An app of this configuration; nothing but its secrets is asked for.
     pub async fn new(config: Config, clock: Clock) -> Result<App, StartError> {
         App::make(config, clock, async |_| ()).await
     }
@@ -85,7 +90,9 @@ impl App {
             meanwhile(&store).await;
             Ok::<_, StartError>(())
         };
-        let ((secrets, vault), ()) = tokio::try_join!(read_secrets(&http, &config, &clock), meanwhile)?;
+        let known = Decrypted::new();
+        let ((secrets, vault), ()) =
+            tokio::try_join!(read_secrets(&http, &config, &clock, &known), meanwhile)?;
         store.use_vault(vault);
         if secrets.keys.is_weak() {
             tracing::warn!(
@@ -109,10 +116,10 @@ impl App {
     pub(crate) async fn secrets(&self) -> Arc<Secrets> {
         let known = self.known_secrets();
         let age = self.clock.now_ms() - known.read_at_ms;
-        if age < SECRETS_AGE_MS || parameter_names(&self.config).is_empty() {
+        if age < SECRETS_AGE_MS || !has_remote_secrets(&self.config) {
             return known;
         }
-        match read_secrets(&self.http, &self.config, &self.clock).await {
+        match read_secrets(&self.http, &self.config, &self.clock, &known.data_keys).await {
             Ok((secrets, vault)) => {
                 self.store.use_vault(vault);
                 self.keep_secrets(secrets)
@@ -169,22 +176,37 @@ impl App {
 
 /// Everything in the configuration that is the name of a parameter.
 fn parameter_names(config: &Config) -> Vec<&str> {
-    let own =
-        [Some(&config.jwt_secret), config.jwt_secret_previous.as_ref(), config.credentials_key.as_ref()];
+    let own = [
+        Some(&config.jwt_secret),
+        config.jwt_secret_previous.as_ref(),
+        config.credentials_key.as_ref(),
+        config.data_key.as_ref(),
+    ];
     let clients = config.oauth_clients.values().map(|client| &client.secret);
-    let sources = own.into_iter().flatten().chain(clients);
-    sources
-        .filter_map(|source| match source {
-            SecretSource::Parameter(name) => Some(name.as_str()),
-            SecretSource::Value(_) => None,
-        })
-        .collect()
+    let sources = own.into_iter().flatten().chain(&config.other_data_keys).chain(clients);
+    let mut names: Vec<&str> = Vec::new();
+    for source in sources {
+        // Each once: a key can be in two roles while it is rotated.
+        if let SecretSource::Parameter(name) = source
+            && !names.contains(&name.as_str())
+        {
+            names.push(name);
+        }
+    }
+    names
 }
 
+/// Whether others are asked for secrets.
+fn has_remote_secrets(config: &Config) -> bool {
+    config.data_key.is_some() || !config.other_data_keys.is_empty() || !parameter_names(config).is_empty()
+}
+
+/// `known`: the data keys that KMS need not be asked for again.
 async fn read_secrets(
     http: &reqwest::Client,
     config: &Config,
     clock: &Clock,
+    known: &Decrypted,
 ) -> Result<(Secrets, Vault), StartError> {
     let names = parameter_names(config);
     let parameters = match names.as_slice() {
@@ -197,20 +219,44 @@ async fn read_secrets(
             parameters::Unreadable { names: name.clone(), problem: "the answer does not have it".to_owned() }
         }),
     };
+    let encrypted = |given: &SecretSource, source: &'static str| {
+        let place = match given {
+            SecretSource::Parameter(name) => format!("the parameter {name}"),
+            SecretSource::Value(_) => source.to_owned(),
+        };
+        resolve(given).map(|blob| Encrypted { place, blob, source })
+    };
 
-    let mut sealing = vec![resolve(&config.jwt_secret)?];
-    if let Some(previous) = &config.jwt_secret_previous {
-        sealing.push(resolve(previous)?);
-    }
+    let current =
+        config.data_key.as_ref().map(|given| encrypted(given, "CREDENTIALS_DATA_KEY")).transpose()?;
+    let others: Result<Vec<_>, _> = config
+        .other_data_keys
+        .iter()
+        .map(|given| encrypted(given, "CREDENTIALS_DATA_KEY_PREVIOUS"))
+        .collect();
+    let data_keys = data_keys::decrypt_all(http, config, clock, current.as_ref(), &others?, known).await?;
+    // A key that only opens and is not to be had now is asked for again soon.
+    let age = if data_keys.incomplete { SECRETS_AGE_MS - SECRETS_PAUSE_MS } else { 0 };
+    let decrypted = data_keys.decrypted.clone();
+    let jwt = resolve(&config.jwt_secret)?;
+    let jwt_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
     let keys =
-        Keys::new(&sealing[0], sealing.get(1)).ok_or_else(|| config::Invalid::missing("JWT_SECRET"))?;
-    // A key of its own comes first: it seals. What an earlier set-up sealed opens with the derived ones.
-    if let Some(key) = &config.credentials_key {
-        sealing.insert(0, resolve(key)?);
+        Keys::new(&jwt, jwt_previous.as_ref()).ok_or_else(|| config::Invalid::missing("JWT_SECRET"))?;
+
+    // The first one seals: what was made to seal before what also can. What an earlier set-up sealed opens with the
+    // others.
+    let mut sealing = data_keys.with_files(config)?;
+    for (given, source) in [
+        (config.credentials_key.as_ref().map(resolve).transpose()?.as_ref(), "CREDENTIALS_KEY"),
+        (Some(&jwt), "JWT_SECRET"),
+        (jwt_previous.as_ref(), "JWT_SECRET_PREVIOUS"),
+    ] {
+        sealing.extend(given.map(|secret| Key::derived(secret, source)));
     }
     let mut oauth_clients = BTreeMap::new();
     for (platform, client) in &config.oauth_clients {
         oauth_clients.insert(platform.clone(), (client.id.clone(), resolve(&client.secret)?));
     }
-    Ok((Secrets { keys, oauth_clients, read_at_ms: clock.now_ms() }, Vault::new(&sealing)))
+    let read_at_ms = clock.now_ms() - age;
+    Ok((Secrets { keys, oauth_clients, data_keys: decrypted, read_at_ms }, Vault::new(sealing)))
 }

@@ -21,12 +21,22 @@ pub struct Config {
     /// `CREDENTIALS_KEY`: what credentials are sealed with in the table, any long random text. Absent: a key derived
     /// from the token secrets.
     pub credentials_key: Option<SecretSource>,
+    /// `CREDENTIALS_DATA_KEY`: a data key as KMS has encrypted it, in base64. It seals; of older ones, see below.
+    pub data_key: Option<SecretSource>,
+    /// `CREDENTIALS_DATA_KEY_PREVIOUS`, with commas between them: data keys that only open.
+    pub other_data_keys: Vec<SecretSource>,
+    /// `CREDENTIALS_KEY_FILE`: a file with 32 random bytes, for where there is no KMS.
+    pub key_file: Option<PathBuf>,
+    /// `CREDENTIALS_KEY_FILE_PREVIOUS`, with commas between them: files whose keys only open.
+    pub other_key_files: Vec<PathBuf>,
     /// `CRM_BASE_URL_<PLATFORM>`, by platform; for local runs and tests.
     pub crm_base_urls: BTreeMap<String, String>,
     /// `<PLATFORM>_CLIENT_ID` and `<PLATFORM>_CLIENT_SECRET`, by platform: who we are when a grant is refreshed.
     pub oauth_clients: BTreeMap<String, OAuthClient>,
     /// `AWS_ENDPOINT_URL_SSM`: another parameter store than the region's own.
     pub ssm_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_KMS`: another KMS than the region's own.
+    pub kms_endpoint: Option<String>,
 }
 
 /// Credentials for AWS, as Lambda puts them into the environment.
@@ -92,10 +102,14 @@ impl Config {
         if dynamodb_endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
             return Err(invalid("AWS_ENDPOINT_URL_DYNAMODB", "is not an http or https URL"));
         }
-        let ssm_endpoint = get("AWS_ENDPOINT_URL_SSM");
-        if ssm_endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
-            return Err(invalid("AWS_ENDPOINT_URL_SSM", "is not an http or https URL"));
-        }
+        let endpoint = |name: &str| match get(name) {
+            Some(url) if !is_http_url(&url) => Err(invalid(name, "is not an http or https URL")),
+            url => Ok(url),
+        };
+        let list = |name: &str| -> Vec<String> {
+            let parts = get(name).unwrap_or_default();
+            parts.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+        };
         // An endpoint of one's own takes any credentials and region; AWS itself takes only real ones.
         let local = dynamodb_endpoint.is_some();
         let default = |name: &str, value: &str, problem| {
@@ -144,9 +158,19 @@ impl Config {
                 .ok_or_else(|| invalid("JWT_SECRET", "is missing: the secret of the callers' tokens"))?,
             jwt_secret_previous: secret("JWT_SECRET_PREVIOUS"),
             credentials_key: secret("CREDENTIALS_KEY"),
+            data_key: secret("CREDENTIALS_DATA_KEY"),
+            other_data_keys: {
+                let named = list("CREDENTIALS_DATA_KEY_PREVIOUS_PARAMETER").into_iter();
+                let given = list("CREDENTIALS_DATA_KEY_PREVIOUS").into_iter();
+                let given = given.map(|blob| SecretSource::Value(Secret::new(blob)));
+                given.chain(named.map(SecretSource::Parameter)).collect()
+            },
+            key_file: get("CREDENTIALS_KEY_FILE").map(PathBuf::from),
+            other_key_files: list("CREDENTIALS_KEY_FILE_PREVIOUS").into_iter().map(PathBuf::from).collect(),
             crm_base_urls,
             oauth_clients,
-            ssm_endpoint,
+            ssm_endpoint: endpoint("AWS_ENDPOINT_URL_SSM")?,
+            kms_endpoint: endpoint("AWS_ENDPOINT_URL_KMS")?,
         })
     }
 }
@@ -220,6 +244,10 @@ mod tests {
                 ("AWS_ENDPOINT_URL_SSM", "x"),
                 "the environment variable AWS_ENDPOINT_URL_SSM is not an http or https URL",
             ),
+            (
+                ("AWS_ENDPOINT_URL_KMS", "x"),
+                "the environment variable AWS_ENDPOINT_URL_KMS is not an http or https URL",
+            ),
         ] {
             assert_eq!(
                 read(&[change]).map(|_| ()).map_err(|error| error.to_string()),
@@ -233,6 +261,22 @@ mod tests {
         assert!(matches!(read(&[]).unwrap().jwt_secret, SecretSource::Value(_)));
         let named = read(&[("JWT_SECRET", ""), ("JWT_SECRET_PARAMETER", "/call-log/jwt")]).unwrap();
         assert!(matches!(named.jwt_secret, SecretSource::Parameter(name) if name == "/call-log/jwt"));
+    }
+
+    #[test]
+    fn older_data_keys_are_a_list() {
+        let config = read(&[
+            ("CREDENTIALS_DATA_KEY_PREVIOUS", "YQ=="),
+            ("CREDENTIALS_DATA_KEY_PREVIOUS_PARAMETER", " /a, /b,"),
+            ("CREDENTIALS_KEY_FILE_PREVIOUS", "/one, two"),
+        ])
+        .unwrap();
+        assert_eq!(
+            format!("{:?}", config.other_data_keys),
+            r#"[Value([redacted]), Parameter("/a"), Parameter("/b")]"#
+        );
+        assert_eq!(config.other_key_files, [PathBuf::from("/one"), PathBuf::from("two")]);
+        assert!(config.data_key.is_none() && config.key_file.is_none());
     }
 
     #[test]

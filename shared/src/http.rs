@@ -122,9 +122,10 @@ enum Refusal {
 impl Refusal {
     /// The reason without what was sent.
     fn for_log(&self) -> String {
-        let text = self.to_string();
-        let end = if let Refusal::Invalid(_) = self { text.find(", got ") } else { None };
-        text[..end.unwrap_or(text.len())].to_owned()
+        match self {
+            Refusal::Invalid(invalid) => invalid.for_log().to_owned(),
+            refusal => refusal.to_string(),
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
 //! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`fault_proxy`];
 //! - [`meter`]: counts what passes, and makes the way longer; [`cost`]: what that costs;
+//! - [`aws`]: the Parameter Store and the KMS that a process asks when it starts;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
 //! - [`log`]: what is said, and whether CloudWatch would take it;
 //! - [`world`]: the use-cases in this process, with a clock of the test's own.
 
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
 
+pub mod aws;
 pub mod cost;
 pub mod dynamodb;
 pub mod fault_proxy;

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod compose;
+mod credentials;
 mod demo;
 mod redrive;
 mod serve;
@@ -33,6 +34,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(serve) => serve::run(serve).await,
         Command::Demo => demo::run().await,
         Command::User(user) => user::run(user).await,
+        Command::Credentials(credentials) => credentials::run(credentials).await,
         Command::Settings { id, changes } => settings::run(&id, &changes).await,
         Command::Token { id, days } => token::run(&id, days).await,
         Command::Show { id, session } => show::run(&id, &session).await,

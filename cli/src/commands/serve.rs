@@ -5,6 +5,7 @@ use shared::model::Clock;
 use super::{Failure, say};
 use crate::{
     arguments::Serve,
+    environment,
     local::{Local, Options},
 };
 
@@ -35,6 +36,10 @@ fn announce(local: &Local, data_dir: Option<&std::path::Path>) -> std::io::Resul
     let Local { url, dynamodb_url, table, user, jwt_secret, .. } = local;
     let kept = data_dir.map_or("nothing is kept".to_owned(), |path| format!("kept in {}", path.display()));
     let token = local.token();
+    let key_file = match environment::local_key_file(data_dir)? {
+        Some(path) => format!("export CREDENTIALS_KEY_FILE='{path}'\n"),
+        None => String::new(),
+    };
     say(format!(
         r#"call-log is running; {kept}. Stop it with Ctrl-C.
 
@@ -54,7 +59,7 @@ curl -s '{url}/callLog?jwtToken={token}' -H 'content-type: application/json' -d 
 For the functions beside it (cargo lambda watch, sam local) and for the other commands elsewhere:
 
 export TABLE_NAME={table} AWS_ENDPOINT_URL_DYNAMODB={dynamodb_url} CRM_BASE_URL_EXAMPLE={url}
-export JWT_SECRET={jwt_secret}"#,
+{key_file}export JWT_SECRET={jwt_secret}"#,
         user = user.id,
     ))
 }

@@ -7,6 +7,7 @@ use shared::{
     http::{self, Invocation},
     logging,
     model::Deadline,
+    panics,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,6 +25,6 @@ async fn handle(app: &App, request: Request) -> Result<Response<Body>, Error> {
         xray_trace_id: context.xray_trace_id,
     };
     let request = request.map(|body| Bytes::from(body.to_vec()));
-    let response = http::create(app, request, &invocation).await;
+    let response = panics::caught(http::create(app, request, &invocation)).await?;
     Ok(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned())))
 }

@@ -3,7 +3,7 @@
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use shared::{app::App, logging, metrics::Trace, model::Deadline, redrive};
+use shared::{app::App, logging, metrics::Trace, model::Deadline, panics, redrive};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -16,6 +16,7 @@ async fn main() -> Result<(), Error> {
 async fn handle(app: &App, event: LambdaEvent<IgnoredAny>) -> Result<Value, Error> {
     let context = event.context;
     let deadline = Deadline(i64::try_from(context.deadline).unwrap_or(i64::MAX));
-    let report = redrive::run(app, deadline, Trace::new(context.request_id, context.xray_trace_id)).await?;
+    let trace = Trace::new(context.request_id, context.xray_trace_id);
+    let report = panics::caught(redrive::run(app, deadline, trace)).await??;
     Ok(report.fields().into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect())
 }

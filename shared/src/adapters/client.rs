@@ -52,12 +52,32 @@ impl Access<'_> {
     /// Reads. A failure changed nothing.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Error> {
         let sent = self.send(Method::GET, path, query, None, None).await;
-        sent.map_err(Error::harmless)
+        sent.map_err(|error| self.discreet(error.harmless()))
+    }
+
+    /// A refusal that quotes the credential, or begins to, is not passed on in the CRM's words.
+    fn discreet(&self, mut error: Error) -> Error {
+        const TELLING: usize = 16;
+        let secret = match &self.authorization {
+            Authorization::Header(header) => header.expose(),
+            Authorization::Stored(Credentials::ApiKey(key)) => key.expose(),
+            Authorization::Stored(Credentials::OAuth { access_token, .. }) => access_token.expose(),
+        };
+        // The scheme is no secret, and a quote may be without it.
+        let secret = secret.rsplit(' ').next().unwrap_or_default();
+        let start = secret.char_indices().nth(TELLING).map_or(secret, |(end, _)| &secret[..end]);
+        if let ErrorKind::Rejected { message } = &mut error.kind
+            && !start.is_empty()
+            && message.contains(start)
+        {
+            *message = "It gave a reason that quotes your credentials.".to_owned();
+        }
+        error
     }
 
     /// Writes.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
-        self.send(Method::POST, path, &[], Some(body), None).await
+        self.send(Method::POST, path, &[], Some(body), None).await.map_err(|error| self.discreet(error))
     }
 
     /// Writes; with a version, only when the CRM still has that one.
@@ -67,7 +87,7 @@ impl Access<'_> {
         body: &Value,
         version: Option<&str>,
     ) -> Result<Value, Error> {
-        self.send(Method::PATCH, path, &[], Some(body), version).await
+        self.send(Method::PATCH, path, &[], Some(body), version).await.map_err(|error| self.discreet(error))
     }
 
     /// Removes; with a version, only when the CRM still has that one.

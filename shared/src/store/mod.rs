@@ -19,6 +19,7 @@ mod expression;
 mod item;
 mod payload;
 mod releases;
+mod reseal;
 mod table;
 mod transition;
 mod users;
@@ -42,10 +43,11 @@ pub use claims::{ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
 pub use due::{Due, Rearmed, Rest};
 pub use item::{CallItem, Moment, Sought, State, Written};
 pub use releases::{AUDIT_AFTER_MS, Finish, Release};
+pub use reseal::{Resealed, SealedUser};
 pub use table::TableError;
 pub use transition::{Event, TRANSITIONS};
 pub use users::StoredUser;
-pub use vault::Vault;
+pub use vault::{Key, KeyName, Vault};
 
 use crate::{
     config::Config,
@@ -156,6 +158,12 @@ fn partition(platform: &Platform, user: &UserId) -> String {
     format!("U#{}#{}", escape(platform.as_str()), escape(user.as_str()))
 }
 
+/// Whose partition it is: platform and user.
+fn partition_names(partition: &str) -> Option<(String, String)> {
+    let (platform, user) = partition.strip_prefix("U#")?.split_once('#')?;
+    Some((unescape(platform), unescape(user)))
+}
+
 /// `#` separates the parts of a key, so none of them may contain it.
 fn escape(part: &str) -> String {
     part.replace('%', "%25").replace('#', "%23")
@@ -261,7 +269,9 @@ fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
         SdkError::ServiceError(service) if service.raw().status().is_server_error() => {
             return Error::Unavailable(format!("status {}", service.raw().status().as_u16()));
         }
-        SdkError::ServiceError(service) => service.err().code().unwrap_or("unknown").to_owned(),
+        SdkError::ServiceError(service) => {
+            service.err().code().filter(|code| crate::aws::is_code(code)).unwrap_or("unknown").to_owned()
+        }
         SdkError::TimeoutError(_) => return Error::Unavailable("no answer in time".to_owned()),
         SdkError::DispatchFailure(_) => return Error::Unavailable("no connection".to_owned()),
         SdkError::ResponseError(_) => return Error::Unavailable("the answer broke off".to_owned()),

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::model::{Credentials, Platform, Secret, Settings, User, UserId, Zone};
 
-const SORT: &str = "USER";
-const CREDENTIALS: &str = "credentials";
+pub(super) const SORT: &str = "USER";
+pub(super) const CREDENTIALS: &str = "credentials";
 
 /// A user, and which version of their grant it is.
 #[derive(Clone, Debug, PartialEq)]

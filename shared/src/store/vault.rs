@@ -2,6 +2,10 @@
 //!
 //! AES-256-GCM. The place of a text (key and attribute) is authenticated with it, so that a sealed text moved to
 //! another user's item does not open. The name of the key stands before it, so that keys can be rotated.
+//!
+//! A key is used as it is (a data key: 256 random bits) or derived from a text that somebody chose.
+
+use std::fmt;
 
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -21,11 +25,23 @@ pub struct Vault {
     random: SystemRandom,
 }
 
-#[derive(Debug)]
-struct Key {
-    /// The first bytes of the key's SHA-256.
-    name: [u8; KEY_NAME_LEN],
+/// One key.
+#[derive(Clone, Debug)]
+pub struct Key {
+    name: KeyName,
     key: LessSafeKey,
+    /// Where it came from, for the operator: the name of a variable.
+    source: &'static str,
+}
+
+/// What a key is told from others by: the first bytes of its SHA-256. It opens nothing and may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyName([u8; KEY_NAME_LEN]);
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
 }
 
 /// A sealed text that none of our keys opens in this place.
@@ -34,10 +50,24 @@ struct Key {
 pub struct Unopened;
 
 impl Vault {
-    /// Keys derived (HKDF-SHA256, RFC 5869) from each of these secrets; the first one seals.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Vault {
-        let keys = secrets.into_iter().filter_map(|secret| Key::derive(secret.expose().as_bytes())).collect();
-        Vault { keys, random: SystemRandom::new() }
+    /// All of these open; the first one seals.
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Vault {
+        Vault { keys: keys.into_iter().collect(), random: SystemRandom::new() }
+    }
+
+    /// The keys and where they came from; the first one seals.
+    pub fn keys(&self) -> impl Iterator<Item = (KeyName, &'static str)> {
+        self.keys.iter().map(|key| (key.name, key.source))
+    }
+
+    /// The key that seals.
+    pub fn sealing_key(&self) -> Option<KeyName> {
+        self.keys.first().map(|key| key.name)
+    }
+
+    /// The key that a value was sealed with, whether or not we have it; none: it is too short to be sealed.
+    pub fn key_of(sealed: &[u8]) -> Option<KeyName> {
+        sealed.first_chunk().map(|name| KeyName(*name))
     }
 
     /// Seals a text for its place.
@@ -49,32 +79,48 @@ impl Vault {
         key.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut sealed)
             .map_err(|_| Unopened)?;
-        Ok([key.name.as_slice(), nonce.as_slice(), sealed.as_slice()].concat())
+        Ok([key.name.0.as_slice(), nonce.as_slice(), sealed.as_slice()].concat())
     }
 
     /// Opens what was sealed for this place.
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
         let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN).ok_or(Unopened)?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(Unopened)?;
-        let key = self.keys.iter().find(|key| key.name == name).ok_or(Unopened)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unopened)?;
-        let mut text = text.to_vec();
-        let opened = key.key.open_in_place(nonce, Aad::from(place), &mut text).map_err(|_| Unopened)?;
-        Ok(opened.to_vec())
+        let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| Unopened)?;
+        // Two keys may have one name: once in four thousand million.
+        let opened = self.keys.iter().filter(|key| key.name.0 == name).find_map(|key| {
+            let mut text = text.to_vec();
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let opened = key.key.open_in_place(nonce, Aad::from(place), &mut text).ok()?;
+            Some(opened.to_vec())
+        });
+        opened.ok_or(Unopened)
     }
 }
 
 impl Key {
-    fn derive(secret: &[u8]) -> Option<Key> {
+    /// 256 random bits, used as they are.
+    pub fn data(bytes: &[u8; 32], source: &'static str) -> Key {
+        let hash = digest::digest(&digest::SHA256, bytes);
+        let name = KeyName(*hash.as_ref().first_chunk().expect("a hash is longer than a name"));
+        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes");
+        Key { name, key: LessSafeKey::new(key), source }
+    }
+
+    /// The same, from elsewhere.
+    pub(crate) fn with_source(self, source: &'static str) -> Key {
+        Key { source, ..self }
+    }
+
+    /// Derived (HKDF-SHA256, RFC 5869) from a text.
+    pub fn derived(secret: &Secret, source: &'static str) -> Key {
         let mut bytes = [0; 32];
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"call-log")
-            .extract(secret)
+            .extract(secret.expose().as_bytes())
             .expand(&[b"values at rest"], &AES_256_GCM)
             .and_then(|output| output.fill(&mut bytes))
-            .ok()?;
-        let mut name = [0; KEY_NAME_LEN];
-        name.copy_from_slice(&digest::digest(&digest::SHA256, &bytes).as_ref()[..KEY_NAME_LEN]);
-        Some(Key { name, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).ok()?) })
+            .expect("HKDF gives 32 bytes");
+        Key::data(&bytes, source)
     }
 }
 
@@ -83,7 +129,30 @@ mod tests {
     use super::*;
 
     fn vault(secrets: &[&str]) -> Vault {
-        Vault::new(&secrets.iter().map(|secret| Secret::new(*secret)).collect::<Vec<_>>())
+        Vault::new(secrets.iter().map(|secret| Key::derived(&Secret::new(*secret), "test")))
+    }
+
+    /// What an earlier version sealed opens for good.
+    #[test]
+    fn the_format_stays() {
+        let sealed = [
+            20, 220, 181, 240, 54, 45, 49, 170, 51, 73, 102, 167, 23, 210, 17, 176, 128, 163, 61, 208, 113,
+            14, 67, 183, 167, 150, 103, 35, 166, 56, 192, 20, 126, 7, 152, 60,
+        ];
+        assert_eq!(vault(&["one"]).open("p", &sealed).as_deref(), Ok(&b"text"[..]));
+        assert_eq!(Vault::key_of(&sealed).map(|name| name.to_string()).as_deref(), Some("14dcb5f0"));
+    }
+
+    /// NIST's test vector (GCM, test case 14: key and nonce zero, one zero block): a data key is the AES key itself.
+    #[test]
+    fn a_data_key_is_used_as_it_is() {
+        let key = Key::data(&[0; 32], "test");
+        let mut text = vec![0; 16];
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        key.key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).unwrap();
+        let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
+        assert_eq!(key.name.to_string(), "66687aad");
     }
 
     #[test]

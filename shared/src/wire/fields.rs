@@ -118,6 +118,6 @@ impl<'a> Place<'a> {
     }
 
     fn wrong(&self, name: &str, what: &str, form: &str, got: impl std::fmt::Display) -> Invalid {
-        Invalid::new(format!("`{}{name}` is not {what}: expected {form}, got {got}", self.path))
+        Invalid::with_value(format!("`{}{name}` is not {what}: expected {form}", self.path), got)
     }
 }

@@ -21,17 +21,30 @@ pub use create::read_create;
 pub use update::read_update;
 pub use user::{read_user, show_user};
 
-/// Why a request cannot be read: one sentence for its sender, which names the field and holds no secret and
-/// nothing that a person wrote.
+/// Why a request cannot be read: one sentence for its sender, which names the field and holds no secret. It may end
+/// with the value, which is for its sender only: what stands in the wrong field may be what a person wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {
     pub message: String,
+    /// How many bytes of it are ours.
+    ours: usize,
 }
 
 impl Invalid {
     fn new(message: impl Into<String>) -> Self {
-        Invalid { message: message.into() }
+        let message = message.into();
+        Invalid { ours: message.len(), message }
+    }
+
+    /// The message and the value that was sent.
+    fn with_value(message: String, value: impl std::fmt::Display) -> Self {
+        Invalid { ours: message.len(), message: format!("{message}, got {value}") }
+    }
+
+    /// The message without the value.
+    pub fn for_log(&self) -> &str {
+        &self.message[..self.ours]
     }
 }
 

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adapters;
+mod canaries;
 mod chaos;
 mod conformance;
 mod contract;
 mod counts;
+mod credentials;
 mod defects;
 mod events;
 mod grants;
@@ -16,3 +18,4 @@ mod program;
 mod protocol;
 mod store;
 mod tidy;
+mod transitions;

@@ -1,72 +1,23 @@
-//! Secrets from the parameter store: a stand-in for the one request that is made there.
+//! Secrets from the parameter store.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
-
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::post,
-};
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{
-    fault_proxy::{Fault, FaultProxy, Target},
+    aws::{Aws, REQUEST as SSM},
+    fault_proxy::Fault,
     world::{INVOCATION_MS, World, call, send},
 };
 
-const SSM: Target = Target { method: "POST", path: "/" };
 const NAME: &str = "/call-log/jwt";
 const OLD: &str = "the first secret that is long enough";
 const NEW: &str = "the second secret that is long enough";
 
-type Parameters = Arc<Mutex<BTreeMap<String, String>>>;
-
-/// `GetParameters`, for who signs the request.
-async fn get_parameters(
-    State(parameters): State<Parameters>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> (StatusCode, String) {
-    let header =
-        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let signature = header("authorization");
-    let signed = [
-        "AWS4-HMAC-SHA256 Credential=test/20250312/us-east-1/ssm/aws4_request",
-        "x-amz-target",
-        "Signature=",
-    ];
-    if !signed.iter().all(|part| signature.contains(part)) || header("x-amz-date").is_empty() {
-        return (StatusCode::BAD_REQUEST, json!({"__type": "IncompleteSignature"}).to_string());
-    }
-    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if header("x-amz-target") != "AmazonSSM.GetParameters"
-        || header("content-type") != "application/x-amz-json-1.1"
-        || request["WithDecryption"] != true
-    {
-        return (StatusCode::BAD_REQUEST, json!({"__type": "ValidationException"}).to_string());
-    }
-    let known = parameters.lock().unwrap();
-    let names: Vec<&str> =
-        request["Names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let (there, missing): (Vec<&str>, Vec<&str>) =
-        names.into_iter().partition(|name| known.contains_key(*name));
-    let parameter = |name| json!({"Name": name, "Type": "SecureString", "Value": known[name], "Version": 1});
-    let found: Vec<_> = there.into_iter().map(parameter).collect();
-    (StatusCode::OK, json!({"Parameters": found, "InvalidParameters": missing}).to_string())
-}
-
 /// A world, and a parameter store with this in it.
-async fn start(parameters: &[(&str, &str)]) -> (World, Parameters, FaultProxy) {
-    let parameters =
-        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let parameters = Arc::new(Mutex::new(parameters));
-    let ssm =
-        FaultProxy::around(Router::new().route("/", post(get_parameters)).with_state(parameters.clone()));
-    (World::start().await, parameters, ssm)
+async fn start(parameters: &[(&str, &str)]) -> (World, Aws) {
+    let aws = Aws::start();
+    for (name, value) in parameters {
+        aws.put(name, value);
+    }
+    (World::start().await, aws)
 }
 
 /// The environment in which the token secret is a parameter.
@@ -76,8 +27,8 @@ fn environment(ssm: &str) -> [(&str, &str); 3] {
 
 #[tokio::test]
 async fn a_secret_is_read_at_the_start_and_again_after_five_minutes() {
-    let (world, parameters, ssm) = start(&[(NAME, OLD)]).await;
-    let url = ssm.base_url();
+    let (world, aws) = start(&[(NAME, OLD)]).await;
+    let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
     let app = world.app_with(&environment(&url)).await.unwrap();
     app.store.put_user(&world.user).await.unwrap();
     let known = async |secret: &str, session: &str| {
@@ -87,7 +38,7 @@ async fn a_secret_is_read_at_the_start_and_again_after_five_minutes() {
     };
     assert_eq!((known(OLD, "1").await, known(NEW, "2").await, ssm.count(SSM)), (200, 401, 1));
 
-    parameters.lock().unwrap().insert(NAME.to_owned(), NEW.to_owned());
+    aws.put(NAME, NEW);
     world.pass(4 * 60_000);
     assert_eq!((known(OLD, "1").await, ssm.count(SSM)), (200, 1), "not yet");
     world.pass(2 * 60_000);
@@ -98,8 +49,8 @@ async fn a_secret_is_read_at_the_start_and_again_after_five_minutes() {
 
 #[tokio::test]
 async fn while_the_parameter_store_is_down_the_known_secrets_are_used() {
-    let (world, _, ssm) = start(&[(NAME, OLD)]).await;
-    let url = ssm.base_url();
+    let (world, aws) = start(&[(NAME, OLD)]).await;
+    let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
     let app = world.app_with(&environment(&url)).await.unwrap();
     app.store.put_user(&world.user).await.unwrap();
     for _ in 0..20 {
@@ -117,8 +68,8 @@ async fn while_the_parameter_store_is_down_the_known_secrets_are_used() {
 
 #[tokio::test]
 async fn a_start_without_its_secret_says_which() {
-    let (world, _, ssm) = start(&[("/call-log/other", "x")]).await;
-    let url = ssm.base_url();
+    let (world, aws) = start(&[("/call-log/other", "x")]).await;
+    let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
     let message = async |extra: &[(&str, &str)]| world.app_with(extra).await.unwrap_err().to_string();
     let told = message(&environment(&url)).await;
     assert_eq!(
@@ -134,9 +85,9 @@ async fn a_start_without_its_secret_says_which() {
 
 #[tokio::test]
 async fn all_parameters_are_asked_for_at_once() {
-    let (world, _, ssm) =
+    let (world, aws) =
         start(&[(NAME, NEW), ("/old", OLD), ("/key", "a key of its own"), ("/crm", "s")]).await;
-    let url = ssm.base_url();
+    let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
     let mut extra = environment(&url).to_vec();
     extra.extend([
         ("JWT_SECRET_PREVIOUS_PARAMETER", "/old"),
@@ -147,4 +98,22 @@ async fn all_parameters_are_asked_for_at_once() {
     world.app_with(&extra).await.unwrap();
     let names = ssm.exchanges()[0].json().unwrap()["Names"].clone();
     assert_eq!((names, ssm.count(SSM)), (json!([NAME, "/old", "/key", "/crm"]), 1));
+}
+
+/// One request may ask for ten, each once.
+#[tokio::test]
+async fn many_parameters_are_asked_for_by_tens() {
+    let (world, aws) = start(&[]).await;
+    let names: Vec<String> = (0..13).map(|number| format!("/data-key/{number}")).collect();
+    for name in &names {
+        aws.put(name, &aws.data_key("one"));
+    }
+    let mut environment = aws.environment();
+    environment.push(("CREDENTIALS_DATA_KEY_PARAMETER".to_owned(), names[3].clone()));
+    environment.push(("CREDENTIALS_DATA_KEY_PREVIOUS_PARAMETER".to_owned(), names.join(",")));
+    let extra: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let app = world.app_with(&extra).await.unwrap();
+    assert_eq!((aws.ssm.count(SSM), aws.decryptions()), (2, 13 + 1));
+    // The current one, those that only open, and the derived one.
+    assert_eq!(app.store.keys().len(), 1 + 13 + 1);
 }

@@ -2,5 +2,6 @@
 
 mod commands;
 mod compose;
-mod run;
+mod credentials;
+pub(crate) mod run;
 mod serve;

@@ -82,6 +82,8 @@ fn each_outside_thing_has_one_room() {
         &[
             "shared/src/transport.rs",
             "shared/src/app.rs",
+            "shared/src/aws.rs",
+            "shared/src/data_keys.rs",
             "shared/src/parameters.rs",
             "shared/src/config.rs",
             "shared/src/adapters/client.rs",

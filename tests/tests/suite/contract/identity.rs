@@ -1,9 +1,10 @@
 //! Whose call it is: nothing of one user can be read or changed by another, whatever ids a body carries.
 
 use serde_json::{Value, json};
+use shared::model::{User, UserId};
 use tests::{
     pipedrive::{ACCESS_TOKEN, API_KEY},
-    world::call,
+    world::{INVOCATION_MS, World, call, send},
 };
 
 use super::stage::{Stage, USER, api_key, with};
@@ -36,6 +37,124 @@ async fn a_session_is_each_users_own() {
     assert_eq!((&logs[0]["owner_id"], &logs[1]["owner_id"]), (&json!(12345), &json!(54321)));
     assert!(logs[1]["note"].as_str().unwrap().contains("Not yours"), "{}", logs[1]["note"]);
     assert_eq!(stage.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.log_id(), Some("5001"));
+}
+
+/// Two users, both routes, every field that can name something, and every name of what is another's: nothing of the
+/// other one changes, and nothing appears but the caller's own.
+#[tokio::test]
+async fn no_id_in_a_body_reaches_what_is_anothers() {
+    let world = World::start().await;
+    let other = User { id: UserId::new(OTHER).unwrap(), ..world.user.clone() };
+    world.app.store.put_user(&other).await.unwrap();
+    let send = async |user: &User, method: &str, body: &Value| {
+        let token = world.app.issue_token(user, 1);
+        send(&world.app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
+    };
+    let users = [world.user.clone(), other];
+    // Each has a log, one of an extension, and an update that waits.
+    for user in &users {
+        let name = user.id.as_str();
+        let of =
+            |session: &str| with(call(&format!("{name}-{session}")), json!({"note": format!("Of {name}")}));
+        assert_eq!(send(user, "POST", &of("logged")).await.message(), "Call logged");
+        let extension = with(of("logged"), json!({"hashedExtensionId": format!("{name}-extension")}));
+        assert_eq!(send(user, "POST", &extension).await.message(), "Call logged");
+        let waits = json!({"sessionId": format!("{name}-waits"), "note": format!("Of {name}")});
+        assert_eq!(send(user, "PATCH", &waits).await.message(), PARKED);
+    }
+    let logs = world.crm.activities();
+    assert_eq!(logs.len(), 4);
+
+    let fields = [
+        "sessionId",
+        "telephonySessionId",
+        "id",
+        "logId",
+        "existingCallLogId",
+        "hashedExtensionId",
+        "extensionNumber",
+        "rcExtensionId",
+        "accountId",
+        "userId",
+        "ownerId",
+        "pk",
+        "sk",
+        "platform",
+        "contactId",
+    ];
+    // Each field alone, at the top and in the call, and all of them everywhere at once.
+    let alone = |id: &str| {
+        let top = fields.map(|field| json!({field: id}));
+        let inner = fields.map(|field| json!({"logInfo": {field: id}}));
+        [top, inner].concat()
+    };
+    let everywhere = |id: &str| {
+        let all: Value = fields.map(|field| (field.to_owned(), json!(id))).into_iter().collect();
+        let mut body = all.clone();
+        for place in ["logInfo", "callLog", "existingCallLog", "additionalSubmission"] {
+            body[place] = all.clone();
+        }
+        body
+    };
+    let mut tried = 0;
+    for (index, user) in users.iter().enumerate() {
+        let victim = &users[1 - index];
+        let name = victim.id.as_str();
+        let before = partition(&world, victim).await;
+        let (logged, waits) = (format!("{name}-logged"), format!("{name}-waits"));
+        let pk = format!("U#pipedrive#{name}");
+        let ids = [
+            logged.clone(),
+            waits.clone(),
+            format!("{name}-extension"),
+            format!("{logged}#"),
+            format!("C#{logged}#"),
+            format!("{pk}#C#{logged}#"),
+            format!("{logged}%23"),
+            pk.clone(),
+            name.to_owned(),
+            logs[2 - 2 * index]["id"].to_string(),
+        ];
+        for (method, id) in ["POST", "PATCH"].iter().flat_map(|method| ids.iter().map(move |id| (method, id)))
+        {
+            for named in [alone(id), vec![everywhere(id)]].concat() {
+                // The session of the victim, unless that is what is tried.
+                let base = if *method == "POST" {
+                    with(call(&logged), json!({"note": "Not yours"}))
+                } else {
+                    json!({"sessionId": logged, "note": "Not yours", "subject": "Not yours"})
+                };
+                let answer = send(user, method, &with(base, named.clone())).await;
+                let text = answer.body.to_string();
+                assert!(!text.contains(&format!("Of {name}")), "{method} {named}: {text}");
+                tried += 1;
+            }
+        }
+        assert_eq!(partition(&world, victim).await, before, "what is in the table of {name}");
+    }
+    assert_eq!(tried, 2 * 2 * 10 * (15 * 2 + 1));
+    let now = world.crm.activities();
+    for log in logs {
+        assert!(now.contains(&log), "a log was changed: {log}");
+    }
+    let all = world.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
+    let mut owners: Vec<_> =
+        all["Items"].as_array().unwrap().iter().map(|item| item["pk"]["S"].to_string()).collect();
+    owners.sort();
+    owners.dedup();
+    assert_eq!(owners, [USER, OTHER].map(|name| json!(format!("U#pipedrive#{name}")).to_string()));
+}
+
+/// Every item of a user, as DynamoDB has it.
+async fn partition(world: &World, user: &User) -> Value {
+    let values = json!({":pk": {"S": format!("U#pipedrive#{}", user.id)}});
+    let request = json!({
+        "TableName": "calls", "ConsistentRead": true, "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": values,
+    });
+    let items = world.dynamodb.ask("Query", &request).await["Items"].take();
+    assert!(items.as_array().is_some_and(|items| items.len() > 3), "{items}");
+    items
 }
 
 /// A user of the same name at another CRM is another user.

@@ -15,40 +15,40 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a command said.
 #[derive(Debug, PartialEq)]
-pub(super) struct Said {
-    pub(super) code: Option<i32>,
-    pub(super) out: String,
-    pub(super) error: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
 impl Said {
     /// What it printed; it succeeded, and had nothing to complain about.
-    pub(super) fn out(self) -> String {
+    pub(crate) fn out(self) -> String {
         assert_eq!((self.code, self.error.as_str()), (Some(0), ""), "{}", self.out);
         self.out
     }
 
     /// Its complaint; it failed, and printed nothing.
-    pub(super) fn error(self) -> String {
+    pub(crate) fn error(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{}", self.error);
         self.error
     }
 }
 
 /// A place to run the program in: a directory, and an environment.
-pub(super) struct Shell {
-    pub(super) directory: tempfile::TempDir,
-    pub(super) environment: BTreeMap<String, String>,
+pub(crate) struct Shell {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 impl Shell {
     /// An empty directory and environment.
-    pub(super) fn new() -> Shell {
+    pub(crate) fn new() -> Shell {
         Shell { directory: tempfile::tempdir().expect("a directory"), environment: BTreeMap::new() }
     }
 
     /// With the environment of a table, which is not there yet.
-    pub(super) fn with_table(dynamodb: &DynamoDb) -> Shell {
+    pub(crate) fn with_table(dynamodb: &DynamoDb) -> Shell {
         let mut shell = Shell::new();
         shell.set("TABLE_NAME", "calls");
         shell.set("JWT_SECRET", JWT_SECRET);
@@ -56,20 +56,20 @@ impl Shell {
         shell
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub(super) fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         self.run_with(arguments, "")
     }
 
     /// Runs the program with this on its standard input.
-    pub(super) fn run_with(&self, arguments: &[&str], input: &str) -> Said {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Said {
         let mut process = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
         // Whoever does not read its input has ended.
         let _ = process.stdin.take().expect("the input is piped").write_all(input.as_bytes());
@@ -77,7 +77,7 @@ impl Shell {
     }
 
     /// Starts `call-log serve` on any ports, and waits until it says that it is running.
-    pub(super) fn serve(&self, arguments: &[&str]) -> Server {
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let fixed = ["serve", "--port", "0", "--dynamodb-port", "0"];
         let mut process = self
             .command(&[&fixed, arguments].concat())
@@ -107,35 +107,35 @@ fn said(output: Output) -> Said {
 }
 
 /// A running `call-log serve`; it is killed when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Child,
-    pub(super) announcement: String,
+    pub(crate) announcement: String,
 }
 
 impl Server {
     /// The first word after this one in the announcement.
-    pub(super) fn said(&self, label: &str) -> &str {
+    pub(crate) fn said(&self, label: &str) -> &str {
         let rest = self.announcement.split_once(label).expect("it is announced").1;
         rest.split([' ', '\n', ',']).find(|word| !word.is_empty()).expect("a word")
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.said("\nPage").trim_end_matches('/')
     }
 
-    pub(super) fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         self.said("\nToken")
     }
 
     /// The environment that it names for others.
-    pub(super) fn variables(&self) -> BTreeMap<String, String> {
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let exports = self.announcement.lines().filter_map(|line| line.strip_prefix("export "));
         let pairs = exports.flat_map(|line| line.split(' ')).filter_map(|pair| pair.split_once('='));
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     /// Ends it as Ctrl-C does.
-    pub(super) fn interrupt(mut self) -> Said {
+    pub(crate) fn interrupt(mut self) -> Said {
         let signalled = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
         assert!(signalled.expect("kill runs").success());
         let patience = Instant::now() + PATIENCE;

@@ -1,0 +1,184 @@
+//! Canaries: secrets and personal data are planted wherever a request, the table, the configuration or the CRM can hold
+//! them, everything is made to go well and wrong, and then every place where they must not be is searched.
+
+mod functions;
+mod panics;
+mod program;
+
+use std::collections::BTreeMap;
+
+use aws_smithy_types::base64;
+use serde_json::{Value, json};
+use tests::{
+    aws::Aws,
+    dynamodb::DynamoDb,
+    pipedrive::{API_KEY, StandIn},
+    world::{Answer, call, environment},
+};
+
+use crate::contract::with;
+
+/// What nobody may see but whom it is sent to: the CRM its credentials, its token host the client's.
+const SECRETS: [(&str, &str); 9] = [
+    ("access tokens", "pipedrive-access-"),
+    ("refresh tokens", "pipedrive-refresh-"),
+    ("an API key", API_KEY),
+    ("the token secret", TOKEN_SECRET),
+    ("the client's secret", CLIENT_SECRET),
+    ("an authHeader", AUTH_HEADER),
+    ("a download link's token", DOWNLOAD_TOKEN),
+    ("an administrator's token", ADMIN_TOKEN),
+    ("the data key", DATA_KEY),
+];
+const TOKEN_SECRET: &str = "canary-token-secret-of-32-bytes-or-more";
+const CLIENT_SECRET: &str = "canary-client-secret";
+const AUTH_HEADER: &str = "canary-auth-header";
+const DOWNLOAD_TOKEN: &str = "canary-download-token";
+const ADMIN_TOKEN: &str = "canary-admin-token";
+/// 32 bytes.
+const DATA_KEY: &str = "canary-data-key-of-32-bytes-0001";
+
+/// What people said, wrote, and are called by: for the CRM and its owner.
+const PERSONAL: [(&str, &str); 8] = [
+    ("a telephone number", NUMBER),
+    ("a contact's name", NAME),
+    ("a note", NOTE),
+    ("a transcript", "canary-transcript"),
+    ("an AI note", "canary-ai-note"),
+    ("a subject", "canary-subject"),
+    ("a recording", "rec.example/canary-recording"),
+    ("what was sent later", "canary-later"),
+];
+const NUMBER: &str = "2135559911";
+const NAME: &str = "Canaria Bird";
+const NOTE: &str = "canary-note";
+
+/// A call that carries all of it.
+fn create(session: &str) -> Value {
+    let download = format!("https://media.example/646/content?accessToken={DOWNLOAD_TOKEN}");
+    let fields = json!({
+        "logInfo": {
+            "from": {"phoneNumber": format!("+1{NUMBER}"), "name": NAME},
+            "recording": {
+                "link": "https://rec.example/canary-recording", "downloadUrl": download, "contentUri": download,
+            },
+            "customSubject": "canary-subject",
+        },
+        "note": NOTE, "aiNote": "canary-ai-note", "transcript": "canary-transcript", "contactName": NAME,
+        "additionalSubmission": {"adminAssignedUserToken": ADMIN_TOKEN, "isAssignedToUser": true},
+        "recordingDownloadLink": download,
+    });
+    with(call(session), fields)
+}
+
+/// An update that carries all of it.
+fn update(session: &str) -> Value {
+    json!({
+        "sessionId": session, "recordingLink": "https://rec.example/canary-recording", "note": "canary-later",
+        "recordingDownloadLink": format!("https://media.example/646/content?accessToken={DOWNLOAD_TOKEN}"),
+        "transcript": "canary-transcript", "aiNote": "canary-ai-note", "subject": "canary-subject",
+        "to": {"name": NAME, "phoneNumber": format!("+1{NUMBER}")},
+        "additionalSubmission": {"adminAssignedUserToken": ADMIN_TOKEN},
+    })
+}
+
+fn with_header(body: Value) -> Value {
+    with(body, json!({"authHeader": format!("Bearer {AUTH_HEADER}")}))
+}
+
+/// What a CRM or a service says that quotes everything it was sent, and what it should not know.
+fn echo() -> &'static str {
+    let words: Vec<&str> = SECRETS.iter().chain(&PERSONAL).map(|(_, canary)| *canary).collect();
+    let words = words.join(" ");
+    let answer = json!({
+        "success": false, "__type": format!("com.amazonaws.kms#{words}"), "error": words, "message": words,
+        "error_description": words, "data": {"note": words},
+    });
+    // A fault holds what lives as long as the test.
+    Box::leak(answer.to_string().into_boxed_str())
+}
+
+/// The same, as a refusal of the data; its owner is told the words, and so they must be the owner's own.
+fn own_echo() -> &'static str {
+    let words: Vec<&str> = PERSONAL.iter().map(|(_, canary)| *canary).collect();
+    Box::leak(json!({"success": false, "error": words.join(" ")}).to_string().into_boxed_str())
+}
+
+/// Fails when one of these is in the text.
+fn check_absent(place: &str, text: &str, canaries: &[(&str, &str)]) {
+    for (what, canary) in canaries {
+        assert!(!text.contains(canary), "{what} ({canary}) in {place}: {}", around(text, canary));
+        for encoded in in_base64(canary) {
+            assert!(!text.contains(&encoded), "{what} ({canary}) in base64 in {place}");
+        }
+    }
+}
+
+/// How base64 shows a text that stands somewhere in a longer one: its whole groups of three bytes, for each of the three
+/// places where a group can begin.
+fn in_base64(text: &str) -> [String; 3] {
+    [0, 1, 2].map(|skip| {
+        let bytes = &text.as_bytes()[skip..];
+        base64::encode(&bytes[..bytes.len() / 3 * 3])
+    })
+}
+
+fn around<'a>(text: &'a str, canary: &str) -> &'a str {
+    let line = text.lines().find(|line| line.contains(canary));
+    line.unwrap_or_default()
+}
+
+/// Everything in a table as DynamoDB shows it; binary values decoded beside it.
+async fn table(dynamodb: &DynamoDb, name: &str) -> String {
+    let answer = dynamodb.ask("Scan", &json!({"TableName": name, "ConsistentRead": true})).await;
+    assert!(answer["Count"].as_u64().is_some_and(|count| count > 2), "{answer}");
+    fn binaries(value: &Value) -> String {
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| match value.as_str() {
+                    Some(text) if name == "B" => {
+                        String::from_utf8_lossy(&base64::decode(text).unwrap()).into_owned()
+                    }
+                    _ => binaries(value),
+                })
+                .collect(),
+            Value::Array(list) => list.iter().map(binaries).collect(),
+            _ => String::new(),
+        }
+    }
+    format!("{answer} {}", binaries(&answer))
+}
+
+/// The search finds what is there.
+#[test]
+fn a_canary_is_found() {
+    let found =
+        |text: &str| std::panic::catch_unwind(|| check_absent("a test", text, &[("a note", NOTE)])).is_err();
+    for (text, is_found) in [
+        ("a canary-note is here".to_owned(), true),
+        (base64::encode("a canary-note is here"), true),
+        (base64::encode("is canary-note here"), true),
+        (base64::encode("or canary-note"), true),
+        ("canary is here".to_owned(), false),
+    ] {
+        assert_eq!(found(&text), is_found, "{text}");
+    }
+}
+
+/// The environment of a function with every secret there is.
+fn variables(dynamodb: &str, crm: &StandIn, aws: &Aws, table: &DynamoDb) -> BTreeMap<String, String> {
+    aws.put("/jwt", TOKEN_SECRET);
+    aws.put("/client", CLIENT_SECRET);
+    let context = json!({"purpose": "call-log credentials"});
+    aws.put("/data-key", &aws.encrypt("one", &context, DATA_KEY.as_bytes().to_vec()));
+    let extra = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
+        ("CREDENTIALS_DATA_KEY_PARAMETER", "/data-key"),
+        ("PIPEDRIVE_CLIENT_ID", "client"),
+        ("PIPEDRIVE_CLIENT_SECRET_PARAMETER", "/client"),
+    ];
+    let mut variables = environment(table, crm, &extra);
+    variables.extend(aws.environment());
+    variables
+}

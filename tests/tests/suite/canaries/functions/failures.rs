@@ -1,0 +1,119 @@
+//! What the CRM and the table can do wrong.
+
+use super::*;
+
+/// One create and one update of each user meet each fault of the CRM.
+pub(super) async fn let_the_crm_fail(stage: &mut Stage) {
+    let faults = [
+        Fault::Status(401),
+        Fault::Status(403),
+        Fault::Status(500),
+        Fault::Refusal(400, own_echo()),
+        Fault::Refusal(422, own_echo()),
+        Fault::Refusal(403, echo()),
+        Fault::Refusal(404, own_echo()),
+        Fault::Refusal(500, echo()),
+        Fault::Refusal(200, echo()),
+        Fault::Refusal(302, echo()),
+        Fault::RateLimited { retry_after: Some(1) },
+        Fault::Blocked,
+        Fault::Html,
+        Fault::Truncated,
+        Fault::NoId,
+        Fault::DropBeforeEffect,
+        Fault::DropBeforeAnswer,
+    ];
+    for (number, fault) in faults.into_iter().enumerate() {
+        let session = format!("fails-{number}");
+        for route in [Route::CreateActivity, Route::GetPerson] {
+            stage.crm.next(route, fault.clone());
+            stage.send(KEYED, "POST", &create(&format!("{session}-{route:?}"))).await;
+        }
+        stage.send(OWNER, "POST", &with_header(create(&session))).await;
+        stage.send(OWNER, "POST", &create(&session)).await;
+        for route in [Route::GetActivity, Route::UpdateActivity] {
+            stage.crm.next(route, fault.clone());
+            let later = with(update(&session), json!({"note": format!("canary-later {number} {route:?}")}));
+            stage.send(OWNER, "PATCH", &later).await;
+        }
+        stage.send(OWNER, "PATCH", &with_header(update(&session))).await;
+    }
+}
+
+/// A CRM that quotes the credential that it was sent: its words are not shown then.
+pub(super) async fn let_the_crm_quote_credentials(stage: &mut Stage) {
+    for (id, body, credential) in [
+        (KEYED, create("quotes-1"), API_KEY),
+        (OWNER, create("quotes-2"), ACCESS_TOKEN),
+        (
+            OWNER,
+            with(create("quotes-3"), json!({"authHeader": format!("Bearer {ACCESS_TOKEN}")})),
+            ACCESS_TOKEN,
+        ),
+    ] {
+        let words = format!("Something is wrong with {credential}, with {NOTE}");
+        let quote = json!({"success": false, "error": words}).to_string();
+        stage.crm.next(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
+        let answer = stage.send(id, "POST", &body).await;
+        assert_eq!(answer.message(), "Pipedrive refused the call log");
+        let said = &answer.body["returnMessage"]["details"][0]["items"][0]["text"];
+        assert_eq!(said, "It gave a reason that quotes your credentials.", "{answer:?}");
+    }
+}
+
+pub(super) async fn let_renewals_fail(stage: &mut Stage) {
+    for (number, fault) in [
+        Fault::Refusal(400, echo()),
+        Fault::Refusal(401, echo()),
+        Fault::Refusal(500, echo()),
+        Fault::Refusal(200, echo()),
+        Fault::Html,
+        Fault::DropBeforeEffect,
+        Fault::Refusal(400, r#"{"error": "invalid_grant", "error_description": "pipedrive-refresh-0"}"#),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        stage.put(OWNER, stage.grant(1)).await;
+        for _ in 0..2 {
+            stage.crm.next(Route::Token, fault.clone());
+        }
+        stage.send(OWNER, "POST", &create(&format!("renews-{number}"))).await;
+        stage.send(OWNER, "PATCH", &update(&format!("renews-{number}"))).await;
+    }
+    stage.put(OWNER, stage.grant(3600)).await;
+}
+
+pub(super) async fn let_the_table_fail(stage: &mut Stage) {
+    for (number, fault) in [
+        Fault::Refusal(400, echo()),
+        Fault::Refusal(400, r#"{"__type": "x#ValidationException", "message": "canary-note +12135559911"}"#),
+        Fault::Refusal(500, echo()),
+        Fault::Status(503),
+        Fault::Html,
+        Fault::Truncated,
+        Fault::DropBeforeAnswer,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (id, method, body) in [
+            (KEYED, "POST", create(&format!("table-{number}"))),
+            (OWNER, "PATCH", update(&format!("table-{number}"))),
+            (OWNER, "PATCH", update("1")),
+        ] {
+            for _ in 0..4 {
+                stage.table.next(DYNAMODB, fault.clone());
+            }
+            stage.send(id, method, &body).await;
+        }
+        stage.send(KEYED, "PATCH", &update(&format!("table-{number}"))).await;
+    }
+    // An item that cannot be read.
+    let item = json!({
+        "pk": {"S": format!("U#pipedrive#{KEYED}")}, "sk": {"S": "C#unreadable#"}, "st": {"S": "PARKED"},
+        "busy": {"N": "0"}, "w_note": {"B": base64::encode("too short")},
+    });
+    stage.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
+    assert_eq!(stage.send(KEYED, "POST", &create("unreadable")).await.status, 500);
+}

@@ -1,0 +1,39 @@
+//! A panic's message can quote what somebody said: the standard library's own do.
+
+use std::process::Command;
+
+use super::*;
+
+/// Not a test: the process that the next one looks at.
+#[tokio::test]
+#[ignore = "run by the test below, in a process of its own"]
+async fn a_process_that_panics() {
+    match std::env::args().next_back().as_deref() {
+        Some("--skip=cloud") => shared::logging::to_cloud(),
+        _ => shared::logging::to_terminal(tracing::Level::INFO),
+    }
+    shared::panics::log_places();
+    let note = format!("é{NOTE}");
+    let cut = shared::panics::caught(async { note[1..].len() });
+    assert_eq!(cut.await, Err(shared::panics::Panicked));
+    let plain = shared::panics::caught(async { if note.is_empty() { 0 } else { panic!("{note}") } });
+    assert_eq!(
+        plain.await.unwrap_err().to_string(),
+        "the request made the program panic; the log says where"
+    );
+    assert_eq!(shared::panics::caught(async { 1 }).await, Ok(1));
+}
+
+#[test]
+fn a_panic_tells_where_and_not_what() {
+    for kind in ["cloud", "terminal"] {
+        let arguments = ["--exact", "canaries::panics::a_process_that_panics", "--ignored", "--nocapture"];
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        let output = process.args(arguments).arg(format!("--skip={kind}")).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success() && said.contains("1 passed"), "{kind}: {said}");
+        assert_eq!(said.matches("canaries/panics.rs:").count(), 2, "{kind}: {said}");
+        check_absent("the log", &said, &PERSONAL);
+    }
+}

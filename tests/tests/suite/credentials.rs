@@ -1,0 +1,45 @@
+//! Credentials at rest: the data keys of KMS and of key files, and their rotation.
+
+mod files;
+mod kms;
+mod rotation;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use shared::{
+    app::{App, StartError},
+    model::{Credentials, Platform, Secret, Settings, User, UserId},
+};
+use tests::{
+    aws::Aws,
+    pipedrive::API_KEY,
+    world::{World, call},
+};
+
+const LOGGED: &str = "Call logged";
+
+/// An app with both services and this in its environment besides.
+async fn start(world: &World, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
+    let services = aws.environment();
+    let services = services.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    world.app_with(&services.chain(extra.iter().copied()).collect::<Vec<_>>()).await
+}
+
+fn user(number: usize) -> User {
+    User {
+        id: UserId::new(format!("{number}-pipedrive")).unwrap(),
+        platform: Platform::new("pipedrive").unwrap(),
+        hostname: Some("acme.pipedrive.com".to_owned()),
+        zone: None,
+        settings: Settings::default(),
+        credentials: Some(Credentials::ApiKey(Secret::new(API_KEY))),
+    }
+}
+
+/// The user's item as DynamoDB has it.
+async fn item(world: &World, user: &User) -> Value {
+    let key = json!({"pk": {"S": format!("U#pipedrive#{}", user.id)}, "sk": {"S": "USER"}});
+    let request = json!({"TableName": "calls", "Key": key, "ConsistentRead": true});
+    world.dynamodb.ask("GetItem", &request).await["Item"].clone()
+}
