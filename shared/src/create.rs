@@ -172,11 +172,7 @@ impl Attempt<'_> {
 
         if self.item.ambiguous {
             match self.find(&mut grant, &draft.log, &facts, zone).await {
-                Ok(Some(found)) => {
-                    // It was made before what is parked came: a subject that is parked is not in it yet.
-                    let draft = Draft::new(&grant, &payload.facts, &payload, zone);
-                    return self.adopt(grant, found, &draft, facts, zone).await;
-                }
+                Ok(Some(found)) => return self.adopt(grant, found, &draft, facts, zone).await,
                 Ok(None) => {}
                 Err(failure) => return self.failed(failure).await,
             }
@@ -280,8 +276,8 @@ impl Attempt<'_> {
     ) -> Result<Outcome, store::Error> {
         metrics::count(Metric::Reconciled);
         let written = Written {
-            subject: draft.written.subject.clone(),
-            // An earlier attempt may have sent another one.
+            // An earlier attempt may have sent others.
+            subject: draft.written.subject.clone().filter(|_| !self.item.ambiguous),
             duration: draft.written.duration.filter(|_| !self.item.ambiguous),
             ..Written::default()
         };

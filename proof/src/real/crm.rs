@@ -105,7 +105,7 @@ pub struct Account {
     pub too_many: usize,
     /// A person has deleted the log.
     pub is_deleted: bool,
-    /// Messages may land after the grace.
+    /// Creates may land after the grace.
     pub breaks_grace: bool,
     /// Promises that were broken.
     pub broken: Vec<String>,
@@ -158,7 +158,8 @@ impl Account {
     pub fn give_up(&mut self, ticket: u64, lands_at: Option<i64>, latest: i64) {
         if let Some(message) = self.messages.iter_mut().find(|message| message.ticket == ticket) {
             message.latest = message.latest.min(latest);
-            let bound = if self.breaks_grace { i64::MAX } else { message.latest };
+            let breaks_grace = self.breaks_grace && matches!(message.request, Request::Create(_));
+            let bound = if breaks_grace { i64::MAX } else { message.latest };
             message.given_up = Some(lands_at.map(|at| at.min(bound - 1)));
         }
         self.messages.retain(|message| message.given_up.is_none() || message.answer.is_none());
@@ -218,8 +219,11 @@ impl Account {
         }
         // Nothing lands after the grace, even if its sender still waits for it.
         let is_late = |message: &Message| message.answer.is_none() && message.latest <= now_ms;
-        let waits = self.breaks_grace;
-        self.messages.retain(|message| !is_late(message) || waits && message.given_up != Some(None));
+        let breaks_grace = self.breaks_grace;
+        self.messages.retain(|message| {
+            let may_come = breaks_grace && matches!(message.request, Request::Create(_));
+            !is_late(message) || may_come && message.given_up != Some(None)
+        });
     }
 
     /// When the next late message lands.
