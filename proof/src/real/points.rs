@@ -365,7 +365,8 @@ pub fn run(threads: usize, depth: Depth) -> Summary {
         runtime_with_sockets().block_on(tokio::task::coop::unconstrained(async {
             let mut stage = Stage::start().await;
             let mut summary = Summary::default();
-            while let Some(scenario) = scenarios.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            let next = || scenarios.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            while let Some(scenario) = next() {
                 try_all(&mut stage, &scenario, depth, &mut summary).await;
             }
             summary

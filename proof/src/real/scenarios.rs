@@ -173,13 +173,17 @@ fn updates() -> Vec<Scenario> {
     let logged = Send(Request::Create);
     let main = || tell(&[AiNote], 1);
     let busy = ErrorKind::RateLimited { retry_after: None };
-    let mut many = scenario("an update that more come after", &[logged.clone()], main());
+    let mut many = scenario("an update that more come after", std::slice::from_ref(&logged), main());
     for (time, field) in (1..).zip([Recording, Note, CallResult, Transcript, Duration]) {
         many = many.with("update.finish", Before, time, Join(tell(&[field], 2)));
     }
     vec![
-        scenario("an update", &[logged.clone()], main()),
-        scenario("an update of much", &[logged.clone()], tell(&[Note, Subject, Duration, Transcript], 1)),
+        scenario("an update", std::slice::from_ref(&logged), main()),
+        scenario(
+            "an update of much",
+            std::slice::from_ref(&logged),
+            tell(&[Note, Subject, Duration, Transcript], 1),
+        ),
         scenario("an update before its call", &[], main()),
         scenario(
             "an update beside another",
@@ -187,25 +191,25 @@ fn updates() -> Vec<Scenario> {
             main(),
         ),
         scenario("an update beside a create", &[Stay(Request::Create, "crm.create_log", Under)], main()),
-        scenario("an update that cannot read", &[logged.clone()], main()).with(
+        scenario("an update that cannot read", std::slice::from_ref(&logged), main()).with(
             "crm.read_log",
             Before,
             1,
             FailRead,
         ),
-        scenario("an update that is put off", &[logged.clone()], main()).with(
+        scenario("an update that is put off", std::slice::from_ref(&logged), main()).with(
             "crm.update_log",
             Under,
             1,
             Refuse(busy),
         ),
-        scenario("an update without an answer", &[logged.clone()], main()).with(
+        scenario("an update without an answer", std::slice::from_ref(&logged), main()).with(
             "crm.update_log",
             Under,
             1,
             Lose(Some(0)),
         ),
-        scenario("an update that was not seen", &[logged.clone()], main()).with(
+        scenario("an update that was not seen", std::slice::from_ref(&logged), main()).with(
             "crm.update_log",
             Under,
             1,

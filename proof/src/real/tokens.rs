@@ -123,7 +123,7 @@ fn exchange(state: &mut State, token: &str) -> Option<(&'static str, String)> {
     }
     let is_newest = token == format!("refresh-{}", state.count);
     let is_previous = state.count > 0 && token == format!("refresh-{}", state.count - 1);
-    if !is_newest && !(is_previous && state.honours_previous) {
+    if !(is_newest || is_previous && state.honours_previous) {
         return Some(("400 Bad Request", r#"{"error":"invalid_grant"}"#.to_owned()));
     }
     state.count += u64::from(is_newest);
