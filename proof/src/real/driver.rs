@@ -1,5 +1,7 @@
 //! The invocations, what is done to them, and the time.
 
+mod runtime;
+
 use std::{
     cell::Cell,
     collections::BTreeMap,
@@ -27,6 +29,8 @@ use shared::{
     update,
 };
 use tokio::time::Instant;
+
+pub use self::runtime::{runtime, runtime_with_sockets};
 
 use super::{
     board::{self, Place, Stops, Ticket},
@@ -92,18 +96,6 @@ impl std::fmt::Debug for Driver<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Driver").field("session", &self.session).field("trace", &self.trace).finish()
     }
-}
-
-/// The same where grants are renewed over a socket.
-pub fn runtime_with_sockets() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().start_paused(true).build().expect("a runtime")
-}
-
-/// The runtime of a thread whose schedules own the time.
-pub fn runtime() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true).build().expect("a runtime")
 }
 
 impl World {

@@ -69,10 +69,8 @@ fn unnamed(code: &str, own: &BTreeSet<&str>) -> Vec<String> {
             found.push(text.lines().last().unwrap_or_default().trim().to_owned());
         }
     };
-    let mut start = 0;
     for (at, _) in code.match_indices(".await") {
-        check(&code[start..at]);
-        start = at + ".await".len();
+        check(&code[..at]);
     }
     for (at, _) in code.match_indices("tokio::join!(") {
         let rest = &code[at + "tokio::join!".len()..];
