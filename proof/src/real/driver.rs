@@ -197,7 +197,7 @@ impl<'w> Driver<'w> {
         self.world.clock.load(Ordering::SeqCst)
     }
 
-    /// What was done, in words.
+    /// What was done.
     pub fn trace(&self) -> &[String] {
         self.trace.as_deref().unwrap_or_default()
     }
@@ -354,13 +354,11 @@ impl<'w> Driver<'w> {
     /// What is known of all requests.
     pub fn told(&self) -> Vec<Told<'_>> {
         let told = |task: &'_ Task<'_>| (task.began, task.ended);
-        self.tasks
-            .iter()
-            .map(|task| {
-                let (began, ended) = told(task);
-                Told { request: &task.request, answer: task.answer.as_ref(), began, ended }
-            })
-            .collect()
+        let tell = |task| -> Told<'_> {
+            let (began, ended) = told(task);
+            Told { request: &task.request, answer: task.answer.as_ref(), began, ended }
+        };
+        self.tasks.iter().map(tell).collect()
     }
 
     async fn poll(&mut self, number: usize) {
