@@ -89,3 +89,4 @@
 
 pub mod commands;
 pub mod model;
+pub mod real;
