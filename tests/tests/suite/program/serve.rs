@@ -161,7 +161,9 @@ async fn the_routes_are_open_to_the_extension() {
     let http = shared::transport::client().unwrap();
     let url = |path: &str| format!("{}{path}", server.url());
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
-    for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)] {
+    for (path, expected) in
+        [("/", 200), ("/openapi.yaml", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)]
+    {
         let method = if path == "/callLog" { "POST" } else { "GET" };
         assert_eq!(status(http.request(method.parse().unwrap(), url(path))).await, expected, "{path}");
     }
