@@ -183,9 +183,7 @@ async fn the_routes_are_open_to_the_extension() {
     let http = shared::transport::client().unwrap();
     let url = |path: &str| format!("{}{path}", server.url());
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
-    for (path, expected) in
-        [("/", 200), ("/openapi.yaml", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)]
-    {
+    for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)] {
         let method = if path == "/callLog" { "POST" } else { "GET" };
         assert_eq!(status(http.request(method.parse().unwrap(), url(path))).await, expected, "{path}");
     }
@@ -209,6 +207,11 @@ async fn the_routes_are_open_to_the_extension() {
         .unwrap();
     assert_eq!(preflight.status(), 200);
     assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+
+    let served = http.get(url("/openapi.yaml")).send().await.unwrap();
+    assert_eq!(served.headers()["content-type"], "application/yaml");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.yaml");
+    assert_eq!(served.text().await.unwrap(), std::fs::read_to_string(document).unwrap());
 
     // The page's way to the demo user is not open to a site that has its name resolve to this machine.
     let context = || http.get(url("/demo/context"));
