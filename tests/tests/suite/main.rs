@@ -19,3 +19,4 @@ mod program;
 mod protocol;
 mod store;
 mod tidy;
+mod transitions;
