@@ -7,7 +7,7 @@ use super::run::{Server, Shell};
 use crate::contract::with;
 
 /// A shell with a table in its environment, and the server that keeps it.
-fn served() -> (Shell, Server) {
+pub(super) fn served() -> (Shell, Server) {
     let mut shell = Shell::new();
     let server = shell.serve(&["--in-memory"]);
     shell.environment = server.variables();
@@ -19,7 +19,10 @@ fn a_table_is_made_once() {
     let dynamodb = DynamoDb::start();
     let shell = Shell::with_table(&dynamodb);
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
-    assert_eq!(shell.run(&["table", "create"]).error(), "call-log: the table calls exists already\n");
+    assert_eq!(
+        shell.run(&["table", "create"]).error(),
+        "call-log: the table calls exists already\n  there is nothing to do, unless TABLE_NAME is another\n"
+    );
 }
 
 #[test]
