@@ -13,7 +13,11 @@ mod table;
 mod token;
 mod user;
 
-use std::{error::Error, io};
+use std::{
+    error::Error,
+    io::{self, Read},
+    path::Path,
+};
 
 use shared::{
     adapters,
@@ -121,4 +125,23 @@ fn check_host(user: &User) -> Result<(), String> {
 fn unknown_platform() -> String {
     let known: Vec<_> = adapters::REGISTRY.iter().map(|crm| crm.platform()).collect();
     format!("`platform` is none that we know: expected {}", known.join(" or "))
+}
+
+/// What a person calls a file that a command reads; `-` is standard input.
+fn input_name(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
+/// The whole of a file; `-`: of standard input.
+fn read_input(file: &Path) -> Result<Vec<u8>, Failure> {
+    let read = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    let name = input_name(file);
+    Ok(read.map_err(|error| {
+        format!("{name} cannot be read: {error}; name another file, or - for standard input")
+    })?)
 }

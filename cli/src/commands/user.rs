@@ -1,13 +1,10 @@
 //! `call-log user`: put, show and remove users.
 
-use std::{
-    io::{self, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use shared::wire;
 
-use super::{Failure, check_host, find_user, say};
+use super::{Failure, check_host, find_user, input_name, read_input, say};
 use crate::{arguments::User, environment, output};
 
 pub(super) async fn run(command: User) -> Result<(), Failure> {
@@ -20,13 +17,7 @@ pub(super) async fn run(command: User) -> Result<(), Failure> {
 }
 
 async fn put(file: &Path) -> Result<(), Failure> {
-    let mut json = Vec::new();
-    let (name, read) = if file == Path::new("-") {
-        ("standard input".to_owned(), io::stdin().read_to_end(&mut json).map(drop))
-    } else {
-        (file.display().to_string(), std::fs::read(file).map(|bytes| json = bytes))
-    };
-    read.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    let (json, name) = (read_input(file)?, input_name(file));
     let user = wire::read_user(&json).map_err(|error| format!("{name}: {error}"))?;
     check_host(&user)?;
     environment::app().await?.store.put_user(&user).await?;

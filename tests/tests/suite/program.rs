@@ -3,6 +3,7 @@
 mod commands;
 mod compose;
 mod credentials;
+mod curl;
 mod help;
 mod import;
 pub(crate) mod run;

@@ -1,15 +1,13 @@
 //! The rows of a table that was exported: CSV, or a JSON object a line.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::Path,
-};
+use std::{collections::HashMap, path::Path};
 
 use serde_json::Value;
 
-use crate::{arguments::RowFormat, commands::Failure};
+use crate::{
+    arguments::RowFormat,
+    commands::{Failure, input_name, read_input},
+};
 
 /// What a database writes for no value.
 const NOTHING: [&str; 3] = ["", "NULL", "\\N"];
@@ -64,20 +62,16 @@ pub(super) fn read(
     format: Option<RowFormat>,
     columns: &[&str],
 ) -> Result<Vec<Result<Row, Bad>>, Failure> {
-    let name = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let name = input_name(file);
     let format = format.or_else(|| format_of(file)).ok_or_else(|| {
         format!("the name of {name} does not tell its format: say --format csv or --format jsonl")
     })?;
-    let unreadable = |error: io::Error| format!("{name} cannot be read: {error}");
-    let input: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(file).map_err(unreadable)?)
-    };
-    Ok(match format {
-        RowFormat::Csv => read_csv(input, columns).map_err(|reason| format!("{name}, {reason}"))?,
-        RowFormat::Jsonl => read_lines(BufReader::new(input)).map_err(unreadable)?,
-    })
+    let bytes = read_input(file)?;
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    match format {
+        RowFormat::Csv => read_csv(bytes, columns).map_err(|reason| format!("{name}, {reason}").into()),
+        RowFormat::Jsonl => Ok(read_lines(bytes)),
+    }
 }
 
 fn format_of(file: &Path) -> Option<RowFormat> {
@@ -88,42 +82,51 @@ fn format_of(file: &Path) -> Option<RowFormat> {
     }
 }
 
-fn read_csv(input: impl Read, columns: &[&str]) -> Result<Vec<Result<Row, Bad>>, String> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(input);
+fn read_csv(bytes: &[u8], columns: &[&str]) -> Result<Vec<Result<Row, Bad>>, String> {
+    let mut reader = csv::Reader::from_reader(bytes);
     let headers = reader.headers().map_err(|error| format!("line 1: {error}"))?;
     let names: Vec<String> = headers.iter().map(plain).collect();
     let missing: Vec<_> = columns.iter().filter(|column| !names.contains(&plain(column))).copied().collect();
     if !missing.is_empty() {
         return Err(format!(
             "line 1: there is no column {}; the first line must name the columns, with commas between them",
-            missing.join(" and no column ")
+            missing.join(", ")
         ));
     }
-    let mut rows = Vec::new();
-    let mut record = csv::ByteRecord::new();
-    loop {
-        // As the reader counts: behind what it has read.
-        let line = reader.position().line();
-        match reader.read_byte_record(&mut record) {
-            Ok(false) => return Ok(rows),
-            Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                rows.push(csv_row(line, &names, &record));
-            }
-            Err(error) => {
-                let reason = match error.kind() {
-                    csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
-                        "it has {len} values for {expected_len} columns: is a quote or a comma missing?"
-                    ),
-                    csv::ErrorKind::Io(error) => {
-                        return Err(format!("line {line}: it cannot be read: {error}"));
-                    }
-                    _ => error.to_string(),
-                };
-                let line = error.position().map_or(line, csv::Position::line);
-                rows.push(Err(Bad { line, reason }));
-            }
+    let mut lines = Lines { bytes, at: 0, line: 1 };
+    let row = |record: Result<csv::ByteRecord, csv::Error>| match record {
+        Ok(record) => csv_row(lines.line_of(record.position()), &names, &record),
+        Err(error) => {
+            let reason = match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("it has {len} values for {expected_len} columns: is a quote or a comma missing?")
+                }
+                _ => error.to_string(),
+            };
+            Err(Bad { line: lines.line_of(error.position()), reason })
         }
+    };
+    Ok(reader.byte_records().map(row).collect())
+}
+
+/// Counts lines from front to back. The reader's own count is of where it stopped, which is before empty lines and in
+/// the middle of a CRLF.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line on which the record begins that the reader found behind this position.
+    fn line_of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let from = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(self.at);
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let start = from + self.bytes.iter().skip(from).take_while(|byte| is_end(byte)).count();
+        let passed = self.bytes.get(self.at..start).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.at = start.max(self.at);
+        self.line
     }
 }
 
@@ -139,38 +142,31 @@ fn csv_row(line: u64, names: &[String], record: &csv::ByteRecord) -> Result<Row,
     Ok(Row { line, values })
 }
 
-fn read_lines(mut input: impl BufRead) -> io::Result<Vec<Result<Row, Bad>>> {
-    let mut rows = Vec::new();
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        if input.read_until(b'\n', &mut bytes)? == 0 {
-            break;
+fn read_lines(bytes: &[u8]) -> Vec<Result<Row, Bad>> {
+    let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+    let lines = lines.map(|(line, text)| (line, text.trim_ascii())).filter(|(_, text)| !text.is_empty());
+    lines.map(|(line, text)| json_row(line, text)).collect()
+}
+
+fn json_row(line: u64, text: &[u8]) -> Result<Row, Bad> {
+    match serde_json::from_slice(text) {
+        Ok(Value::Object(object)) => {
+            let is_told = |value: &Value| !value.is_null() && value.as_str() != Some("");
+            let values = object.into_iter().filter(|(_, value)| is_told(value));
+            Ok(Row { line, values: values.map(|(name, value)| (plain(&name), value)).collect() })
         }
-        let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes).trim_ascii();
-        if text.is_empty() {
-            continue;
+        Ok(_) => Err(Bad { line, reason: "it is no JSON object".to_owned() }),
+        Err(error) => {
+            // The line is ours to count.
+            let reason = error.to_string().replace(" line 1 column", " column");
+            Err(Bad { line, reason: format!("it is not JSON: {reason}") })
         }
-        rows.push(match serde_json::from_slice(text) {
-            Ok(Value::Object(object)) => {
-                let values = object.into_iter().map(|(name, value)| (plain(&name), value));
-                let told = |value: &Value| !matches!(value, Value::Null) && value.as_str() != Some("");
-                Ok(Row { line, values: values.filter(|(_, value)| told(value)).collect() })
-            }
-            Ok(_) => Err(Bad { line, reason: "it is no JSON object".to_owned() }),
-            Err(error) => {
-                // The line is ours to count.
-                let reason = error.to_string().replace(" line 1 column", " column");
-                Err(Bad { line, reason: format!("it is not JSON: {reason}") })
-            }
-        });
     }
-    Ok(rows)
 }
 
 /// A column's name however the database spells it: `userId`, `userid`, `user_id`.
 fn plain(name: &str) -> String {
-    name.trim().trim_start_matches('\u{feff}').replace('_', "").to_lowercase()
+    name.trim().replace('_', "").to_lowercase()
 }
 
 #[cfg(test)]
@@ -193,7 +189,7 @@ mod tests {
             assert_eq!(rows, expected, "{}", String::from_utf8_lossy(text));
         };
         check(b"a,b\n1,2\n", &["2 \"1\""]);
-        check(b"\xef\xbb\xbfa,b\r\n1,2\r\n\r\n3,4", &["2 \"1\"", "4 \"3\""]);
+        check(b"a,b\r\n1,2\r\n\r\n3,4", &["2 \"1\"", "4 \"3\""]);
         check(b"b,A\n,\"x\ny\"\n,\"say \"\"hi\"\"\"\n", &["2 \"x\\ny\"", "4 \"say \\\"hi\\\"\""]);
         check(b"a,b\n\\N,1\nNULL,1\n,1\n", &["2 null", "3 null", "4 null"]);
         let uneven = "it has 3 values for 2 columns: is a quote or a comma missing?";
@@ -209,9 +205,9 @@ mod tests {
     #[test]
     fn json_lines_are_read_one_by_one() {
         let check = |text: &str, expected: &[&str]| {
-            assert_eq!(shown(read_lines(text.as_bytes()).unwrap()), expected, "{text}");
+            assert_eq!(shown(read_lines(text.as_bytes())), expected, "{text}");
         };
-        check("\u{feff}{\"a\": 1}\r\n\n {\"A\": \"x\\ny\"}", &["1 1", "3 \"x\\ny\""]);
+        check("{\"a\": 1}\r\n\n {\"A\": \"x\\ny\"}", &["1 1", "3 \"x\\ny\""]);
         check("{\"a\": null}\n{\"a\": \"\"}\n", &["1 null", "2 null"]);
         check(
             "[]\n{\"a\"\n{}\n",

@@ -140,7 +140,10 @@ fn a_wrong_user_is_refused_in_a_sentence() {
     let sentence = "standard input: The user is not JSON: EOF while parsing a value at line 1 column 7";
     assert_eq!(error, format!("call-log: {sentence}\n"));
     let error = shell.run(&["user", "put", "nowhere.json"]).error();
-    assert_eq!(error, "call-log: nowhere.json cannot be read: No such file or directory (os error 2)\n");
+    assert_eq!(
+        error,
+        "call-log: nowhere.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input\n"
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn the_examples_can_be_typed() {
 #[test]
 fn shells_can_complete_it() {
     for (shell, word) in [
-        ("bash", "complete -F _call-log"),
+        ("bash", "complete -F _call__log"),
         ("zsh", "#compdef call-log"),
         ("fish", "complete -c call-log"),
         ("powershell", "Register-ArgumentCompleter"),
@@ -113,26 +113,38 @@ fn what_is_wrong_is_said_with_the_next_step() {
     let masked = |said: String| said.replace(&dynamodb.url, "DYNAMODB_URL");
 
     // There is no table yet.
-    insta::assert_snapshot!(masked(shell.run(&["token", "1-pipedrive"]).error()), @"");
+    insta::assert_snapshot!(masked(shell.run(&["token", "1-pipedrive"]).error()), @r"
+    call-log: the table refused the request (ResourceNotFoundException)
+      there is no table calls at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
+    ");
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
-    insta::assert_snapshot!(masked(shell.run(&["table", "create"]).error()), @"");
+    insta::assert_snapshot!(masked(shell.run(&["table", "create"]).error()), @r"
+    call-log: the table calls exists already
+      there is nothing to do, unless TABLE_NAME is another
+    ");
     // A table or an endpoint that is another's.
     let other = with(&[("TABLE_NAME", "other")]);
-    insta::assert_snapshot!(masked(other.run(&["show", "1-pipedrive", "1"]).error()), @"");
+    insta::assert_snapshot!(masked(other.run(&["show", "1-pipedrive", "1"]).error()), @r"
+    call-log: the table refused the request (ResourceNotFoundException)
+      there is no table other at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
+    ");
     let away = with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);
-    insta::assert_snapshot!(away.run(&["token", "1-pipedrive"]).error(), @"");
+    insta::assert_snapshot!(away.run(&["token", "1-pipedrive"]).error(), @r"
+    call-log: the table is not available (no connection)
+      asked http://127.0.0.1:1: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?
+    ");
     // Nobody of that name.
-    insta::assert_snapshot!(shell.run(&["token", "1-pipedrive"]).error(), @"");
+    insta::assert_snapshot!(shell.run(&["token", "1-pipedrive"]).error(), @"call-log: there is no user 1-pipedrive: store one with `call-log user put FILE`");
     // Files that are not there, or not what they should be.
     let keyless = with(&[("CREDENTIALS_KEY_FILE", "no.key")]);
-    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"");
-    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"");
+    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); name a file that `call-log credentials new-key-file` has made");
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input");
     std::fs::write(
         shell.path().join("user.json"),
         "{\n  \"id\": \"1-pipedrive\",\n  \"platform\": pipedrive\n}",
     )
     .unwrap();
-    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"");
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json: The user is not JSON: expected value at line 3 column 15");
 }
 
 #[test]

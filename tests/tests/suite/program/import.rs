@@ -111,7 +111,17 @@ fn a_bad_row_is_named_and_keeps_the_others_back() {
     write(&shell, "users.csv", rows);
     let Said { code, out, error } = shell.run(&["import", "users", "users.csv"]);
     assert_eq!((code, out.as_str()), (Some(1), "users: 0 imported, 0 replaced, 0 here before, 8 bad\n"));
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"
+    line 4: `platform` is none that we know: expected example or pipedrive
+    line 5: `hostname` evil.example is not a host of Pipedrive
+    line 6: `id` is missing: expected a string or a whole number, at most 256 bytes long
+    line 7: `timezoneOffset` is not a time zone: expected an offset ("+05:30"), hours, minutes, or an IANA name, got "Mars"
+    line 8: `accessToken` is not text that fits a header: expected a string of printable ASCII characters, got a string
+    line 10: `userSettings` is not JSON: key must be a string at line 1 column 2
+    line 11: it contradicts line 2
+    line 12: it has 8 values for 6 columns: is a quote or a comma missing?
+    call-log: nothing was imported, because of the bad rows: correct them, leave them out with --keep-going, or see with --dry-run what would happen
+    "#);
     assert_eq!(shell.run(&["user", "show", "1-pipedrive"]).code, Some(1), "nothing was written");
 
     let Said { code, out, error } = shell.run(&["import", "users", "users.csv", "--keep-going", "--json"]);
@@ -216,7 +226,17 @@ fn a_bad_call_log_is_named() {
         (code, out.as_str()),
         (Some(1), "call logs: 1 would be imported, 0 replaced, 0 here before, 8 bad\n")
     );
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"
+    line 2: `sessionId` is missing: expected RingCentral's id of one call, never 0
+    line 4: `sessionId` is not a session id: expected RingCentral's id of one call, never 0, got "0"
+    line 5: `platform` is none that we know: expected example or pipedrive
+    line 6: `userId` is missing: whose log is it?
+    line 7: it is no JSON object
+    line 8: it is not JSON: EOF while parsing an object at column 9
+    line 9: `thirdPartyLogId` is missing, or longer than 256 bytes
+    line 10: it contradicts line 1
+    call-log: 8 row(s) were bad and are not imported: correct them and import the file again
+    "#);
     for (arguments, sentence) in [
         (
             ["import", "users", "-"].as_slice(),
@@ -224,14 +244,14 @@ fn a_bad_call_log_is_named() {
         ),
         (
             &["import", "users", "none.csv"],
-            "call-log: none.csv cannot be read: No such file or directory (os error 2)\n",
+            "call-log: none.csv cannot be read: No such file or directory (os error 2); name another file, or - for standard input\n",
         ),
     ] {
         assert_eq!(shell.run(arguments).error(), sentence);
     }
     let semicolons =
         shell.run_with(&["import", "call-logs", "-", "--format", "csv"], "userId;platform\n1;2\n");
-    insta::assert_snapshot!(semicolons.error(), @"");
+    insta::assert_snapshot!(semicolons.error(), @"call-log: standard input, line 1: there is no column userId, platform, sessionId, thirdPartyLogId; the first line must name the columns, with commas between them");
 }
 
 /// Calls that the other server logged, and that people have worked on since.
@@ -299,10 +319,16 @@ async fn an_imported_log_is_found_and_loses_no_word_of_a_person() {
     // What is known here already is left as it is.
     let conflict = import("new", "5009");
     assert_eq!(conflict.code, Some(1));
-    insta::assert_snapshot!(conflict.error, @"");
+    insta::assert_snapshot!(conflict.error, @r"
+    line 1: session new of 12345-pipedrive has the log 5001 here, and 5009 in the file; it is left as it is
+    call-log: 1 row(s) were bad and are not imported: correct them and import the file again
+    ");
     world.patch(&json!({"sessionId": "later", "note": "n"})).await;
     let parked = import("later", "5010");
-    insta::assert_snapshot!(parked.error, @"");
+    insta::assert_snapshot!(parked.error, @r"
+    line 1: session later of 12345-pipedrive is known here and has no log yet (PARKED); its updates wait for a create
+    call-log: 1 row(s) were bad and are not imported: correct them and import the file again
+    ");
     let called = world.post(&call("later")).await;
     assert_eq!(called.message(), "Call logged");
 }

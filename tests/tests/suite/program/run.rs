@@ -93,7 +93,8 @@ impl Shell {
         Server { process, announcement }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The program, about to be started here.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("call-log"));
         command.args(arguments).current_dir(self.path()).env_clear().envs(&self.environment);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -136,8 +137,8 @@ impl Server {
 
     /// Ends it as Ctrl-C does.
     pub(crate) fn interrupt(mut self) -> Said {
-        let signalled = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
-        assert!(signalled.expect("kill runs").success());
+        let process = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it is there");
         let patience = Instant::now() + PATIENCE;
         let status = loop {
             match self.process.try_wait().expect("the process can be asked") {

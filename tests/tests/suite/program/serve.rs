@@ -1,11 +1,12 @@
 //! `call-log serve` and `call-log demo`.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use tests::world::call;
 
-use super::run::{Server, Shell};
+use super::{
+    curl,
+    run::{Server, Shell},
+};
 use crate::contract::with;
 
 #[test]
@@ -117,15 +118,14 @@ fn serve_says_what_there_is() {
     assert_eq!(std::fs::read_dir(shell.path()).unwrap().count(), 0, "nothing is kept");
 }
 
-/// The line that it prints for people to copy works in a shell.
-#[test]
-fn the_printed_command_logs_a_call() {
+/// The line that it prints for people to copy is a command that works.
+#[tokio::test]
+async fn the_printed_command_logs_a_call() {
     let server = Shell::new().serve(&["--in-memory"]);
     let from = server.announcement.find("curl").unwrap();
     let to = server.announcement.find("\n\nFor the functions").unwrap();
     for message in ["Call logged", "Call already logged"] {
-        let output = Command::new("sh").args(["-c", &server.announcement[from..to]]).output().unwrap();
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let answer = curl::run(&server.announcement[from..to], &[]).await;
         assert_eq!(
             (&answer["returnMessage"]["message"], &answer["logId"]),
             (&json!(message), &json!("5001"))
@@ -134,8 +134,8 @@ fn the_printed_command_logs_a_call() {
 }
 
 /// So do those of the README, and the answer that it shows is the answer.
-#[test]
-fn the_readmes_commands_work() {
+#[tokio::test]
+async fn the_readmes_commands_work() {
     let server = Shell::new().serve(&["--in-memory"]);
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
@@ -145,9 +145,7 @@ fn the_readmes_commands_work() {
     };
     let shown: Value = serde_json::from_str(&block("json", "{\"successful\"")).unwrap();
     for (command, message) in [("curl -s \"", "Call logged"), ("curl -s -X PATCH", "Call log updated.")] {
-        let mut shell = Command::new("sh");
-        let output = shell.args(["-c", &block("sh", command)]).env("TOKEN", server.token()).output().unwrap();
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let answer = curl::run(&block("sh", command), &[("TOKEN", server.token())]).await;
         assert_eq!(answer["returnMessage"]["message"], message, "{answer}");
         if message == "Call logged" {
             assert_eq!(answer, shown);
