@@ -16,7 +16,7 @@ const BACK_OFF_MS: [i64; 4] = [5_000, 30_000, 2 * 60_000, 10 * 60_000];
 /// How long it is tried while the CRM does not take it, in milliseconds.
 const PATIENCE_MS: i64 = 72 * 3_600_000;
 /// How long it is tried while the user's session has ended, in milliseconds: it takes a person to connect again.
-const PATIENCE_WITH_PEOPLE_MS: i64 = 30 * 86_400_000;
+pub(crate) const PATIENCE_WITH_PEOPLE_MS: i64 = 30 * 86_400_000;
 
 /// How the lease of a failed attempt is given back.
 pub(crate) fn release<'a>(

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::{
     app::App,
     metrics::{self, Metric},
@@ -89,5 +91,39 @@ pub(crate) fn overlay(older: Facts, newer: &Facts) -> Facts {
         ace_summary: newer.ace_summary.or(older.ace_summary),
         ace_bulleted_summary: newer.ace_bulleted_summary.or(older.ace_bulleted_summary),
         legs: if newer.legs.is_empty() { older.legs } else { newer.legs },
+    }
+}
+
+/// The facts one by one; what names the call goes with each.
+pub(crate) fn each_alone(facts: &Facts) -> Vec<Facts> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(facts) else { return Vec::new() };
+    let told = fields.into_iter().filter(|(name, fact)| {
+        name != "session" && !fact.is_null() && fact.as_array().is_none_or(|list| !list.is_empty())
+    });
+    let alone = told.filter_map(|(name, fact)| {
+        let fact = serde_json::from_value(Value::Object(Map::from_iter([(name, fact)]))).ok()?;
+        Some(Facts { session: facts.session.clone(), ..fact })
+    });
+    alone.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SessionId;
+
+    #[test]
+    fn facts_alone_are_all_the_facts() {
+        let facts = Facts {
+            session: SessionId::new("1"),
+            note: Some("Wants a quote".to_owned()),
+            duration: Some(TalkTime::Pending),
+            ai_note: Some("Bob asked".to_owned()),
+            ..Facts::default()
+        };
+        let alone = each_alone(&facts);
+        assert_eq!(alone.len(), 3, "{alone:?}");
+        assert_eq!(alone.iter().fold(Facts::default(), overlay), facts);
+        assert_eq!(each_alone(&Facts::default()), []);
     }
 }

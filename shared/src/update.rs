@@ -205,7 +205,12 @@ pub(crate) async fn write(
     let mut facts = lease::overlay(extra, &item.wanted);
     let mut own = None;
     for _ in 0..CHANGES {
-        let plan = match change(&mut grant, &log, &item.written, &facts, zone).await {
+        let mut changed = change(&mut grant, &log, &item.written, &facts, zone).await;
+        let mut refused = None;
+        if changed.as_ref().is_err_and(Failure::is_refusal) {
+            (changed, refused) = change_one_by_one(&mut grant, &log, &item.written, &facts, zone).await;
+        }
+        let plan = match changed {
             Ok(plan) => plan,
             Err(failure) => {
                 let crm = grant.crm();
@@ -219,7 +224,10 @@ pub(crate) async fn write(
         match app.steps.take("update.finish", finish).await? {
             Finish::Released => {
                 metrics::count(Metric::Updated);
-                return Ok(Outcome::Updated { log, body: plan.body });
+                return Ok(match refused {
+                    Some(failure) => Outcome::Failed { failure, is_deferred: false },
+                    None => Outcome::Updated { log, body: plan.body },
+                });
             }
             Finish::Lost => {
                 lease::lost("the lease ran out before the update was noted as written");
@@ -237,6 +245,34 @@ pub(crate) async fn write(
     let release = Release { due_ms: Some(now_ms), ..Release::new(Event::Failed, "others may go on") };
     app.steps.take("update.leave", app.store.release(lease, &item, release)).await?;
     Ok(own.unwrap_or(Outcome::Queued { log }))
+}
+
+/// Which of several facts the CRM refuses can only be tried. What the log is when all others are in it, and the
+/// refusal; or the refusal alone, when it refuses each.
+async fn change_one_by_one(
+    grant: &mut Grant<'_>,
+    log: &LogId,
+    before: &Written,
+    facts: &Facts,
+    zone: Zone,
+) -> (Result<Plan, Failure>, Option<Failure>) {
+    let (mut latest, mut refused): (Option<Plan>, _) = (None, None);
+    for fact in lease::each_alone(facts) {
+        let before = latest.as_ref().map_or(before, |plan| &plan.written);
+        match change(grant, log, before, &fact, zone).await {
+            Ok(plan) => latest = Some(plan),
+            Err(failure) if failure.is_refusal() => refused = Some(failure),
+            Err(failure) => return (Err(failure), None),
+        }
+    }
+    match (latest, refused) {
+        (Some(plan), refused) => (Ok(plan), refused),
+        (None, Some(failure)) => (Err(failure), None),
+        (None, None) => {
+            let nothing = Error::new(ErrorKind::Conflict, Effect::None, "there is nothing to change").into();
+            (Err(nothing), None)
+        }
+    }
 }
 
 /// Reads the log, merges, and changes it; what the log is then.

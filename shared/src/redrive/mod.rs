@@ -8,7 +8,7 @@
 mod breaker;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -25,6 +25,7 @@ use crate::{
     app::App,
     auth::grant::Failure,
     create,
+    deferral::PATIENCE_WITH_PEOPLE_MS,
     lease::{self, GRACE_MS},
     metrics::{self, Metric, Trace},
     model::{CallKey, Deadline, Platform, UserId},
@@ -143,33 +144,37 @@ struct Tenant {
 /// The calls by company, in the order in which they are due. Those of users who have to connect again are left as they
 /// are, and so are those of a CRM that this version does not know.
 async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error> {
-    let mut users: Vec<(Platform, UserId)> = Vec::new();
-    for Due { key, .. } in &due {
-        let user = (key.platform.clone(), key.user.clone());
-        if !users.contains(&user) {
-            users.push(user);
-        }
-    }
+    let users: BTreeSet<_> = due.iter().map(|due| user_of(&due.key)).collect();
     let read = stream::iter(users).map(async |(platform, id)| {
         let user = app.steps.take("redrive.user", app.store.user(&platform, &id)).await;
         ((platform, id), user)
     });
     let users: BTreeMap<_, _> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
-    let mut known: BTreeMap<(Platform, UserId), Arc<StoredUser>> = BTreeMap::new();
+    let mut known: BTreeMap<(Platform, UserId), Option<Arc<StoredUser>>> = BTreeMap::new();
     for (id, user) in users {
         match user {
-            Ok(Some(user)) if user.user.credentials.is_some() && !user.session_ended => {
-                known.insert(id, Arc::new(user));
-            }
-            Ok(_) => {}
+            Ok(Some(user)) if user.user.credentials.is_some() => drop(known.insert(id, Some(Arc::new(user)))),
+            Ok(_) => drop(known.insert(id, None)),
             Err(error) => tracing::warn!(%error, "a user could not be read"),
         }
     }
+    let now_ms = app.clock.now_ms();
+    let is_old =
+        |call: &Due| call.waiting_since_ms.is_some_and(|since| now_ms - since >= PATIENCE_WITH_PEOPLE_MS);
     let mut tenants: Vec<Tenant> = Vec::new();
     for call in due {
-        let Some(user) = known.get(&(call.key.platform.clone(), call.key.user.clone())) else { continue };
         let Some(crm) = app.crm(call.key.platform.as_str()) else { continue };
-        let Some(base_url) = app.crm_base_url(crm, &user.user) else { continue };
+        let user = match known.get(&user_of(&call.key)) {
+            // After so long it is tried in vain, and thereby given up.
+            Some(Some(user)) if !user.session_ended || is_old(&call) => user,
+            Some(None) if is_old(&call) => {
+                set_aside(app, &call).await?;
+                continue;
+            }
+            _ => continue,
+        };
+        // One that is not the CRM's own has no budget; the attempt says so.
+        let base_url = app.crm_base_url(crm, &user.user).unwrap_or_default();
         let name = tenant_name(user);
         match tenants.iter_mut().find(|tenant| tenant.name == name) {
             Some(tenant) => tenant.calls.push((call, user.clone())),
@@ -179,8 +184,12 @@ async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error
     Ok(tenants)
 }
 
+fn user_of(call: &CallKey) -> (Platform, UserId) {
+    (call.platform.clone(), call.user.clone())
+}
+
 /// Whose CRM it is: everybody with the same host shares its limits.
-pub(crate) fn tenant_name(user: &StoredUser) -> String {
+fn tenant_name(user: &StoredUser) -> String {
     let host = user.user.hostname.as_deref().unwrap_or(user.user.id.as_str());
     format!("{}#{host}", user.user.platform)
 }
@@ -316,7 +325,7 @@ async fn deliver(
         Err(store::Error::Unreadable(what, problem)) => {
             metrics::count(Metric::Unreadable);
             metrics::failed(Level::ERROR, format_args!("{what} cannot be read ({problem}); it is set aside"));
-            set_aside(app, key, due).await?;
+            set_aside(app, due).await?;
             return Ok(Delivery::Unreadable);
         }
         Err(error) => return Err(error),
@@ -348,14 +357,14 @@ async fn deliver(
             })
         }
         _ => {
-            set_aside(app, key, due).await?;
+            set_aside(app, due).await?;
             Ok(Delivery::Untouched)
         }
     }
 }
 
-async fn set_aside(app: &App, key: &CallKey, due: &Due) -> Result<(), store::Error> {
-    let aside = app.store.set_aside(key, due.due_ms, app.clock.now_ms());
+async fn set_aside(app: &App, due: &Due) -> Result<(), store::Error> {
+    let aside = app.store.set_aside(&due.key, due.due_ms, app.clock.now_ms());
     app.steps.take("redrive.set_aside", aside).await
 }
 

@@ -1,4 +1,5 @@
-//! What another system logged before, brought into the table by an operator.
+//! What another system logged before, brought into the table by an operator. It makes items where there are none and
+//! changes none, so that no request meets a state that its own transitions do not lead to.
 
 use std::collections::HashMap;
 

@@ -18,3 +18,4 @@ mod program;
 mod protocol;
 mod store;
 mod tidy;
+mod transitions;

@@ -1,5 +1,6 @@
 //! Exactly once: what becomes of a call whatever happens on the way. `docs/exactly-once.md` says why.
 
+mod audits;
 mod crashes;
 mod creates;
 mod edits;

@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<Source> {
     let mut files = Vec::new();
-    for directory in ["shared/src", "functions", "cli/src", "tests/src", "tests/tests"] {
+    for directory in ["shared/src", "functions", "cli/src", "tests/src", "tests/tests", "proof/src"] {
         collect(&root().join(directory), &mut files);
     }
     files.sort();

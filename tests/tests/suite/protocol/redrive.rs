@@ -22,12 +22,12 @@ async fn connected() -> World {
     .await
 }
 
-async fn item(world: &World) -> shared::store::CallItem {
+pub(super) async fn item(world: &World) -> shared::store::CallItem {
     world.app.store.call(&session_key(world)).await.unwrap().unwrap()
 }
 
 /// Fails unless the call is in the CRM once with its note, and nothing of it waits.
-async fn check_settled(world: &World, case: &str) {
+pub(super) async fn check_settled(world: &World, case: &str) {
     check_text(&note(world), &["Wants a quote"], &[]);
     let item = item(world).await;
     assert_eq!((item.state, item.owner.as_deref(), item.busy_until), (State::Logged, None, 0), "{case}");
@@ -172,6 +172,26 @@ async fn after_an_ended_session_everything_is_delivered_when_the_user_connects_a
 }
 
 #[tokio::test]
+async fn who_never_connects_again_is_not_waited_for_longer_than_a_month() {
+    for is_removed in [false, true] {
+        let world = connected().await;
+        world.crm.end_access();
+        world.crm.next(Route::Token, Fault::Refusal(400, r#"{"error": "invalid_grant"}"#));
+        assert_eq!(world.post(&call(SESSION)).await.status, 401);
+        if is_removed {
+            world.app.store.remove_user(&world.user.platform, &world.user.id).await.unwrap();
+        }
+        world.pass(29 * 24 * HOUR);
+        assert_eq!(world.redrive().await.waiting, 1, "removed {is_removed}: within the month");
+        world.pass(2 * 24 * HOUR);
+        world.redrive().await;
+        assert_eq!(world.redrive().await, Report::default(), "removed {is_removed}: after it");
+        let expected = if is_removed { State::Retry } else { State::Dead };
+        assert_eq!(item(&world).await.state, expected, "removed {is_removed}");
+    }
+}
+
+#[tokio::test]
 async fn a_crm_that_is_down_is_asked_once_a_minute_at_most() {
     let world = World::start().await;
     world.crm.outage(Some(Fault::Status(503)));
@@ -254,71 +274,6 @@ async fn what_fails_for_three_days_is_a_dead_letter_until_somebody_wants_it() {
     assert_eq!(rearmed, Rearmed::Nothing, "it is logged");
 }
 
-/// A world in which the call is logged after an attempt that was never found, which has made this activity.
-async fn late(edit: Option<(&str, Value)>) -> World {
-    let world = World::start().await;
-    world.crm.next(Route::CreateActivity, Fault::Status(500));
-    world.crm.next(Route::ListActivities, Fault::Status(500));
-    check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
-    world.redrive_for(1).await;
-    let first = activity(&world);
-    world.crm.land(&first);
-    if let Some((field, value)) = edit {
-        world.pass(1_000);
-        world.crm.edit(5002, field, value);
-    }
-    assert_eq!(world.crm.activities().len(), 2, "it landed after all");
-    world
-}
-
-#[tokio::test]
-async fn a_log_that_landed_late_is_removed() {
-    let world = late(None).await;
-    world.redrive_for(20).await;
-    check_settled(&world, "audited").await;
-    let item = item(&world).await;
-    assert_eq!((item.audit_at, item.due_at, item.sought), (None, None, None));
-    let deleted = world.crm.count(Route::DeleteActivity);
-    world.redrive_for(60).await;
-    assert_eq!((deleted, world.crm.count(Route::DeleteActivity)), (1, 1), "once");
-}
-
-#[tokio::test]
-async fn a_late_log_that_a_person_has_edited_stays() {
-    let world = late(Some(("subject", json!("Bob, important")))).await;
-    world.redrive_for(20).await;
-    assert_eq!(world.crm.activities().len(), 2);
-    assert_eq!(world.crm.count(Route::DeleteActivity), 0);
-    assert_eq!(item(&world).await.audit_at, None, "and it is not looked for again");
-}
-
-#[tokio::test]
-async fn an_audit_removes_nothing_when_the_log_itself_is_gone() {
-    let world = late(None).await;
-    world.crm.delete(5001);
-    world.redrive_for(20).await;
-    assert_eq!(world.crm.count(Route::DeleteActivity), 0);
-    assert_eq!(item(&world).await.state, State::Gone);
-}
-
-#[tokio::test]
-async fn an_update_before_the_audit_does_not_put_it_off_for_ever() {
-    let world = late(None).await;
-    check(&world.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "an update");
-    world.redrive_for(20).await;
-    assert_eq!(world.crm.activities().len(), 1);
-    check_text(&note(&world), &["Bob asked"], &[]);
-}
-
-#[tokio::test]
-async fn an_audit_that_fails_is_made_again() {
-    let world = late(None).await;
-    world.crm.next(Route::DeleteActivity, Fault::Status(503));
-    let reports = world.redrive_for(30).await;
-    assert_eq!(reports.iter().map(|report| report.failed).sum::<usize>(), 1, "{reports:?}");
-    check_settled(&world, "audited").await;
-}
-
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_set_aside_as_it_is() {
     let world = World::start().await;
@@ -344,7 +299,7 @@ async fn what_a_request_brought_lies_sealed_and_only_until_the_call_is_logged() 
     world.post(&call(SESSION)).await;
     let item = raw_item(&world).await.to_string();
     assert!(item.contains("\"pay\""), "{item}");
-    for words in ["quote", "2135550111", "Bob", "BOB", "Ada"] {
+    for words in ["Wants a quote", "+12135550111", "Bob Client", "BOB CLIENT", "Ada Agent"] {
         assert!(!item.contains(words), "{words} in {item}");
     }
     world.crm.outage(None);

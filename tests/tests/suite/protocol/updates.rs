@@ -182,6 +182,25 @@ async fn facts_that_are_refused_do_not_stand_in_the_way_of_others() {
 }
 
 #[tokio::test]
+async fn facts_that_are_refused_do_not_take_others_along() {
+    let long = || "x".repeat(100_001);
+    let world = logged().await;
+    let both = world
+        .patch(&update(json!({"transcript": long(), "aiNote": "Bob asked", "result": "Voicemail"})))
+        .await;
+    check(&both, REFUSED, "one of them is too long for Pipedrive");
+    check_text(&note(&world), &["Bob asked", "Voicemail"], &["xxx"]);
+
+    let world = World::start().await;
+    world.patch(&update(json!({"transcript": long()}))).await;
+    world.patch(&update(json!({"aiNote": "Bob asked"}))).await;
+    check(&world.post(&call(SESSION)).await, LOGGED, "what is parked is not the call's fault");
+    check_text(&note(&world), &["Wants a quote", "Bob asked"], &["xxx"]);
+    let item = world.app.store.call(&session_key(&world)).await.unwrap().unwrap();
+    assert!(!item.waits(), "what is refused is not tried again: {item:?}");
+}
+
+#[tokio::test]
 async fn whoever_waits_for_one_that_fails_writes_it_themselves() {
     let world = logged().await;
     world.crm.next(Route::UpdateActivity, Fault::RateLimited { retry_after: None });

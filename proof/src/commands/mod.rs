@@ -1,0 +1,49 @@
+//! The program's commands, one module each.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+mod model;
+mod mutants;
+
+/// Proves the protocol.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explores every interleaving of the model, and prints what was seen
+    Model(model::Arguments),
+    /// Puts faults into the model, and prints what found each
+    Mutants(mutants::Arguments),
+}
+
+/// Whether the protocol is as it should be.
+type Verdict = io::Result<bool>;
+
+impl Arguments {
+    /// Runs the command; a failure is a protocol that is not as it should be.
+    pub fn run(self) -> ExitCode {
+        let mut out = io::stdout().lock();
+        let verdict = match self.command {
+            Command::Model(arguments) => model::run(&arguments, &mut out),
+            Command::Mutants(arguments) => mutants::run(&arguments, &mut out),
+        };
+        match verdict {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "proof: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

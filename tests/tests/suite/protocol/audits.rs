@@ -1,0 +1,73 @@
+//! A log that landed long after its attempt was given up is looked for once more.
+
+use shared::store::State;
+
+use super::{
+    redrive::{check_settled, item},
+    *,
+};
+
+/// A world in which the call is logged after an attempt that was never found, which has made this activity.
+async fn late(edit: Option<(&str, Value)>) -> World {
+    let world = World::start().await;
+    world.crm.next(Route::CreateActivity, Fault::Status(500));
+    world.crm.next(Route::ListActivities, Fault::Status(500));
+    check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
+    world.redrive_for(1).await;
+    let first = activity(&world);
+    world.crm.land(&first);
+    if let Some((field, value)) = edit {
+        world.pass(1_000);
+        world.crm.edit(5002, field, value);
+    }
+    assert_eq!(world.crm.activities().len(), 2, "it landed after all");
+    world
+}
+
+#[tokio::test]
+async fn a_log_that_landed_late_is_removed() {
+    let world = late(None).await;
+    world.redrive_for(20).await;
+    check_settled(&world, "audited").await;
+    let item = item(&world).await;
+    assert_eq!((item.audit_at, item.due_at, item.sought), (None, None, None));
+    let deleted = world.crm.count(Route::DeleteActivity);
+    world.redrive_for(60).await;
+    assert_eq!((deleted, world.crm.count(Route::DeleteActivity)), (1, 1), "once");
+}
+
+#[tokio::test]
+async fn a_late_log_that_a_person_has_edited_stays() {
+    let world = late(Some(("subject", json!("Bob, important")))).await;
+    world.redrive_for(20).await;
+    assert_eq!(world.crm.activities().len(), 2);
+    assert_eq!(world.crm.count(Route::DeleteActivity), 0);
+    assert_eq!(item(&world).await.audit_at, None, "and it is not looked for again");
+}
+
+#[tokio::test]
+async fn an_audit_removes_nothing_when_the_log_itself_is_gone() {
+    let world = late(None).await;
+    world.crm.delete(5001);
+    world.redrive_for(20).await;
+    assert_eq!(world.crm.count(Route::DeleteActivity), 0);
+    assert_eq!(item(&world).await.state, State::Gone);
+}
+
+#[tokio::test]
+async fn an_update_before_the_audit_does_not_put_it_off_for_ever() {
+    let world = late(None).await;
+    check(&world.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "an update");
+    world.redrive_for(20).await;
+    assert_eq!(world.crm.activities().len(), 1);
+    check_text(&note(&world), &["Bob asked"], &[]);
+}
+
+#[tokio::test]
+async fn an_audit_that_fails_is_made_again() {
+    let world = late(None).await;
+    world.crm.next(Route::DeleteActivity, Fault::Status(503));
+    let reports = world.redrive_for(30).await;
+    assert_eq!(reports.iter().map(|report| report.failed).sum::<usize>(), 1, "{reports:?}");
+    check_settled(&world, "audited").await;
+}
