@@ -25,6 +25,10 @@ pub(crate) fn page_routes() -> Router {
         .route("/call.js", get(async || file("text/javascript; charset=utf-8", include_str!("call.js"))))
         .route("/note.js", get(async || file("text/javascript; charset=utf-8", include_str!("note.js"))))
         .route("/page.js", get(async || file("text/javascript; charset=utf-8", include_str!("page.js"))))
+        .route(
+            "/openapi.yaml",
+            get(async || file("application/yaml", include_str!("../../../docs/openapi.yaml"))),
+        )
         .route("/favicon.svg", get(async || file("image/svg+xml", include_str!("favicon.svg"))))
 }
 

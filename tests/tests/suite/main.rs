@@ -13,6 +13,7 @@ mod defects;
 mod events;
 mod grants;
 mod metrics;
+mod openapi;
 mod parameters;
 mod program;
 mod protocol;
