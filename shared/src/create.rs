@@ -276,8 +276,8 @@ impl Attempt<'_> {
     ) -> Result<Outcome, store::Error> {
         metrics::count(Metric::Reconciled);
         let written = Written {
-            subject: draft.written.subject.clone(),
-            // An earlier attempt may have sent another one.
+            // An earlier attempt may have sent others.
+            subject: draft.written.subject.clone().filter(|_| !self.item.ambiguous),
             duration: draft.written.duration.filter(|_| !self.item.ambiguous),
             ..Written::default()
         };

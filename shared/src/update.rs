@@ -343,14 +343,15 @@ fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone:
 
     let theirs = fingerprint(current.subject.as_deref().unwrap_or_default());
     let ours = facts.subject.as_deref().map(fingerprint);
-    let is_ours = before.subject.as_ref() == Some(&theirs);
+    // Of a log that was found it is not known what was sent: whatever it has is ours.
+    let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs);
     let subject = facts.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
     let in_place = subject.as_deref().map(fingerprint).or(ours.filter(|ours| *ours == theirs));
 
     let duration = duration.filter(|time| *time != TalkTime::Pending && Some(*time) != before.duration);
     let written = Written {
         sections: merged.base,
-        subject: in_place.or_else(|| before.subject.clone()),
+        subject: in_place.or_else(|| before.subject.clone()).or(Some(theirs)),
         duration: duration.or(before.duration),
     };
     let change = LogChange {

@@ -16,6 +16,7 @@ pub mod dynamodb;
 pub mod fault_proxy;
 pub mod log;
 pub mod meter;
+pub mod metered;
 pub mod pipedrive;
 pub mod runtime_api;
 pub mod world;

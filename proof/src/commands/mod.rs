@@ -7,8 +7,11 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+mod laws;
 mod model;
 mod mutants;
+mod points;
+mod schedules;
 
 /// Proves the protocol.
 #[derive(Debug, Parser)]
@@ -19,10 +22,16 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs what must hold of many requests, of every order, after an outage, and between people's edits
+    Laws(laws::Arguments),
     /// Explores every interleaving of the model, and prints what was seen
     Model(model::Arguments),
     /// Puts faults into the model, and prints what found each
     Mutants(mutants::Arguments),
+    /// Runs each fault at each step of the use-cases
+    Points(points::Arguments),
+    /// Runs the use-cases in random orders with random faults
+    Schedules(schedules::Arguments),
 }
 
 /// Whether the protocol is as it should be.
@@ -35,6 +44,9 @@ impl Arguments {
         let verdict = match self.command {
             Command::Model(arguments) => model::run(&arguments, &mut out),
             Command::Mutants(arguments) => mutants::run(&arguments, &mut out),
+            Command::Points(arguments) => points::run(&arguments, &mut out),
+            Command::Schedules(arguments) => schedules::run(&arguments, &mut out),
+            Command::Laws(arguments) => laws::run(&arguments, &mut out),
         };
         match verdict {
             Ok(true) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use shared::store::{Event, State};
 
 use super::{
     mutant::Mutant,
-    scope::Protocol,
+    scope::{Protocol, Scope},
     state::{At, Contact, Due, Facts, Item, Lease, NONE, NOTHING, UPDATES, Worker, World},
     step::Successors,
 };
@@ -24,6 +24,7 @@ impl Successors<'_> {
             At::Start if slot < UPDATES.end => self.claim_update(slot),
             At::Start => self.redrive(slot),
             At::Enqueue => self.enqueue(slot),
+            At::Look => self.look(slot),
             At::Park => self.park(slot),
             At::AuditGet | At::AuditList | At::DeleteCheck | At::DeleteSend | At::DeleteWait => {
                 self.audit(slot)
@@ -107,6 +108,7 @@ impl Successors<'_> {
             None => self.go(slot, "finds nothing known of the call", At::Park),
             Some(State::Gone) => self.end(slot, "is told that the log was deleted"),
             Some(State::Logged) if self.is_free() => {
+                let scope = self.model.scope;
                 let take = self.taking_to_update(fact(slot));
                 self.write(
                     slot,
@@ -114,7 +116,7 @@ impl Successors<'_> {
                     Some(Event::ClaimUpdate),
                     |next| {
                         take(next, slot);
-                        next.promised |= fact(slot);
+                        next.promised = scope.overlay(next.promised, fact(slot));
                     },
                 );
             }
@@ -141,12 +143,27 @@ impl Successors<'_> {
                 next.end(slot);
             });
         } else if is_noted {
+            let scope = self.model.scope;
             self.write(slot, "notes its fact for whoever is at it", Some(Event::Enqueue), |next| {
-                note(next, fact(slot));
-                next.end(slot);
+                note(next, &scope, fact(slot));
+                next.workers[slot].at = At::Look;
             });
         } else {
             self.go(slot, "finds the item changed", At::Start);
+        }
+    }
+
+    /// Whether the owner has written it, or let go without.
+    fn look(&mut self, slot: usize) {
+        self.end(slot, "waits no longer");
+        let item = self.world.item;
+        let is_left = item.state == Some(State::Logged) && item.done & fact(slot) == NOTHING;
+        if is_left && item.waiting != NOTHING && self.is_free() {
+            let again = if self.has(Mutant::NotedAgain) { fact(slot) } else { NOTHING };
+            let take = self.taking_to_update(again);
+            self.write(slot, "claims the right to change what was left", Some(Event::ClaimUpdate), |next| {
+                take(next, slot);
+            });
         }
     }
 
@@ -154,9 +171,10 @@ impl Successors<'_> {
         if self.world.item.state.is_some() && !self.has(Mutant::ParkOverwrites) {
             return self.go(slot, "finds an item by now", At::Start);
         }
+        let scope = self.model.scope;
         self.write(slot, "parks its fact", Some(Event::Park), |next| {
             next.item = Item { state: Some(State::Parked), log: NONE, ..Item::default() };
-            note(next, fact(slot));
+            note(next, &scope, fact(slot));
             next.end(slot);
         });
     }
@@ -198,6 +216,7 @@ impl Successors<'_> {
 
     /// What a claim to update writes.
     fn taking_to_update(&self, fact: Facts) -> impl FnOnce(&mut World, usize) + use<> {
+        let scope = self.model.scope;
         let audits = self.is_audit_ripe();
         let keeps_flag = !self.has(Mutant::AuditFlagClearedAtStart);
         let stays_due = !self.has(Mutant::DueRemovedAtClaim);
@@ -205,7 +224,7 @@ impl Successors<'_> {
             next.disown();
             let item = &mut next.item;
             item.noted |= fact;
-            item.waiting |= fact;
+            item.waiting = scope.overlay(item.waiting, fact);
             item.lease = Lease::Held;
             item.due = if stays_due { Due::Soon } else { Due::Never };
             item.given_up = false;
@@ -223,8 +242,8 @@ impl Successors<'_> {
 }
 
 /// A fact that waits, and that its caller was told does.
-fn note(world: &mut World, fact: Facts) {
+fn note(world: &mut World, scope: &Scope, fact: Facts) {
     world.item.noted |= fact;
-    world.item.waiting |= fact;
-    world.promised |= fact;
+    world.item.waiting = scope.overlay(world.item.waiting, fact);
+    world.promised = scope.overlay(world.promised, fact);
 }

@@ -69,6 +69,8 @@ mutants! {
     AuditMovesToSmallest: "the audit keeps the first log, and has the item name that one",
     SoughtForgotten: "an attempt that may have landed is looked for by what the present request says",
     SoughtIsTheFirst: "attempts that may have landed are looked for by what the first of them was told",
+    NotedAgain: "an update that was left notes its fact again, in a newer one's place",
+    GivenUpWithWhatCame: "what is given up is given up with what came meanwhile",
     RefusedTogether: "facts that the CRM refuses are forgotten with those that waited beside them",
     RefusalForgetsAll: "facts that the CRM refuses are forgotten with what came meanwhile",
     RearmForgetsAmbiguity: "what is tried again is no longer said to have perhaps landed",
@@ -94,7 +96,7 @@ pub fn harmless() -> &'static [Mutant] {
 }
 
 /// The explorations in which a mutant is looked for, until one finds it.
-pub const HUNTS: [Scope; 10] = [
+pub const HUNTS: [Scope; 11] = [
     Scope::new(1, 1, 1, 0),
     Scope::new(1, 1, 1, 0).giving_up(),
     Scope::new(1, 1, 1, 0).one_deletion(),
@@ -102,6 +104,7 @@ pub const HUNTS: [Scope; 10] = [
     Scope::new(1, 1, 0, 1),
     Scope::new(1, 2, 1, 0),
     Scope::new(1, 2, 0, 0).giving_up(),
+    Scope::new(1, 2, 0, 0).one_fact(),
     Scope::new(1, 2, 1, 0).refusing(1),
     Scope::new(3, 0, 1, 0).two_contacts(),
     Scope::new(2, 1, 1, 1),

@@ -82,7 +82,9 @@ impl Successors<'_> {
                         self.go(slot, "reads: nothing to change", At::Finish);
                     }
                     Some(body) => {
-                        let read = if self.has(Mutant::PatchWithoutGet) { NOTHING } else { body };
+                        // What is merged with is all but an older value of the same fact.
+                        let is_replaced = self.has(Mutant::PatchWithoutGet) || self.model.scope.has_one_fact;
+                        let read = if is_replaced { NOTHING } else { body };
                         self.step(slot, "reads the log, and merges", |worker| {
                             worker.read = read;
                             worker.at = At::PatchCheck;

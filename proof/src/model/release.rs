@@ -157,6 +157,9 @@ impl Successors<'_> {
     fn give_up(&mut self, slot: usize) {
         let worker = self.world.workers[slot];
         let forgets_ambiguity = self.has(Mutant::AmbiguityLostWhenGivenUp);
+        // What came meanwhile has not been tried for long.
+        let is_all = self.world.item.noted == worker.seen;
+        let gives_up_all = self.has(Mutant::GivenUpWithWhatCame);
         self.write(slot, "gives up", Some(Event::GivenUp), |next| {
             next.disown();
             let item = &mut next.item;
@@ -166,8 +169,13 @@ impl Successors<'_> {
                 item.ambiguous = worker.was_ambiguous && !forgets_ambiguity;
             }
             item.lease = Lease::Free;
-            item.due = if is_made && item.audit { Due::AtAudit } else { Due::Never };
-            item.given_up = true;
+            let is_given_up = is_all || !is_made;
+            item.due = match is_given_up || gives_up_all {
+                false => Due::Soon,
+                true if is_made && item.audit => Due::AtAudit,
+                true => Due::Never,
+            };
+            item.given_up = is_given_up;
             tidy(item);
             next.end(slot);
         });

@@ -31,18 +31,19 @@ const fn run(name: &'static str, scope: Scope, expected: Expected) -> Run {
 }
 
 /// Those of the command.
-pub const RUNS: [Run; 12] = {
+pub const RUNS: [Run; 13] = {
     use Expected::{Clean, CleanInTheEnd, Wrong};
     use Problem::{Duplicate, LostUpdate};
-    let late_post = Scope::new(2, 2, 2, 1).one_late(Late::Posts);
-    let late_patch = Scope::new(2, 2, 2, 1).one_late(Late::Patches);
-    let stale_list = Scope::new(2, 2, 2, 1).one_stale_list();
+    let late_post = Scope::new(2, 1, 2, 1).one_late(Late::Posts);
+    let late_patch = Scope::new(1, 2, 1, 1).one_late(Late::Patches);
+    let stale_list = Scope::new(2, 1, 2, 1).one_stale_list();
     [
         run("check, then act", Scope::new(2, 2, 2, 1).naive(), Wrong(Duplicate)),
         run("the protocol", Scope::new(2, 2, 2, 1), Clean),
         run("and something is given up", Scope::new(2, 2, 2, 1).giving_up(), Clean),
-        run("and a person deletes the log", Scope::new(2, 2, 2, 1).giving_up().one_deletion(), Clean),
+        run("and a person deletes the log", Scope::new(2, 1, 2, 1).giving_up().one_deletion(), Clean),
         run("one update's data is refused", Scope::new(2, 2, 1, 1).refusing(1), Clean),
+        run("a newer value of a fact comes", Scope::new(2, 2, 2, 1).one_fact(), Clean),
         run("requests name two contacts", Scope::new(3, 1, 1, 1).two_contacts(), Clean),
         run("a POST lands late, no audit", late_post.without_audit(), Wrong(Duplicate)),
         run("a POST lands late", late_post, CleanInTheEnd),
@@ -54,7 +55,7 @@ pub const RUNS: [Run; 12] = {
 };
 
 /// The same in small, for the tests.
-pub const SMALL_RUNS: [Run; 12] = {
+pub const SMALL_RUNS: [Run; 13] = {
     use Expected::{Clean, CleanInTheEnd, Wrong};
     use Problem::{Duplicate, LostUpdate};
     let late_post = Scope::new(1, 1, 1, 0).one_late(Late::Posts);
@@ -62,10 +63,11 @@ pub const SMALL_RUNS: [Run; 12] = {
     let stale_list = Scope::new(1, 1, 1, 0).one_stale_list();
     [
         run("check, then act", Scope::new(2, 1, 0, 0).naive(), Wrong(Duplicate)),
-        run("the protocol", Scope::new(2, 2, 1, 1), Clean),
+        run("the protocol", Scope::new(2, 1, 1, 1), Clean),
         run("and something is given up", Scope::new(2, 1, 1, 0).giving_up(), Clean),
         run("and a person deletes the log", Scope::new(1, 1, 1, 1).giving_up().one_deletion(), Clean),
         run("one update's data is refused", Scope::new(1, 2, 1, 0).refusing(1), Clean),
+        run("a newer value of a fact comes", Scope::new(1, 2, 1, 0).one_fact(), Clean),
         run("requests name two contacts", Scope::new(3, 1, 1, 0).two_contacts(), Clean),
         run("a POST lands late, no audit", late_post.without_audit(), Wrong(Duplicate)),
         run("a POST lands late", late_post, CleanInTheEnd),

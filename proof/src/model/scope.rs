@@ -35,6 +35,8 @@ pub struct Scope {
     pub gives_up: bool,
     /// Facts that the CRM never takes, nor a change with one of them.
     pub refused: Facts,
+    /// Both updates bring the same fact, each another value.
+    pub has_one_fact: bool,
     /// One of the creates names another contact.
     pub has_two_contacts: bool,
     /// Late logs are looked for.
@@ -54,6 +56,7 @@ impl Scope {
             has_compare_and_set: false,
             gives_up: false,
             refused: NOTHING,
+            has_one_fact: false,
             has_two_contacts: false,
             has_audit: true,
         }
@@ -91,6 +94,11 @@ impl Scope {
         self
     }
 
+    pub const fn one_fact(mut self) -> Scope {
+        self.has_one_fact = true;
+        self
+    }
+
     pub const fn two_contacts(mut self) -> Scope {
         self.has_two_contacts = true;
         self
@@ -114,6 +122,11 @@ impl Scope {
     /// Whether a late change may overwrite a newer one.
     pub fn may_overwrite(&self) -> bool {
         self.mishaps.late > 0 && self.late == Late::Patches && !self.has_compare_and_set
+    }
+
+    /// What is known when this comes, too: a newer value takes the older one's place.
+    pub fn overlay(&self, older: Facts, newer: Facts) -> Facts {
+        if self.has_one_fact && newer != NOTHING { newer } else { older | newer }
     }
 
     /// Before anything happens.

@@ -82,6 +82,8 @@ pub enum At {
     /// Its first request to the table.
     Start,
     Enqueue,
+    /// An update waits for the owner to write what it noted.
+    Look,
     Park,
     List,
     PostCheck,
@@ -113,9 +115,10 @@ pub enum At {
     Done,
 }
 
-pub const PLACES: [At; 25] = [
+pub const PLACES: [At; 26] = [
     At::Start,
     At::Enqueue,
+    At::Look,
     At::Park,
     At::List,
     At::PostCheck,

@@ -126,8 +126,9 @@ impl Successors<'_> {
             return;
         }
         for slot in 0..SLOTS {
-            // Before its first claim an invocation has promised nothing and left nothing.
-            if matches!(self.world.workers[slot].at, At::Done | At::Start | At::Enqueue | At::Park) {
+            // Nobody misses one that has claimed nothing.
+            if matches!(self.world.workers[slot].at, At::Done | At::Start | At::Enqueue | At::Look | At::Park)
+            {
                 continue;
             }
             let dies = Step { who: Who::Worker(slot), what: "dies", nature: Nature::Chance, event: None };

@@ -25,7 +25,7 @@ struct Budget {
 
 impl Budgets {
     /// Notes what an answer said; `reset`: in seconds from now.
-    pub(super) fn saw(
+    pub fn saw(
         &self,
         base_url: &str,
         limit: Option<i64>,

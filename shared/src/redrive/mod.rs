@@ -90,15 +90,10 @@ pub async fn run(app: &App, deadline: Deadline, trace: Trace) -> Result<Report, 
 
 async fn look(app: &App, deadline: Deadline, trace: &Trace) -> Result<Report, store::Error> {
     let now_ms = app.clock.now_ms();
-    let due = app.steps.take("redrive.due", app.store.due(now_ms)).await?;
-    let count = due.len();
-    let tenants = by_tenant(app, due).await?;
-    // Not of those who have to connect again: nobody can help them in the night.
-    let waiting =
-        tenants.iter().flat_map(|tenant| &tenant.calls).filter_map(|(call, _)| call.waiting_since_ms);
-    if let Some(oldest_ms) = waiting.min() {
-        metrics::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
-    }
+    let unsettled = app.steps.take("redrive.unsettled", app.store.unsettled()).await?;
+    let count = unsettled.iter().filter(|call| call.due_ms <= now_ms).count();
+    let (tenants, oldest_ms) = by_tenant(app, unsettled, now_ms).await?;
+    metrics::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
     let tally = Tally::default();
     stream::iter(tenants)
         .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
@@ -141,10 +136,11 @@ struct Tenant {
     calls: Vec<(Due, Arc<StoredUser>)>,
 }
 
-/// The calls by company, in the order in which they are due. Those of users who have to connect again are left as they
-/// are, and so are those of a CRM that this version does not know.
-async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error> {
-    let users: BTreeSet<_> = due.iter().map(|due| user_of(&due.key)).collect();
+/// What is due by company, in order; and since when the oldest waits, due or not, in milliseconds since 1970. The calls
+/// of users who have to connect again are left as they are, and are not counted: nobody can help them in the night. So
+/// are those of a CRM that this version does not know.
+async fn by_tenant(app: &App, unsettled: Vec<Due>, now_ms: i64) -> Result<(Vec<Tenant>, i64), store::Error> {
+    let users: BTreeSet<_> = unsettled.iter().map(|call| user_of(&call.key)).collect();
     let read = stream::iter(users).map(async |(platform, id)| {
         let user = app.steps.take("redrive.user", app.store.user(&platform, &id)).await;
         ((platform, id), user)
@@ -158,11 +154,10 @@ async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error
             Err(error) => tracing::warn!(%error, "a user could not be read"),
         }
     }
-    let now_ms = app.clock.now_ms();
     let is_old =
         |call: &Due| call.waiting_since_ms.is_some_and(|since| now_ms - since >= PATIENCE_WITH_PEOPLE_MS);
-    let mut tenants: Vec<Tenant> = Vec::new();
-    for call in due {
+    let (mut tenants, mut oldest_ms): (Vec<Tenant>, i64) = (Vec::new(), now_ms);
+    for call in unsettled {
         let Some(crm) = app.crm(call.key.platform.as_str()) else { continue };
         let user = match known.get(&user_of(&call.key)) {
             // After so long it is tried in vain, and thereby given up.
@@ -173,6 +168,10 @@ async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error
             }
             _ => continue,
         };
+        oldest_ms = oldest_ms.min(call.waiting_since_ms.unwrap_or(now_ms));
+        if call.due_ms > now_ms {
+            continue;
+        }
         // One that is not the CRM's own has no budget; the attempt says so.
         let base_url = app.crm_base_url(crm, &user.user).unwrap_or_default();
         let name = tenant_name(user);
@@ -181,7 +180,7 @@ async fn by_tenant(app: &App, due: Vec<Due>) -> Result<Vec<Tenant>, store::Error
             None => tenants.push(Tenant { name, crm, base_url, calls: vec![(call, user.clone())] }),
         }
     }
-    Ok(tenants)
+    Ok((tenants, oldest_ms))
 }
 
 fn user_of(call: &CallKey) -> (Platform, UserId) {

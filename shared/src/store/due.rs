@@ -20,11 +20,11 @@ const PAGES: usize = 20;
 /// How long what is known of a CRM's rest is kept after it, in seconds.
 const REST_TTL: i64 = 7 * 86_400;
 
-/// A call that is due.
+/// A call that has to be tried again, or looked after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     pub key: CallKey,
-    /// Since when, in milliseconds since 1970.
+    /// When, in milliseconds since 1970.
     pub due_ms: i64,
     /// Since when something of it waits to be in the CRM; `None`: nothing does, it is to be looked after.
     pub waiting_since_ms: Option<i64>,
@@ -49,8 +49,8 @@ pub enum Rearmed {
 }
 
 impl Store {
-    /// Every call that is due by now, the longest overdue first.
-    pub async fn due(&self, now_ms: i64) -> Result<Vec<Due>, Error> {
+    /// Every call that is not settled, whether it is due or not, in the order in which they are due.
+    pub async fn unsettled(&self) -> Result<Vec<Due>, Error> {
         let mut calls = Vec::new();
         for shard in 0..SHARDS {
             let mut from: Option<HashMap<String, AttributeValue>> = None;
@@ -60,9 +60,8 @@ impl Store {
                     .query()
                     .table_name(&self.table)
                     .index_name("due")
-                    .key_condition_expression("dq = :shard AND due <= :now")
+                    .key_condition_expression("dq = :shard")
                     .expression_attribute_values(":shard", text(format!("D#{shard}")))
-                    .expression_attribute_values(":now", number(now_ms))
                     .set_exclusive_start_key(from);
                 let page = Box::pin(request.send()).await.map_err(failed)?;
                 calls.extend(page.items.iter().flatten().filter_map(read_due));

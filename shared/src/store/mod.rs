@@ -35,7 +35,7 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{BehaviorVersion, Builder, Region, retry::RetryConfig, timeout::TimeoutConfig},
     error::SdkError,
     types::AttributeValue,
 };
@@ -116,6 +116,12 @@ impl Store {
             table: config.table.clone(),
             vault: Arc::new(RwLock::new(Arc::new(vault))),
         }
+    }
+
+    /// The same store with another set-up of the SDK, such as a DynamoDB in this process: for who proves what the
+    /// use-cases do, whatever the table does.
+    pub fn with_sdk(&self, set_up: impl FnOnce(Builder) -> Builder) -> Store {
+        Store { client: Client::from_conf(set_up(self.client.config().to_builder()).build()), ..self.clone() }
     }
 
     /// Seals and opens with other keys from now on.

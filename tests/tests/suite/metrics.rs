@@ -1,6 +1,7 @@
 //! What goes wrong is counted: a fault, and the metrics that show it.
 
 mod lines;
+mod protocol;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,5 +1,7 @@
 //! The invariants of ARCHITECTURE.md, read off the sources.
 
+mod steps;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -18,7 +20,9 @@ fn root() -> PathBuf {
 
 fn sources() -> Vec<Source> {
     let mut files = Vec::new();
-    for directory in ["shared/src", "functions", "cli/src", "tests/src", "tests/tests", "proof/src"] {
+    for directory in
+        ["shared/src", "functions", "cli/src", "tests/src", "tests/tests", "proof/src", "proof/tests"]
+    {
         collect(&root().join(directory), &mut files);
     }
     files.sort();

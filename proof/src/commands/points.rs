@@ -1,0 +1,39 @@
+//! `proof points`: each fault at each step of the use-cases.
+
+use std::{io::Write, time::Instant};
+
+use super::Verdict;
+use crate::real::points::{self, Depth};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// What was done in each run that broke a promise
+    #[arg(long)]
+    trace: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
+    let started = Instant::now();
+    let summary = points::run(arguments.threads, Depth::All);
+    for (name, done) in &summary.broken {
+        writeln!(out, "{name}")?;
+        if arguments.trace {
+            writeln!(out, "    {}", done.join("\n    "))?;
+        }
+    }
+    for (step, count) in &summary.steps {
+        writeln!(out, "{count:>6} {step}")?;
+    }
+    writeln!(
+        out,
+        "{} runs in {:.1} s: {} steps at {} places; {} broke a promise",
+        summary.runs,
+        started.elapsed().as_secs_f64(),
+        summary.steps.len(),
+        summary.places,
+        summary.broken.len()
+    )?;
+    Ok(summary.broken.is_empty())
+}

@@ -1,0 +1,195 @@
+//! What callers send, and what they were told.
+
+use chrono::DateTime;
+use serde_json::Map;
+use shared::{
+    create,
+    model::{
+        Contact, ContactId, CreateCallLog, Direction, Facts, LogId, Party, SessionId, TalkTime, UpdateCallLog,
+    },
+    redrive, store, update,
+};
+
+use super::crm::Entry;
+
+/// When the call began, in milliseconds since 1970.
+pub const START_MS: i64 = 1_741_794_325_000;
+
+/// What an update can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    Recording,
+    Note,
+    Duration,
+    AiNote,
+    Result,
+    Transcript,
+    Subject,
+}
+
+impl Field {
+    pub const ALL: [Field; 7] = [
+        Field::Recording,
+        Field::Note,
+        Field::Duration,
+        Field::AiNote,
+        Field::Result,
+        Field::Transcript,
+        Field::Subject,
+    ];
+}
+
+/// A field and which of its values: two updates may tell the same or another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fact {
+    pub field: Field,
+    pub value: u32,
+}
+
+impl Fact {
+    /// As an update tells it.
+    pub fn told(self) -> Facts {
+        let text = Some(self.text());
+        let none = Facts::default();
+        match self.field {
+            Field::Recording => Facts { recording: text, ..none },
+            Field::Note => Facts { note: text, ..none },
+            Field::Duration => Facts { duration: Some(TalkTime::Seconds(self.seconds())), ..none },
+            Field::AiNote => Facts { ai_note: text, ..none },
+            Field::Result => Facts { result: text, ..none },
+            Field::Transcript => Facts { transcript: text, ..none },
+            Field::Subject => Facts { subject: text, ..none },
+        }
+    }
+
+    fn seconds(self) -> u64 {
+        130 + u64::from(self.value)
+    }
+
+    fn text(self) -> String {
+        match self.field {
+            Field::Recording => format!("https://rec.example/{}.", self.value),
+            field => format!("{field:?} {}.", self.value),
+        }
+    }
+
+    /// Whether a log in the CRM says so.
+    pub fn is_in(self, entry: &Entry) -> bool {
+        match self.field {
+            Field::Duration => entry.duration == Some(TalkTime::Seconds(self.seconds())),
+            Field::Subject => entry.subject == self.text() && entry.body.contains(&self.text()),
+            _ => entry.body.contains(&self.text()),
+        }
+    }
+}
+
+/// What a caller sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    Create,
+    Update(Vec<Fact>),
+    /// What is due is delivered.
+    Redrive,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Answer {
+    Create(Result<create::Outcome, store::Error>),
+    Update(Result<update::Outcome, store::Error>),
+    Redrive(Result<redrive::Report, store::Error>),
+}
+
+impl Answer {
+    /// The log's id, when the caller is told one.
+    pub fn log(&self) -> Option<&LogId> {
+        match self {
+            Answer::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
+                Some(log)
+            }
+            Answer::Update(Ok(
+                update::Outcome::Updated { log, .. }
+                | update::Outcome::UpdatedByOther { log }
+                | update::Outcome::Queued { log },
+            )) => Some(log),
+            _ => None,
+        }
+    }
+
+    /// In a word or two.
+    pub fn word(&self) -> String {
+        let text = match self {
+            Answer::Create(Ok(outcome)) => format!("{outcome:?}"),
+            Answer::Update(Ok(update::Outcome::Updated { log, .. })) => format!("Updated({log})"),
+            Answer::Update(Ok(outcome)) => format!("{outcome:?}"),
+            Answer::Redrive(Ok(report)) => format!("{report:?}"),
+            Answer::Create(Err(error)) | Answer::Update(Err(error)) | Answer::Redrive(Err(error)) => {
+                error.to_string()
+            }
+        };
+        text.chars().take(120).collect()
+    }
+}
+
+/// When the call of a session began: sessions that are numbers are calls of their own.
+fn start_of(session: &SessionId) -> i64 {
+    START_MS + session.as_str().parse::<i64>().map_or(0, |number| number % 100_000 * 1_000)
+}
+
+/// The tests' call.
+pub fn create(session: &SessionId) -> CreateCallLog {
+    let number = "+12135550111".to_owned();
+    let contact = Contact {
+        id: ContactId::new("77").expect("an id"),
+        kind: None,
+        name: Some("Bob Client".to_owned()),
+        phone_number: Some(number.clone()),
+    };
+    let facts = Facts {
+        session: Some(session.clone()),
+        direction: Some(Direction::Inbound),
+        from: Some(Party { phone_number: Some(number.clone()), ..Party::default() }),
+        contact_number: Some(number),
+        note: Some("Wants a quote".to_owned()),
+        start: DateTime::from_timestamp_millis(start_of(session)),
+        duration: Some(TalkTime::Seconds(65)),
+        ..Facts::default()
+    };
+    CreateCallLog {
+        session: session.clone(),
+        extension: None,
+        user: None,
+        contact: Some(contact),
+        facts,
+        additional: Map::new(),
+        authorization: None,
+        zone: None,
+    }
+}
+
+/// An update of the tests' call.
+pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
+    let mut told = Facts { session: Some(session.clone()), ..Facts::default() };
+    for fact in facts {
+        let one = fact.told();
+        told = Facts {
+            session: told.session,
+            recording: one.recording.or(told.recording),
+            note: one.note.or(told.note),
+            duration: one.duration.or(told.duration),
+            ai_note: one.ai_note.or(told.ai_note),
+            result: one.result.or(told.result),
+            transcript: one.transcript.or(told.transcript),
+            subject: one.subject.or(told.subject),
+            ..Facts::default()
+        };
+    }
+    UpdateCallLog {
+        session: session.clone(),
+        extension: None,
+        user: None,
+        facts: told,
+        authorization: None,
+        zone: None,
+    }
+}

@@ -1,0 +1,40 @@
+//! Every step of the use-cases that leaves the process, and each fault there.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use proof::real::points::{self, Depth};
+
+/// The names of the steps in the sources.
+fn named() -> BTreeSet<String> {
+    fn read(directory: &Path, names: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, names);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for call in ["take(\"", "give_back(\""] {
+                let quoted = text.split(call).skip(1).filter_map(|rest| rest.split('"').next());
+                names.extend(quoted.filter(|name| name.contains('.')).map(str::to_owned));
+            }
+        }
+    }
+    let mut names = BTreeSet::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src"), &mut names);
+    names
+}
+
+#[test]
+fn no_fault_at_any_step_breaks_a_promise() {
+    let summary = points::run(2, Depth::Four);
+    let broken: Vec<_> = summary.broken.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(broken.is_empty(), "{} of {} runs:\n{}", broken.len(), summary.runs, broken.join("\n"));
+
+    let tried: BTreeSet<_> = summary.steps.keys().map(|name| (*name).to_owned()).collect();
+    let missed: Vec<_> = named().difference(&tried).cloned().collect();
+    assert!(missed.is_empty(), "no scenario comes to {missed:?}");
+    assert!(tried.len() >= 39 && summary.places >= 200, "{} steps at {} places", tried.len(), summary.places);
+}
