@@ -48,6 +48,11 @@ pub fn dynamodb() -> String {
     variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(local).unwrap_or_else(region)
 }
 
+/// The table's name.
+pub fn table() -> String {
+    variable("TABLE_NAME").unwrap_or_else(|| LOCAL_TABLE.to_owned())
+}
+
 /// An app on the environment's table, or on the local one's.
 pub async fn app() -> Result<App, NoTable> {
     let local_secret = match variable("TABLE_NAME") {

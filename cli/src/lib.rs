@@ -7,5 +7,7 @@ pub mod arguments;
 pub mod commands;
 pub mod environment;
 pub mod example_crm;
+mod examples;
 pub mod local;
+pub mod output;
 mod page;

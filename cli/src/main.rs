@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{arguments::Arguments, commands};
+use cli::{arguments::Arguments, commands, output};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -15,12 +15,7 @@ async fn main() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if commands::is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write;
-            let mut out = std::io::stderr();
-            let _ = writeln!(out, "call-log: {error}");
-            if let Some(advice) = commands::advice(error.as_ref()) {
-                let _ = writeln!(out, "  {advice}");
-            }
+            output::complain(error.as_ref(), commands::advice(error.as_ref()).as_deref());
             ExitCode::FAILURE
         }
     }

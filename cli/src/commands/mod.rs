@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
+mod completions;
 mod compose;
 mod credentials;
 mod demo;
+mod import;
 mod redrive;
 mod serve;
 mod settings;
@@ -13,17 +15,18 @@ mod user;
 
 use std::{
     error::Error,
-    io::{self, Write},
+    io::{self, Read},
+    path::Path,
 };
 
 use shared::{
     adapters,
     app::App,
-    model::{Platform, UserId},
+    model::{Platform, User, UserId},
     store::{self, StoredUser, TableError},
 };
 
-use crate::{arguments::Command, environment};
+use crate::{arguments::Command, environment, output::say};
 
 /// One sentence that says what is wrong, and what to do where that is known.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -35,12 +38,14 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Demo => demo::run().await,
         Command::User(user) => user::run(user).await,
         Command::Credentials(credentials) => credentials::run(credentials).await,
-        Command::Settings { id, changes } => settings::run(&id, &changes).await,
-        Command::Token { id, days } => token::run(&id, days).await,
+        Command::Settings { id, changes, output } => settings::run(&id, &changes, output).await,
+        Command::Token { id, days, output } => token::run(&id, days, output).await,
         Command::Show { id, session } => show::run(&id, &session).await,
         Command::Redrive { id, session } => redrive::run(id.zip(session)).await,
         Command::Compose { format } => compose::run(format),
+        Command::Import(import) => import::run(import).await,
         Command::Table(table) => table::run(table).await,
+        Command::Completions { shell } => completions::run(shell),
     }
 }
 
@@ -51,18 +56,42 @@ pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 
 /// What to do about an error, where there is something to do.
 pub fn advice(error: &(dyn Error + 'static)) -> Option<String> {
-    let is_away = |error: &store::Error| matches!(error, store::Error::Unavailable(_));
-    let is_away = error.downcast_ref::<store::Error>().is_some_and(is_away)
-        || matches!(error.downcast_ref(), Some(TableError::Store(error)) if is_away(error));
-    is_away.then(|| {
-        let endpoint = environment::dynamodb();
-        format!("asked {endpoint}: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?")
-    })
-}
-
-/// Writes a line to standard output.
-fn say(line: impl AsRef<str>) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", line.as_ref())
+    let error = match error.downcast_ref() {
+        Some(TableError::Store(error)) => Some(error),
+        Some(TableError::Exists(_)) => {
+            return Some("there is nothing to do, unless TABLE_NAME is another".to_owned());
+        }
+        None => error.downcast_ref::<store::Error>(),
+    }?;
+    let endpoint = environment::dynamodb();
+    match error {
+        store::Error::Unavailable(_) => Some(format!(
+            "asked {endpoint}: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?"
+        )),
+        store::Error::Refused(code) => Some(match code.as_str() {
+            "ResourceNotFoundException" => format!(
+                "there is no table {} at {endpoint}: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION \
+                 another?",
+                environment::table()
+            ),
+            "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "ExpiredTokenException"
+            | "AccessDeniedException" => format!(
+                "asked {endpoint}: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN must be those of \
+                 somebody who may use the table {}",
+                environment::table()
+            ),
+            _ => format!("asked {endpoint} for the table {}", environment::table()),
+        }),
+        store::Error::Unreadable(..) => {
+            Some("is CREDENTIALS_DATA_KEY, CREDENTIALS_KEY_FILE, CREDENTIALS_KEY or JWT_SECRET the one that it was sealed with?".to_owned())
+        }
+        store::Error::TooLarge => None,
+    }
 }
 
 /// The user with this id. Most ids end in their platform; of others every platform is asked.
@@ -78,4 +107,41 @@ async fn find_user(app: &App, id: &str) -> Result<StoredUser, Failure> {
         }
     }
     Err(format!("there is no user {id}: store one with `call-log user put FILE`").into())
+}
+
+/// Whether we can call the user's CRM, by its name and its host; else a sentence that says what is wrong.
+fn check_host(user: &User) -> Result<(), String> {
+    let crm = adapters::find(user.platform.as_str()).ok_or_else(unknown_platform)?;
+    let host = user.hostname.as_deref();
+    if crm.base_url(host).is_some() {
+        return Ok(());
+    }
+    Err(match host {
+        Some(host) => format!("`hostname` {host} is not a host of {}", crm.display_name()),
+        None => format!("`hostname` is missing: the host of the company in {}", crm.display_name()),
+    })
+}
+
+fn unknown_platform() -> String {
+    let known: Vec<_> = adapters::REGISTRY.iter().map(|crm| crm.platform()).collect();
+    format!("`platform` is none that we know: expected {}", known.join(" or "))
+}
+
+/// What a person calls a file that a command reads; `-` is standard input.
+fn input_name(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
+/// The whole of a file; `-`: of standard input.
+fn read_input(file: &Path) -> Result<Vec<u8>, Failure> {
+    let read = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    let name = input_name(file);
+    Ok(read.map_err(|error| {
+        format!("{name} cannot be read: {error}; name another file, or - for standard input")
+    })?)
 }

@@ -21,9 +21,18 @@ pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
     tokio::select! {
         // First, so that Ctrl-C is heard before anybody is told of it.
         biased;
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = end_at_ctrl_c() => Ok(()),
         ended = announce_and_serve(local, data_dir.as_deref()) => ended,
     }
+}
+
+/// Ends the process as a crash would, of which nothing is lost: what is under way would only complain that it was
+/// dropped.
+async fn end_at_ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(0);
+    }
+    std::future::pending().await
 }
 
 async fn announce_and_serve(local: Local, data_dir: Option<&std::path::Path>) -> Result<(), Failure> {

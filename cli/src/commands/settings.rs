@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Failure, find_user, say};
-use crate::environment;
+use crate::{arguments::Output, environment, output};
 
-pub(super) async fn run(id: &str, changes: &[String]) -> Result<(), Failure> {
+pub(super) async fn run(id: &str, changes: &[String], form: Output) -> Result<(), Failure> {
     let changes: BTreeMap<String, Value> =
         changes.iter().map(|change| read(change)).collect::<Result<_, _>>()?;
     let app = environment::app().await?;
@@ -17,15 +17,20 @@ pub(super) async fn run(id: &str, changes: &[String]) -> Result<(), Failure> {
         found = find_user(&app, id).await?;
     }
     let settings = &found.user.settings.0;
+    if form.json {
+        return Ok(output::document(&json!(settings))?);
+    }
     if settings.is_empty() {
         return Ok(say(format!("{id} has no settings of their own: everything is as by default."))?);
     }
-    let width = settings.keys().map(|key| key.chars().count()).max().unwrap_or(0);
-    for (key, stored) in settings {
-        let value = stored.get("value").unwrap_or(stored);
-        say(format!("{key:width$}  {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))?;
-    }
-    Ok(())
+    let rows: Vec<_> = settings
+        .iter()
+        .map(|(key, stored)| {
+            let value = stored.get("value").unwrap_or(stored);
+            [key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]
+        })
+        .collect();
+    Ok(output::table(None, &rows)?)
 }
 
 /// `KEY=VALUE`, the value as JSON where it is some, else as text.

@@ -1,44 +1,25 @@
 //! `call-log user`: put, show and remove users.
 
-use std::{
-    io::{self, Read},
-    path::Path,
-};
+use std::path::Path;
 
-use shared::{adapters, wire};
+use shared::wire;
 
-use super::{Failure, find_user, say};
-use crate::{arguments::User, environment};
+use super::{Failure, check_host, find_user, input_name, read_input, say};
+use crate::{arguments::User, environment, output};
 
 pub(super) async fn run(command: User) -> Result<(), Failure> {
     match command {
         User::Put { file } => put(&file).await,
-        User::Show { id } => show(&id).await,
+        // It is a JSON document in any case.
+        User::Show { id, output: _ } => show(&id).await,
         User::Remove { id } => remove(&id).await,
     }
 }
 
 async fn put(file: &Path) -> Result<(), Failure> {
-    let mut json = Vec::new();
-    let (name, read) = if file == Path::new("-") {
-        ("standard input".to_owned(), io::stdin().read_to_end(&mut json).map(drop))
-    } else {
-        (file.display().to_string(), std::fs::read(file).map(|bytes| json = bytes))
-    };
-    read.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    let (json, name) = (read_input(file)?, input_name(file));
     let user = wire::read_user(&json).map_err(|error| format!("{name}: {error}"))?;
-    let crm = adapters::find(user.platform.as_str()).ok_or_else(|| {
-        let known: Vec<_> = adapters::REGISTRY.iter().map(|crm| crm.platform()).collect();
-        format!("`platform` is none that we know: expected {}", known.join(" or "))
-    })?;
-    let host = user.hostname.as_deref();
-    if crm.base_url(host).is_none() {
-        return Err(match host {
-            Some(host) => format!("`hostname` {host} is not a host of {}", crm.display_name()),
-            None => format!("`hostname` is missing: the host of the company in {}", crm.display_name()),
-        }
-        .into());
-    }
+    check_host(&user)?;
     environment::app().await?.store.put_user(&user).await?;
     Ok(say(format!("User {} is stored.", user.id))?)
 }
@@ -46,7 +27,7 @@ async fn put(file: &Path) -> Result<(), Failure> {
 async fn show(id: &str) -> Result<(), Failure> {
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
-    Ok(say(serde_json::to_string_pretty(&wire::show_user(&found.user))?)?)
+    Ok(output::document(&wire::show_user(&found.user))?)
 }
 
 async fn remove(id: &str) -> Result<(), Failure> {

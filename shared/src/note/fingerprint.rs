@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use sha2::{Digest, Sha256};
 
-use super::Section;
+use super::{
+    Section,
+    section::{SECTIONS, Traits},
+};
 
 /// Hexadecimal digits of 128 bits.
 const LOOSE_DIGITS: usize = 32;
@@ -32,6 +35,12 @@ impl Fingerprints {
         Fingerprints(pairs.into_iter().filter_map(known).collect())
     }
 
+    /// Of a note that somebody else wrote: which section is as they left it, and which a person changed, nobody knows.
+    pub fn unknown() -> Fingerprints {
+        let nothing = |row: &Traits| (row.section, Print(String::new()));
+        Fingerprints(SECTIONS.iter().map(nothing).collect())
+    }
+
     pub(super) fn get(&self, section: Section) -> Option<&Print> {
         self.0.get(&section)
     }
@@ -51,6 +60,11 @@ impl Print {
         let mut words = Words::default();
         words.add(value);
         Print(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
+    }
+
+    /// Whether it is not known what was written.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether the words are the same, however they are spaced.

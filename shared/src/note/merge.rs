@@ -5,7 +5,7 @@
 use super::{
     Content, Fingerprints, Format, PENDING_LINK, Section,
     fingerprint::Print,
-    form::{Form, Item, Kind, Piece, insert, place},
+    form::{Form, Item, Kind, Piece, end_of_lines, insert, place},
     parse::parse,
     section::Shape,
 };
@@ -81,7 +81,14 @@ fn merge_section(
     }
 
     let is_edited = !is_theirs_as_before && !is_theirs_pending && !value.trim().is_empty();
-    let kept = (is_edited && item.section.shape() == Shape::Header).then(|| form.keep(encoded));
+    // Who wrote a section is not known of a note that somebody else began: a person's text may stand in any.
+    let is_strange = base.is_some_and(Print::is_unknown);
+    let is_text = item.section.is_block() || item.section == Section::Subject;
+    if is_edited && is_strange && item.section.is_line() && !is_text {
+        return Known::Ours;
+    }
+    let is_kept = is_edited && (item.section.shape() == Shape::Header || is_strange && is_text);
+    let kept = is_kept.then(|| form.keep(encoded));
     let rest = &piece.encoded()[length..];
     let written = form.write(item, Some(&piece.raw)) + rest;
     piece.raw = written.into();
@@ -90,7 +97,9 @@ fn merge_section(
             .iter()
             .any(|piece| piece.kind == Kind::Kept && Print::of(&piece.raw).says(&Print::of(&kept)))
     {
-        insert(form, pieces, at + 1, Kind::Kept, kept);
+        // Not among the lines.
+        let at = if item.section.is_line() { end_of_lines(pieces) } else { at + 1 };
+        insert(form, pieces, at, Kind::Kept, kept);
     }
     Known::Ours
 }

@@ -16,6 +16,7 @@ mod calls;
 mod claims;
 mod due;
 mod expression;
+mod import;
 mod item;
 mod payload;
 mod releases;
@@ -41,6 +42,7 @@ use aws_sdk_dynamodb::{
 
 pub use claims::{Change, ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
 pub use due::{Due, Rearmed, Rest};
+pub use import::Imported;
 pub use item::{CallItem, Moment, Sought, State, Written};
 pub use releases::{AUDIT_AFTER_MS, Finish, Release};
 pub use reseal::{Resealed, SealedUser};

@@ -35,8 +35,12 @@ impl Store {
 
     /// Stores a user in place of an earlier one.
     pub async fn put_user(&self, user: &User) -> Result<(), Error> {
+        self.put_user_when(user, "").await.map(drop)
+    }
+
+    pub(super) async fn put_user_when(&self, user: &User, condition: &str) -> Result<Written, Error> {
         let key = key(&partition(&user.platform, &user.id), SORT);
-        let mut update = Update::when("")
+        let mut update = Update::when(condition)
             .set("settings", AttributeValue::M(settings_to_item(&user.settings)))
             .set_to("tv", "if_not_exists(#tv, :zero) + :one")
             .value("zero", number(0))
@@ -56,7 +60,7 @@ impl Store {
             Some(credentials) => update.set(CREDENTIALS, self.seal_credentials(&key, credentials)?),
             None => update.remove(CREDENTIALS),
         };
-        self.update(key, update).await.map(drop)
+        self.update(key, update).await
     }
 
     /// Changes some settings of a user and leaves the others; `Null` goes back to the default. False: no such user.

@@ -3,5 +3,7 @@
 mod commands;
 mod compose;
 mod credentials;
+mod help;
+mod import;
 pub(crate) mod run;
 mod serve;

@@ -7,7 +7,7 @@ use super::run::{Server, Shell};
 use crate::contract::with;
 
 /// A shell with a table in its environment, and the server that keeps it.
-fn served() -> (Shell, Server) {
+pub(super) fn served() -> (Shell, Server) {
     let mut shell = Shell::new();
     let server = shell.serve(&["--in-memory"]);
     shell.environment = server.variables();
@@ -19,7 +19,10 @@ fn a_table_is_made_once() {
     let dynamodb = DynamoDb::start();
     let shell = Shell::with_table(&dynamodb);
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
-    assert_eq!(shell.run(&["table", "create"]).error(), "call-log: the table calls exists already\n");
+    assert_eq!(
+        shell.run(&["table", "create"]).error(),
+        "call-log: the table calls exists already\n  there is nothing to do, unless TABLE_NAME is another\n"
+    );
 }
 
 #[test]
@@ -137,7 +140,10 @@ fn a_wrong_user_is_refused_in_a_sentence() {
     let sentence = "standard input: The user is not JSON: EOF while parsing a value at line 1 column 7";
     assert_eq!(error, format!("call-log: {sentence}\n"));
     let error = shell.run(&["user", "put", "nowhere.json"]).error();
-    assert_eq!(error, "call-log: nowhere.json cannot be read: No such file or directory (os error 2)\n");
+    assert_eq!(
+        error,
+        "call-log: nowhere.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input\n"
+    );
 }
 
 #[test]

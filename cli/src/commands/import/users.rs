@@ -1,0 +1,70 @@
+//! Rows of App Connect's table `users`.
+
+use serde_json::{Map, Value, json};
+use shared::{
+    model::{User, Zone},
+    wire,
+};
+
+use super::rows::{Bad, Row};
+use crate::commands::check_host;
+
+/// Without these a row is no user.
+pub(super) const COLUMNS: [&str; 2] = ["id", "platform"];
+
+/// What we call a column of theirs.
+const NAMES: [(&str, &str); 4] = [
+    ("`credentials.accessToken`", "`accessToken`"),
+    ("`credentials.refreshToken`", "`refreshToken`"),
+    ("`credentials.expiresAt`", "`tokenExpiry`"),
+    ("`credentials.apiKey`", "`accessToken`"),
+];
+
+pub(super) fn read(row: &Row) -> Result<User, Bad> {
+    let mut user = Map::new();
+    for column in ["id", "platform", "hostname"] {
+        user.insert(column.to_owned(), row.get(column));
+    }
+    // A name is right across daylight saving; the offset is what it was when they connected.
+    let zone = row.text("timezoneName").filter(|name| Zone::parse(name).is_some());
+    match (zone, row.get("timezoneOffset")) {
+        (Some(name), _) => user.insert("timezone".to_owned(), name.into()),
+        (None, Value::Null) => user.insert("timezone".to_owned(), row.get("timezoneName")),
+        (None, offset) => user.insert("timezoneOffset".to_owned(), offset),
+    };
+    user.insert("userSettings".to_owned(), row.json("userSettings").map_err(|reason| row.bad(reason))?);
+    user.insert("credentials".to_owned(), credentials(row));
+    let wrong = |reason: String| {
+        row.bad(NAMES.iter().fold(reason, |text, (ours, theirs)| text.replace(ours, theirs)))
+    };
+    let user = wire::read_user(Value::Object(user).to_string().as_bytes())
+        .map_err(|invalid| wrong(invalid.to_string()))?;
+    check_host(&user).map_err(wrong)?;
+    Ok(user)
+}
+
+/// Whoever has disconnected has an empty token. A key for good has neither an end nor anything to renew it with.
+fn credentials(row: &Row) -> Value {
+    let (access, refresh, expiry) = (row.get("accessToken"), row.get("refreshToken"), row.get("tokenExpiry"));
+    match (&access, &refresh, &expiry) {
+        (Value::Null, _, _) => Value::Null,
+        (_, Value::Null, Value::Null) => json!({"type": "apiKey", "apiKey": access}),
+        _ => json!({
+            "type": "oauth",
+            "accessToken": access,
+            "refreshToken": refresh,
+            "expiresAt": row.text("tokenExpiry").map(|time| whole_offset(&time)),
+        }),
+    }
+}
+
+/// PostgreSQL writes `+00` for `+00:00`.
+fn whole_offset(time: &str) -> String {
+    let time = time.trim();
+    let is_short = time.contains(':')
+        && time.len() > 3
+        && time.is_char_boundary(time.len() - 3)
+        && time[time.len() - 3..].starts_with(['+', '-'])
+        && time[time.len() - 2..].bytes().all(|byte| byte.is_ascii_digit());
+    if is_short { format!("{time}:00") } else { time.to_owned() }
+}

@@ -1,0 +1,174 @@
+//! What the program says of itself, and of the mistakes that are made most.
+
+use serde_json::{Value, json};
+use tests::dynamodb::DynamoDb;
+
+use super::{commands::served, run::Shell};
+
+/// Every command that there is, by the words that lead to it.
+fn commands() -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut open = vec![Vec::<String>::new()];
+    while let Some(path) = open.pop() {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let help = Shell::new().run(&arguments).out();
+        if let Some((_, below)) = help.split_once("\nCommands:\n") {
+            let names = below.lines().take_while(|line| !line.is_empty());
+            let names = names.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+            for name in names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help")
+            {
+                open.push([path.clone(), vec![name.to_owned()]].concat());
+            }
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let help = |path: &[String]| {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        Shell::new().run(&arguments).out()
+    };
+    let commands = commands();
+    assert!(commands.len() > 20, "the commands were found: {commands:?}");
+    let mut page = String::new();
+    for path in &commands {
+        let text = help(path);
+        assert!(!text.contains('\u{1b}'), "a pipe has no colours: {path:?}");
+        // Those of `credentials` are told with the command above them.
+        assert!(
+            text.contains("Examples:\n") || path.first().is_some_and(|word| word == "credentials"),
+            "{path:?}"
+        );
+        page +=
+            &format!("$ call-log {}\n{text}\n", [path.as_slice(), &["--help".to_owned()]].concat().join(" "));
+    }
+    insta::assert_snapshot!(page);
+}
+
+/// The examples of the help are commands that there are.
+#[test]
+fn the_examples_can_be_typed() {
+    let commands = commands();
+    let mut seen = 0;
+    for path in &commands {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = Shell::new().run(&arguments).out();
+        for line in help.lines().filter_map(|line| line.strip_prefix("  call-log ")) {
+            let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+            let words: Vec<&str> = line.split(' ').take_while(is_name).collect();
+            let is_there = |path: &Vec<String>| {
+                !path.is_empty() && words.starts_with(&path.iter().map(String::as_str).collect::<Vec<_>>())
+            };
+            assert!(words.is_empty() || commands.iter().any(is_there), "{line}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "the examples were found");
+}
+
+#[test]
+fn shells_can_complete_it() {
+    for (shell, word) in [
+        ("bash", "complete -F _call__log"),
+        ("zsh", "#compdef call-log"),
+        ("fish", "complete -c call-log"),
+        ("powershell", "Register-ArgumentCompleter"),
+        ("elvish", "edit:completion:arg-completer[call-log]"),
+    ] {
+        let script = Shell::new().run(&["completions", shell]).out();
+        assert!(script.contains(word) && script.contains("call-logs"), "{shell}: {script}");
+    }
+    assert_eq!(Shell::new().run(&["completions", "cmd"]).code, Some(2));
+}
+
+#[test]
+fn a_wrong_command_line_is_a_2_and_says_how_it_is_right() {
+    for (arguments, sentence) in [
+        (["tokn"].as_slice(), "unrecognized subcommand 'tokn'"),
+        (&["token"], "the following required arguments were not provided"),
+        (&["token", "1-pipedrive", "--days=0"], "0 is not in 1..=3650"),
+        (&["serve", "--json"], "unexpected argument '--json' found"),
+        (&["import", "users"], "the following required arguments were not provided"),
+    ] {
+        let said = Shell::new().run(arguments);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(said.error.contains(sentence) && said.error.contains("--help"), "{}", said.error);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_next_step() {
+    let dynamodb = DynamoDb::start();
+    let shell = Shell::with_table(&dynamodb);
+    let with = |changes: &[(&str, &str)]| {
+        let mut shell = Shell::with_table(&dynamodb);
+        changes.iter().for_each(|(name, value)| shell.set(name, value));
+        shell
+    };
+    let masked = |said: String| said.replace(&dynamodb.url, "DYNAMODB_URL");
+
+    // There is no table yet.
+    insta::assert_snapshot!(masked(shell.run(&["token", "1-pipedrive"]).error()), @r"
+    call-log: the table refused the request (ResourceNotFoundException)
+      there is no table calls at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
+    ");
+    assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
+    insta::assert_snapshot!(masked(shell.run(&["table", "create"]).error()), @r"
+    call-log: the table calls exists already
+      there is nothing to do, unless TABLE_NAME is another
+    ");
+    // A table or an endpoint that is another's.
+    let other = with(&[("TABLE_NAME", "other")]);
+    insta::assert_snapshot!(masked(other.run(&["show", "1-pipedrive", "1"]).error()), @r"
+    call-log: the table refused the request (ResourceNotFoundException)
+      there is no table other at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
+    ");
+    let away = with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);
+    insta::assert_snapshot!(away.run(&["token", "1-pipedrive"]).error(), @r"
+    call-log: the table is not available (no connection)
+      asked http://127.0.0.1:1: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?
+    ");
+    // Nobody of that name.
+    insta::assert_snapshot!(shell.run(&["token", "1-pipedrive"]).error(), @"call-log: there is no user 1-pipedrive: store one with `call-log user put FILE`");
+    // Files that are not there, or not what they should be.
+    let keyless = with(&[("CREDENTIALS_KEY_FILE", "no.key")]);
+    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); name a file that `call-log credentials new-key-file` has made");
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input");
+    std::fs::write(
+        shell.path().join("user.json"),
+        "{\n  \"id\": \"1-pipedrive\",\n  \"platform\": pipedrive\n}",
+    )
+    .unwrap();
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json: The user is not JSON: expected value at line 3 column 15");
+}
+
+#[test]
+fn a_script_gets_one_document() {
+    let (shell, server) = served();
+    let json = |arguments: &[&str]| -> Value {
+        let out = shell.run(&[arguments, &["--json"]].concat()).out();
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+    };
+    assert_eq!(json(&["user", "show", "12345-example"])["id"], "12345-example");
+    assert_eq!(json(&["settings", "12345-example"]), json!({}));
+    let changed = json(&["settings", "12345-example", "addCallLogResult=false"]);
+    assert_eq!(changed, json!({"addCallLogResult": {"value": false}}));
+    let token = json(&["token", "12345-example", "--days", "1"]);
+    assert_eq!((&token["id"], &token["platform"]), (&json!("12345-example"), &json!("example")));
+    let end: chrono::DateTime<chrono::Utc> = token["expiresAt"].as_str().unwrap().parse().unwrap();
+    let hours = (end - shared::model::Clock::System.now()).num_hours();
+    assert!((22..=24).contains(&hours), "{token}");
+    assert_eq!(token["token"].as_str().unwrap().split('.').count(), 3);
+
+    let endpoint = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
+    let mut other = Shell::new();
+    other.environment = server.variables();
+    other.set("TABLE_NAME", "other");
+    let made: Value = serde_json::from_str(&other.run(&["table", "create", "--json"]).out()).unwrap();
+    assert_eq!(made, json!({"table": "other", "endpoint": endpoint}));
+}
