@@ -3,45 +3,11 @@
 
 use serde_json::json;
 use tests::{
-    cost::{US_EAST_1, Use, per_million, total},
-    meter::{Meter, Passed},
-    world::{World, call},
+    cost::{US_EAST_1, per_million, total},
+    meter::Passed,
+    metered::{self, Counted, Metered, units},
+    world::call,
 };
-
-/// A world whose ways to DynamoDB and to the CRM are metered.
-struct Metered {
-    world: World,
-    app: std::sync::Arc<shared::app::App>,
-    dynamodb: Meter,
-    crm: Meter,
-}
-
-impl Metered {
-    async fn start() -> Metered {
-        let world = World::start().await;
-        let (dynamodb, crm) = (Meter::before(&world.dynamodb.url), Meter::before(&world.crm.base_url()));
-        let variables =
-            [("AWS_ENDPOINT_URL_DYNAMODB", &*dynamodb.url()), ("CRM_BASE_URL_PIPEDRIVE", &*crm.url())];
-        let app = world.app_with(&variables).await.unwrap();
-        Metered { world, app, dynamodb, crm }
-    }
-
-    /// One successful request; what passed to DynamoDB and to the CRM.
-    async fn send(&self, method: &str, body: &serde_json::Value) -> (Vec<Passed>, Vec<Passed>) {
-        // The two requests that an invocation begins with are answered only when both are on their way: one after the
-        // other they would wait for ever. So they are one round trip.
-        self.dynamodb.gather(2);
-        let answer = self.world.send(&self.app, method, body).await;
-        assert_eq!(answer.body["successful"], true, "{answer:?}");
-        (self.dynamodb.take(), self.crm.take())
-    }
-
-    async fn warm() -> Metered {
-        let metered = Metered::start().await;
-        metered.send("POST", &call("1")).await;
-        metered
-    }
-}
 
 fn names(passed: &[Passed]) -> Vec<String> {
     let mut names: Vec<_> = passed.iter().map(|one| format!("{} {}", one.method, one.name)).collect();
@@ -51,15 +17,10 @@ fn names(passed: &[Passed]) -> Vec<String> {
     names
 }
 
-fn units(passed: &[Passed], reads: bool) -> f64 {
-    let of_kind = passed.iter().filter(|one| (one.name == "GetItem") == reads);
-    of_kind.map(|one| one.units.expect("DynamoDB says what it took")).sum()
-}
-
 #[tokio::test]
 async fn a_create_is_two_round_trips_to_dynamodb_and_the_crms_own() {
     let metered = Metered::warm().await;
-    let (dynamodb, crm) = metered.send("POST", &call("2")).await;
+    let Counted { dynamodb, crm, .. } = metered.send("POST", &call("2")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(
         crm.iter().map(|one| format!("{} {}", one.method, one.name)).collect::<Vec<_>>(),
@@ -74,7 +35,7 @@ async fn an_update_is_two_round_trips_to_dynamodb_and_the_crms_own() {
     let metered = Metered::warm().await;
     let update =
         json!({"sessionId": "1", "recordingLink": "https://media.example/1", "note": "Wants two quotes"});
-    let (dynamodb, crm) = metered.send("PATCH", &update).await;
+    let Counted { dynamodb, crm, .. } = metered.send("PATCH", &update).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(crm.iter().map(|one| one.method.as_str()).collect::<Vec<_>>(), ["GET", "PATCH"]);
     assert_eq!(units(&dynamodb, true), 1.0);
@@ -84,7 +45,7 @@ async fn an_update_is_two_round_trips_to_dynamodb_and_the_crms_own() {
 #[tokio::test]
 async fn a_repeated_create_asks_only_dynamodb() {
     let metered = Metered::warm().await;
-    let (dynamodb, crm) = metered.send("POST", &call("1")).await;
+    let Counted { dynamodb, crm, .. } = metered.send("POST", &call("1")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem"]);
     assert_eq!(crm.len(), 0);
 }
@@ -101,18 +62,17 @@ async fn connections_are_opened_once() {
 
 #[tokio::test]
 async fn a_million_creates_cost_less_than_seven_dollars() {
-    let metered = Metered::warm().await;
-    let (dynamodb, crm) = metered.send("POST", &call("2")).await;
-    let sent: usize = crm.iter().map(|one| one.request_bytes).sum();
-    // What is not counted here is taken high: a slow CRM, long lines.
-    let used = Use {
-        write_units: units(&dynamodb, false),
-        read_units: units(&dynamodb, true),
-        billed_ms: 500.0,
-        memory_mb: 256.0,
-        log_bytes: 2_500.0,
-        egress_bytes: sent as f64 + 1_000.0,
-    };
-    let bill = per_million(&used, &US_EAST_1);
+    let bill = per_million(&metered::create().await.used(), &US_EAST_1);
     assert!(total(&bill) <= 7.0, "{bill:?}");
+}
+
+#[tokio::test]
+async fn the_bill_has_every_case_and_each_costs_something() {
+    let cases = metered::cases().await;
+    assert_eq!(cases.len(), 8);
+    for (name, used) in cases {
+        let bill = per_million(&used, &US_EAST_1);
+        assert!(bill.iter().all(|position| position.per_million >= 0.0), "{name}: {bill:?}");
+        assert!(total(&bill) > 0.5, "{name}: {bill:?}");
+    }
 }
