@@ -166,6 +166,7 @@ pub async fn create() -> Counted {
 pub async fn cases() -> Vec<(&'static str, Use)> {
     vec![
         ("a create", create().await.used()),
+        ("a create with a note of 10 kB", long_create().await.used()),
         ("a create repeated", Metered::warm().await.send("POST", &call("1")).await.used()),
         ("an update", Metered::warm().await.send("PATCH", &update("1")).await.used()),
         ("an update that waits for its call", Metered::warm().await.send("PATCH", &update("2")).await.used()),
@@ -178,6 +179,20 @@ pub async fn cases() -> Vec<(&'static str, Use)> {
 
 fn update(session: &str) -> Value {
     json!({"sessionId": session, "recordingLink": "https://media.example/1", "note": "Wants two quotes"})
+}
+
+/// Hexadecimal digits that follow no order: they compress to about half, as prose does.
+async fn long_create() -> Counted {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let digits = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{:x}", state % 16)
+    });
+    let mut body = call("2");
+    body["note"] = json!(digits.take(10_000).collect::<String>());
+    Metered::warm().await.send("POST", &body).await
 }
 
 async fn create_with_update_waiting() -> Counted {

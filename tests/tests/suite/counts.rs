@@ -69,7 +69,7 @@ async fn a_million_creates_cost_less_than_seven_dollars() {
 #[tokio::test]
 async fn the_bill_has_every_case_and_each_costs_something() {
     let cases = metered::cases().await;
-    assert_eq!(cases.len(), 8);
+    assert_eq!(cases.len(), 9);
     for (name, used) in cases {
         let bill = per_million(&used, &US_EAST_1);
         assert!(bill.iter().all(|position| position.per_million >= 0.0), "{name}: {bill:?}");
