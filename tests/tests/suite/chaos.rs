@@ -1,6 +1,8 @@
 //! The real functions, killed at random moments under load, before a CRM whose answers are dropped, delayed, repeated
 //! and cut: afterwards every call is in the CRM once, with everything that was told of it.
 
+#![allow(clippy::print_stdout, reason = "a run says what came of it, with --nocapture")]
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
