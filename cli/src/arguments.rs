@@ -83,6 +83,8 @@ pub enum Command {
         id: String,
         /// RingCentral's sessionId
         session: String,
+        #[command(flatten)]
+        output: Output,
     },
     /// Deliver what is due now; or have one call tried again that was given up
     #[command(after_help = examples::REDRIVE)]

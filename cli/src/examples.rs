@@ -66,7 +66,8 @@ Examples:
 
 pub(crate) const SHOW: &str = "\
 Examples:
-  call-log show 12345-pipedrive 4503991004";
+  call-log show 12345-pipedrive 4503991004
+  call-log show 12345-pipedrive 4503991004 --json | jq '.[].state'";
 
 pub(crate) const REDRIVE: &str = "\
 Examples:
