@@ -66,6 +66,9 @@ fn count(stage: &mut Stage, subject: &Subject, billed_ms: f64) -> Use {
     };
     let sent: usize = stage.crm.take().iter().map(|passed| passed.request_bytes).sum();
     Use {
+        api_requests: 1.0,
+        lambda_requests: 1.0,
+        kms_requests: 0.0,
         write_units: units(false),
         read_units: units(true),
         billed_ms: billed_ms.ceil(),

@@ -71,12 +71,6 @@
 //! Which log the audit keeps is decided here too: the one that the item names. To keep the first that was made loses the
 //! updates that are in the named one, also if the item is made to name the first.
 //!
-//! # Where the code is not there yet
-//!
-//! Five of the faults were found in the code; for these the model has the protocol as it should be: `ForgottenWhatCame`,
-//! `GivenUpWithWhatCame`, `NotedAgain`, `RefusedTogether` and `SoughtIsTheFirst`. `proof mutants --traces` tells how each
-//! goes wrong.
-//!
 //! # What is left out
 //!
 //! - People's edits of a log, and the merge: proved by the note engine's property tests.

@@ -1,6 +1,8 @@
 //! Looks, long after everything has landed, for a second log of a call that an attempt without an answer may have
 //! made, and removes it: never one that a person has changed.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
 use serde_json::Map;
 
@@ -11,7 +13,7 @@ use crate::{
     metrics::{self, Metric},
     model::{CallKey, Contact, Direction, Facts, LogId, Zone},
     note::{self, Content},
-    store::CallItem,
+    store::{CallItem, Sought},
 };
 
 /// Removes what is certainly ours, is not the log that the item names, and is as it was made.
@@ -23,10 +25,14 @@ pub(crate) async fn remove_duplicates(
 ) -> Result<(), Failure> {
     // First of all the log itself: if a person has deleted it, no other may be taken for a duplicate of it.
     let current = grant.read_log(kept).await?;
-    let Some(log) = searched(grant, call, item, &current) else { return Ok(()) };
     let first_at = item.first_at.unwrap_or(DateTime::UNIX_EPOCH);
     let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
-    for duplicate in grant.find_logs(&log, since).await?.into_iter().filter(|found| found != kept) {
+    let mut found = BTreeSet::new();
+    for sought in &item.sought {
+        let log = searched(grant, call, item, sought, &current);
+        found.extend(grant.find_logs(&log, since).await?);
+    }
+    for duplicate in found.into_iter().filter(|found| found != kept) {
         metrics::count(Metric::DuplicateFound);
         metrics::note("log_id", kept.as_str().to_owned());
         if grant.remove_log(&duplicate).await? {
@@ -40,12 +46,11 @@ pub(crate) async fn remove_duplicates(
 }
 
 /// The log as the attempt that had no answer would have made it.
-fn searched(grant: &Grant<'_>, call: &CallKey, item: &CallItem, current: &Log) -> Option<NewLog> {
-    let sought = item.sought.as_ref()?;
+fn searched(grant: &Grant<'_>, call: &CallKey, item: &CallItem, sought: &Sought, current: &Log) -> NewLog {
     let user = &grant.user().user;
     let zone = sought.zone.or(user.zone).unwrap_or(Zone::UTC);
     let facts = Facts { session: Some(call.session.clone()), start: sought.start, ..Facts::default() };
-    Some(NewLog {
+    NewLog {
         subject: current.subject.clone().unwrap_or_default(),
         body: note::compose(grant.crm().format(), &Content::new(&facts, &user.settings, zone)),
         contact: Contact { id: sought.contact.clone(), kind: None, name: None, phone_number: None },
@@ -54,5 +59,5 @@ fn searched(grant: &Grant<'_>, call: &CallKey, item: &CallItem, current: &Log) -
         duration: item.written.duration,
         result: None,
         additional: Map::new(),
-    })
+    }
 }

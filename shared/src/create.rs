@@ -12,14 +12,16 @@ use crate::{
         grant::{Failure, Grant},
     },
     deferral,
+    draft::Draft,
     lease::{self, GRACE_MS},
     metrics::{self, Metric},
-    model::{CallKey, Contact, CreateCallLog, Deadline, Direction, Facts, LogId, Payload, Secret, Zone},
+    model::{CallKey, Contact, CreateCallLog, Deadline, Facts, LogId, Payload, Secret, Zone},
     note::{self, Content},
     store::{
-        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, State, StoredUser, Written,
+        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, Sought, State, StoredUser,
+        Written,
     },
-    update::{self, fingerprint},
+    update,
 };
 
 /// How far the clocks of a CRM and ours may differ, in minutes.
@@ -176,6 +178,10 @@ impl Attempt<'_> {
                 Ok(None) => {}
                 Err(failure) => return self.failed(failure).await,
             }
+            if !self.is_sought(&payload).await? {
+                lease::lost("the lease ran out before the log was made");
+                return Ok(Outcome::BeingLogged);
+            }
         }
         let mut made = grant.create_log(&draft.log).await;
         // What is parked must not keep the call from being logged: it may be what the CRM refuses.
@@ -200,6 +206,17 @@ impl Attempt<'_> {
         }
     }
 
+    /// Sees to it that whoever comes after this attempt looks for what it is about to make, if it is told of another
+    /// contact, time or zone than those before it. False: somebody else has the call by now.
+    async fn is_sought(&self, payload: &Payload) -> Result<bool, store::Error> {
+        let own = Sought::of(payload);
+        if self.item.sought.contains(&own) {
+            return Ok(true);
+        }
+        let all: Vec<_> = self.item.sought.iter().cloned().chain([own]).collect();
+        self.app.steps.take("create.seek", self.app.store.seek(&self.lease, &all)).await
+    }
+
     /// The log that an earlier attempt made; of several the first, always the same: the others are left to the audit.
     async fn find(
         &self,
@@ -216,10 +233,12 @@ impl Attempt<'_> {
         let first_at = self.item.first_at.unwrap_or_else(|| self.app.clock.now());
         let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
         let mut found = grant.find_logs(log, since).await?;
-        if found.is_empty()
-            && let Some(earlier) = self.sought_otherwise(grant, log, facts, zone)
-        {
-            found = grant.find_logs(&earlier, since).await?;
+        for sought in self.item.sought.iter().filter(|_| self.item.ambiguous) {
+            if found.is_empty()
+                && let Some(earlier) = self.sought_otherwise(sought, grant, log, facts, zone)
+            {
+                found = grant.find_logs(&earlier, since).await?;
+            }
         }
         if found.len() > 1 {
             tracing::warn!(duplicates = found.len() - 1, "the CRM has more than one log of this call");
@@ -228,8 +247,14 @@ impl Attempt<'_> {
     }
 
     /// The log as an earlier attempt would have made it, if that was told of another contact, time or zone.
-    fn sought_otherwise(&self, grant: &Grant<'_>, log: &NewLog, facts: &Facts, zone: Zone) -> Option<NewLog> {
-        let sought = self.item.sought.as_ref().filter(|_| self.item.ambiguous)?;
+    fn sought_otherwise(
+        &self,
+        sought: &Sought,
+        grant: &Grant<'_>,
+        log: &NewLog,
+        facts: &Facts,
+        zone: Zone,
+    ) -> Option<NewLog> {
         let user = &grant.user().user;
         let then = sought.zone.or(user.zone).unwrap_or(Zone::UTC);
         if (&sought.contact, sought.start, then) == (&log.contact.id, log.start, zone) {
@@ -330,51 +355,5 @@ impl Attempt<'_> {
 
     async fn give_back(&self, step: &'static str, release: Release<'_>) -> Result<(), store::Error> {
         self.app.steps.take(step, self.app.store.release(&self.lease, &self.item, release)).await
-    }
-}
-
-/// A log to be made, and what will then be known of it.
-struct Draft {
-    log: NewLog,
-    written: Written,
-}
-
-impl Draft {
-    fn new(grant: &Grant<'_>, facts: &Facts, payload: &Payload, zone: Zone) -> Draft {
-        let content = Content::new(facts, &grant.user().user.settings, zone);
-        let log = NewLog {
-            subject: subject(facts, &payload.contact),
-            body: note::compose(grant.crm().format(), &content),
-            contact: payload.contact.clone(),
-            direction: facts.direction.unwrap_or(Direction::Outbound),
-            start: facts.start,
-            duration: facts.duration,
-            result: facts.result.clone(),
-            additional: payload.additional.clone(),
-        };
-        let written = Written {
-            sections: content.fingerprints(),
-            subject: Some(fingerprint(&log.subject)),
-            duration: log.duration,
-        };
-        Draft { log, written }
-    }
-}
-
-/// The custom subject, or who called whom.
-fn subject(facts: &Facts, contact: &Contact) -> String {
-    if let Some(subject) = &facts.subject {
-        return subject.clone();
-    }
-    let party = facts.other_party();
-    let name = [
-        contact.name.as_deref(),
-        party.and_then(|party| party.name.as_deref()),
-        facts.contact_number.as_deref(),
-    ];
-    let name = name.into_iter().flatten().next().unwrap_or("unknown");
-    match facts.direction {
-        Some(Direction::Inbound) => format!("Inbound Call from {name}"),
-        _ => format!("Outbound Call to {name}"),
     }
 }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod create;
 pub mod data_keys;
 mod deferral;
+mod draft;
 pub mod http;
 mod lease;
 pub mod logging;

@@ -17,7 +17,10 @@ use crate::{
     metrics::{self, Metric},
     model::{CallKey, Deadline, Facts, LogId, Secret, TalkTime, UpdateCallLog, Zone},
     note::{self, Content},
-    store::{self, CallItem, ClaimUpdate, Event, Finish, Lease, Parked, Release, State, StoredUser, Written},
+    store::{
+        self, CallItem, Change, ClaimUpdate, Event, Finish, Lease, Parked, Release, State, StoredUser,
+        Written,
+    },
 };
 
 /// When it is tried again to write for a user who could not be read, in milliseconds.
@@ -67,13 +70,14 @@ pub async fn run(
     let own = caller.call(&command.session, command.extension.as_ref());
     let me = lease::new_owner();
     let mut key = own.clone();
+    let mut change = Change::New(&command.facts);
 
     for _ in 0..ROUNDS {
         let now_ms = app.clock.now_ms();
         let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
             app.steps.take("update.user", app.store.user(&key.platform, &key.user)),
-            app.steps.take("update.claim", app.store.claim_update(&lease, Some(&command.facts)))
+            app.steps.take("update.claim", app.store.claim_update(&lease, change))
         );
         let claim = claim?;
         let user = match user {
@@ -116,6 +120,7 @@ pub async fn run(
                 if let Some(outcome) = wait_for_owner(app, &key, *item, deadline).await? {
                     return Ok(outcome);
                 }
+                change = Change::Noted;
             }
             Parked::Moved => {}
         }
@@ -207,8 +212,9 @@ pub(crate) async fn write(
     for _ in 0..CHANGES {
         let mut changed = change(&mut grant, &log, &item.written, &facts, zone).await;
         let mut refused = None;
-        if changed.as_ref().is_err_and(Failure::is_refusal) {
-            (changed, refused) = change_one_by_one(&mut grant, &log, &item.written, &facts, zone).await;
+        let alone = lease::each_alone(&facts);
+        if changed.as_ref().is_err_and(Failure::is_refusal) && alone.len() > 1 {
+            (changed, refused) = change_one_by_one(&mut grant, &log, &item.written, &alone, zone).await;
         }
         let plan = match changed {
             Ok(plan) => plan,
@@ -253,13 +259,13 @@ async fn change_one_by_one(
     grant: &mut Grant<'_>,
     log: &LogId,
     before: &Written,
-    facts: &Facts,
+    alone: &[Facts],
     zone: Zone,
 ) -> (Result<Plan, Failure>, Option<Failure>) {
     let (mut latest, mut refused): (Option<Plan>, _) = (None, None);
-    for fact in lease::each_alone(facts) {
+    for fact in alone {
         let before = latest.as_ref().map_or(before, |plan| &plan.written);
-        match change(grant, log, before, &fact, zone).await {
+        match self::change(grant, log, before, fact, zone).await {
             Ok(plan) => latest = Some(plan),
             Err(failure) if failure.is_refusal() => refused = Some(failure),
             Err(failure) => return (Err(failure), None),

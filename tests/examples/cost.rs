@@ -1,85 +1,71 @@
-//! What a million calls cost: counted operations, and the price list. `docs/cost.md` explains it.
+//! Prints what a million of each case cost: `cargo run -p tests --example cost`. docs/cost.md reads it.
 
-#![allow(clippy::print_stdout, reason = "this is its output")]
+#![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-use serde_json::json;
-use shared::store::AUDIT_AFTER_MS;
 use tests::{
     cost::{US_EAST_1, Use, per_million, total},
-    fault_proxy::Fault,
-    metered::Metered,
-    pipedrive::Route,
-    world::call,
+    metered,
 };
 
-/// How many looks a month has.
-const LOOKS: f64 = 30.0 * 24.0 * 60.0;
+/// Looks of the redrive in 30 days, one a minute.
+const LOOKS_A_MONTH: f64 = 30.0 * 24.0 * 60.0;
+/// What is counted comes first; an asterisk marks what is assumed.
+const USED: [&str; 8] =
+    ["requests", "invocations", "writes", "reads", "KMS", "log bytes*", "bytes out*", "ms*"];
+const BILL: [&str; 9] =
+    ["HTTP API", "Lambda", "GB-s*", "writes", "reads", "logs*", "egress*", "KMS", "total"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let metered = Metered::warm().await;
-    let update =
-        json!({"sessionId": "2", "recordingLink": "https://media.example/2", "note": "Wants two quotes"});
-    let early = json!({"sessionId": "3", "aiNote": "Bob asked"});
-    let create = metered.used("POST", &call("2")).await;
-    let again = metered.used("POST", &call("2")).await;
-    let change = metered.used("PATCH", &update).await;
-    let parked = metered.used("PATCH", &early).await;
-    let deferred = deferred().await;
-    // No API and no answer are paid for where nobody asks.
-    let look = Use { billed_ms: 200.0, egress_bytes: 0.0, ..metered.redrive().await };
-
-    let cases = [
-        ("create", create),
-        ("create again", again),
-        ("update", change),
-        ("update before its call", parked),
-        ("create, delivered later", deferred),
-    ];
-    println!("{:<24}{}", "dollars per million", cases.map(|(name, _)| format!("{name:>24}")).concat());
-    let bills = cases.map(|(_, used)| per_million(&used, &US_EAST_1));
-    for (at, position) in bills[0].iter().enumerate() {
-        let row: String = bills.iter().map(|bill| format!("{:>24.2}", bill[at].per_million)).collect();
-        println!("{:<24}{row}", position.name);
-    }
+    let cases = metered::cases().await;
+    println!("What one uses\n");
+    print(&USED, cases.iter().map(|(name, used)| (*name, amounts(used))));
+    println!("\nDollars for a million (us-east-1, arm64, on demand, no free tier)\n");
+    print(&BILL, cases.iter().map(|(name, used)| (*name, dollars(used, 1.0))));
+    println!("\nDollars for 30 days without a call\n");
+    let idle = cases.iter().filter(|(_, used)| used.api_requests == 0.0 && used.lambda_requests > 0.0);
+    print(&BILL, idle.map(|(_, used)| ("the redrive, once a minute", dollars(used, LOOKS_A_MONTH / 1e6))));
     println!(
-        "{:<24}{}",
-        "total",
-        bills.iter().map(|bill| format!("{:>24.2}", total(bill))).collect::<String>()
-    );
-    for (name, unit) in [("write units", true), ("read units", false)] {
-        let row =
-            cases.map(|(_, used)| format!("{:>24}", if unit { used.write_units } else { used.read_units }));
-        println!("{name:<24}{}", row.concat());
-    }
-    let month =
-        per_million(&look, &US_EAST_1).iter().skip(1).map(|position| position.per_million).sum::<f64>()
-            * LOOKS
-            / 1e6;
-    println!(
-        "\nA month of looks with nothing due: {month:.2} dollars ({} read units a look)",
-        look.read_units
+        "\n* assumed, wholly or in part: {} MB; {} ms an invocation and {} ms a request to the CRM; {} ms a start;\n  \
+         {} bytes more in each line of the log, {} for an invocation from Lambda and {} for a request from the API;\n  \
+         {} bytes more in each answer",
+        metered::MEMORY_MB,
+        metered::INVOCATION_ELSE_MS,
+        metered::CRM_REQUEST_MS,
+        metered::START_MS,
+        metered::LINE_MORE_BYTES,
+        metered::LAMBDA_LOG_BYTES,
+        metered::API_LOG_BYTES,
+        metered::API_ANSWER_BYTES
     );
 }
 
-/// A create whose answer is lost, and what the redrive then does, the audit included.
-async fn deferred() -> Use {
-    let metered = Metered::warm().await;
-    metered.world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
-    metered.world.crm.next(Route::ListActivities, Fault::Status(500));
-    metered.dynamodb.gather(2);
-    metered.world.send(&metered.app, "POST", &call("2")).await;
-    metered.world.pass(60_000);
-    let later = metered.redrive().await;
-    metered.world.pass(AUDIT_AFTER_MS + 60_000);
-    let audit = metered.redrive().await;
-    let both = |of: fn(&Use) -> f64| of(&later) + of(&audit);
-    Use {
-        write_units: both(|used| used.write_units),
-        read_units: both(|used| used.read_units),
-        billed_ms: both(|used| used.billed_ms),
-        log_bytes: both(|used| used.log_bytes),
-        egress_bytes: both(|used| used.egress_bytes),
-        ..later
+fn amounts(used: &Use) -> Vec<String> {
+    let whole = [used.api_requests, used.lambda_requests];
+    let units = [used.write_units, used.read_units];
+    let rest = [used.kms_requests, used.log_bytes, used.egress_bytes, used.billed_ms];
+    let whole = whole.iter().map(|amount| format!("{amount:.0}"));
+    let units = units.iter().map(|amount| format!("{amount:.1}"));
+    whole.chain(units).chain(rest.iter().map(|amount| format!("{amount:.0}"))).collect()
+}
+
+fn dollars(used: &Use, millions: f64) -> Vec<String> {
+    let bill = per_million(used, &US_EAST_1);
+    let positions = bill.iter().map(|position| position.per_million);
+    positions.chain([total(&bill)]).map(|dollars| format!("{:.2}", dollars * millions)).collect()
+}
+
+/// One line for each row, in columns as wide as they need to be.
+fn print<'a>(head: &[&str], rows: impl Iterator<Item = (&'a str, Vec<String>)>) {
+    let head = ("", head.iter().map(|name| (*name).to_owned()).collect());
+    let lines: Vec<(&str, Vec<String>)> = std::iter::once(head).chain(rows).collect();
+    let first = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..lines[0].1.len())
+        .map(|at| lines.iter().map(|(_, cells)| cells[at].len()).max().unwrap_or_default())
+        .collect();
+    for (name, cells) in lines {
+        let cells: String =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("  {cell:>width$}")).collect();
+        println!("{name:<first$}{cells}");
     }
 }

@@ -1,8 +1,11 @@
-//! What a million invocations cost, from what is counted and the price list.
+//! What a million of something cost, from what is counted and the price list.
 
-/// What one invocation uses.
+/// What one of it uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Use {
+    pub api_requests: f64,
+    /// Invocations.
+    pub lambda_requests: f64,
     /// DynamoDB's write units: one for each begun kilobyte of the item.
     pub write_units: f64,
     /// DynamoDB's read units: a consistent read of up to four kilobytes is one.
@@ -13,6 +16,8 @@ pub struct Use {
     pub log_bytes: f64,
     /// What leaves AWS: requests to the CRM and the answer to the caller.
     pub egress_bytes: f64,
+    /// Decryptions, our own and those of Parameter Store for us.
+    pub kms_requests: f64,
 }
 
 /// Dollars, in us-east-1, for arm64, on demand, without any free tier.
@@ -25,6 +30,7 @@ pub struct Prices {
     pub read_unit: f64,
     pub log_gb: f64,
     pub egress_gb: f64,
+    pub kms_request: f64,
 }
 
 /// As published in 2025.
@@ -36,28 +42,30 @@ pub const US_EAST_1: Prices = Prices {
     read_unit: 0.125e-6,
     log_gb: 0.50,
     egress_gb: 0.09,
+    kms_request: 3.00e-6,
 };
 
 /// One position of the bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Position {
     pub name: &'static str,
-    /// Dollars for a million invocations.
+    /// Dollars for a million.
     pub per_million: f64,
 }
 
-/// The bill for a million invocations.
+/// The bill for a million.
 pub fn per_million(used: &Use, prices: &Prices) -> Vec<Position> {
     const GB: f64 = 1e9;
     let gb_seconds = used.billed_ms / 1_000.0 * used.memory_mb / 1_024.0;
     [
-        ("HTTP API, requests", prices.api_request),
-        ("Lambda, requests", prices.lambda_request),
+        ("HTTP API, requests", used.api_requests * prices.api_request),
+        ("Lambda, requests", used.lambda_requests * prices.lambda_request),
         ("Lambda, GB-seconds", gb_seconds * prices.lambda_gb_second),
         ("DynamoDB, write units", used.write_units * prices.write_unit),
         ("DynamoDB, read units", used.read_units * prices.read_unit),
         ("CloudWatch, log bytes", used.log_bytes / GB * prices.log_gb),
         ("Egress, bytes", used.egress_bytes / GB * prices.egress_gb),
+        ("KMS, decryptions", used.kms_requests * prices.kms_request),
     ]
     .map(|(name, one)| Position { name, per_million: one * 1e6 })
     .to_vec()

@@ -2,7 +2,8 @@
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
 //! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`fault_proxy`];
-//! - [`meter`]: counts what passes, and makes the way longer; [`cost`]: what that costs;
+//! - [`meter`]: counts what passes, and makes the way longer; [`metered`]: a world that is counted so, and its cases;
+//!   [`cost`]: what that costs;
 //! - [`aws`]: the Parameter Store and the KMS that a process asks when it starts;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
 //! - [`log`]: what is said, and whether CloudWatch would take it;

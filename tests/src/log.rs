@@ -36,8 +36,12 @@ impl Log {
 
     /// What was said since the last time.
     pub fn take(&self) -> Vec<Value> {
-        let text = CAPTURED.with_borrow_mut(std::mem::take);
-        read(&String::from_utf8(text).expect("the log is text"))
+        read(&self.take_text())
+    }
+
+    /// The same as it was written.
+    pub fn take_text(&self) -> String {
+        String::from_utf8(CAPTURED.with_borrow_mut(std::mem::take)).expect("the log is text")
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Passed {
     pub request_bytes: usize,
     /// From the request's end to the answer's beginning, with the delay.
     pub took: Duration,
-    /// What DynamoDB says that the operation consumed, in its units.
+    /// What DynamoDB says that the operation consumed, in its units; of a refused write what it takes at most.
     pub units: Option<f64>,
 }
 
@@ -191,8 +191,13 @@ impl Passed {
     }
 }
 
+/// A write that is refused by its condition takes units too, by the size of the item that is there (DynamoDB developer
+/// guide, "Capacity unit consumption for write operations"), but its answer does not say so. Its JSON is longer than it.
 fn consumed(body: &[u8]) -> Option<f64> {
     let answer: serde_json::Value = serde_json::from_slice(body).ok()?;
+    if answer["__type"].as_str().is_some_and(|kind| kind.ends_with("ConditionalCheckFailedException")) {
+        return Some((answer["Item"].to_string().len() as f64 / 1_024.0).ceil());
+    }
     answer.pointer("/ConsumedCapacity/CapacityUnits")?.as_f64()
 }
 

@@ -1,4 +1,5 @@
-//! The Example CRM's web page: a few files inside the program, which need nothing from elsewhere and no build.
+//! The Example CRM's web page: a few files inside the program, which need nothing from elsewhere and no build. And the
+//! description of the two routes beside it.
 //!
 //! `page.js` shows the records and listens to their changes, `note.js` makes text into elements, `call.js` knows the
 //! events of a simulated call.
@@ -17,7 +18,7 @@ use axum::{
 const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 
-/// The page at `/`, and its files.
+/// The page at `/`, and its files; the routes' description at `/openapi.yaml`.
 pub(crate) fn page_routes() -> Router {
     Router::new()
         .route("/", get(async || file("text/html; charset=utf-8", include_str!("index.html"))))
@@ -25,11 +26,11 @@ pub(crate) fn page_routes() -> Router {
         .route("/call.js", get(async || file("text/javascript; charset=utf-8", include_str!("call.js"))))
         .route("/note.js", get(async || file("text/javascript; charset=utf-8", include_str!("note.js"))))
         .route("/page.js", get(async || file("text/javascript; charset=utf-8", include_str!("page.js"))))
+        .route("/favicon.svg", get(async || file("image/svg+xml", include_str!("favicon.svg"))))
         .route(
             "/openapi.yaml",
             get(async || file("application/yaml", include_str!("../../../docs/openapi.yaml"))),
         )
-        .route("/favicon.svg", get(async || file("image/svg+xml", include_str!("favicon.svg"))))
 }
 
 fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {

@@ -117,7 +117,7 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
         wrong.push(format!("the item does not know the log: {item:?}"));
     }
     if let Some(item) = item.filter(|item| item.state == State::Logged) {
-        let is_clean = item.sought.is_none() && item.payload.is_none() && !item.ambiguous && !item.waits();
+        let is_clean = item.sought.is_empty() && item.payload.is_none() && !item.ambiguous && !item.waits();
         if !is_clean || item.wanted != Facts::default() {
             wrong.push(format!("the item is not clean: {item:?}"));
         }

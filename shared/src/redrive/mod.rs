@@ -29,7 +29,7 @@ use crate::{
     lease::{self, GRACE_MS},
     metrics::{self, Metric, Trace},
     model::{CallKey, Deadline, Platform, UserId},
-    store::{self, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
+    store::{self, Change, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
     update,
 };
 
@@ -345,7 +345,7 @@ async fn deliver(
             })
         }
         State::Logged if item.waits() || item.audit_at.is_some() => {
-            let claim = app.store.claim_update(&lease, None);
+            let claim = app.store.claim_update(&lease, Change::Due);
             let ClaimUpdate::Claimed(item) = app.steps.take("redrive.claim_update", claim).await? else {
                 return Ok(Delivery::Untouched);
             };

@@ -42,6 +42,18 @@ pub enum Purpose<'a> {
     Redrive,
 }
 
+/// What a claim to update is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// A request brings these facts.
+    New(&'a Facts),
+    /// A request has brought its facts, and whoever was at the log has let go without them. To note them again would
+    /// put them in the place of newer ones.
+    Noted,
+    /// What earlier requests brought is due, or the log is to be looked after.
+    Due,
+}
+
 /// The answer to a claim to create.
 #[derive(Debug)]
 pub enum ClaimCreate {
@@ -122,32 +134,43 @@ impl Store {
             .remove("reason");
         let update = match (purpose, payload) {
             (Purpose::Request(request), kept) => {
-                let sought = Sought::of(request).to_json();
+                let sought = Sought::to_json(&[Sought::of(request)]);
                 let sealed = self.seal(&item_key(lease.key), "sought", &sought)?;
                 let update =
                     update.value("sought", sealed).set_to("sought", "if_not_exists(#sought, :sought)");
-                match kept {
-                    Some(payload) => due_when_the_lease_ends(update.set("pay", payload), lease),
-                    None => update.remove("pay").remove("dq").remove("due"),
-                }
+                // One that is too long leaves an earlier one in its place: that was promised to be delivered.
+                let update = match kept {
+                    Some(payload) => update.set("pay", payload),
+                    None => update,
+                };
+                due_when_the_lease_ends(update, lease)
             }
             (Purpose::Redrive, _) => due_when_the_lease_ends(update, lease),
         };
         self.update(item_key(lease.key), in_states(update, &condition, Event::ClaimCreate)).await
     }
 
-    /// Notes the facts and claims the right to write them, of a log that nobody else is at. Without facts: claims what
-    /// is due.
-    pub async fn claim_update(&self, lease: &Lease<'_>, facts: Option<&Facts>) -> Result<ClaimUpdate, Error> {
+    /// Writes down what the attempt that is about to be made is looked for by, beside those before it.
+    /// False: the lease ran out and somebody else has it.
+    pub async fn seek(&self, lease: &Lease<'_>, sought: &[Sought]) -> Result<bool, Error> {
+        let sealed = self.seal(&item_key(lease.key), "sought", &Sought::to_json(sought))?;
+        let update = Update::when("#own = :me").value("me", text(lease.owner)).set("sought", sealed);
+        Ok(matches!(self.update(item_key(lease.key), update).await?, expression::Written::Done(_)))
+    }
+
+    /// Claims the right to change a log that nobody else is at, and notes what is to be written if that is new.
+    pub async fn claim_update(&self, lease: &Lease<'_>, change: Change<'_>) -> Result<ClaimUpdate, Error> {
         let update = due_when_the_lease_ends(take(Update::when(""), lease), lease);
         let free = format!("#st IN ({STATES}) AND #busy <= :now");
-        let update = match facts {
-            Some(facts) => {
-                let update = self.want(&item_key(lease.key), update, facts)?;
-                in_states(update, &free, Event::ClaimUpdate)
-            }
-            None => in_states(update, &format!("{free} AND #due <= :now"), Event::ClaimUpdate),
+        let update = match change {
+            Change::New(facts) => self.want(&item_key(lease.key), update, facts)?,
+            Change::Noted | Change::Due => update,
         };
+        let condition = match change {
+            Change::New(_) | Change::Noted => free,
+            Change::Due => format!("{free} AND #due <= :now"),
+        };
+        let update = in_states(update, &condition, Event::ClaimUpdate);
         Ok(match self.update(item_key(lease.key), update).await? {
             expression::Written::Done(item) => ClaimUpdate::Claimed(Box::new(self.read_call(&item)?)),
             expression::Written::Refused(None) => ClaimUpdate::Absent,

@@ -88,7 +88,8 @@ pub struct Sought {
 }
 
 impl Sought {
-    pub(super) fn of(payload: &Payload) -> Sought {
+    /// What an attempt with this payload is looked for by.
+    pub(crate) fn of(payload: &Payload) -> Sought {
         Sought {
             contact: payload.contact.id.clone(),
             start: payload.facts.start,
@@ -97,19 +98,27 @@ impl Sought {
         }
     }
 
-    pub(super) fn to_json(&self) -> String {
-        let start = self.start.map(|start| start.timestamp_millis());
-        json!({
-            "contact": self.contact.as_str(),
-            "start": start,
-            "zone": self.zone.map(|zone| zone.name()),
-            "direction": self.direction,
-        })
-        .to_string()
+    pub(super) fn to_json(all: &[Sought]) -> String {
+        let each = all.iter().map(|sought| {
+            json!({
+                "contact": sought.contact.as_str(),
+                "start": sought.start.map(|start| start.timestamp_millis()),
+                "zone": sought.zone.map(|zone| zone.name()),
+                "direction": sought.direction,
+            })
+        });
+        Value::Array(each.collect()).to_string()
     }
 
-    fn read(json: &str) -> Option<Sought> {
-        let json: Value = serde_json::from_str(json).ok()?;
+    /// Those of several attempts, or the one that earlier versions wrote.
+    fn read_all(json: &str) -> Option<Vec<Sought>> {
+        match serde_json::from_str(json).ok()? {
+            Value::Array(all) => all.iter().map(Sought::read).collect(),
+            one => Some(vec![Sought::read(&one)?]),
+        }
+    }
+
+    fn read(json: &Value) -> Option<Sought> {
         Some(Sought {
             contact: json.get("contact")?.as_str().and_then(ContactId::new)?,
             start: json.get("start").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis),
@@ -148,7 +157,7 @@ pub struct CallItem {
     /// An attempt before the present one may have landed unseen.
     pub ambiguous: bool,
     /// What that attempt is looked for by; without one, the present attempt's own.
-    pub sought: Option<Sought>,
+    pub sought: Vec<Sought>,
     /// When it was first tried.
     pub first_at: Option<DateTime<Utc>>,
     /// Facts that wait to be written.
@@ -211,8 +220,8 @@ impl Store {
             }
         }
         let sought = match reader.sealed(&vault, "sought")? {
-            Some(json) => Some(Sought::read(&json).ok_or_else(|| reader.wrong("sought"))?),
-            None => None,
+            Some(json) => Sought::read_all(&json).ok_or_else(|| reader.wrong("sought"))?,
+            None => Vec::new(),
         };
         let base = reader.texts("base")?;
         Ok(CallItem {

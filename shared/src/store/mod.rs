@@ -40,7 +40,7 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 
-pub use claims::{ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
+pub use claims::{Change, ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
 pub use due::{Due, Rearmed, Rest};
 pub use import::Imported;
 pub use item::{CallItem, Moment, Sought, State, Written};

@@ -159,18 +159,20 @@ impl Store {
                 (_, false) => update.remove("sought"),
             }
         };
-        if release.drops_wanted {
-            let update = forget(given_back(release.due_ms), &claimed.wanted)
-                .value("seen", number(claimed.wanted_version))
-                .condition("#own = :me AND (attribute_not_exists(#wantv) OR #wantv = :seen)");
-            if let expression::Written::Done(_) = self.update(item_key(lease.key), update).await? {
-                return Ok(());
-            }
-            // More is wanted meanwhile: all of it stays, for whoever comes next.
-            let next = given_back(release.due_ms.or(Some(lease.now_ms)));
-            return self.update(item_key(lease.key), next).await.map(drop);
+        let update = given_back(release.due_ms);
+        let update = if release.drops_wanted { forget(update, &claimed.wanted) } else { update };
+        if state != State::Logged || release.due_ms.is_some() {
+            return self.update(item_key(lease.key), update).await.map(drop);
         }
-        self.update(item_key(lease.key), given_back(release.due_ms)).await.map(drop)
+        // Nobody comes back for it: only if nothing else is wanted meanwhile.
+        let update = update
+            .value("seen", number(claimed.wanted_version))
+            .condition("#own = :me AND (attribute_not_exists(#wantv) OR #wantv = :seen)");
+        if let expression::Written::Refused(_) = self.update(item_key(lease.key), update).await? {
+            // More is: all of it stays, for whoever comes next.
+            self.update(item_key(lease.key), given_back(Some(lease.now_ms))).await?;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use tests::{
     cost::{US_EAST_1, per_million, total},
     meter::Passed,
-    metered::{Metered, units},
+    metered::{self, Counted, Metered, units},
     world::call,
 };
 
@@ -20,7 +20,7 @@ fn names(passed: &[Passed]) -> Vec<String> {
 #[tokio::test]
 async fn a_create_is_two_round_trips_to_dynamodb_and_the_crms_own() {
     let metered = Metered::warm().await;
-    let (dynamodb, crm) = metered.send("POST", &call("2")).await;
+    let Counted { dynamodb, crm, .. } = metered.send("POST", &call("2")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(
         crm.iter().map(|one| format!("{} {}", one.method, one.name)).collect::<Vec<_>>(),
@@ -35,7 +35,7 @@ async fn an_update_is_two_round_trips_to_dynamodb_and_the_crms_own() {
     let metered = Metered::warm().await;
     let update =
         json!({"sessionId": "1", "recordingLink": "https://media.example/1", "note": "Wants two quotes"});
-    let (dynamodb, crm) = metered.send("PATCH", &update).await;
+    let Counted { dynamodb, crm, .. } = metered.send("PATCH", &update).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(crm.iter().map(|one| one.method.as_str()).collect::<Vec<_>>(), ["GET", "PATCH"]);
     assert_eq!(units(&dynamodb, true), 1.0);
@@ -45,7 +45,7 @@ async fn an_update_is_two_round_trips_to_dynamodb_and_the_crms_own() {
 #[tokio::test]
 async fn a_repeated_create_asks_only_dynamodb() {
     let metered = Metered::warm().await;
-    let (dynamodb, crm) = metered.send("POST", &call("1")).await;
+    let Counted { dynamodb, crm, .. } = metered.send("POST", &call("1")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem"]);
     assert_eq!(crm.len(), 0);
 }
@@ -62,7 +62,17 @@ async fn connections_are_opened_once() {
 
 #[tokio::test]
 async fn a_million_creates_cost_less_than_seven_dollars() {
-    let metered = Metered::warm().await;
-    let bill = per_million(&metered.used("POST", &call("2")).await, &US_EAST_1);
+    let bill = per_million(&metered::create().await.used(), &US_EAST_1);
     assert!(total(&bill) <= 7.0, "{bill:?}");
+}
+
+#[tokio::test]
+async fn the_bill_has_every_case_and_each_costs_something() {
+    let cases = metered::cases().await;
+    assert_eq!(cases.len(), 9);
+    for (name, used) in cases {
+        let bill = per_million(&used, &US_EAST_1);
+        assert!(bill.iter().all(|position| position.per_million >= 0.0), "{name}: {bill:?}");
+        assert!(total(&bill) > 0.5, "{name}: {bill:?}");
+    }
 }

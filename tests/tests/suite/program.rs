@@ -3,7 +3,6 @@
 mod commands;
 mod compose;
 mod credentials;
-mod curl;
 mod help;
 mod import;
 pub(crate) mod run;

@@ -5,6 +5,7 @@ mod crashes;
 mod creates;
 mod edits;
 mod failures;
+mod found;
 mod identities;
 mod operations;
 mod orders;

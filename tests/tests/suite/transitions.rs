@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use shared::{
     model::{CallKey, Contact, ContactId, Facts, LogId, Payload, SessionId},
     store::{
-        ClaimCreate, ClaimUpdate, Event, Finish, Lease, Parked, Purpose, Rearmed, Release, State,
+        Change, ClaimCreate, ClaimUpdate, Event, Finish, Lease, Parked, Purpose, Rearmed, Release, State,
         TRANSITIONS, Written,
     },
 };
@@ -79,7 +79,7 @@ async fn happen(world: &World, key: &CallKey, event: Event) -> bool {
         }
         Event::ClaimUpdate => {
             matches!(
-                store.claim_update(&lease, Some(&Facts::default())).await.unwrap(),
+                store.claim_update(&lease, Change::New(&Facts::default())).await.unwrap(),
                 ClaimUpdate::Claimed(_)
             )
         }
@@ -156,7 +156,7 @@ async fn a_state_of_a_later_version_is_left_alone() {
             Event::Park => matches!(store.park(&key, &Facts::default(), 0).await, Ok(Parked::Moved)),
             Event::Enqueue => matches!(store.enqueue(&key, &Facts::default(), 0).await, Ok(Parked::Moved)),
             Event::ClaimCreate => store.claim_create(&lease, Purpose::Redrive).await.is_err(),
-            _ => store.claim_update(&lease, None).await.is_err(),
+            _ => store.claim_update(&lease, Change::Due).await.is_err(),
         };
         assert!(refused, "{event:?}");
         assert_eq!(world.dynamodb.ask("GetItem", &read).await, before, "{event:?}");

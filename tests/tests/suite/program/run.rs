@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tests::{dynamodb::DynamoDb, runtime_api::binary, world::JWT_SECRET};
 
 /// How long the program may take to end.
@@ -93,7 +94,7 @@ impl Shell {
         Server { process, announcement }
     }
 
-    /// The program, about to be started here.
+    /// The program with these arguments, ready to start.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("call-log"));
         command.args(arguments).current_dir(self.path()).env_clear().envs(&self.environment);
@@ -102,7 +103,8 @@ impl Shell {
     }
 }
 
-fn said(output: Output) -> Said {
+/// What a process that has ended said.
+pub(crate) fn said(output: Output) -> Said {
     let text = |bytes| String::from_utf8(bytes).expect("the output is text");
     Said { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
 }
@@ -137,8 +139,8 @@ impl Server {
 
     /// Ends it as Ctrl-C does.
     pub(crate) fn interrupt(mut self) -> Said {
-        let process = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it is there");
+        let process = Pid::from_child(&self.process);
+        kill_process(process, Signal::INT).expect("the process is there");
         let patience = Instant::now() + PATIENCE;
         let status = loop {
             match self.process.try_wait().expect("the process can be asked") {

@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 use tests::world::call;
 
-use super::{
-    curl,
-    run::{Server, Shell},
-};
+use super::run::{Server, Shell};
 use crate::contract::with;
 
 #[test]
@@ -118,14 +115,14 @@ fn serve_says_what_there_is() {
     assert_eq!(std::fs::read_dir(shell.path()).unwrap().count(), 0, "nothing is kept");
 }
 
-/// The line that it prints for people to copy is a command that works.
+/// The line that it prints for people to copy logs a call.
 #[tokio::test]
 async fn the_printed_command_logs_a_call() {
     let server = Shell::new().serve(&["--in-memory"]);
     let from = server.announcement.find("curl").unwrap();
     let to = server.announcement.find("\n\nFor the functions").unwrap();
     for message in ["Call logged", "Call already logged"] {
-        let answer = curl::run(&server.announcement[from..to], &[]).await;
+        let answer = curl(&server.announcement[from..to]).await;
         assert_eq!(
             (&answer["returnMessage"]["message"], &answer["logId"]),
             (&json!(message), &json!("5001"))
@@ -141,16 +138,43 @@ async fn the_readmes_commands_work() {
     let readme = std::fs::read_to_string(readme).unwrap();
     let block = |language: &str, start: &str| {
         let from = readme.find(&format!("```{language}\n{start}")).unwrap() + 4 + language.len();
-        readme[from..].split("```").next().unwrap().replace("http://127.0.0.1:3000", server.url())
+        let block = readme[from..].split("```").next().unwrap();
+        block.replace("http://127.0.0.1:3000", server.url()).replace("$TOKEN", server.token())
     };
     let shown: Value = serde_json::from_str(&block("json", "{\"successful\"")).unwrap();
     for (command, message) in [("curl -s \"", "Call logged"), ("curl -s -X PATCH", "Call log updated.")] {
-        let answer = curl::run(&block("sh", command), &[("TOKEN", server.token())]).await;
+        let answer = curl(&block("sh", command)).await;
         assert_eq!(answer["returnMessage"]["message"], message, "{answer}");
         if message == "Call logged" {
             assert_eq!(answer, shown);
         }
     }
+}
+
+/// Sends what a `curl` command would send, without a shell and without curl, which not every machine has.
+async fn curl(command: &str) -> Value {
+    let words = shell_words::split(command).expect("a shell can read it");
+    let mut words = words.iter().map(String::as_str);
+    assert_eq!(words.next(), Some("curl"), "{command}");
+    let (mut method, mut url, mut body, mut headers) = ("GET", None, None, Vec::new());
+    while let Some(word) = words.next() {
+        let mut value = || words.next().unwrap_or_else(|| panic!("{word} has no value in {command}"));
+        match word {
+            "-s" => {}
+            "-X" => method = value(),
+            "-H" => headers.push(value().split_once(": ").expect("a name and a value")),
+            "-d" => body = Some(value()),
+            word if !word.starts_with('-') && url.is_none() => url = Some(word),
+            word => panic!("{word} is not understood in {command}"),
+        }
+    }
+    // As curl does: what has a body is posted.
+    let method = if method == "GET" && body.is_some() { "POST" } else { method };
+    let client = shared::transport::client().unwrap();
+    let request = client.request(method.parse().unwrap(), url.expect("a URL"));
+    let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    let answer = request.body(body.unwrap_or_default().to_owned()).send().await.unwrap();
+    answer.json().await.unwrap()
 }
 
 #[tokio::test]
@@ -183,6 +207,11 @@ async fn the_routes_are_open_to_the_extension() {
         .unwrap();
     assert_eq!(preflight.status(), 200);
     assert_eq!(preflight.headers()["access-control-allow-origin"], "*");
+
+    let served = http.get(url("/openapi.yaml")).send().await.unwrap();
+    assert_eq!(served.headers()["content-type"], "application/yaml");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.yaml");
+    assert_eq!(served.text().await.unwrap(), std::fs::read_to_string(document).unwrap());
 
     // The page's way to the demo user is not open to a site that has its name resolve to this machine.
     let context = || http.get(url("/demo/context"));

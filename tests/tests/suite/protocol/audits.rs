@@ -30,7 +30,7 @@ async fn a_log_that_landed_late_is_removed() {
     world.redrive_for(20).await;
     check_settled(&world, "audited").await;
     let item = item(&world).await;
-    assert_eq!((item.audit_at, item.due_at, item.sought), (None, None, None));
+    assert_eq!((item.audit_at, item.due_at, item.sought.len()), (None, None, 0));
     let deleted = world.crm.count(Route::DeleteActivity);
     world.redrive_for(60).await;
     assert_eq!((deleted, world.crm.count(Route::DeleteActivity)), (1, 1), "once");
@@ -70,4 +70,27 @@ async fn an_audit_that_fails_is_made_again() {
     let reports = world.redrive_for(30).await;
     assert_eq!(reports.iter().map(|report| report.failed).sum::<usize>(), 1, "{reports:?}");
     check_settled(&world, "audited").await;
+}
+
+/// Two requests that name different contacts, neither of which has an answer: both are looked for.
+#[tokio::test]
+async fn each_contact_that_an_attempt_was_told_of_is_looked_for() {
+    let world = World::start().await;
+    let with_contact = |id: u64| {
+        let mut body = call(SESSION);
+        body["contactId"] = json!(id);
+        body
+    };
+    world.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+    check(&world.post(&with_contact(77)).await, NO_ANSWER, "the first");
+    world.pass(GRACE);
+    world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+    world.crm.next(Route::ListActivities, Fault::Delay(Duration::ZERO));
+    world.crm.next(Route::ListActivities, Fault::Delay(Duration::ZERO));
+    world.crm.next(Route::ListActivities, Fault::Status(500));
+    check(&world.post(&with_contact(78)).await, NO_ANSWER, "the second");
+    assert_eq!(world.crm.activities().len(), 1, "which has landed");
+    world.pass(GRACE);
+    check(&world.post(&with_contact(77)).await, LOGGED, "the third");
+    assert_eq!(world.crm.activities().len(), 1, "finds what the second made");
 }

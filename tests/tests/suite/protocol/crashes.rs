@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use shared::{
     model::{Contact, ContactId, Facts, LogId, Payload},
-    store::{ClaimCreate, ClaimUpdate, Event, Finish, Lease, Purpose, Release, State, Written},
+    store::{Change, ClaimCreate, ClaimUpdate, Event, Finish, Lease, Purpose, Release, State, Written},
 };
 
 use super::*;
@@ -91,7 +91,7 @@ async fn a_lost_answer_of_dynamodb_is_recognised() {
     let finished = app.store.finish(&me, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(finished, Finish::Released), "{finished:?}");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let claim = app.store.claim_update(&me, Some(&Facts::default())).await.unwrap();
+    let claim = app.store.claim_update(&me, Change::New(&Facts::default())).await.unwrap();
     let ClaimUpdate::Claimed(item) = claim else { panic!("refused by itself") };
     assert_eq!(item.wanted_version, 1, "noted once");
     assert_eq!(dynamodb.count(DYNAMODB), 6);
@@ -162,7 +162,8 @@ async fn an_updater_that_dies_is_followed_after_its_lease() {
     let world = logged().await;
     let key = session_key(&world);
     let facts = Facts { result: Some("Voicemail".to_owned()), ..Facts::default() };
-    let claim = world.app.store.claim_update(&lease(&world, &key, "the dead"), Some(&facts)).await.unwrap();
+    let claim =
+        world.app.store.claim_update(&lease(&world, &key, "the dead"), Change::New(&facts)).await.unwrap();
     assert!(matches!(claim, ClaimUpdate::Claimed(_)));
     let token = world.app.issue_token(&world.user, 1);
     let body = update(json!({"aiNote": "Bob asked"})).to_string().into_bytes();
@@ -181,7 +182,8 @@ async fn facts_that_the_crm_refused_do_not_hold_the_call_when_more_has_come() {
     let key = session_key(&world);
     let me = lease(&world, &key, "me");
     let facts = Facts { result: Some("refused".to_owned()), ..Facts::default() };
-    let ClaimUpdate::Claimed(item) = world.app.store.claim_update(&me, Some(&facts)).await.unwrap() else {
+    let ClaimUpdate::Claimed(item) = world.app.store.claim_update(&me, Change::New(&facts)).await.unwrap()
+    else {
         panic!("refused")
     };
     let more = Facts { ai_note: Some("Bob asked".to_owned()), ..Facts::default() };

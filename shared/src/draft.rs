@@ -1,0 +1,56 @@
+//! A log before it is made: from what a request brought to what the CRM is sent.
+
+use crate::{
+    adapters::NewLog,
+    auth::grant::Grant,
+    model::{Contact, Direction, Facts, Payload, Zone},
+    note::{self, Content},
+    store::Written,
+    update::fingerprint,
+};
+
+/// A log to be made, and what will then be known of it.
+pub(crate) struct Draft {
+    pub(crate) log: NewLog,
+    pub(crate) written: Written,
+}
+
+impl Draft {
+    pub(crate) fn new(grant: &Grant<'_>, facts: &Facts, payload: &Payload, zone: Zone) -> Draft {
+        let content = Content::new(facts, &grant.user().user.settings, zone);
+        let log = NewLog {
+            subject: subject(facts, &payload.contact),
+            body: note::compose(grant.crm().format(), &content),
+            contact: payload.contact.clone(),
+            direction: facts.direction.unwrap_or(Direction::Outbound),
+            start: facts.start,
+            duration: facts.duration,
+            result: facts.result.clone(),
+            additional: payload.additional.clone(),
+        };
+        let written = Written {
+            sections: content.fingerprints(),
+            subject: Some(fingerprint(&log.subject)),
+            duration: log.duration,
+        };
+        Draft { log, written }
+    }
+}
+
+/// The custom subject, or who called whom.
+fn subject(facts: &Facts, contact: &Contact) -> String {
+    if let Some(subject) = &facts.subject {
+        return subject.clone();
+    }
+    let party = facts.other_party();
+    let name = [
+        contact.name.as_deref(),
+        party.and_then(|party| party.name.as_deref()),
+        facts.contact_number.as_deref(),
+    ];
+    let name = name.into_iter().flatten().next().unwrap_or("unknown");
+    match facts.direction {
+        Some(Direction::Inbound) => format!("Inbound Call from {name}"),
+        _ => format!("Outbound Call to {name}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! The document, and asking it.
+
+use std::path::Path;
+
+use jsonschema::{Draft, Validator};
+use serde_json::{Value, json};
+use tests::world::Answer;
+
+/// The OpenAPI document.
+pub(super) struct Document(pub(super) Value);
+
+/// The text of a file of this repository.
+pub(super) fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+impl Document {
+    pub(super) fn read() -> Document {
+        Document(yaml_serde::from_str(&file("docs/openapi.yaml")).expect("the document is YAML"))
+    }
+
+    /// Path, method and operation.
+    pub(super) fn operations(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
+        let paths = self.0["paths"].as_object().expect("there are paths");
+        paths.iter().flat_map(|(path, item)| {
+            let methods = item.as_object().expect("a path has operations").iter();
+            methods
+                .filter(|(name, _)| *name != "parameters")
+                .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+        })
+    }
+
+    /// The request's schema and examples.
+    pub(super) fn request(&self, method: &str) -> &Value {
+        &self.0["paths"]["/callLog"][method.to_lowercase()]["requestBody"]["content"]["application/json"]
+    }
+
+    /// What a reference leads to; anything else is itself.
+    pub(super) fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => self.0.pointer(&reference[1..]).expect("the reference leads somewhere"),
+            None => value,
+        }
+    }
+
+    /// A schema of the document, with all that it refers to.
+    pub(super) fn validator(&self, schema: &Value) -> Validator {
+        self.compile(json!({"allOf": [schema], "components": self.0["components"]}))
+    }
+
+    /// The same, but what the schema does not describe is refused. The document itself lets clients accept a field that
+    /// is new.
+    pub(super) fn closed(&self, schema: &Value) -> Validator {
+        let mut components = self.0["components"].clone();
+        close(&mut components["schemas"]["Answer"]["properties"]);
+        self.compile(json!({"allOf": [schema], "components": components, "unevaluatedProperties": false}))
+    }
+
+    fn compile(&self, schema: Value) -> Validator {
+        let options = jsonschema::options().with_draft(Draft::Draft202012);
+        options.build(&schema).unwrap_or_else(|error| panic!("{error}: {schema}"))
+    }
+
+    /// What of an answer is not as the document says.
+    pub(super) fn problems(&self, method: &str, answer: &Answer) -> Vec<String> {
+        let responses = &self.0["paths"]["/callLog"][method.to_lowercase()]["responses"];
+        let response = self.resolved(&responses[answer.status.to_string()]);
+        if response.is_null() {
+            return vec![format!("{} is not described", answer.status)];
+        }
+        let mut problems = Vec::new();
+        let headers = response["headers"].as_object().expect("an answer has headers");
+        for (name, header) in headers {
+            let header = self.resolved(header);
+            let Some(value) = answer.headers.get(&name.to_lowercase()) else {
+                problems.push(format!("{name} is missing"));
+                continue;
+            };
+            // A header is text; what the schema wants as a number is read as one.
+            let value = match header["schema"]["type"].as_str() {
+                Some("integer") => serde_json::from_str(value).unwrap_or_default(),
+                _ => Value::from(value.as_str()),
+            };
+            let checked = self.validator(&header["schema"]);
+            problems.extend(checked.iter_errors(&value).map(|error| format!("{name}: {error}")));
+        }
+        let usual = ["content-type", "access-control-allow-origin"];
+        for name in answer.headers.keys().filter(|name| !usual.contains(&name.as_str())) {
+            if !headers.keys().any(|described| described.eq_ignore_ascii_case(name)) {
+                problems.push(format!("the header {name} is not described"));
+            }
+        }
+        let [media_type] = &response["content"].as_object().expect("a body").keys().collect::<Vec<_>>()[..]
+        else {
+            panic!("an answer has one form")
+        };
+        if answer.headers.get("content-type") != Some(media_type) {
+            problems.push(format!("it is not {media_type}"));
+        }
+        let body = self.closed(&response["content"][*media_type]["schema"]);
+        problems.extend(body.iter_errors(&answer.body).map(|error| error.to_string()));
+        problems
+    }
+}
+
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.values_mut().for_each(close);
+            if object.get("properties").is_some_and(Value::is_object) {
+                object.insert("unevaluatedProperties".to_owned(), false.into());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}

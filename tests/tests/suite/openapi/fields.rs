@@ -1,0 +1,228 @@
+//! The requests' schemas ask for what `shared::wire` reads, where it reads it, and in the same forms.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use shared::wire::{Invalid, read_create, read_update};
+
+use super::document::{Document, file};
+
+/// Where a request's fields are read; `call` is its call record's place.
+const READERS: [&str; 4] = ["contact", "create", "record", "update"];
+/// How the sources ask for a field.
+const ASKS: [&str; 6] = [".get(\"", ".inside(\"", ".lenient(\"", ".list(\"", ".require(\"", ".text(\""];
+
+/// Every name that the readers ask for.
+fn read_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for reader in READERS {
+        let source = file(&format!("shared/src/wire/{reader}.rs"));
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        for ask in ASKS {
+            let after = code.split(ask).skip(1);
+            names.extend(after.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    names
+}
+
+/// Every name that the requests' schemas describe.
+fn described_names(document: &Document) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for method in ["POST", "PATCH"] {
+        describe(document, &document.request(method)["schema"], &mut names);
+    }
+    names
+}
+
+fn describe(document: &Document, schema: &Value, names: &mut BTreeSet<String>) {
+    if let Value::Array(schemas) = schema {
+        schemas.iter().for_each(|schema| describe(document, schema, names));
+    }
+    if !schema.is_object() {
+        return;
+    }
+    if schema["$ref"].is_string() {
+        describe(document, document.resolved(schema), names);
+    }
+    for keyword in ["allOf", "anyOf", "items"] {
+        describe(document, &schema[keyword], names);
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        names.insert(name.clone());
+        describe(document, schema, names);
+    }
+}
+
+#[test]
+fn every_field_that_is_read_is_described_and_no_other() {
+    let read = read_names();
+    assert!(read.len() > 40 && read.contains("sessionId") && read.contains("phoneNumber"), "{read:?}");
+    assert_eq!(described_names(&Document::read()), read);
+
+    // One that is missing is missed, wherever it stands.
+    for (schema, name) in [("Call", "aiNote"), ("Leg", "legType"), ("RequestFields", "authHeader")] {
+        let mut document = Document::read();
+        let place = format!("/components/schemas/{schema}/properties");
+        document.0.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(name);
+        let missed: Vec<_> = read.difference(&described_names(&document)).cloned().collect();
+        assert_eq!(missed, [name]);
+    }
+}
+
+/// The places of a request, and the least that is one in each dialect.
+fn requests() -> [(&'static str, Value, &'static [&'static str]); 4] {
+    let call = json!({"sessionId": "1", "direction": "Inbound"});
+    [
+        (
+            "POST",
+            json!({"logInfo": call}),
+            &[
+                "",
+                "/user",
+                "/contactInfo",
+                "/recording",
+                "/voicemail",
+                "/logInfo",
+                "/logInfo/recording",
+                "/logInfo/voicemail",
+                "/logInfo/from",
+                "/logInfo/to",
+                "/logInfo/legs/0",
+                "/logInfo/legs/0/from",
+            ],
+        ),
+        (
+            "POST",
+            json!({"callLog": call}),
+            &[
+                "",
+                "/user",
+                "/contactInfo",
+                "/callLog",
+                "/callLog/recording",
+                "/callLog/voicemail",
+                "/callLog/to",
+            ],
+        ),
+        (
+            "PATCH",
+            json!({"sessionId": "1"}),
+            &[
+                "",
+                "/user",
+                "/contactInfo",
+                "/recording",
+                "/voicemail",
+                "/from",
+                "/to",
+                "/legs/0",
+                "/legs/0/to",
+                "/logInfo/recording",
+                "/callLog/recording",
+            ],
+        ),
+        (
+            "PATCH",
+            json!({"existingCallLog": {"sessionId": "1"}}),
+            &["", "/user", "/existingCallLog", "/recording"],
+        ),
+    ]
+}
+
+/// What may stand in a field, right or wrong.
+fn values() -> Vec<Value> {
+    vec![
+        json!(null),
+        json!(false),
+        json!(true),
+        json!(""),
+        json!(" \n"),
+        json!("0"),
+        json!("7"),
+        json!("65.0"),
+        json!("61.5"),
+        json!("not one!"),
+        json!("ü"),
+        json!("Inbound"),
+        json!("OUTBOUND"),
+        json!("pending"),
+        json!("2025-03-12T15:45:25.000Z"),
+        json!("20250312T154525Z"),
+        json!("2025-03-12"),
+        json!("+05:30"),
+        json!("Europe/Berlin"),
+        json!("12345-pipedrive"),
+        json!("x".repeat(257)),
+        json!("-1"),
+        json!(0),
+        json!(7),
+        json!(7.0),
+        json!(7.5),
+        json!(-480),
+        json!(-1441),
+        json!(1_741_794_325_000_i64),
+        json!(31_536_001),
+        json!(u64::MAX),
+        json!(1e22),
+        json!([]),
+        json!([7]),
+        json!([null]),
+        json!([{}]),
+        json!({}),
+        json!({"score": 87}),
+        json!({"link": "l"}),
+        json!({"link": []}),
+        json!({"id": true}),
+        json!({"name": []}),
+    ]
+}
+
+/// One field at a time, in every place, with every value: what the one accepts the other accepts too.
+#[test]
+fn the_document_accepts_what_the_edge_accepts() {
+    let document = Document::read();
+    let mut refused = 0;
+    for (method, least, places) in requests() {
+        let schema = document.validator(&document.request(method)["schema"]);
+        for place in places {
+            for name in read_names() {
+                for value in values() {
+                    let mut body = least.clone();
+                    put(&mut body, place, &name, &value);
+                    let read = read(method, &body);
+                    let valid = schema.validate(&body).map_err(|error| error.to_string());
+                    // Which days and zones there are no pattern tells.
+                    let is_only_form = value.is_string() && ["startTime", "timezoneOffset"].contains(&&*name);
+                    let agree = valid.is_ok() == read.is_ok() || is_only_form && valid.is_ok();
+                    assert!(agree, "{method} {body}: {valid:?}, {read:?}");
+                    refused += usize::from(read.is_err());
+                }
+            }
+        }
+    }
+    assert!(refused > 1_000, "only {refused} were refused");
+}
+
+fn read(method: &str, body: &Value) -> Result<(), Invalid> {
+    let body = body.to_string();
+    match method {
+        "POST" => read_create(body.as_bytes()).map(drop),
+        _ => read_update(body.as_bytes()).map(drop),
+    }
+}
+
+/// Puts a field at this place, and makes what lies on the way there.
+fn put(body: &mut Value, place: &str, name: &str, value: &Value) {
+    let mut at = body;
+    for step in place.split('/').skip(1) {
+        at = match step {
+            "0" => {
+                *at = json!([{}]);
+                &mut at[0]
+            }
+            step => &mut at[step],
+        };
+    }
+    at[name] = value.clone();
+}

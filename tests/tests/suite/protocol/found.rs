@@ -1,0 +1,48 @@
+//! What the model of the protocol found in the code, before it was mended.
+
+use super::*;
+
+/// A redrive looks after the log; an update comes meanwhile, and then the CRM does not answer.
+#[tokio::test]
+async fn an_update_during_an_audit_that_fails_is_not_forgotten() {
+    let world = World::start().await;
+    world.crm.next(Route::CreateActivity, Fault::Status(500));
+    world.crm.next(Route::ListActivities, Fault::Status(500));
+    check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
+    world.redrive_for(1).await;
+    world.pass(16 * 60_000);
+    let reads = world.crm.count(Route::GetActivity);
+    world.crm.next(Route::GetActivity, Fault::Delay(Duration::ZERO));
+    world.crm.next(Route::ListActivities, Fault::Delay(Duration::from_secs(5)));
+    world.crm.next(Route::GetActivity, Fault::Status(500));
+    let other = world.another_app().await;
+    let update = async {
+        arrived(&world, Route::GetActivity, reads + 1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.send(&other, "PATCH", &update(json!({"aiNote": "Bob asked"}))).await
+    };
+    tokio::join!(world.redrive(), update);
+    world.redrive_for(30).await;
+    check_text(&note(&world), &["Bob asked"], &[]);
+}
+
+/// An update waits for the owner, who lets go; a newer one comes and is put off; then the first takes its turn.
+#[tokio::test]
+async fn a_fact_that_waited_does_not_take_a_newer_ones_place() {
+    let world = logged().await;
+    let reads = world.crm.count(Route::GetActivity);
+    world.crm.next(Route::GetActivity, Fault::Delay(Duration::from_secs(2)));
+    world.crm.next(Route::UpdateActivity, Fault::RateLimited { retry_after: None });
+    world.crm.next(Route::GetActivity, Fault::Status(500));
+    let body = update(json!({"recordingLink": "https://media.example/r"}));
+    let owner = start(&world.app, &world.user, "PATCH", body);
+    arrived(&world, Route::GetActivity, reads + 1).await;
+    let (second, third) = (world.another_app().await, world.another_app().await);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let older = start(&second, &world.user, "PATCH", update(json!({"aiNote": "The older"})));
+    owner.await.unwrap();
+    world.send(&third, "PATCH", &update(json!({"aiNote": "The newer"}))).await;
+    older.await.unwrap();
+    world.redrive_for(10).await;
+    check_text(&note(&world), &["The newer"], &["The older"]);
+}
