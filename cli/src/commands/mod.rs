@@ -41,7 +41,7 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         Command::Settings { id, changes, output } => settings::run(&id, &changes, output).await,
         Command::Token { id, days, output } => token::run(&id, days, output).await,
         Command::Show { id, session, output } => show::run(&id, &session, output).await,
-        Command::Redrive { id, session } => redrive::run(id.zip(session)).await,
+        Command::Redrive { id, session, output } => redrive::run(id.zip(session), output).await,
         Command::Compose { format } => compose::run(format),
         Command::Import(import) => import::run(import).await,
         Command::Table(table) => table::run(table).await,

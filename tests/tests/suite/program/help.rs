@@ -179,6 +179,20 @@ fn a_script_gets_one_document() {
         (&json!("8c41"), &json!("LOGGED"), &json!("5001"), &json!(false), &json!("imported"))
     );
 
+    let looked = json(&["redrive"]);
+    let nothing = json!({"due": 0, "delivered": 0, "failed": 0, "waiting": 0, "unreadable": 0});
+    assert_eq!(looked, nothing);
+    let sealed = json(&["credentials", "status"]);
+    let key = &sealed["keys"][0];
+    assert_eq!(
+        (&key["users"], &key["from"], &key["seals"], &sealed["withoutCredentials"]),
+        (&json!(1), &json!("CREDENTIALS_KEY_FILE"), &json!(true), &json!(0))
+    );
+    assert_eq!(
+        json(&["credentials", "rotate", "--dry-run"]),
+        json!({"dryRun": true, "sealedAnew": 0, "current": 1, "unreadable": []})
+    );
+
     let endpoint = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
     let mut other = Shell::new();
     other.environment = server.variables();
