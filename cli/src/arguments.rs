@@ -83,6 +83,8 @@ pub enum Command {
         id: String,
         /// RingCentral's sessionId
         session: String,
+        #[command(flatten)]
+        output: Output,
     },
     /// Deliver what is due now; or have one call tried again that was given up
     #[command(after_help = examples::REDRIVE)]
@@ -92,6 +94,8 @@ pub enum Command {
         id: Option<String>,
         /// RingCentral's sessionId
         session: Option<String>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Compose notes: JSON lines on standard input, a JSON string a line on standard output
     #[command(after_help = examples::COMPOSE)]
@@ -169,12 +173,17 @@ pub enum User {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Credentials {
     /// Show how many users' credentials are sealed under which key
-    Status,
+    Status {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Seal every user's credentials under the newest key; it can be done again at any time
     Rotate {
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Make a file with a new key, which only its owner can read
     NewKeyFile {

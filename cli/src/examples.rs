@@ -50,6 +50,7 @@ Examples:
 pub(crate) const CREDENTIALS: &str = "\
 Examples:
   call-log credentials status
+  call-log credentials status --json | jq '.keys[].users'
   call-log credentials rotate --dry-run
   call-log credentials new-key-file credentials.key";
 
@@ -66,11 +67,13 @@ Examples:
 
 pub(crate) const SHOW: &str = "\
 Examples:
-  call-log show 12345-pipedrive 4503991004";
+  call-log show 12345-pipedrive 4503991004
+  call-log show 12345-pipedrive 4503991004 --json | jq '.[].state'";
 
 pub(crate) const REDRIVE: &str = "\
 Examples:
   call-log redrive                                one look at everything that is due
+  call-log redrive --json | jq .failed
   call-log redrive 12345-pipedrive 4503991004     tries a call again that was given up";
 
 pub(crate) const IMPORT: &str = "\

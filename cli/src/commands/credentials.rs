@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use serde_json::json;
 use shared::{
     app::App,
     data_keys,
@@ -9,17 +10,20 @@ use shared::{
 };
 
 use super::{Failure, say};
-use crate::{arguments::Credentials, environment};
+use crate::{
+    arguments::{Credentials, Output},
+    environment, output,
+};
 
 pub(super) async fn run(command: Credentials) -> Result<(), Failure> {
     match command {
-        Credentials::Status => status(&environment::app().await?).await,
-        Credentials::Rotate { dry_run } => rotate(&environment::app().await?, dry_run).await,
+        Credentials::Status { output } => status(&environment::app().await?, output).await,
+        Credentials::Rotate { dry_run, output } => rotate(&environment::app().await?, dry_run, output).await,
         Credentials::NewKeyFile { path } => new_key_file(&path),
     }
 }
 
-async fn status(app: &App) -> Result<(), Failure> {
+async fn status(app: &App, form: Output) -> Result<(), Failure> {
     let keys = app.store.keys();
     let mut counts: BTreeMap<KeyName, usize> = BTreeMap::new();
     let mut unconnected = 0;
@@ -32,25 +36,55 @@ async fn status(app: &App) -> Result<(), Failure> {
     })
     .await?;
 
-    say("Key       Users  From")?;
+    let mut rows: Vec<KeyRow> = Vec::new();
     for (index, (key, source)) in keys.iter().enumerate() {
+        let seals = index == 0;
         // One key can come from two places.
         let users = counts.remove(key);
-        if let Some(users) = users.or((index == 0).then_some(0)) {
-            let role = if index == 0 { ", which seals" } else { "" };
-            say(format!("{key}  {users:5}  {source}{role}"))?;
+        if let Some(users) = users.or(seals.then_some(0)) {
+            rows.push(KeyRow { key: key.to_string(), users, source: Some(source.to_string()), seals });
         }
     }
-    for (key, users) in counts {
-        say(format!("{key}  {users:5}  elsewhere: these cannot be opened here"))?;
+    let strange = counts.into_iter();
+    rows.extend(strange.map(|(key, users)| KeyRow {
+        key: key.to_string(),
+        users,
+        source: None,
+        seals: false,
+    }));
+    if form.json {
+        let of_key = |row: &KeyRow| json!({"key": row.key, "users": row.users, "from": row.source, "seals": row.seals});
+        let value =
+            json!({"keys": rows.iter().map(of_key).collect::<Vec<_>>(), "withoutCredentials": unconnected});
+        return Ok(output::document(&value)?);
     }
+    let mut lines: Vec<_> = rows.into_iter().map(KeyRow::line).collect();
     if unconnected > 0 {
-        say(format!("          {unconnected:5}  without credentials"))?;
+        lines.push([String::new(), format!("{unconnected:5}"), "without credentials".to_owned()]);
     }
-    Ok(())
+    Ok(output::table(Some(["Key", "Users", "From"]), &lines)?)
 }
 
-async fn rotate(app: &App, dry_run: bool) -> Result<(), Failure> {
+/// A key, and how many users' credentials it seals. `source`: none where it is not known here.
+struct KeyRow {
+    key: String,
+    users: usize,
+    source: Option<String>,
+    seals: bool,
+}
+
+impl KeyRow {
+    fn line(self) -> [String; 3] {
+        let from = match (self.source, self.seals) {
+            (Some(source), true) => format!("{source}, which seals"),
+            (Some(source), false) => source,
+            (None, _) => "elsewhere: these cannot be opened here".to_owned(),
+        };
+        [self.key, format!("{:5}", self.users), from]
+    }
+}
+
+async fn rotate(app: &App, dry_run: bool, form: Output) -> Result<(), Failure> {
     let (mut done, mut current) = (0, 0);
     let mut unreadable = Vec::new();
     for_each_user(app, async |user| {
@@ -69,7 +103,10 @@ async fn rotate(app: &App, dry_run: bool) -> Result<(), Failure> {
         None => "no key".to_owned(),
     };
     let done_words = if dry_run { "would be sealed anew" } else { "sealed anew" };
-    say(format!("{done} {done_words} under {key}, {current} were already, {} unreadable", unreadable.len()))?;
+    let words =
+        format!("{done} {done_words} under {key}, {current} were already, {} unreadable", unreadable.len());
+    let value = json!({"dryRun": dry_run, "sealedAnew": done, "current": current, "unreadable": unreadable});
+    output::say_or_document(form.json, words, &value)?;
     if unreadable.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! `call-log redrive`: delivers what is due now, or has a dead letter tried again.
 
+use serde_json::json;
 use shared::{
     metrics::Trace,
     model::{CallKey, Deadline, SessionId},
@@ -7,34 +8,41 @@ use shared::{
     store::Rearmed,
 };
 
-use super::{Failure, find_user, say};
-use crate::environment;
+use super::{Failure, find_user};
+use crate::{arguments::Output, environment, output};
 
 /// How long one look may take, in milliseconds.
 const LOOK_MS: i64 = 60_000;
 
-pub(super) async fn run(call: Option<(String, String)>) -> Result<(), Failure> {
+pub(super) async fn run(call: Option<(String, String)>, form: Output) -> Result<(), Failure> {
     match call {
-        Some((id, session)) => rearm(&id, &session).await,
-        None => look().await,
+        Some((id, session)) => rearm(&id, &session, form).await,
+        None => look(form).await,
     }
 }
 
 /// One look at everything that is due.
-async fn look() -> Result<(), Failure> {
+async fn look(form: Output) -> Result<(), Failure> {
     let app = environment::app().await?;
     let report =
         redrive::run(&app, Deadline(app.clock.now_ms() + LOOK_MS), Trace::new("call-log redrive", None))
             .await?;
-    say(format!(
+    let words = format!(
         "{} due: {} delivered, {} failed, {} waiting, {} unreadable",
         report.due, report.delivered, report.failed, report.waiting, report.unreadable
-    ))?;
-    Ok(())
+    );
+    let value = json!({
+        "due": report.due,
+        "delivered": report.delivered,
+        "failed": report.failed,
+        "waiting": report.waiting,
+        "unreadable": report.unreadable,
+    });
+    Ok(output::say_or_document(form.json, words, &value)?)
 }
 
 /// Has the logs of a session that were given up tried again.
-async fn rearm(id: &str, session: &str) -> Result<(), Failure> {
+async fn rearm(id: &str, session: &str, form: Output) -> Result<(), Failure> {
     let session = SessionId::new(session).ok_or("a session's id is not empty")?;
     let app = environment::app().await?;
     let user = find_user(&app, id).await?.user;
@@ -59,6 +67,7 @@ async fn rearm(id: &str, session: &str) -> Result<(), Failure> {
             format!("nothing of session {session} was given up: see `call-log show {id} {session}`").into()
         );
     }
-    say(format!("{rearmed} log(s) of session {session} will be tried again within a minute"))?;
-    Ok(())
+    let words = format!("{rearmed} log(s) of session {session} will be tried again within a minute");
+    let value = json!({"sessionId": session.as_str(), "rearmed": rearmed});
+    Ok(output::say_or_document(form.json, words, &value)?)
 }

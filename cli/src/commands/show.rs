@@ -1,22 +1,29 @@
 //! `call-log show`: the state of one call.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
 use shared::{
     metrics::session_hash,
-    model::{Extension, SessionId, User},
+    model::{Extension, LogId, SessionId, User},
     store::{CallItem, State},
 };
 
 use super::{Failure, find_user, say};
-use crate::environment;
+use crate::{arguments::Output, environment, output};
 
-pub(super) async fn run(id: &str, session: &str) -> Result<(), Failure> {
+pub(super) async fn run(id: &str, session: &str, form: Output) -> Result<(), Failure> {
     let session = SessionId::new(session).ok_or("a session's id is not empty")?;
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
     let calls = app.store.calls_of_session(&found.user.platform, &found.user.id, &session).await?;
     if calls.is_empty() {
         return Err(format!("nothing is known of session {session} of {id}").into());
+    }
+    if form.json {
+        let logs = calls.iter().map(|(extension, item)| {
+            document(&found.user, &session, extension.as_ref(), item, app.clock.now_ms())
+        });
+        return Ok(output::document(&logs.collect())?);
     }
     for (extension, item) in calls {
         say(describe(&found.user, &session, extension.as_ref(), &item, app.clock.now_ms()))?;
@@ -70,6 +77,35 @@ fn describe(
     }
     line("Log lines", format!(" with session_hash {}", session_hash(&user.platform, &user.id, session)));
     lines.join("\n")
+}
+
+/// The same, for a script.
+fn document(
+    user: &User,
+    session: &SessionId,
+    extension: Option<&Extension>,
+    item: &CallItem,
+    now_ms: i64,
+) -> Value {
+    let moments = item.history.iter();
+    json!({
+        "sessionId": session.as_str(),
+        "extension": extension.map(Extension::as_str),
+        "state": item.state.name(),
+        "meaning": meaning(item, now_ms),
+        "logId": item.log.as_ref().map(LogId::as_str),
+        "firstAt": item.first_at.map(|first| time(first.timestamp_millis())),
+        "claims": item.fence,
+        "busyUntil": (item.busy_until > now_ms).then(|| time(item.busy_until)),
+        "updatesWaiting": item.wanted_version - item.done,
+        "waitingSince": item.waiting_since.map(time),
+        "tries": item.tries,
+        "nextAt": item.due_at.map(time),
+        "isGivenUp": is_dead(item),
+        "reason": item.reason,
+        "history": moments.map(|moment| json!({"at": time(moment.at_ms), "what": moment.what})).collect::<Vec<_>>(),
+        "sessionHash": session_hash(&user.platform, &user.id, session),
+    })
 }
 
 fn time(ms: i64) -> String {

@@ -165,6 +165,34 @@ fn a_script_gets_one_document() {
     assert!((22..=24).contains(&hours), "{token}");
     assert_eq!(token["token"].as_str().unwrap().split('.').count(), 3);
 
+    let row = json!({
+        "userId": "12345-example", "platform": "example", "sessionId": 7, "thirdPartyLogId": 5001, "hashedExtensionId": "8c41",
+    });
+    let import = ["import", "call-logs", "-", "--format", "jsonl", "--json"];
+    let imported: Value = serde_json::from_str(&shell.run_with(&import, &row.to_string()).out()).unwrap();
+    let all = json!({"dryRun": false, "imported": 1, "replaced": 0, "hereBefore": 0, "bad": []});
+    assert_eq!(imported, all);
+    let shown = json(&["show", "12345-example", "7"]);
+    let log = &shown[0];
+    assert_eq!(
+        (&log["extension"], &log["state"], &log["logId"], &log["isGivenUp"], &log["history"][0]["what"]),
+        (&json!("8c41"), &json!("LOGGED"), &json!("5001"), &json!(false), &json!("imported"))
+    );
+
+    let looked = json(&["redrive"]);
+    let nothing = json!({"due": 0, "delivered": 0, "failed": 0, "waiting": 0, "unreadable": 0});
+    assert_eq!(looked, nothing);
+    let sealed = json(&["credentials", "status"]);
+    let key = &sealed["keys"][0];
+    assert_eq!(
+        (&key["users"], &key["from"], &key["seals"], &sealed["withoutCredentials"]),
+        (&json!(1), &json!("JWT_SECRET"), &json!(true), &json!(0))
+    );
+    assert_eq!(
+        json(&["credentials", "rotate", "--dry-run"]),
+        json!({"dryRun": true, "sealedAnew": 0, "current": 1, "unreadable": []})
+    );
+
     let endpoint = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
     let mut other = Shell::new();
     other.environment = server.variables();
