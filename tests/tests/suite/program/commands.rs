@@ -213,6 +213,9 @@ async fn a_token_lets_in_and_a_calls_state_is_shown() {
       Log lines with session_hash 7d5ae3518f462a01
     "#);
 
+    let again = shell.run(&["redrive", "12345-example", "1", "--json"]).out();
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again, json!({"sessionId": "1", "rearmed": 1}));
     for days in ["0", "-1", "4000", "many"] {
         assert_eq!(shell.run(&["token", "12345-example", &format!("--days={days}")]).code, Some(2), "{days}");
     }

@@ -186,7 +186,7 @@ fn a_script_gets_one_document() {
     let key = &sealed["keys"][0];
     assert_eq!(
         (&key["users"], &key["from"], &key["seals"], &sealed["withoutCredentials"]),
-        (&json!(1), &json!("CREDENTIALS_KEY_FILE"), &json!(true), &json!(0))
+        (&json!(1), &json!("JWT_SECRET"), &json!(true), &json!(0))
     );
     assert_eq!(
         json(&["credentials", "rotate", "--dry-run"]),
