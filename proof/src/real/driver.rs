@@ -227,8 +227,8 @@ impl<'w> Driver<'w> {
         let sent = request.clone();
         let future: Pin<Box<dyn Future<Output = Answer> + 'w>> = Box::pin(async move {
             match sent {
-                Request::Create => {
-                    let command = requests::create(&session);
+                request @ (Request::Create | Request::CreateElsewhere) => {
+                    let command = requests::create_of(&request, &session);
                     Answer::Create(create::run(&world.app, crm, &caller, command, deadline).await)
                 }
                 Request::Update(facts) => {

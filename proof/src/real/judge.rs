@@ -151,7 +151,7 @@ fn check_facts(told: &[Told<'_>], beyond: Beyond, is_there: impl Fn(Fact) -> boo
         .iter()
         .filter_map(|told| match told.request {
             Request::Update(facts) => Some(facts.iter().map(move |fact| (*fact, told))),
-            Request::Create | Request::Redrive => None,
+            Request::Create | Request::CreateElsewhere | Request::Redrive => None,
         })
         .flatten()
         .collect();

@@ -87,6 +87,8 @@ impl Fact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     Create,
+    /// The same call, told of another contact.
+    CreateElsewhere,
     Update(Vec<Fact>),
     /// What is due is delivered.
     Redrive,
@@ -165,6 +167,15 @@ pub fn create(session: &SessionId) -> CreateCallLog {
         authorization: None,
         zone: None,
     }
+}
+
+/// The tests' call, told of another contact if the request says so.
+pub fn create_of(request: &Request, session: &SessionId) -> CreateCallLog {
+    let mut command = create(session);
+    if let (Request::CreateElsewhere, Some(contact)) = (request, &mut command.contact) {
+        contact.id = ContactId::new("78").expect("an id");
+    }
+    command
 }
 
 /// An update of the tests' call.

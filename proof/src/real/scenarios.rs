@@ -139,6 +139,11 @@ fn creates() -> Vec<Scenario> {
             Join(tell(&[AiNote], 2)),
         ),
         scenario(
+            "a create told of another contact, after one that died over its log",
+            &[Die(Create, "crm.create_log", Under, None), Pass(60_000)],
+            Request::CreateElsewhere,
+        ),
+        scenario(
             "a create after one that died over its log",
             &[Die(Create, "crm.create_log", After, None), parked.clone(), Pass(60_000)],
             Create,
