@@ -4,9 +4,8 @@ use crate::{
     adapters::NewLog,
     auth::grant::Grant,
     model::{Contact, Direction, Facts, Payload, Zone},
-    note::{self, Content},
+    note::{self, Content, subject_fingerprint},
     store::Written,
-    update::fingerprint,
 };
 
 /// A log to be made, and what will then be known of it.
@@ -30,7 +29,8 @@ impl Draft {
         };
         let written = Written {
             sections: content.fingerprints(),
-            subject: Some(fingerprint(&log.subject)),
+            subject: Some(subject_fingerprint(&log.subject)),
+            subjects_told: Vec::new(),
             duration: log.duration,
         };
         Draft { log, written }

@@ -16,7 +16,7 @@ use crate::{
     lease::{self, GRACE_MS},
     metrics::{self, Metric},
     model::{CallKey, Deadline, Facts, LogId, Secret, TalkTime, UpdateCallLog, Zone},
-    note::{self, Content},
+    note::{self, Content, subject_fingerprint},
     store::{
         self, CallItem, Change, ClaimUpdate, Event, Finish, Lease, Parked, Release, State, StoredUser,
         Written,
@@ -347,17 +347,19 @@ fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone:
     let content = Content::new(facts, &grant.user().user.settings, zone);
     let merged = note::merge(grant.crm().format(), &current.body, &before.sections, &content);
 
-    let theirs = fingerprint(current.subject.as_deref().unwrap_or_default());
-    let ours = facts.subject.as_deref().map(fingerprint);
+    let theirs = subject_fingerprint(current.subject.as_deref().unwrap_or_default());
+    let ours = facts.subject.as_deref().map(subject_fingerprint);
     // Of a log that was found it is not known what was sent: whatever it has is ours.
-    let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs);
+    let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs)
+        || before.subjects_told.contains(&theirs)
+        || ours.as_ref() == Some(&theirs);
     let subject = facts.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
-    let in_place = subject.as_deref().map(fingerprint).or(ours.filter(|ours| *ours == theirs));
 
     let duration = duration.filter(|time| *time != TalkTime::Pending && Some(*time) != before.duration);
     let written = Written {
         sections: merged.base,
-        subject: in_place.or_else(|| before.subject.clone()).or(Some(theirs)),
+        subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
+        subjects_told: before.subjects_told.clone(),
         duration: duration.or(before.duration),
     };
     let change = LogChange {
@@ -385,9 +387,4 @@ async fn failed(
         Event::Deleted => Outcome::Deleted,
         _ => Outcome::Failed { failure, is_deferred },
     })
-}
-
-/// A subject's fingerprint.
-pub(crate) fn fingerprint(subject: &str) -> String {
-    note::fingerprint(subject.trim())
 }

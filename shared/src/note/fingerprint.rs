@@ -19,6 +19,11 @@ pub fn fingerprint(text: &str) -> String {
     hex(Sha256::new().chain_update(text))
 }
 
+/// A subject's fingerprint: CRMs trim it.
+pub(crate) fn subject_fingerprint(subject: &str) -> String {
+    fingerprint(subject.trim())
+}
+
 /// The fingerprints of a note's sections.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fingerprints(BTreeMap<Section, Print>);

@@ -27,6 +27,7 @@ mod wording;
 
 pub use compose::compose;
 pub use content::Content;
+pub(crate) use fingerprint::subject_fingerprint;
 pub use fingerprint::{Fingerprints, fingerprint};
 pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};

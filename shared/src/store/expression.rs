@@ -15,6 +15,7 @@ use super::{Error, Item, Store, failed};
 pub(super) struct Update {
     set: Vec<String>,
     remove: Vec<String>,
+    add: Vec<String>,
     condition: String,
     values: HashMap<String, AttributeValue>,
 }
@@ -58,6 +59,12 @@ impl Update {
         self
     }
 
+    /// `ADD attribute {value}`: puts a text into a set of texts.
+    pub(super) fn add(mut self, attribute: &str, text: String) -> Update {
+        self.add.push(format!("#{attribute} :add_{attribute}"));
+        self.value(&format!("add_{attribute}"), AttributeValue::Ss(vec![text]))
+    }
+
     /// Replaces the condition.
     pub(super) fn condition(mut self, condition: &str) -> Update {
         self.condition = condition.to_owned();
@@ -69,7 +76,10 @@ impl Update {
             [] => String::new(),
             parts => format!("{word} {} ", parts.join(", ")),
         };
-        format!("{}{}", clause("SET", &self.set), clause("REMOVE", &self.remove)).trim_end().to_owned()
+        [clause("SET", &self.set), clause("REMOVE", &self.remove), clause("ADD", &self.add)]
+            .concat()
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -128,10 +138,11 @@ mod tests {
         let update = Update::when("#own = :me")
             .set("st", AttributeValue::S("LOGGED".into()))
             .set_to("fence", "if_not_exists(#fence, :zero) + :one")
-            .remove("own");
+            .remove("own")
+            .add("subjects", "f".to_owned());
         assert_eq!(
             update.expression(),
-            "SET #st = :set_st, #fence = if_not_exists(#fence, :zero) + :one REMOVE #own"
+            "SET #st = :set_st, #fence = if_not_exists(#fence, :zero) + :one REMOVE #own ADD #subjects :add_subjects"
         );
         let names: Vec<_> =
             placeholders("#w_note = :x AND #st <> :y AND #st").map(|(name, _)| name).collect();

@@ -4,7 +4,7 @@
 //! nobody else may start to, not even when the owner is gone, because a request of its own may still land. `amb`: an
 //! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
 //! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
-//! `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
+//! `subjects`: fingerprints of the subjects told since the last end of all work. `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
 //! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for. `hist`: what
 //! happened to it, for the operator.
 
@@ -74,6 +74,8 @@ pub struct Written {
     pub sections: Fingerprints,
     /// The subject's own fingerprint.
     pub subject: Option<String>,
+    /// Fingerprints of the subjects that were told since that was noted: any of them may be in the CRM.
+    pub subjects_told: Vec<String>,
     pub duration: Option<TalkTime>,
 }
 
@@ -245,6 +247,7 @@ impl Store {
                     base.iter().map(|(key, hash)| (key.as_str(), hash.as_str())),
                 ),
                 subject: reader.text("b_subject")?,
+                subjects_told: reader.set("subjects")?,
                 duration: match reader.number("b_duration")? {
                     Some(seconds) if seconds < 0 => Some(TalkTime::Pending),
                     seconds => seconds.map(|seconds| TalkTime::Seconds(seconds as u64)),

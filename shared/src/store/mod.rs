@@ -234,6 +234,12 @@ impl Reader<'_> {
         entries.iter().map(|entry| entry.as_s().cloned().map_err(|_| self.wrong(attribute))).collect()
     }
 
+    /// A set of texts.
+    fn set(&self, attribute: &str) -> Result<Vec<String>, Error> {
+        let Some(value) = self.item.get(attribute) else { return Ok(Vec::new()) };
+        value.as_ss().cloned().map_err(|_| self.wrong(attribute))
+    }
+
     /// A map of texts.
     fn texts(&self, attribute: &str) -> Result<HashMap<String, String>, Error> {
         let Some(value) = self.item.get(attribute) else { return Ok(HashMap::new()) };

@@ -80,6 +80,7 @@ impl Store {
             .set("ttl", number(lease.now_ms / 1_000 + LOGGED_TTL))
             .remove("own")
             .remove("pay")
+            .remove("subjects")
             .remove("since")
             .remove("tries");
         let update = due(update, lease, seen.audit_after(lease.now_ms));

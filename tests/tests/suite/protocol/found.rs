@@ -46,3 +46,24 @@ async fn a_fact_that_waited_does_not_take_a_newer_ones_place() {
     world.redrive_for(10).await;
     check_text(&note(&world), &["The newer"], &["The older"]);
 }
+
+/// An updater dies when the CRM has its subject and the table does not know that; then another subject comes.
+#[tokio::test]
+async fn a_subject_whose_writer_died_is_not_taken_for_a_persons() {
+    let world = logged().await;
+    let (mortal, dynamodb) = world.proxied_app().await;
+    world.crm.next(Route::UpdateActivity, SLOW);
+    let dying = start(&mortal, &world.user, "PATCH", update(json!({"subject": "Quote"})));
+    arrived(&world, Route::UpdateActivity, 1).await;
+    for _ in 0..10 {
+        dynamodb.next(DYNAMODB, Fault::DropBeforeEffect);
+    }
+    assert_eq!(dying.await.unwrap().status, 503, "what it wrote could not be noted");
+    assert_eq!(activity(&world)["subject"], "Quote");
+    world.pass(LEASE);
+    check(&world.patch(&update(json!({"subject": "Quote for Bob"}))).await, UPDATED, "the successor");
+    assert_eq!(activity(&world)["subject"], "Quote for Bob");
+    world.crm.edit(5001, "subject", json!("Quote"));
+    check(&world.patch(&update(json!({"subject": "Quote, third"}))).await, UPDATED, "after a person");
+    assert_eq!(activity(&world)["subject"], "Quote", "a person has put it back");
+}
