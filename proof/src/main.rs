@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use proof::commands::Arguments;
+
+/// Millions of small things are made and dropped: it takes a tenth of the time away.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     Arguments::parse().run()

@@ -3,7 +3,6 @@
 mod runtime;
 
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     future::poll_fn,
     pin::{Pin, pin},
@@ -57,8 +56,6 @@ pub struct World {
     pub user: User,
     clock: Arc<AtomicI64>,
     schedules: u64,
-    /// A schedule may have left the CRM's rest behind.
-    is_rested: Cell<bool>,
 }
 
 /// One invocation.
@@ -120,7 +117,7 @@ impl World {
             settings: Settings::default(),
             credentials: Some(Credentials::ApiKey(Secret::new("key"))),
         };
-        World { app, user, clock, schedules: SCHEDULES_PER_DATABASE, is_rested: Cell::new(false) }
+        World { app, user, clock, schedules: SCHEDULES_PER_DATABASE }
     }
 
     /// Begins a schedule about that session.
@@ -133,9 +130,10 @@ impl World {
             self.renew().await;
         }
         self.schedules += 1;
-        if self.is_rested.take() {
+        if table::is_rest_written() {
             // A schedule must not find what another one left.
             self.app.store.set_rest(TENANT, Rest::default(), NOW_MS).await.expect("the table answers");
+            table::is_rest_written();
         }
         self.app.crms = if crm.compare_and_set { &crm::ONLY_CAREFUL } else { &crm::ONLY_PLAIN };
         Driver {
@@ -222,7 +220,6 @@ impl<'w> Driver<'w> {
         let (world, crm) = (self.world, self.crm);
         let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
         let deadline = Deadline(self.now_ms() + time_ms);
-        world.is_rested.set(world.is_rested.get() || request == Request::Redrive);
         let caller = world.caller();
         let sent = request.clone();
         let future: Pin<Box<dyn Future<Output = Answer> + 'w>> = Box::pin(async move {

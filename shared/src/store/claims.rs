@@ -124,7 +124,7 @@ impl Store {
             Purpose::Request(_) => format!("attribute_not_exists(#pk) OR ({free})"),
             Purpose::Redrive => format!("{free} AND attribute_exists(#pay) AND #due <= :now"),
         };
-        let update = take(Update::when(""), lease)
+        let update = take(Update::when("").returning_item(), lease)
             .set("st", text(after(None, Event::ClaimCreate).name()))
             .value("no", AttributeValue::Bool(false))
             .set_to("pamb", "if_not_exists(#amb, :no)")
@@ -160,7 +160,7 @@ impl Store {
 
     /// Claims the right to change a log that nobody else is at, and notes what is to be written if that is new.
     pub async fn claim_update(&self, lease: &Lease<'_>, change: Change<'_>) -> Result<ClaimUpdate, Error> {
-        let update = due_when_the_lease_ends(take(Update::when(""), lease), lease);
+        let update = due_when_the_lease_ends(take(Update::when("").returning_item(), lease), lease);
         let free = format!("#st IN ({STATES}) AND #busy <= :now");
         let update = match change {
             Change::New(facts) => self.want(&item_key(lease.key), update, facts)?,
@@ -207,7 +207,7 @@ impl Store {
     }
 
     async fn park_when(&self, key: &CallKey, update: Update, facts: &Facts) -> Result<Parked, Error> {
-        let update = self.want(&item_key(key), update.value("one", number(1)), facts)?;
+        let update = self.want(&item_key(key), update.returning_item().value("one", number(1)), facts)?;
         Ok(match self.update(item_key(key), update).await? {
             expression::Written::Done(item) => Parked::Noted(Box::new(self.read_call(&item)?)),
             expression::Written::Refused(_) => Parked::Moved,

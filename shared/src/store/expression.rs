@@ -18,12 +18,13 @@ pub(super) struct Update {
     add: Vec<String>,
     condition: String,
     values: HashMap<String, AttributeValue>,
+    returns_item: bool,
 }
 
 /// What became of a conditional write.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// Done; the item as it is now.
+    /// Done; the item as it is now, if the update asked for it.
     Done(Item),
     /// The condition did not hold; the item that refused, if there is one.
     Refused(Option<Item>),
@@ -63,6 +64,12 @@ impl Update {
     pub(super) fn add(mut self, attribute: &str, text: String) -> Update {
         self.add.push(format!("#{attribute} :add_{attribute}"));
         self.value(&format!("add_{attribute}"), AttributeValue::Ss(vec![text]))
+    }
+
+    /// Whoever writes wants to know the item as it is then. Without this it is not sent: it can be large.
+    pub(super) fn returning_item(mut self) -> Update {
+        self.returns_item = true;
+        self
     }
 
     /// Replaces the condition.
@@ -108,7 +115,7 @@ impl Store {
             .set_condition_expression(Some(update.condition).filter(|condition| !condition.is_empty()))
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(values)
-            .return_values(ReturnValue::AllNew)
+            .return_values(if update.returns_item { ReturnValue::AllNew } else { ReturnValue::None })
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         // The SDK's future is large, and would be part of every future around it.
         match Box::pin(request.send()).await {

@@ -112,6 +112,7 @@ impl Store {
         written: &Written,
     ) -> Result<Finish, Error> {
         let update = logged(log, written, seen.audit_after(lease.now_ms))
+            .returning_item()
             .value("me", text(lease.owner))
             .condition("#own = :me");
         match self.update(item_key(lease.key), update).await? {
