@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     adapters::{Budgets, Crm, REGISTRY},
-    auth::Keys,
+    auth::{Keys, unstored::UnstoredGrants},
     config::{self, Config, SecretSource},
     data_keys::{self, Decrypted, Encrypted},
     model::{Clock, Secret, User},
@@ -33,6 +33,7 @@ pub struct App {
     pub steps: Steps,
     /// The CRMs that callers can be users of.
     pub crms: &'static [&'static dyn Crm],
+    pub unstored_grants: UnstoredGrants,
     pub(crate) budgets: Budgets,
     config: Config,
     secrets: RwLock<Arc<Secrets>>,
@@ -105,6 +106,7 @@ impl App {
             http,
             steps: Steps::default(),
             crms: REGISTRY,
+            unstored_grants: UnstoredGrants::default(),
             budgets: Budgets::default(),
             config,
             secrets: RwLock::new(Arc::new(secrets)),

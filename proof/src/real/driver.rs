@@ -17,7 +17,7 @@ use std::{
 use shared::{
     adapters::ErrorKind,
     app::App,
-    auth::Caller,
+    auth::{Caller, unstored::UnstoredGrants},
     config::Config,
     create,
     metrics::Trace,
@@ -135,6 +135,7 @@ impl World {
             self.app.store.set_rest(TENANT, Rest::default(), NOW_MS).await.expect("the table answers");
             table::is_rest_written();
         }
+        self.app.unstored_grants = UnstoredGrants::default();
         self.app.crms = if crm.compare_and_set { &crm::ONLY_CAREFUL } else { &crm::ONLY_PLAIN };
         Driver {
             world: self,

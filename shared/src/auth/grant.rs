@@ -101,6 +101,9 @@ impl<'a> Grant<'a> {
             return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, detail).into());
         };
         let mut grant = Grant { app, crm, user, base_url, header, deadline, me, was_refused: false };
+        if let Some(unstored) = app.unstored_grants.take(&grant.user) {
+            grant.keep(unstored).await?;
+        }
         match grant.freshness() {
             Freshness::Good => {}
             Freshness::Soft => grant.renew_ahead().await,
@@ -342,7 +345,7 @@ impl<'a> Grant<'a> {
     }
 
     /// Stores a new grant. It may be the only one that works from now on, so that storing it is tried as long as
-    /// there is time; the present request uses it either way.
+    /// there is time, and again with the process's next request.
     async fn keep(&mut self, credentials: Credentials) -> Result<(), Failure> {
         let stored = loop {
             let keep = self.app.store.finish_renewal(&self.user, self.me, &credentials);
@@ -353,6 +356,7 @@ impl<'a> Grant<'a> {
                 }
                 Err(error) => {
                     metrics::count(Metric::RefreshLost);
+                    self.app.unstored_grants.put(&self.user, credentials);
                     return Err(error.into());
                 }
                 Ok(stored) => break stored,
@@ -361,6 +365,7 @@ impl<'a> Grant<'a> {
         if stored {
             self.user.user.credentials = Some(credentials);
             self.user.token_version += 1;
+            self.user.session_ended = false;
             Ok(())
         } else {
             self.adopt().await.map(drop)

@@ -247,3 +247,43 @@ async fn a_new_grant_is_stored_even_when_another_has_begun_to_renew() {
     let now = store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
     assert!(!now.session_ended);
 }
+
+/// The provider has rotated the token, and the table is away when the new grant is to be stored.
+#[tokio::test]
+async fn a_grant_that_the_table_did_not_take_is_stored_with_the_next_request() {
+    for meanwhile in ["nothing", "another process is refused", "the user connects again"] {
+        let world = world(0).await;
+        let (app, dynamodb) = world.proxied_app().await;
+        world.crm.next(Route::Token, Fault::Delay(Duration::from_millis(300)));
+        let outage = async {
+            while token_calls(&world) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            dynamodb.outage(Some(Fault::Status(400)));
+        };
+        let body = call("1");
+        let (first, ()) = tokio::join!(world.send(&app, "POST", &body), outage);
+        assert_eq!(first.status, 500, "{meanwhile}: {}", first.body);
+        assert_eq!(stored(&world).await.1, REFRESH_TOKEN, "{meanwhile}");
+        dynamodb.outage(None);
+        world.pass(16_000);
+        let expected = match meanwhile {
+            "another process is refused" => {
+                check(&world.post(&call("2")).await, ENDED, meanwhile);
+                "pipedrive-refresh-1"
+            }
+            "the user connects again" => {
+                let credentials = Some(oauth(60 * MINUTE, "newer"));
+                let user = shared::model::User { credentials, ..world.user.clone() };
+                world.app.store.put_user(&user).await.unwrap();
+                "newer"
+            }
+            _ => "pipedrive-refresh-1",
+        };
+        let answer = world.send(&app, "POST", &call("3")).await;
+        if expected != "newer" {
+            check(&answer, LOGGED, meanwhile);
+        }
+        assert_eq!(stored(&world).await.1, expected, "{meanwhile}");
+    }
+}
