@@ -16,7 +16,7 @@ use crate::{
     lease::{self, GRACE_MS},
     metrics::{self, Metric},
     model::{CallKey, Contact, CreateCallLog, Deadline, Facts, LogId, Payload, Secret, Zone},
-    note::{self, Content},
+    note::{self, Content, Fingerprints},
     store::{
         self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, Sought, State, StoredUser,
         Written,
@@ -174,7 +174,7 @@ impl Attempt<'_> {
 
         if self.item.ambiguous {
             match self.find(&mut grant, &draft.log, &facts, zone).await {
-                Ok(Some(found)) => return self.adopt(grant, found, &draft, facts, zone).await,
+                Ok(Some(found)) => return self.adopt(grant, found, &draft, &payload, facts, zone).await,
                 Ok(None) => {}
                 Err(failure) => return self.failed(failure).await,
             }
@@ -198,7 +198,7 @@ impl Attempt<'_> {
                 // The answer was lost; perhaps the log was not. A log that is found now is certainly ours. One that
                 // is not found may still land, so nothing follows from that.
                 match self.find(&mut grant, &draft.log, &facts, zone).await {
-                    Ok(Some(found)) => self.adopt(grant, found, &draft, facts, zone).await,
+                    Ok(Some(found)) => self.adopt(grant, found, &draft, &payload, facts, zone).await,
                     _ => self.failed(failure).await,
                 }
             }
@@ -296,15 +296,17 @@ impl Attempt<'_> {
         grant: Grant<'_>,
         id: LogId,
         draft: &Draft,
+        payload: &Payload,
         facts: Facts,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         metrics::count(Metric::Reconciled);
+        // An earlier attempt may have sent less, or others.
+        let least = Content::new(&payload.facts, &grant.user().user.settings, zone).fingerprints();
         let written = Written {
-            // An earlier attempt may have sent others.
+            sections: Fingerprints::perhaps([&draft.written.sections, &least]),
             subject: draft.written.subject.clone().filter(|_| !self.item.ambiguous),
             duration: draft.written.duration.filter(|_| !self.item.ambiguous),
-            ..Written::default()
         };
         self.add(grant, id, &written, facts, zone).await
     }

@@ -30,7 +30,6 @@ impl Draft {
         let written = Written {
             sections: content.fingerprints(),
             subject: Some(subject_fingerprint(&log.subject)),
-            subjects_told: Vec::new(),
             duration: log.duration,
         };
         Draft { log, written }

@@ -16,7 +16,7 @@ use crate::{
     lease::{self, GRACE_MS},
     metrics::{self, Metric},
     model::{CallKey, Deadline, Facts, LogId, Secret, TalkTime, UpdateCallLog, Zone},
-    note::{self, Content, subject_fingerprint},
+    note::{self, Content, Section, subject_fingerprint},
     store::{
         self, CallItem, Change, ClaimUpdate, Event, Finish, Lease, Parked, Release, State, StoredUser,
         Written,
@@ -351,7 +351,7 @@ fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone:
     let ours = facts.subject.as_deref().map(subject_fingerprint);
     // Of a log that was found it is not known what was sent: whatever it has is ours.
     let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs)
-        || before.subjects_told.contains(&theirs)
+        || before.sections.was_told(Section::Subject, current.subject.as_deref().unwrap_or_default())
         || ours.as_ref() == Some(&theirs);
     let subject = facts.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
 
@@ -359,7 +359,6 @@ fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone:
     let written = Written {
         sections: merged.base,
         subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
-        subjects_told: before.subjects_told.clone(),
         duration: duration.or(before.duration),
     };
     let change = LogChange {

@@ -19,6 +19,8 @@ use super::{
 /// How often what is left is taken up again before it is taken for lost.
 const ROUNDS: usize = 12;
 const MINUTE_MS: i64 = 60_000;
+/// What a note says of what a person has made of it.
+const EDITED: &str = "edited in the CRM";
 
 /// What a schedule did that the assumptions do not cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,6 +125,9 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
         }
     }
     match live.first() {
+        Some(entry) if !entry.is_edited && !beyond.grace && entry.body.contains(EDITED) => {
+            wrong.push(format!("what nobody has edited passes for edited: {}", entry.body));
+        }
         Some(entry) => check_facts(&told, beyond, |fact| fact.is_in(entry), wrong),
         None => {
             let waiting = item.map(|item| item.wanted.clone()).unwrap_or_default();
@@ -155,8 +160,13 @@ fn check_facts(told: &[Told<'_>], beyond: Beyond, is_there: impl Fn(Fact) -> boo
         })
         .flatten()
         .collect();
+    let refused = crm::with(|account| account.refuses);
     for (fact, told) in &updates {
-        if !told.answer.is_some_and(promises_facts) {
+        // What came in the place of a fact takes its place even if the CRM refuses it then.
+        let is_refused = |(rival, other): &(Fact, &Told<'_>)| {
+            rival.field == fact.field && Some(*rival) == refused && other.ended >= told.began
+        };
+        if !told.answer.is_some_and(promises_facts) || updates.iter().any(is_refused) {
             continue;
         }
         // A write of the table that comes late brings an older value back.

@@ -1,6 +1,9 @@
 //! What we last wrote, kept as hashes: enough to tell whether somebody changed it, and nothing to read.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -26,32 +29,78 @@ pub(crate) fn subject_fingerprint(subject: &str) -> String {
 
 /// The fingerprints of a note's sections.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fingerprints(BTreeMap<Section, Print>);
+pub struct Fingerprints {
+    last: BTreeMap<Section, Print>,
+    /// Of what was told since the last was noted: any of it may stand in the note, if its writer died before noting it.
+    told: Vec<(Section, Print)>,
+}
 
 impl Fingerprints {
     /// As they are stored: by a name that never changes.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(section, print)| (section.traits().key, print.0.as_str()))
+        self.last.iter().map(|(section, print)| (section.traits().key, print.0.as_str()))
     }
 
     /// As they were stored. Names that are not known are left out.
     pub fn from_pairs<'k, 'h>(pairs: impl IntoIterator<Item = (&'k str, &'h str)>) -> Fingerprints {
         let known = |(key, hash): (&str, &str)| Some((Section::of_key(key)?, Print(hash.to_owned())));
-        Fingerprints(pairs.into_iter().filter_map(known).collect())
+        Fingerprints { last: pairs.into_iter().filter_map(known).collect(), told: Vec::new() }
+    }
+
+    /// Of a note in which any of these sections may stand, or none.
+    pub(crate) fn perhaps<'a>(all: impl IntoIterator<Item = &'a Fingerprints>) -> Fingerprints {
+        let mut told: Vec<(Section, Print)> = Vec::new();
+        for (section, print) in all.into_iter().flat_map(|prints| &prints.last) {
+            if !told.iter().any(|known| (known.0, &known.1) == (*section, print)) {
+                told.push((*section, print.clone()));
+            }
+        }
+        Fingerprints { last: BTreeMap::new(), told }
+    }
+
+    /// What was told since, as it is stored: each text once.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.told.iter().map(|(section, print)| format!("{} {}", section.traits().key, print.0)).collect()
+    }
+
+    /// The same, and what was told since, as it was stored.
+    pub(crate) fn with_told(self, told: &[String]) -> Fingerprints {
+        let known = |text: &String| {
+            let (key, hash) = text.split_once(' ')?;
+            Some((Section::of_key(key)?, Print(hash.to_owned())))
+        };
+        Fingerprints { told: told.iter().filter_map(known).collect(), ..self }
+    }
+
+    /// Whether somebody has told this since the last was noted.
+    pub(crate) fn was_told(&self, section: Section, value: &str) -> bool {
+        let value = Print::of(value);
+        self.told.iter().any(|(told, print)| *told == section && print.says(&value))
     }
 
     /// Of a note that somebody else wrote: which section is as they left it, and which a person changed, nobody knows.
     pub fn unknown() -> Fingerprints {
         let nothing = |row: &Traits| (row.section, Print(String::new()));
-        Fingerprints(SECTIONS.iter().map(nothing).collect())
+        Fingerprints { last: SECTIONS.iter().map(nothing).collect(), told: Vec::new() }
     }
 
     pub(super) fn get(&self, section: Section) -> Option<&Print> {
-        self.0.get(&section)
+        self.last.get(&section)
     }
 
     pub(super) fn set(&mut self, section: Section, print: Print) {
-        self.0.insert(section, print);
+        self.last.insert(section, print);
+    }
+
+    /// The sections of which something was told since.
+    pub(super) fn told_sections(&self) -> BTreeSet<Section> {
+        self.told.iter().map(|(section, _)| *section).collect()
+    }
+
+    /// What may stand in a section: the last first.
+    pub(super) fn candidates(&self, section: Section) -> impl Iterator<Item = &Print> {
+        let told = self.told.iter().filter(move |(told, _)| *told == section).map(|(_, print)| print);
+        self.get(section).into_iter().chain(told)
     }
 }
 

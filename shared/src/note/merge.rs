@@ -26,6 +26,7 @@ pub fn merge(format: Format, existing: &str, base: &Fingerprints, ours: &Content
     let form = format.form();
     let mut pieces = parse(format, existing).pieces;
     let mut base = base.clone();
+    catch_up(form, &pieces, &mut base);
     for (section, value) in ours.iter() {
         let item = Item { section, value, direction: ours.direction };
         let print = Print::of(value);
@@ -35,6 +36,32 @@ pub fn merge(format: Format, existing: &str, base: &Fingerprints, ours: &Content
         }
     }
     Merged { body: pieces.into_iter().map(|piece| piece.raw).collect(), base }
+}
+
+/// Where something stands that was told since the last was noted, that is the base: whoever wrote it has died before
+/// noting it. Otherwise it would pass for a person's.
+fn catch_up(form: &dyn Form, pieces: &[Piece<'_>], base: &mut Fingerprints) {
+    for section in base.told_sections() {
+        let Some(piece) = pieces.iter().find(|piece| piece.section() == Some(section)) else { continue };
+        let value = form.decode(section, piece.encoded());
+        let whole = Print::of(&value);
+        let is_open = form.is_open_ended() && section.is_block();
+        let lines = |print: &Print| match is_open {
+            true => print.opening_of(&value),
+            false => print.says(&whole).then_some(0),
+        };
+        let mut standing = None;
+        for print in base.candidates(section) {
+            let lines = lines(print);
+            if lines > standing.map(|(lines, _)| lines) {
+                standing = lines.map(|lines| (lines, print));
+            }
+        }
+        if let Some((_, print)) = standing {
+            let print = print.clone();
+            base.set(section, print);
+        }
+    }
 }
 
 /// What the base says of a section from then on.

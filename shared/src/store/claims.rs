@@ -13,8 +13,8 @@ use super::{
     transition::{state_after, states_before},
 };
 use crate::{
-    model::{CallKey, Facts, Payload, TalkTime},
-    note::{Section, is_placeholder, subject_fingerprint},
+    model::{CallKey, Facts, Payload, Settings, TalkTime, Zone},
+    note::{Content, Fingerprints, Section, is_placeholder},
 };
 
 /// How long an update waits for a call that nobody logs, in seconds.
@@ -217,10 +217,9 @@ impl Store {
     /// Adds the facts that wait to an update.
     fn want(&self, key: &Item, update: Update, facts: &Facts) -> Result<Update, Error> {
         let mut update = update.set_to("wantv", "if_not_exists(#wantv, :zero) + :one");
-        if let Some(subject) = &facts.subject {
-            // Whoever writes it may die before that is noted. Without this, it would pass for a person's then.
-            update = update.add("subjects", subject_fingerprint(subject));
-        }
+        // Whoever writes it may die before that is noted. Without this, it would pass for a person's then.
+        let prints = Content::new(facts, &Settings::default(), Zone::UTC).fingerprints();
+        update = update.add("told", Fingerprints::perhaps([&prints]).told());
         for (name, fact) in told(facts) {
             let attribute = format!("w_{name}");
             let sealed = self.seal(key, &attribute, &fact.to_string())?;

@@ -60,10 +60,13 @@ impl Update {
         self
     }
 
-    /// `ADD attribute {value}`: puts a text into a set of texts.
-    pub(super) fn add(mut self, attribute: &str, text: String) -> Update {
+    /// `ADD attribute texts`, if there are any: puts them into a set of texts. No two are the same.
+    pub(super) fn add(mut self, attribute: &str, texts: Vec<String>) -> Update {
+        if texts.is_empty() {
+            return self;
+        }
         self.add.push(format!("#{attribute} :add_{attribute}"));
-        self.value(&format!("add_{attribute}"), AttributeValue::Ss(vec![text]))
+        self.value(&format!("add_{attribute}"), AttributeValue::Ss(texts))
     }
 
     /// Whoever writes wants to know the item as it is then. Without this it is not sent: it can be large.
@@ -146,10 +149,10 @@ mod tests {
             .set("st", AttributeValue::S("LOGGED".into()))
             .set_to("fence", "if_not_exists(#fence, :zero) + :one")
             .remove("own")
-            .add("subjects", "f".to_owned());
+            .add("told", vec!["note f".to_owned()]);
         assert_eq!(
             update.expression(),
-            "SET #st = :set_st, #fence = if_not_exists(#fence, :zero) + :one REMOVE #own ADD #subjects :add_subjects"
+            "SET #st = :set_st, #fence = if_not_exists(#fence, :zero) + :one REMOVE #own ADD #told :add_told"
         );
         let names: Vec<_> =
             placeholders("#w_note = :x AND #st <> :y AND #st").map(|(name, _)| name).collect();

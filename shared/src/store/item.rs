@@ -4,7 +4,7 @@
 //! nobody else may start to, not even when the owner is gone, because a request of its own may still land. `amb`: an
 //! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
 //! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
-//! `subjects`: fingerprints of the subjects told since the last end of all work. `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
+//! `told`: fingerprints of what was told since the last end of all work. `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
 //! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for. `hist`: what
 //! happened to it, for the operator.
 
@@ -70,12 +70,10 @@ impl State {
 /// What we last wrote into the CRM's log: the base of the three-way merge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
-    /// Fingerprints of the note's sections.
+    /// Fingerprints of the note's sections, and of what was told of them since.
     pub sections: Fingerprints,
     /// The subject's own fingerprint.
     pub subject: Option<String>,
-    /// Fingerprints of the subjects that were told since that was noted: any of them may be in the CRM.
-    pub subjects_told: Vec<String>,
     pub duration: Option<TalkTime>,
 }
 
@@ -185,9 +183,10 @@ pub struct CallItem {
 }
 
 impl CallItem {
-    /// Whether something waits to be written.
+    /// Whether something waits to be written. What the CRM refused has come, and does not wait any more.
     pub fn waits(&self) -> bool {
-        self.wanted_version > self.done || self.payload.is_some()
+        let is_wanted = self.wanted_version > self.done && self.wanted != Facts::default();
+        is_wanted || self.payload.is_some()
     }
 
     /// The history with one more moment, as the table has it.
@@ -245,9 +244,9 @@ impl Store {
             written: Written {
                 sections: Fingerprints::from_pairs(
                     base.iter().map(|(key, hash)| (key.as_str(), hash.as_str())),
-                ),
+                )
+                .with_told(&reader.set("told")?),
                 subject: reader.text("b_subject")?,
-                subjects_told: reader.set("subjects")?,
                 duration: match reader.number("b_duration")? {
                     Some(seconds) if seconds < 0 => Some(TalkTime::Pending),
                     seconds => seconds.map(|seconds| TalkTime::Seconds(seconds as u64)),

@@ -80,7 +80,7 @@ impl Store {
             .set("ttl", number(lease.now_ms / 1_000 + LOGGED_TTL))
             .remove("own")
             .remove("pay")
-            .remove("subjects")
+            .remove("told")
             .remove("since")
             .remove("tries");
         let update = due(update, lease, seen.audit_after(lease.now_ms));
@@ -112,6 +112,7 @@ impl Store {
         written: &Written,
     ) -> Result<Finish, Error> {
         let update = logged(log, written, seen.audit_after(lease.now_ms))
+            .add("told", written.sections.told())
             .returning_item()
             .value("me", text(lease.owner))
             .condition("#own = :me");

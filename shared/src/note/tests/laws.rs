@@ -104,6 +104,23 @@ proptest! {
     }
 
     #[test]
+    fn what_stands_there_is_ours_if_it_was_told(
+        standing in any_content(),
+        other in any_content(),
+        ours in any_content(),
+    ) {
+        for format in Format::ALL {
+            let body = compose(format, &standing);
+            let (known, other) = (standing.fingerprints(), other.fingerprints());
+            let noted = merge(format, &body, &known, &ours).body;
+            let told = merge(format, &body, &Fingerprints::perhaps([&known]), &ours).body;
+            prop_assert_eq!(&told, &noted, "{:?}: not noted", format);
+            let both = known.clone().with_told(&Fingerprints::perhaps([&other]).told());
+            prop_assert_eq!(&merge(format, &body, &both, &ours).body, &noted, "{:?}: noted, and more told", format);
+        }
+    }
+
+    #[test]
     fn what_a_person_adds_stays(
         written in any_content(),
         ours in any_content(),
