@@ -259,6 +259,11 @@ fn redrives() -> Vec<Scenario> {
             Refuse(ErrorKind::RateLimited { retry_after: None }),
         ),
         scenario("an audit", &audited, Redrive),
+        scenario(
+            "a redrive with nothing to do",
+            &[Send(Create), Die(tell(&[], 0), "update.claim", After, None), Pass(60_000)],
+            Redrive,
+        ),
         scenario("a redrive of what cannot be read", &[Unreadable], Redrive),
         scenario(
             "a redrive that spares the CRM",

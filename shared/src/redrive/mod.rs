@@ -356,7 +356,8 @@ async fn deliver(
             })
         }
         _ => {
-            set_aside(app, due).await?;
+            let settle = app.store.settle(key, due.due_ms, now_ms);
+            app.steps.take("redrive.settle", settle).await?;
             Ok(Delivery::Untouched)
         }
     }

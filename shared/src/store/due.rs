@@ -75,13 +75,15 @@ impl Store {
         Ok(calls)
     }
 
-    /// Takes a call out of the index and changes nothing else: there is nothing to do for it, or it cannot be read.
+    /// Takes a call out of the index and changes nothing else: it cannot be read, or nobody can deliver it.
     pub async fn set_aside(&self, call: &CallKey, due_ms: i64, now_ms: i64) -> Result<(), Error> {
-        let update = Update::when("#due = :due AND #busy <= :now")
-            .value("due", number(due_ms))
-            .value("now", number(now_ms))
-            .remove("dq")
-            .remove("due");
+        self.update(item_key(call), out_of_index(due_ms, now_ms)).await.map(drop)
+    }
+
+    /// Takes a call out of the index for which there is nothing to do, and its dead owner's name out of the item.
+    pub async fn settle(&self, call: &CallKey, due_ms: i64, now_ms: i64) -> Result<(), Error> {
+        let update = out_of_index(due_ms, now_ms).set("busy", number(0));
+        let update = update.remove("own").remove("since").remove("tries");
         self.update(item_key(call), update).await.map(drop)
     }
 
@@ -133,6 +135,15 @@ fn read_due(item: &Item) -> Option<Due> {
     let number = |name| item.get(name)?.as_n().ok()?.parse().ok();
     let key = call_key(part("pk")?, part("sk")?)?;
     Some(Due { key, due_ms: number("due")?, waiting_since_ms: number("since") })
+}
+
+/// Unless somebody has come since, or is at it.
+fn out_of_index(due_ms: i64, now_ms: i64) -> Update {
+    Update::when("#due = :due AND #busy <= :now")
+        .value("due", number(due_ms))
+        .value("now", number(now_ms))
+        .remove("dq")
+        .remove("due")
 }
 
 fn rest_key(tenant: &str) -> Item {
