@@ -18,6 +18,7 @@ use shared::{
 
 use super::{
     board::{self, Place},
+    requests::Fact,
     tokens::TokenHost,
 };
 
@@ -68,6 +69,18 @@ enum Request {
     Remove(LogId),
 }
 
+impl Request {
+    /// Whether it would write that into a log.
+    fn tells(&self, fact: Fact) -> bool {
+        let (subject, body) = match self {
+            Request::Create(log) => (Some(&log.subject), Some(&log.body)),
+            Request::Change(_, change) => (change.subject.as_ref(), change.body.as_ref()),
+            Request::Remove(_) => (None, None),
+        };
+        subject.into_iter().chain(body).any(|text| text.contains(&fact.text()))
+    }
+}
+
 /// A message that may change something.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -105,6 +118,8 @@ pub struct Account {
     pub limit: Option<i64>,
     window: (i64, i64),
     pub too_many: usize,
+    /// It takes no log in which this stands.
+    pub refuses: Option<Fact>,
     /// A person has deleted the log.
     pub is_deleted: bool,
     /// Creates may land after the grace.
@@ -235,6 +250,10 @@ impl Account {
 
     fn carry_out(&mut self, request: &Request) -> Result<LogId, Error> {
         self.received += 1;
+        if self.refuses.is_some_and(|fact| request.tells(fact)) {
+            let message = "this is not taken".to_owned();
+            return Err(failure(ErrorKind::Rejected { message }, Effect::None));
+        }
         match request {
             Request::Create(log) => {
                 self.created += 1;

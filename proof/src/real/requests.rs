@@ -66,10 +66,12 @@ impl Fact {
         130 + u64::from(self.value)
     }
 
-    fn text(self) -> String {
+    /// What stands in the log then, but for a duration.
+    pub fn text(self) -> String {
         match self.field {
             Field::Recording => format!("https://rec.example/{}.", self.value),
-            field => format!("{field:?} {}.", self.value),
+            // One is no part of another.
+            field => format!("The {field:?} {}.", self.value),
         }
     }
 

@@ -44,6 +44,8 @@ struct Plan {
     kills: u32,
     faults: u32,
     pauses: u32,
+    /// What the CRM refuses, of all that is told.
+    refuses: Option<Fact>,
     /// Messages to the CRM may land after the grace.
     breaks_grace: bool,
     beyond: Beyond,
@@ -70,13 +72,31 @@ impl Plan {
         if rng.u8(..8) == 0 {
             requests.push(Request::Redrive);
         }
+        let told = requests.iter().flat_map(|request| match request {
+            Request::Update(facts) => facts.as_slice(),
+            _ => &[],
+        });
+        let told: Vec<Fact> = told.copied().filter(|fact| fact.field != Field::Duration).collect();
+        let refuses = (!told.is_empty() && rng.u8(..8) == 0).then(|| told[rng.usize(..told.len())]);
         rng.shuffle(&mut requests);
         let kills = [0, 0, 1, 1, 2][rng.usize(..5)];
         let faults = [0, 1, 1, 2, 3][rng.usize(..5)];
         let pauses = [0, 0, 1, 2][rng.usize(..4)];
         let breaks_grace = rng.u8(..12) == 0;
         let beyond = Beyond { grace: breaks_grace, late_writes: false };
-        Plan { rng, requests, kills, faults, pauses, breaks_grace, beyond, moves: 0, killed: 0, faulted: 0 }
+        Plan {
+            rng,
+            requests,
+            kills,
+            faults,
+            pauses,
+            refuses,
+            breaks_grace,
+            beyond,
+            moves: 0,
+            killed: 0,
+            faulted: 0,
+        }
     }
 
     fn one_in(&mut self, count: u32) -> bool {
@@ -205,13 +225,17 @@ pub async fn run_one(
     keeps_trace: bool,
     summary: &mut Summary,
 ) -> (Vec<String>, Vec<String>) {
-    // The SDK draws its pauses from here.
-    fastrand::seed(seed);
     let mut plan = Plan::draw(seed);
     let crm = if plan.rng.bool() { &CAREFUL } else { &PLAIN };
     let finish = if plan.rng.u8(..3) == 0 { Finish::Client } else { Finish::Redrive };
     let mut driver = world.begin(crm, &seed.to_string(), keeps_trace).await;
-    crm::with(|account| account.breaks_grace = plan.breaks_grace);
+    // The SDK draws its pauses from here. What came before may have drawn too: a new table, say.
+    fastrand::seed(seed);
+    crm::with(|account| {
+        account.breaks_grace = plan.breaks_grace;
+        account.refuses = plan.refuses;
+    });
+    driver.note(|| format!("the CRM refuses {:?}", plan.refuses));
     let mut wrong = Vec::new();
     while !plan.requests.is_empty() || !driver.running().is_empty() {
         if plan.moves as usize > MOVES {
