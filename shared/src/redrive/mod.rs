@@ -356,7 +356,7 @@ async fn deliver(
             })
         }
         _ => {
-            let settle = app.store.settle(key, due.due_ms, now_ms);
+            let settle = app.store.settle(key, &item, due.due_ms, now_ms);
             app.steps.take("redrive.settle", settle).await?;
             Ok(Delivery::Untouched)
         }

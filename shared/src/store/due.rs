@@ -80,10 +80,22 @@ impl Store {
         self.update(item_key(call), out_of_index(due_ms, now_ms)).await.map(drop)
     }
 
-    /// Takes a call out of the index for which there is nothing to do, and its dead owner's name out of the item.
-    pub async fn settle(&self, call: &CallKey, due_ms: i64, now_ms: i64) -> Result<(), Error> {
-        let update = out_of_index(due_ms, now_ms).set("busy", number(0));
-        let update = update.remove("own").remove("since").remove("tries");
+    /// Takes a call out of the index for which there was nothing to do when it was `seen`, and its dead owner's name
+    /// out of the item. Unless it was claimed since: two leases may end in the same millisecond.
+    pub async fn settle(
+        &self,
+        call: &CallKey,
+        seen: &CallItem,
+        due_ms: i64,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let update = out_of_index(due_ms, now_ms)
+            .condition("#due = :due AND #busy <= :now AND #fence = :fence")
+            .value("fence", number(seen.fence))
+            .set("busy", number(0))
+            .remove("own")
+            .remove("since")
+            .remove("tries");
         self.update(item_key(call), update).await.map(drop)
     }
 

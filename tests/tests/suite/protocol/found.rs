@@ -1,8 +1,14 @@
 //! What the model of the protocol found in the code, before it was mended.
 
-use shared::store::{Change, ClaimUpdate, Lease};
+use shared::{
+    model::Facts,
+    store::{Change, ClaimUpdate, Lease},
+};
 
-use super::{redrive::check_settled, *};
+use super::{
+    redrive::{check_settled, item},
+    *,
+};
 
 /// A redrive looks after the log; an update comes meanwhile, and then the CRM does not answer.
 #[tokio::test]
@@ -111,4 +117,19 @@ async fn an_owner_that_dies_with_nothing_to_do_leaves_nothing_behind() {
     assert!(matches!(claim, ClaimUpdate::Claimed(_)), "{claim:?}");
     world.redrive_for(2).await;
     check_settled(&world, "after its lease").await;
+}
+
+/// A redrive sees a call with nothing to do; before it settles that, another claims it, whose lease ends just then too.
+#[tokio::test]
+async fn nothing_is_settled_that_was_claimed_since() {
+    let world = logged().await;
+    let (key, now_ms) = (session_key(&world), world.now_ms());
+    let lease = |owner| Lease { key: &key, owner, now_ms, until_ms: now_ms };
+    world.app.store.claim_update(&lease("the dead"), Change::Noted).await.unwrap();
+    let seen = item(&world).await;
+    let facts = Facts { result: Some("Voicemail".to_owned()), ..Facts::default() };
+    world.app.store.claim_update(&lease("the late"), Change::New(&facts)).await.unwrap();
+    world.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
+    let now = item(&world).await;
+    assert_eq!((now.owner.as_deref(), now.due_at), (Some("the late"), Some(now_ms)));
 }
