@@ -8,10 +8,17 @@
 //! cargo run --release -p proof -- model      # everything within the scopes; exit code 1 if a run does not show what it has to
 //! cargo run --release -p proof -- model --traces --only "lands late"
 //! cargo run --release -p proof -- mutants    # faults put into the protocol: each has to be found
+//! cargo run --release -p proof -- points     # each fault at each step of the use-cases
+//! cargo run --release -p proof -- schedules --count 1000000
+//! cargo run --release -p proof -- schedules --seed 13188 --trace
+//! cargo run --release -p proof -- laws       # of many at once, of every order, after an outage, of people's edits
 //! cargo test -p proof                        # the same in small
 //! ```
 //!
-//! What goes wrong is told step by step, on the shortest way there is to it.
+//! What goes wrong in the model is told step by step, on the shortest way there is to it. The last three commands run
+//! the use-cases themselves (`real`): the code of the functions, the SDK, the embedded DynamoDB, and a CRM in memory,
+//! in one thread under a clock of the driver's own. Every step of an invocation that leaves the process stops at the
+//! driver, which lets one go on at a time, kills it, or loses the answer.
 //!
 //! # What is proved
 //!
