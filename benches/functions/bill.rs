@@ -2,7 +2,7 @@
 
 use tests::cost::{US_EAST_1, Use, per_million, total};
 
-use crate::{figures, hops::Hops, stage::Stage, subject::Subject};
+use crate::{figures, harness::Harness, hops::Hops, subject::Subject};
 
 const INVOCATIONS: usize = 50;
 /// As in template.yaml.
@@ -12,7 +12,7 @@ const PLATFORM_LOG_BYTES: f64 = 1_100.0;
 /// How long a hop to a CRM takes that is not in the neighbourhood.
 const FAR_CRM_MS: f64 = 200.0;
 
-pub(crate) fn print(stage: &mut Stage, subjects: &[&Subject], hops: &[Hops]) {
+pub(crate) fn print(stage: &mut Harness, subjects: &[&Subject], hops: &[Hops]) {
     let (mut bills, mut far_sums) = (Vec::new(), Vec::new());
     for (subject, hops) in subjects.iter().zip(hops) {
         let used = count(stage, subject, hops.p50_ms);
@@ -47,7 +47,7 @@ pub(crate) fn print(stage: &mut Stage, subjects: &[&Subject], hops: &[Hops]) {
 }
 
 /// What one warm invocation uses.
-fn count(stage: &mut Stage, subject: &Subject, billed_ms: f64) -> Use {
+fn count(stage: &mut Harness, subject: &Subject, billed_ms: f64) -> Use {
     let mut events = subject.events(stage, INVOCATIONS + 5).into_iter();
     let mut environment = subject.start(stage);
     for event in events.by_ref().take(5) {

@@ -2,7 +2,7 @@
 
 use crate::{
     figures::{self, Samples},
-    stage::Stage,
+    harness::Harness,
     subject::Subject,
 };
 
@@ -15,7 +15,7 @@ struct Start {
     peak: Samples,
 }
 
-pub(crate) fn measure(stage: &mut Stage, subjects: &[Subject], starts: usize) {
+pub(crate) fn measure(stage: &mut Harness, subjects: &[Subject], starts: usize) {
     let mut all: Vec<Start> = subjects.iter().map(|_| Start::default()).collect();
     // The first round fills the page cache and is not counted.
     for round in 0..=starts {

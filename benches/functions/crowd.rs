@@ -4,13 +4,13 @@ use std::thread;
 
 use crate::{
     figures::{self, Samples},
-    stage::Stage,
+    harness::Harness,
     subject::Subject,
 };
 
 const INVOCATIONS: usize = 1_600;
 
-pub(crate) fn measure(stage: &mut Stage, subjects: &[&Subject]) {
+pub(crate) fn measure(stage: &mut Harness, subjects: &[&Subject]) {
     let mut rows = Vec::new();
     for subject in subjects {
         for instances in [1, 8, 32] {

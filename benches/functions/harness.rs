@@ -2,19 +2,18 @@
 
 use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, thread};
 
+use call_log::{
+    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    startup::{app::App, config::Config},
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use shared::{
-    app::App,
-    config::Config,
-    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
-};
 use tests::{
     dynamodb::DynamoDb,
     meter::Meter,
     pipedrive,
     runtime_api::{event, with_body},
-    world,
+    test_app,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -25,7 +24,7 @@ use tokio_rustls::{
 };
 
 /// The stand-ins, a table with one user, and that user's token.
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     pub(crate) dynamodb: Meter,
     pub(crate) crm: Meter,
     app: App,
@@ -36,8 +35,8 @@ pub(crate) struct Stage {
     _directory: tempfile::TempDir,
 }
 
-impl Stage {
-    pub(crate) fn set() -> Stage {
+impl Harness {
+    pub(crate) fn set() -> Harness {
         let directory = tempfile::tempdir().expect("a directory for a while");
         let ca = directory.path().join("ca.pem");
         let (acceptor, ca_pem) = certificates();
@@ -61,7 +60,7 @@ impl Stage {
             app.store.put_user(&user).await.expect("the user can be stored");
             app
         });
-        Stage {
+        Harness {
             dynamodb: Meter::before_with_tls(&database.url, acceptor.clone()),
             crm: Meter::before_with_tls(&crm, acceptor),
             app,
@@ -96,7 +95,7 @@ impl Stage {
         let create: Value = serde_json::from_str(&self.create()).expect("an event is JSON");
         let (session, token) = (self.sessions.to_string(), self.token());
         let body = create["body"].as_str().unwrap_or_default().as_bytes().to_vec();
-        let made = self.runtime.block_on(world::send(&self.app, "POST", &token, body, 25_000));
+        let made = self.runtime.block_on(test_app::send(&self.app, "POST", &token, body, 25_000));
         assert!(made.log_id().is_some(), "{made:?}");
         let event = event("update-note", &token);
         (0_u64..).map(move |number| {
@@ -120,7 +119,7 @@ fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
-        ("JWT_SECRET", world::JWT_SECRET),
+        ("JWT_SECRET", test_app::JWT_SECRET),
         ("CRM_BASE_URL_PIPEDRIVE", crm),
         ("METRICS_STACK", "bench"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     figures::{self, Samples},
-    stage::Stage,
+    harness::Harness,
     subject::Subject,
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct Hops {
     pub(crate) crm: f64,
 }
 
-pub(crate) fn measure(stage: &mut Stage, subjects: &[&Subject]) -> Vec<Hops> {
+pub(crate) fn measure(stage: &mut Harness, subjects: &[&Subject]) -> Vec<Hops> {
     let mut all = Vec::new();
     let mut rows = Vec::new();
     for subject in subjects {

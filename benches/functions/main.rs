@@ -16,18 +16,18 @@ mod cold;
 mod crowd;
 mod environment;
 mod figures;
+mod harness;
 mod hops;
-mod stage;
 mod subject;
 mod warm;
 
 use arguments::Arguments;
-use stage::Stage;
+use harness::Harness;
 
 fn main() {
     let arguments = Arguments::read();
     let subjects = subject::build(&arguments.peers);
-    let mut stage = Stage::set();
+    let mut stage = Harness::set();
 
     cold::measure(&mut stage, &subjects, arguments.starts);
     warm::measure(&mut stage, &subjects, arguments.warm);

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::{environment::Environment, stage::Stage};
+use crate::{environment::Environment, harness::Harness};
 
 /// A program that is measured.
 pub(crate) struct Subject {
@@ -34,14 +34,14 @@ impl Verb {
 
 impl Subject {
     /// One environment of it, freshly started.
-    pub(crate) fn start(&self, stage: &Stage) -> Environment {
+    pub(crate) fn start(&self, stage: &Harness) -> Environment {
         let mut variables = stage.variables();
         variables.insert("FLOOR".to_owned(), self.verb.name().to_owned());
         Environment::start(&self.command, &variables)
     }
 
     /// Events for one environment of it.
-    pub(crate) fn events(&self, stage: &mut Stage, count: usize) -> Vec<String> {
+    pub(crate) fn events(&self, stage: &mut Harness, count: usize) -> Vec<String> {
         match self.verb {
             Verb::Create => (0..count).map(|_| stage.create()).collect(),
             Verb::Update => stage.updates().take(count).collect(),

@@ -3,7 +3,7 @@
 use crate::{
     environment::Environment,
     figures::{self, Samples},
-    stage::Stage,
+    harness::Harness,
     subject::Subject,
 };
 
@@ -20,7 +20,7 @@ struct Run {
     latency: Vec<f64>,
 }
 
-pub(crate) fn measure(stage: &mut Stage, subjects: &[Subject], invocations: usize) {
+pub(crate) fn measure(stage: &mut Harness, subjects: &[Subject], invocations: usize) {
     let mut runs: Vec<Run> = subjects
         .iter()
         .map(|subject| {

@@ -2,8 +2,8 @@
 
 mod sample;
 
+use call_log::note::{Format, compose, merge, parse};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use shared::note::{Format, compose, merge, parse};
 
 const KB: usize = 1_000;
 const MIB: usize = 1 << 20;

@@ -1,7 +1,7 @@
 //! A call with much to tell.
 
-use shared::{
-    model::{Direction, Facts, Party, SessionId, Settings, TalkTime, Zone},
+use call_log::{
+    model::{CallDetails, CallDuration, Direction, Party, SessionId, Settings, Zone},
     note::{Content, Fingerprints, Format, compose},
 };
 
@@ -12,14 +12,14 @@ pub(crate) struct Note {
 }
 
 /// The facts of a call whose note has about so many bytes.
-pub(crate) fn facts(bytes: usize) -> Facts {
+pub(crate) fn facts(bytes: usize) -> CallDetails {
     let line = "Ada: Good morning, what can I do for you? Bob: I would like a quote for 40 seats, please.\n";
     let party = |name: &str, number: &str| Party {
         name: Some(name.to_owned()),
         phone_number: Some(number.to_owned()),
         extension_number: None,
     };
-    Facts {
+    CallDetails {
         session: SessionId::new("4503991004"),
         direction: Some(Direction::Inbound),
         from: Some(party("BOB CLIENT", "+12135550111")),
@@ -28,12 +28,12 @@ pub(crate) fn facts(bytes: usize) -> Facts {
         note: Some("Wants a quote\nCall back Friday".to_owned()),
         subject: Some("Inbound Call from Bob Client".to_owned()),
         start: "2025-03-12T15:45:25Z".parse().ok(),
-        duration: Some(TalkTime::Seconds(65)),
+        duration: Some(CallDuration::Seconds(65)),
         result: Some("Accepted".to_owned()),
         recording: Some("https://media.example/recording/4503991004".to_owned()),
         ai_note: Some("Bob asks for a quote for 40 seats.".to_owned()),
         transcript: Some(line.repeat(bytes.div_ceil(line.len()))),
-        ..Facts::default()
+        ..CallDetails::default()
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn note(format: Format, bytes: usize) -> Note {
 
 /// What comes later.
 pub(crate) fn update(bytes: usize) -> Content {
-    let facts = Facts {
+    let facts = CallDetails {
         note: Some("Wants a quote for 40 seats\nCall back Friday at 10".to_owned()),
         ai_note: Some("Bob asks for a quote for 40 seats by Friday.".to_owned()),
         ..facts(bytes)

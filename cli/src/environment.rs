@@ -5,11 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use shared::{
-    app::{App, StartError},
-    config::Config,
-    data_keys,
+use call_log::{
     model::Clock,
+    startup::{
+        app::{App, StartError},
+        config::Config,
+        data_keys,
+    },
 };
 
 /// The table that `serve` makes unless the environment names another.

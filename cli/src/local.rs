@@ -18,17 +18,19 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
+use call_log::{
+    api::{Invocation, MAX_BODY},
+    auth::Caller,
+    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+    startup::{
+        app::{App, StartError},
+        config::{Config, Invalid},
+    },
+    store,
+    telemetry::Trace,
+};
 use dynoxide::Database;
 use serde_json::{Value, json};
-use shared::{
-    app::{App, StartError},
-    auth::Caller,
-    config::{Config, Invalid},
-    http::{Invocation, MAX_BODY},
-    metrics::Trace,
-    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
-    store,
-};
 use tokio::{net::TcpListener, task::JoinSet};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -176,7 +178,9 @@ async fn redrive_regularly(app: Arc<App>) {
     loop {
         ticks.tick().await;
         let deadline = Deadline(app.clock.now_ms() + 2 * REQUEST_MS);
-        if let Err(error) = shared::redrive::run(&app, deadline, Trace::new("redrive", None)).await {
+        if let Err(error) =
+            call_log::delivery::redrive::run(&app, deadline, Trace::new("redrive", None)).await
+        {
             tracing::warn!(%error, "what is due could not be delivered");
         }
     }
@@ -233,15 +237,15 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
 fn call_log_routes(app: Arc<App>) -> Router {
     let create = async |State(app): State<Arc<App>>, request: Request<Body>| {
         let (request, invocation) = received(&app, request).await;
-        shared::http::create(&app, request, &invocation).await.map(Body::from)
+        call_log::api::create(&app, request, &invocation).await.map(Body::from)
     };
     let update = async |State(app): State<Arc<App>>, request: Request<Body>| {
         let (request, invocation) = received(&app, request).await;
-        shared::http::update(&app, request, &invocation).await.map(Body::from)
+        call_log::api::update(&app, request, &invocation).await.map(Body::from)
     };
     let any_other = async |State(app): State<Arc<App>>, request: Request<Body>| {
         let (request, invocation) = received(&app, request).await;
-        let mut refusal = shared::http::create(&app, request, &invocation).await.map(Body::from);
+        let mut refusal = call_log::api::create(&app, request, &invocation).await.map(Body::from);
         if refusal.status() == StatusCode::METHOD_NOT_ALLOWED {
             refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
         }
@@ -333,7 +337,7 @@ async fn change_settings(
 }
 
 async fn caller(demo: &Demo, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response<Body>> {
-    let verified = shared::http::authenticate(&demo.app, headers, uri).await;
+    let verified = call_log::api::authenticate(&demo.app, headers, uri).await;
     verified.map_err(|refused| refuse(StatusCode::UNAUTHORIZED, &refused.to_string()))
 }
 

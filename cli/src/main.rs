@@ -8,8 +8,8 @@ use cli::{arguments::Arguments, commands, output};
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    shared::logging::to_terminal(arguments.log_level());
-    shared::panics::log_places();
+    call_log::telemetry::logging::to_terminal(arguments.log_level());
+    call_log::startup::panics::log_places();
     match commands::run(arguments.command()).await {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.

@@ -1,37 +1,23 @@
-//! What the call-log functions share. A request's way through the house:
+//! Core of the call-log functions: delivers each phone call to a CRM exactly once.
 //!
-//! 1. [`http`], the edge: lets it in, answers it;
-//! 2. [`wire`]: its JSON, in either dialect, becomes a command;
-//! 3. [`auth`]: who calls us, and how we may call the CRM;
-//! 4. [`create`] and [`update`], the use-cases: the steps in order;
-//! 5. [`store`]: who may touch the CRM for this call, and what is known of it;
-//! 6. [`note`]: what people read in the CRM, composed, parsed, merged;
-//! 7. [`adapters`]: the CRMs.
+//! The modules in reading order:
 //!
-//! [`metrics`] goes along with the request, and takes down for the log what becomes of it ([`logging`]).
-//! [`model`] is what all of them speak of; [`app`], [`config`] and [`transport`] are made once per process.
+//! 1. [`model`]: calls, users, time and identifiers. Knows no JSON dialect, I/O, table or CRM.
+//! 2. [`note`]: the text that people read in the CRM: composing, parsing, merging. Pure; knows only `model`.
+//! 3. [`adapters`]: the CRM port and one adapter per CRM. Knows no table, caller or HTTP contract of ours.
+//! 4. [`store`]: the DynamoDB table: users, calls, leases. The only module that knows DynamoDB.
+//! 5. [`delivery`]: the exactly-once protocol: create, update, redrive. Knows no HTTP request and no caller's token.
+//! 6. [`auth`]: verification of callers' tokens. Knows no table and no CRM.
+//! 7. [`api`]: the HTTP contract: JSON to commands, outcomes to responses. The only module that knows our messages.
+//! 8. [`telemetry`]: metrics and log lines. Knows no use case.
+//! 9. [`startup`]: builds everything once per process: configuration, secrets, clients.
 
 pub mod adapters;
-pub mod app;
-mod audit;
+pub mod api;
 pub mod auth;
-mod aws;
-pub mod config;
-pub mod create;
-pub mod data_keys;
-mod deferral;
-mod draft;
-pub mod http;
-mod lease;
-pub mod logging;
-pub mod metrics;
+pub mod delivery;
 pub mod model;
 pub mod note;
-pub mod panics;
-mod parameters;
-pub mod redrive;
-pub mod steps;
+pub mod startup;
 pub mod store;
-pub mod transport;
-pub mod update;
-pub mod wire;
+pub mod telemetry;

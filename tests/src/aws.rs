@@ -1,4 +1,4 @@
-//! Stand-ins for the two AWS services that a process asks when it starts: Parameter Store and KMS.
+//! FakeCrm-ins for the two AWS services that a process asks when it starts: Parameter Store and KMS.
 //!
 //! Each takes only what the real one does: its own operation, in JSON 1.1, signed for it (AWS Signature Version 4,
 //! computed here anew and compared).
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fault_proxy::{FaultProxy, Target},
-    world::JWT_SECRET,
+    test_app::JWT_SECRET,
 };
 
 /// The one request that either service gets.

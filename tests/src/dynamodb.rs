@@ -35,7 +35,7 @@ impl DynamoDb {
 
     /// Makes a request of the low-level API, past everything of ours.
     pub async fn ask(&self, operation: &str, body: &Value) -> Value {
-        let client = shared::transport::client().expect("an HTTP client");
+        let client = call_log::startup::transport::client().expect("an HTTP client");
         let request = client
             .post(&self.url)
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))

@@ -7,7 +7,7 @@
 //! - [`aws`]: the Parameter Store and the KMS that a process asks when it starts;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
 //! - [`log`]: what is said, and whether CloudWatch would take it;
-//! - [`world`]: the use-cases in this process, with a clock of the test's own.
+//! - [`test_app`]: the use-cases in this process, with a clock of the test's own.
 
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
 
@@ -20,4 +20,4 @@ pub mod meter;
 pub mod metered;
 pub mod pipedrive;
 pub mod runtime_api;
-pub mod world;
+pub mod test_app;

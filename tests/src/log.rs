@@ -6,8 +6,8 @@ use std::{
     sync::Once,
 };
 
+use call_log::telemetry::logging::{self, Lines};
 use serde_json::Value;
-use shared::logging::{self, Lines};
 
 /// The name of the stack whose metrics are counted.
 pub const STACK: &str = "blue";

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use call_log::{delivery::redrive::Report, model::Deadline, startup::app::App, telemetry::Trace};
 use serde_json::{Value, json};
-use shared::{app::App, metrics::Trace, model::Deadline, redrive::Report};
 
 use crate::{
     aws::{Aws, REQUEST},
@@ -11,7 +11,7 @@ use crate::{
     fault_proxy::Fault,
     log::Log,
     meter::{Meter, Passed},
-    world::{Answer, REDRIVE_MS, World, call},
+    test_app::{Answer, REDRIVE_MS, TestApp, call},
 };
 
 /// Assumed: as in template.yaml.
@@ -37,7 +37,7 @@ pub const SECURE_STRINGS: f64 = 1.0;
 /// thread that has made it, on a runtime of that thread alone.
 #[derive(Debug)]
 pub struct Metered {
-    pub world: World,
+    pub world: TestApp,
     pub app: Arc<App>,
     pub dynamodb: Meter,
     pub crm: Meter,
@@ -61,7 +61,7 @@ pub struct Counted {
 impl Metered {
     pub async fn start() -> Metered {
         let log = Log::capture();
-        let world = World::start().await;
+        let world = TestApp::start().await;
         let (dynamodb, crm) = (Meter::before(&world.dynamodb.url), Meter::before(&world.crm.base_url()));
         let variables =
             [("AWS_ENDPOINT_URL_DYNAMODB", &*dynamodb.url()), ("CRM_BASE_URL_PIPEDRIVE", &*crm.url())];
@@ -102,7 +102,8 @@ impl Metered {
         self.world.pass(60_000);
         self.taken();
         let deadline = Deadline(self.world.now_ms() + REDRIVE_MS);
-        let report = shared::redrive::run(&self.app, deadline, Trace::new("test-redrive", None)).await;
+        let report =
+            call_log::delivery::redrive::run(&self.app, deadline, Trace::new("test-redrive", None)).await;
         (report.expect("the table is there"), self.taken())
     }
 
@@ -228,7 +229,7 @@ async fn idle_look() -> Counted {
 
 /// A process that asks Parameter Store and KMS for its secrets, as with the template's defaults.
 async fn process_start() -> Use {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
     let meter = Meter::before(&world.dynamodb.url);
     let mut variables = aws.environment();

@@ -19,9 +19,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use call_log::model::Clock;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use shared::model::Clock;
 
 use self::records::{Crm, Failure, activity_type, known, object, store, success};
 use crate::fault_proxy::{Exchange, Fault, FaultProxy, Target};
@@ -71,7 +71,7 @@ impl Route {
 
 /// A running stand-in; it stops when it is dropped.
 #[derive(Debug)]
-pub struct StandIn {
+pub struct FakePipedrive {
     crm: Arc<Mutex<Crm>>,
     proxy: FaultProxy,
 }
@@ -81,15 +81,15 @@ pub fn server() -> Router {
     router(Arc::new(Mutex::new(Crm::new(Clock::System))))
 }
 
-impl StandIn {
-    pub fn start() -> StandIn {
-        StandIn::with_clock(Clock::System)
+impl FakePipedrive {
+    pub fn start() -> FakePipedrive {
+        FakePipedrive::with_clock(Clock::System)
     }
 
     /// A stand-in whose records carry the times of this clock.
-    pub fn with_clock(clock: Clock) -> StandIn {
+    pub fn with_clock(clock: Clock) -> FakePipedrive {
         let crm = Arc::new(Mutex::new(Crm::new(clock)));
-        StandIn { proxy: FaultProxy::around(router(crm.clone())), crm }
+        FakePipedrive { proxy: FaultProxy::around(router(crm.clone())), crm }
     }
 
     pub fn base_url(&self) -> String {

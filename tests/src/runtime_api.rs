@@ -25,7 +25,7 @@ use axum::{
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::world::Answer;
+use crate::test_app::Answer;
 
 /// How long an answer may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -9,17 +9,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde_json::{Value, json};
-use shared::{
-    app::{App, StartError},
-    config::Config,
-    http::Invocation,
-    metrics::Trace,
+use call_log::{
+    api::Invocation,
+    delivery::redrive::Report,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
-    redrive::Report,
+    startup::{
+        app::{App, StartError},
+        config::Config,
+    },
+    telemetry::Trace,
 };
+use serde_json::{Value, json};
 
-use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::StandIn};
+use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::FakePipedrive};
 
 /// When the test's clock starts: 2025-03-12T15:46:30Z, a minute after the calls of the tests began.
 pub const NOW_MS: i64 = 1_741_794_390_000;
@@ -32,9 +34,9 @@ pub const JWT_SECRET: &str = "a secret for tests that is long enough";
 
 /// Everything that one test needs.
 #[derive(Debug)]
-pub struct World {
+pub struct TestApp {
     pub app: Arc<App>,
-    pub crm: StandIn,
+    pub crm: FakePipedrive,
     pub dynamodb: DynamoDb,
     pub user: User,
     clock: Arc<AtomicI64>,
@@ -61,7 +63,11 @@ impl Answer {
 }
 
 /// The configuration that the stand-ins need; `extra` adds to it or replaces.
-pub fn environment(dynamodb: &DynamoDb, crm: &StandIn, extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub fn environment(
+    dynamodb: &DynamoDb,
+    crm: &FakePipedrive,
+    extra: &[(&str, &str)],
+) -> BTreeMap<String, String> {
     let base_url = crm.base_url();
     let own = [
         ("TABLE_NAME", "calls"),
@@ -75,16 +81,16 @@ pub fn environment(dynamodb: &DynamoDb, crm: &StandIn, extra: &[(&str, &str)]) -
     own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-impl World {
+impl TestApp {
     /// A table with one connected Pipedrive user, whose API key never expires.
-    pub async fn start() -> World {
-        World::with_credentials(Credentials::ApiKey(Secret::new(crate::pipedrive::API_KEY))).await
+    pub async fn start() -> TestApp {
+        TestApp::with_credentials(Credentials::ApiKey(Secret::new(crate::pipedrive::API_KEY))).await
     }
 
-    pub async fn with_credentials(credentials: Credentials) -> World {
+    pub async fn with_credentials(credentials: Credentials) -> TestApp {
         let dynamodb = DynamoDb::start();
         let clock = Arc::new(AtomicI64::new(NOW_MS));
-        let crm = StandIn::with_clock(Clock::Manual(clock.clone()));
+        let crm = FakePipedrive::with_clock(Clock::Manual(clock.clone()));
         let app = new_app(&environment(&dynamodb, &crm, &[]), clock.clone()).await;
         app.store.create_table().await.expect("the table can be made");
         let user = User {
@@ -96,7 +102,7 @@ impl World {
             credentials: Some(credentials),
         };
         app.store.put_user(&user).await.expect("the user can be stored");
-        World { app, crm, dynamodb, user, clock }
+        TestApp { app, crm, dynamodb, user, clock }
     }
 
     /// Another process on the same table and CRM: nothing is shared in memory but the clock.
@@ -139,7 +145,7 @@ impl World {
     /// Delivers what is due, as the third function does once a minute.
     pub async fn redrive(&self) -> Report {
         let deadline = Deadline(self.now_ms() + REDRIVE_MS);
-        shared::redrive::run(&self.app, deadline, Trace::new("test-redrive", None))
+        call_log::delivery::redrive::run(&self.app, deadline, Trace::new("test-redrive", None))
             .await
             .expect("the table is there")
     }
@@ -175,8 +181,8 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
         xray_trace_id: None,
     };
     let response = match method {
-        "POST" => shared::http::create(app, request, &invocation).await,
-        _ => shared::http::update(app, request, &invocation).await,
+        "POST" => call_log::api::create(app, request, &invocation).await,
+        _ => call_log::api::update(app, request, &invocation).await,
     };
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         (name.to_string(), value.to_str().unwrap_or_default().to_owned())

@@ -5,14 +5,14 @@
 //! another can come, and so can a death, a pause, a lost answer, or a write that lands when nobody waits for it.
 //!
 //! ```sh
-//! cargo run --release -p proof -- model      # everything within the scopes; exit code 1 if a run does not show what it has to
-//! cargo run --release -p proof -- model --traces --only "lands late"
-//! cargo run --release -p proof -- mutants    # faults put into the protocol: each has to be found
-//! cargo run --release -p proof -- points     # each fault at each step of the use-cases
-//! cargo run --release -p proof -- schedules --count 1000000
-//! cargo run --release -p proof -- schedules --seed 13188 --trace
-//! cargo run --release -p proof -- laws       # of many at once, of every order, after an outage, of people's edits
-//! cargo test -p proof                        # the same in small
+//! cargo run --release -p verification -- model      # everything within the scopes; exit code 1 if a run does not show what it has to
+//! cargo run --release -p verification -- model --traces --only "lands late"
+//! cargo run --release -p verification -- mutants    # faults put into the protocol: each has to be found
+//! cargo run --release -p verification -- faults # each fault at each step of the use-cases
+//! cargo run --release -p verification -- schedules --count 1000000
+//! cargo run --release -p verification -- schedules --seed 13188 --trace
+//! cargo run --release -p verification -- properties # of many at once, of every order, after an outage, of people's edits
+//! cargo test -p verification                        # the same in small
 //! ```
 //!
 //! What goes wrong in the model is told step by step, on the shortest way there is to it. The last three commands run
@@ -90,4 +90,4 @@
 
 pub mod commands;
 pub mod model;
-pub mod real;
+pub mod simulation;

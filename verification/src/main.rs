@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use proof::commands::Arguments;
+use verification::commands::Arguments;
 
 /// Millions of small things are made and dropped: it takes a tenth of the time away.
 #[global_allocator]

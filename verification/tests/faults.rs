@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use proof::real::points::{self, Depth};
+use verification::simulation::faults::{self, Depth};
 
 /// The names of the steps in the sources.
 fn named() -> BTreeSet<String> {
@@ -29,7 +29,7 @@ fn named() -> BTreeSet<String> {
 
 #[test]
 fn no_fault_at_any_step_breaks_a_promise() {
-    let summary = points::run(2, Depth::Four);
+    let summary = faults::run(2, Depth::Four);
     let broken: Vec<_> = summary.broken.iter().map(|(name, _)| name.as_str()).collect();
     assert!(broken.is_empty(), "{} of {} runs:\n{}", broken.len(), summary.runs, broken.join("\n"));
 

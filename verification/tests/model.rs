@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use proof::model::{
+use call_log::store::TRANSITIONS;
+use verification::model::{
     explore::{Until, explore},
     mutant::{HUNTS, Kill, harmful, harmless, hunt},
     property::Problem,
@@ -11,7 +12,6 @@ use proof::model::{
     state::PLACES,
     step::Model,
 };
-use shared::store::TRANSITIONS;
 
 /// Explores what has to be clean.
 fn check_clean(scope: Scope) {

@@ -1,11 +1,11 @@
-//! What holds of many requests at once, of every order, and after an outage. `cargo run --release -p proof -- laws`
+//! What holds of many requests at once, of every order, and after an outage. `cargo run --release -p verification -- laws`
 //! tries more.
 
-use proof::real::{crm, laws};
+use verification::simulation::{crm, properties};
 
 #[test]
 fn every_order_ends_in_the_same_body() {
-    let bodies = laws::orders(500);
+    let bodies = properties::orders(500);
     assert_eq!(bodies.len(), 1, "{bodies:#?}");
     assert!(
         bodies
@@ -17,7 +17,7 @@ fn every_order_ends_in_the_same_body() {
 #[test]
 fn updates_at_once_are_few_changes_and_all_there() {
     for seed in 0..3 {
-        let crowd = laws::crowd(200, seed);
+        let crowd = properties::crowd(200, seed);
         assert!(crowd.wrong.is_empty() && crowd.changes <= 200, "seed {seed}: {crowd:?}");
     }
 }
@@ -25,14 +25,14 @@ fn updates_at_once_are_few_changes_and_all_there() {
 #[test]
 fn a_grant_that_ends_is_renewed_once() {
     for seconds_left in [-1, 300] {
-        let expiry = laws::expiry(1_000, seconds_left);
-        assert_eq!(expiry, laws::Expiry { token_calls: 1, logged: 1_000 }, "{seconds_left} s left");
+        let expiry = properties::expiry(1_000, seconds_left);
+        assert_eq!(expiry, properties::Expiry { token_calls: 1, logged: 1_000 }, "{seconds_left} s left");
     }
 }
 
 #[test]
 fn an_outage_is_made_up_for() {
-    let outage = laws::outage(12, 15);
+    let outage = properties::outage(12, 15);
     assert!(outage.wrong.is_empty(), "{outage:?}");
     assert_eq!((outage.calls, outage.too_many), (48, 0));
     assert!(outage.most_probes <= 1 && outage.minutes <= 15, "{outage:?}");
@@ -41,7 +41,7 @@ fn an_outage_is_made_up_for() {
 #[test]
 fn nothing_that_a_person_writes_is_lost() {
     for crm in [&crm::CAREFUL, &crm::PLAIN] {
-        let edits = laws::edits(300, crm);
+        let edits = properties::edits(300, crm);
         assert!(edits.lost.is_empty(), "{:#?}", edits.lost);
         assert!(edits.edits > 500, "{} edits", edits.edits);
     }

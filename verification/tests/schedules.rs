@@ -1,8 +1,8 @@
-//! The use-cases in random orders with random faults. `cargo run --release -p proof -- schedules` runs more.
+//! The use-cases in random orders with random faults. `cargo run --release -p verification -- schedules` runs more.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use proof::real::schedules;
+use verification::simulation::schedules;
 
 #[test]
 fn no_order_breaks_a_promise() {

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufRead, Write};
 
-use shared::{
+use call_log::{
+    api::wire::{ComposeLine, read_compose_line},
     note::{self, Content, Fingerprints, Format},
-    wire::{ComposeLine, read_compose_line},
 };
 
 use super::Failure;

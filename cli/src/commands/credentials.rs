@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde_json::json;
-use shared::{
-    app::App,
-    data_keys,
+use call_log::{
+    startup::{app::App, data_keys},
     store::{KeyName, Resealed, SealedUser},
 };
+use serde_json::json;
 
 use super::{Failure, say};
 use crate::{

@@ -1,7 +1,7 @@
 //! `call-log demo`: the life of the call in RingCentral's documentation, from its end to the last edit.
 
+use call_log::model::Clock;
 use serde_json::{Value, json};
-use shared::model::Clock;
 
 use super::{Failure, say};
 use crate::local::{Local, Options};
@@ -15,7 +15,7 @@ pub(super) async fn run() -> Result<(), Failure> {
         token: local.token(),
         key: local.crm_key.clone(),
         url: local.url.clone(),
-        http: shared::transport::client()?,
+        http: call_log::startup::transport::client()?,
     };
     tokio::select! {
         () = local.serve() => Err("the server ended".into()),
@@ -24,7 +24,7 @@ pub(super) async fn run() -> Result<(), Failure> {
 }
 
 struct Demo {
-    http: shared::transport::Client,
+    http: call_log::startup::transport::Client,
     url: String,
     token: String,
     key: String,

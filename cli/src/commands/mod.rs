@@ -19,10 +19,10 @@ use std::{
     path::Path,
 };
 
-use shared::{
+use call_log::{
     adapters,
-    app::App,
     model::{Platform, User, UserId},
+    startup::app::App,
     store::{self, StoredUser, TableError},
 };
 

@@ -1,12 +1,12 @@
 //! `call-log redrive`: delivers what is due now, or has a dead letter tried again.
 
-use serde_json::json;
-use shared::{
-    metrics::Trace,
+use call_log::{
+    delivery::redrive,
     model::{CallKey, Deadline, SessionId},
-    redrive,
     store::Rearmed,
+    telemetry::Trace,
 };
+use serde_json::json;
 
 use super::{Failure, find_user};
 use crate::{arguments::Output, environment, output};

@@ -1,6 +1,6 @@
 //! `call-log serve`: everything on one machine, until Ctrl-C.
 
-use shared::model::Clock;
+use call_log::model::Clock;
 
 use super::{Failure, say};
 use crate::{

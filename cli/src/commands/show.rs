@@ -1,12 +1,12 @@
 //! `call-log show`: the state of one call.
 
+use call_log::{
+    model::{CallLogId, Extension, SessionId, User},
+    store::{CallItem, State},
+    telemetry::session_hash,
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use shared::{
-    metrics::session_hash,
-    model::{Extension, LogId, SessionId, User},
-    store::{CallItem, State},
-};
 
 use super::{Failure, find_user, say};
 use crate::{arguments::Output, environment, output};
@@ -43,24 +43,24 @@ fn describe(
     let mut lines = vec![format!("Session {session}{whose}")];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<9}{text}"));
     line("State", format!("{}: {}", item.state.name(), meaning(item, now_ms)));
-    if let Some(log) = &item.log {
+    if let Some(log) = &item.log_id {
         line("Log", log.to_string());
     }
     if let Some(first) = item.first_at {
         line("First", time(first.timestamp_millis()));
     }
     line("Claims", item.fence.to_string());
-    if item.busy_until > now_ms {
-        line("Busy", format!("until {}", time(item.busy_until)));
+    if item.lease_expires_at > now_ms {
+        line("Busy", format!("until {}", time(item.lease_expires_at)));
     }
-    if item.wanted_version > item.done {
-        line("Waiting", format!("{} update(s) to be written", item.wanted_version - item.done));
+    if item.queued_version > item.applied_version {
+        line("Waiting", format!("{} update(s) to be written", item.queued_version - item.applied_version));
     }
     if let Some(since) = item.waiting_since {
         line("Since", format!("{}; tried {} time(s) in vain", time(since), item.tries));
     }
     match item.due_at {
-        Some(due) if item.audit_at == Some(due) => {
+        Some(due) if item.sweep_at == Some(due) => {
             line("Next", format!("{}: whether a second log has landed late", time(due)));
         }
         Some(due) => line("Next", format!("{}: it is tried again", time(due))),
@@ -93,11 +93,11 @@ fn document(
         "extension": extension.map(Extension::as_str),
         "state": item.state.name(),
         "meaning": meaning(item, now_ms),
-        "logId": item.log.as_ref().map(LogId::as_str),
+        "logId": item.log_id.as_ref().map(CallLogId::as_str),
         "firstAt": item.first_at.map(|first| time(first.timestamp_millis())),
         "claims": item.fence,
-        "busyUntil": (item.busy_until > now_ms).then(|| time(item.busy_until)),
-        "updatesWaiting": item.wanted_version - item.done,
+        "busyUntil": (item.lease_expires_at > now_ms).then(|| time(item.lease_expires_at)),
+        "updatesWaiting": item.queued_version - item.applied_version,
         "waitingSince": item.waiting_since.map(time),
         "tries": item.tries,
         "nextAt": item.due_at.map(time),
@@ -115,7 +115,7 @@ fn time(ms: i64) -> String {
 /// Whether something waits that nobody tries any more.
 pub(super) fn is_dead(item: &CallItem) -> bool {
     match item.state {
-        State::Dead => item.payload.is_some(),
+        State::DeadLetter => item.payload.is_some(),
         State::Logged => item.due_at.is_none() && item.waits(),
         _ => false,
     }
@@ -124,17 +124,17 @@ pub(super) fn is_dead(item: &CallItem) -> bool {
 /// A state in words.
 fn meaning(item: &CallItem, now_ms: i64) -> &'static str {
     match item.state {
-        State::Parked => "updates wait for the call to be logged",
-        State::Posting if item.busy_until > now_ms => "it is being logged",
-        State::Posting => "whoever logged it died over it; the next attempt looks for the log first",
-        State::Unknown => "an attempt had no answer; the next attempt looks for the log first",
+        State::Queued => "updates wait for the call to be logged",
+        State::Creating if item.lease_expires_at > now_ms => "it is being logged",
+        State::Creating => "whoever logged it died over it; the next attempt looks for the log first",
+        State::OutcomeUnknown => "an attempt had no answer; the next attempt looks for the log first",
         State::Retry => "an attempt failed without effect; the next one may succeed",
-        State::Logged if item.owner.is_some() && item.busy_until > now_ms => {
+        State::Logged if item.lease_holder.is_some() && item.lease_expires_at > now_ms => {
             "it is in the CRM and being updated"
         }
         State::Logged if is_dead(item) => "it is in the CRM, but updates could not be written for too long",
         State::Logged => "it is in the CRM",
-        State::Dead => "the CRM refused it, or did not take it for too long; it can be logged again",
-        State::Gone => "it was in the CRM and has been deleted there",
+        State::DeadLetter => "the CRM refused it, or did not take it for too long; it can be logged again",
+        State::Deleted => "it was in the CRM and has been deleted there",
     }
 }

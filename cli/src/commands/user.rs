@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shared::wire;
+use call_log::api::wire;
 
 use super::{Failure, check_host, find_user, input_name, read_input, say};
 use crate::{arguments::User, environment, output};

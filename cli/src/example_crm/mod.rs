@@ -14,7 +14,7 @@ mod tests;
 use std::{io, path::PathBuf, sync::Arc};
 
 pub use api::router;
-use shared::model::{Clock, Secret};
+use call_log::model::{Clock, Secret};
 
 /// One Example CRM; clones share it.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use call_log::model::Clock;
 use chrono::{DateTime, SecondsFormat, Utc};
-use shared::model::Clock;
 use tokio::sync::broadcast;
 
 use super::{

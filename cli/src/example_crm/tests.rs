@@ -12,8 +12,8 @@ use std::{
     thread,
 };
 
+use call_log::model::Clock;
 use serde_json::{Value, json};
-use shared::model::Clock;
 
 use super::{ExampleCrm, router};
 

@@ -1,9 +1,14 @@
 //! AWS Lambda function, called once a minute: delivers what could not be delivered when it was asked for.
 
+use call_log::{
+    delivery::redrive,
+    model::Deadline,
+    startup::{app::App, panics},
+    telemetry::{Trace, logging},
+};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use shared::{app::App, logging, metrics::Trace, model::Deadline, panics, redrive};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -1,14 +1,13 @@
 //! AWS Lambda function: `PATCH /callLog`.
 
 use bytes::Bytes;
-use lambda_http::{Body, Error, Request, RequestExt, Response, run, service_fn};
-use shared::{
-    app::App,
-    http::{self, Invocation},
-    logging,
+use call_log::{
+    api::{self, Invocation},
     model::Deadline,
-    panics,
+    startup::{app::App, panics},
+    telemetry::logging,
 };
+use lambda_http::{Body, Error, Request, RequestExt, Response, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -25,6 +24,6 @@ async fn handle(app: &App, request: Request) -> Result<Response<Body>, Error> {
         xray_trace_id: context.xray_trace_id,
     };
     let request = request.map(|body| Bytes::from(body.to_vec()));
-    let response = panics::caught(http::update(app, request, &invocation)).await?;
+    let response = panics::caught(api::update(app, request, &invocation)).await?;
     Ok(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned())))
 }

@@ -1,7 +1,7 @@
 //! What every CRM needs to speak HTTP: sending with a deadline, and turning an answer into meaning in one place.
 //!
 //! Nothing here repeats a request: whether a write may be repeated is for the use-cases to decide. Redirects are
-//! off (see [`crate::app`]), because the credential would follow them.
+//! off (see [`crate::startup::app`]), because the credential would follow them.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::{Budgets, Effect, Error, ErrorKind};
 use crate::{
-    metrics::{self, Metric},
     model::{Clock, Credentials, Deadline, Secret, UserId},
+    telemetry::{self, Metric},
 };
 
 /// The longest answer that is read, in bytes: more than a page of a hundred of the largest notes.
@@ -109,7 +109,7 @@ impl Access<'_> {
             .http
             .request(method.clone(), format!("{}{path}", self.base_url))
             .query(query)
-            .headers(metrics::headers())
+            .headers(telemetry::headers())
             .header(name, value)
             .timeout(timeout);
         if let Some(body) = body {
@@ -130,9 +130,9 @@ impl Access<'_> {
             Err(failure) => (Metric::CrmUnanswered, Err(unanswered(&failure))),
         };
         let now_ms = self.clock.now_ms();
-        metrics::count(class);
-        metrics::record(Metric::CrmLatency, now_ms - started);
-        metrics::add("crm_ms", now_ms - started);
+        telemetry::count(class);
+        telemetry::record(Metric::CrmLatency, now_ms - started);
+        telemetry::add("crm_ms", now_ms - started);
         result
     }
 
@@ -141,10 +141,10 @@ impl Access<'_> {
         let [limit, remaining, reset] = BURST.map(|names| number(headers, names));
         let today = number(headers, TODAY);
         for left in [remaining, today].into_iter().flatten() {
-            metrics::record(Metric::BudgetLeft, left);
+            telemetry::record(Metric::BudgetLeft, left);
         }
         self.budgets.saw(&self.base_url, limit, remaining, reset, self.clock.now_ms());
-        metrics::note("crm_status", i64::from(status.as_u16()));
+        telemetry::set_field("crm_status", i64::from(status.as_u16()));
         tracing::debug!(
             crm_method = %method,
             crm_route = %route(path),
@@ -329,7 +329,7 @@ pub async fn renew_grant(
     let mut request = http
         .post(url)
         .form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())])
-        .headers(metrics::headers())
+        .headers(telemetry::headers())
         .timeout(READ_TIMEOUT);
     if let Some((id, secret)) = client {
         request = request.basic_auth(id, Some(secret.expose()));

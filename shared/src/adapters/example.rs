@@ -5,9 +5,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Access, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery};
+use super::{
+    Access, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact, Recovery,
+};
 use crate::{
-    model::{Contact, ContactId, LogId, TalkTime},
+    model::{CallDuration, CallLogId, Contact, ContactId},
     note::Format,
 };
 
@@ -48,7 +50,7 @@ impl Crm for Example {
         None
     }
 
-    async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error> {
+    async fn create_log(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let activity = json!({
             "contactId": log.contact.id.as_str(),
             "subject": log.subject,
@@ -59,17 +61,22 @@ impl Crm for Example {
             "result": log.result,
         });
         let made = access.post("/example-crm/v1/activities", &activity).await?;
-        text(&made, "id").and_then(LogId::new).ok_or_else(Error::malformed)
+        text(&made, "id").and_then(CallLogId::new).ok_or_else(Error::malformed)
     }
 
-    async fn read_log(&self, access: &Access<'_>, id: &LogId) -> Result<Log, Error> {
+    async fn read_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let activity = access.get(&activity_path(id)?, &[]).await?;
         let body = text(&activity, "body").ok_or_else(|| Error::malformed().harmless())?;
         let version = activity.get("version").and_then(Value::as_u64).map(|version| version.to_string());
-        Ok(Log { subject: text(&activity, "subject"), body, version })
+        Ok(CallLog { subject: text(&activity, "subject"), body, version })
     }
 
-    async fn update_log(&self, access: &Access<'_>, id: &LogId, change: &LogChange) -> Result<(), Error> {
+    async fn update_log(
+        &self,
+        access: &Access<'_>,
+        id: &CallLogId,
+        change: &CallLogChange,
+    ) -> Result<(), Error> {
         let mut fields = Map::new();
         if let Some(subject) = &change.subject {
             fields.insert("subject".to_owned(), json!(subject));
@@ -91,18 +98,18 @@ impl Crm for Example {
     async fn find_logs(
         &self,
         access: &Access<'_>,
-        log: &NewLog,
+        log: &NewCallLog,
         since: DateTime<Utc>,
-    ) -> Result<Vec<LogId>, Error> {
+    ) -> Result<Vec<CallLogId>, Error> {
         let since = timestamp(since);
         let query = [("contactId", log.contact.id.as_str()), ("since", since.as_str())];
         let answer = access.get("/example-crm/v1/activities", &query).await?;
         let newest_first = list(&answer, "activities")?.iter();
         let oldest_first = newest_first.rev().filter(|activity| is_same(activity, log));
-        Ok(oldest_first.filter_map(|activity| LogId::new(text(activity, "id")?)).collect())
+        Ok(oldest_first.filter_map(|activity| CallLogId::new(text(activity, "id")?)).collect())
     }
 
-    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error> {
+    async fn remove_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
         match access.delete(&activity_path(id)?, Some(FIRST_VERSION)).await {
             Ok(_) | Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(true),
             Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),
@@ -126,7 +133,7 @@ impl Crm for Example {
 }
 
 /// Whether an activity is what an earlier attempt to create `log` has made.
-fn is_same(activity: &Value, log: &NewLog) -> bool {
+fn is_same(activity: &Value, log: &NewCallLog) -> bool {
     let start = text(activity, "startTime").and_then(|start| start.parse::<DateTime<Utc>>().ok());
     let body = text(activity, "body").unwrap_or_default();
     text(activity, "direction").as_deref() == Some(log.direction.as_str())
@@ -147,7 +154,7 @@ fn contact(entry: &Value) -> Option<Contact> {
 }
 
 /// Its ids are letters, digits and hyphens; anything else is none of them, and has no place in a path.
-fn activity_path(id: &LogId) -> Result<String, Error> {
+fn activity_path(id: &CallLogId) -> Result<String, Error> {
     if id.as_str().bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()) {
         Ok(format!("/example-crm/v1/activities/{id}"))
     } else {
@@ -155,10 +162,10 @@ fn activity_path(id: &LogId) -> Result<String, Error> {
     }
 }
 
-fn seconds(duration: Option<TalkTime>) -> Option<u64> {
+fn seconds(duration: Option<CallDuration>) -> Option<u64> {
     match duration? {
-        TalkTime::Pending => None,
-        TalkTime::Seconds(seconds) => Some(seconds),
+        CallDuration::Pending => None,
+        CallDuration::Seconds(seconds) => Some(seconds),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The CRM port: what the use-cases need of a CRM, and the registry of those that we speak to.
 //!
-//! An adapter is one file. It turns [`NewLog`] and [`LogChange`] into its CRM's requests and the answers back; how a
+//! An adapter is one file. It turns [`NewCallLog`] and [`CallLogChange`] into its CRM's requests and the answers back; how a
 //! status becomes an [`Error`], deadlines and rate-limit headers are the same for all and live in [`client`].
 
 mod budget;
@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
-    model::{Contact, Direction, LogId, TalkTime},
+    model::{CallDuration, CallLogId, Contact, Direction},
     note::{self, Format, Section},
 };
 pub use budget::Budgets;
@@ -55,26 +55,31 @@ pub trait Crm: fmt::Debug + Send + Sync {
     fn token_url(&self) -> Option<&'static str>;
 
     /// Makes the log. Exactly one of the requests it sends creates anything, and that one is the last.
-    async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error>;
+    async fn create_log(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error>;
 
     /// The log as it is now.
-    async fn read_log(&self, access: &Access<'_>, id: &LogId) -> Result<Log, Error>;
+    async fn read_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error>;
 
     /// Changes what `change` names and nothing else.
-    async fn update_log(&self, access: &Access<'_>, id: &LogId, change: &LogChange) -> Result<(), Error>;
+    async fn update_log(
+        &self,
+        access: &Access<'_>,
+        id: &CallLogId,
+        change: &CallLogChange,
+    ) -> Result<(), Error>;
 
     /// The logs, oldest first, that an earlier attempt to create `log` has made since `since`, in which the caller
     /// has allowed for clocks that differ.
     async fn find_logs(
         &self,
         access: &Access<'_>,
-        log: &NewLog,
+        log: &NewCallLog,
         since: DateTime<Utc>,
-    ) -> Result<Vec<LogId>, Error>;
+    ) -> Result<Vec<CallLogId>, Error>;
 
     /// Removes a log, unless somebody has changed it since it was made: then it stays, and this is false. True too
     /// when it is gone already.
-    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error>;
+    async fn remove_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error>;
 
     /// The contacts with that telephone number.
     async fn find_contact(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error>;
@@ -97,20 +102,20 @@ pub enum Recovery {
 
 /// A log to be made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewLog {
+pub struct NewCallLog {
     pub subject: String,
     /// The composed note, in the adapter's format.
     pub body: String,
     pub contact: Contact,
     pub direction: Direction,
     pub start: Option<DateTime<Utc>>,
-    pub duration: Option<TalkTime>,
+    pub duration: Option<CallDuration>,
     pub result: Option<String>,
     /// The form fields of the CRM's manifest.
     pub additional: Map<String, Value>,
 }
 
-impl NewLog {
+impl NewCallLog {
     /// Whether a body found in the CRM is of this call, by its session id and its date and time. `None`: this log's
     /// own body has neither, so that the CRM's other fields must tell.
     fn is_told_by(&self, format: Format, body: &str) -> Option<bool> {
@@ -125,7 +130,7 @@ impl NewLog {
 
 /// A log as the CRM has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
+pub struct CallLog {
     pub subject: Option<String>,
     /// Empty when the CRM has none.
     pub body: String,
@@ -135,14 +140,14 @@ pub struct Log {
 
 /// What changes in a log; absent: stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogChange {
+pub struct CallLogChange {
     pub subject: Option<String>,
     pub body: Option<String>,
-    pub duration: Option<TalkTime>,
+    pub duration: Option<CallDuration>,
     pub version: Option<String>,
 }
 
-impl LogChange {
+impl CallLogChange {
     pub fn is_empty(&self) -> bool {
         self.subject.is_none() && self.body.is_none() && self.duration.is_none()
     }

@@ -4,6 +4,8 @@
 //! The Chrome extension shows a message to its user only when the status is 200. So an outcome that the user can act
 //! on is a 200 with `successful: false`; everything else is a plain HTTP error of the same shape.
 
+pub mod wire;
+
 use std::{fmt, pin::pin};
 
 use bytes::Bytes;
@@ -15,17 +17,16 @@ use tracing::Level;
 
 use crate::{
     adapters::{Crm, ErrorKind},
-    app::App,
+    api::wire::{Answer, read_create, read_update},
     auth::{
         Caller,
         caller::{Refused, token_of},
-        grant::Failure,
     },
-    create,
-    metrics::{self, CORRELATION_HEADER, Metric, Trace},
+    delivery::{create, grant::Failure, update},
     model::{Deadline, UserId},
-    store, update,
-    wire::{self, Answer, read_create, read_update},
+    startup::app::App,
+    store,
+    telemetry::{self, CORRELATION_HEADER, Metric, Trace},
 };
 
 /// The largest body that is read, in bytes.
@@ -50,11 +51,11 @@ pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let caller = admit(app, &request, &Method::POST).await?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        metrics::session(&caller.platform, &caller.user, &command.session);
+        telemetry::session(&caller.platform, &caller.user, &command.session);
         let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
-        metrics::note("crm", crm.platform());
+        telemetry::set_field("crm", crm.platform());
         let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
-        metrics::note("outcome", variant(&outcome));
+        telemetry::set_field("outcome", variant(&outcome));
         Ok(created(crm, outcome))
     });
     answer(app, "create", request.headers(), invocation, result).await
@@ -66,11 +67,11 @@ pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let caller = admit(app, &request, &Method::PATCH).await?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        metrics::session(&caller.platform, &caller.user, &command.session);
+        telemetry::session(&caller.platform, &caller.user, &command.session);
         let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
-        metrics::note("crm", crm.platform());
+        telemetry::set_field("crm", crm.platform());
         let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
-        metrics::note("outcome", variant(&outcome));
+        telemetry::set_field("outcome", variant(&outcome));
         Ok(updated(crm, outcome))
     });
     answer(app, "update", request.headers(), invocation, result).await
@@ -93,11 +94,11 @@ async fn answer(
         if let Ok(id) = correlation_id {
             response.headers_mut().insert(CORRELATION_HEADER, id);
         }
-        metrics::note("status", i64::from(response.status().as_u16()));
-        metrics::record(Metric::Latency, app.clock.now_ms() - started_ms);
+        telemetry::set_field("status", i64::from(response.status().as_u16()));
+        telemetry::record(Metric::Latency, app.clock.now_ms() - started_ms);
         response
     };
-    metrics::gather(&app.clock, route, "answered", trace, work).await
+    telemetry::instrument(&app.clock, route, "answered", trace, work).await
 }
 
 /// Why a request is not carried out.
@@ -203,8 +204,8 @@ fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, Answer) {
         Outcome::Queued { log } => {
             ok(Answer::success("The update will be added in a moment.", 3000).with_log_id(&log))
         }
-        Outcome::Parked => {
-            metrics::count(Metric::Parked);
+        Outcome::WaitingForCall => {
+            telemetry::count(Metric::Parked);
             ok(Answer::success("The update will be added when the call is logged.", 3000))
         }
         Outcome::Deleted => ok(Answer::warning(format!("The call log was deleted in {name}."), 5000)),
@@ -214,7 +215,7 @@ fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, Answer) {
 }
 
 fn not_connected() -> (StatusCode, Answer) {
-    metrics::note("outcome", "NotConnected");
+    telemetry::set_field("outcome", "NotConnected");
     ok(Answer::warning("User not found. Please connect to your CRM.", 5000))
 }
 
@@ -230,12 +231,12 @@ fn failed(crm: &str, failure: Failure, what: &str, is_deferred: bool) -> (Status
         }
     };
     if is_deferred {
-        metrics::count(Metric::Deferred);
+        telemetry::count(Metric::Deferred);
     }
     let error = match failure {
         Failure::Crm(error) => error,
         Failure::SessionEnded => {
-            metrics::failed(Level::WARN, &failure);
+            telemetry::failed(Level::WARN, &failure);
             let answer = Answer::warning("User session expired. Please connect again.", 5000)
                 .with_error_code("CRM_SESSION_REVOKED");
             return (StatusCode::UNAUTHORIZED, answer.with_detail("What happens next", next));
@@ -245,7 +246,7 @@ fn failed(crm: &str, failure: Failure, what: &str, is_deferred: bool) -> (Status
             return unavailable();
         }
     };
-    metrics::failed(Level::WARN, &error);
+    telemetry::failed(Level::WARN, &error);
     let unanswered = || {
         Answer::warning(format!("{crm} is not answering"), 5000)
             .with_detail("What happens next", next.clone())
@@ -313,8 +314,8 @@ fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocatio
                 Refusal::OtherUser => StatusCode::FORBIDDEN,
                 Refusal::Invalid(_) | Refusal::Store(_) => StatusCode::BAD_REQUEST,
             };
-            metrics::note("outcome", variant(&refusal));
-            metrics::failed(Level::INFO, refusal.for_log());
+            telemetry::set_field("outcome", variant(&refusal));
+            telemetry::failed(Level::INFO, refusal.for_log());
             (status, Answer::warning(refusal.to_string(), 5000))
         }
     };
@@ -335,10 +336,10 @@ fn respond(result: Result<(StatusCode, Answer), Refusal>, invocation: &Invocatio
 /// Tells the log of a table that failed.
 fn tell(level: Level, error: &store::Error) {
     if matches!(error, store::Error::Unreadable(..)) {
-        metrics::count(Metric::Unreadable);
+        telemetry::count(Metric::Unreadable);
     }
-    metrics::note("outcome", variant(error));
-    metrics::failed(level, error);
+    telemetry::set_field("outcome", variant(error));
+    telemetry::failed(level, error);
 }
 
 /// A value's name for the log: the variant, without what it holds.

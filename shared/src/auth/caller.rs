@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, erro
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use super::hs256;
+use super::hmac_provider;
 use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId};
 
 /// The fewest bytes of a secret that HS256 deserves (RFC 7518, 3.2).
@@ -57,7 +57,7 @@ impl Keys {
     /// The keys, unless the current secret is empty: then everybody could sign. An empty previous one is none.
     pub fn new(current: &Secret, previous: Option<&Secret>) -> Option<Keys> {
         // The crate asks for its cryptography in one place of the process; whoever came first has put the same.
-        let _ = hs256::PROVIDER.install_default();
+        let _ = hmac_provider::PROVIDER.install_default();
         let secrets =
             [Some(current), previous].into_iter().flatten().map(|secret| secret.expose().as_bytes());
         let secrets: Vec<_> = secrets.filter(|secret| !secret.is_empty()).collect();

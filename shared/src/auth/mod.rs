@@ -1,8 +1,6 @@
-//! Who calls us ([`caller`]), and how we may call a CRM ([`grant`], [`unstored`]).
+//! Verification of callers' tokens.
 
 pub mod caller;
-pub mod grant;
-mod hs256;
-pub mod unstored;
+mod hmac_provider;
 
 pub use caller::{Caller, Keys};

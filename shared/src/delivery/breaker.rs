@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::{adapters::ErrorKind, auth::grant::Failure, deferral, store::Rest};
+use crate::{
+    adapters::ErrorKind,
+    delivery::{grant::Failure, retry},
+    store::BreakerState,
+};
 
 /// After so many failures in a row a CRM counts as down.
 const FAILURES: i64 = 5;
@@ -18,11 +22,11 @@ const LONGEST_REST_MS: i64 = 24 * 3_600_000;
 #[derive(Debug)]
 pub(super) struct Breaker {
     is_open: AtomicBool,
-    rest: Mutex<Rest>,
+    rest: Mutex<BreakerState>,
 }
 
 impl Breaker {
-    pub(super) fn new(rest: Rest) -> Breaker {
+    pub(super) fn new(rest: BreakerState) -> Breaker {
         Breaker { is_open: AtomicBool::new(false), rest: Mutex::new(rest) }
     }
 
@@ -36,7 +40,7 @@ impl Breaker {
     }
 
     /// What is to be written down of it.
-    pub(super) fn rest(&self) -> Rest {
+    pub(super) fn rest(&self) -> BreakerState {
         *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -44,10 +48,10 @@ impl Breaker {
     pub(super) fn saw(&self, outcome: Option<Result<(), &Failure>>, now_ms: i64) {
         let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Some(Ok(())) => *rest = Rest::default(),
+            Some(Ok(())) => *rest = BreakerState::default(),
             Some(Err(failure)) if is_down(failure) => {
                 rest.failures += 1;
-                let asked = deferral::retry_after(failure).map(|wait| wait.as_millis() as i64);
+                let asked = retry::retry_after(failure).map(|wait| wait.as_millis() as i64);
                 let own = (rest.failures >= FAILURES).then(|| rest_ms(rest.failures));
                 let limited = is_limited(failure).then_some(REST_MS.0);
                 if let Some(wait) = asked.or(own).or(limited) {

@@ -5,23 +5,22 @@
 //! it is logged even if nobody asks again. See `docs/exactly-once.md`.
 
 use crate::{
-    adapters::{Crm, Effect, NewLog, Recovery},
-    app::App,
-    auth::{
-        Caller,
+    adapters::{Crm, Effect, NewCallLog, Recovery},
+    auth::Caller,
+    delivery::{
+        draft::Draft,
         grant::{Failure, Grant},
+        lease::{self, GRACE_MS},
+        retry, update,
     },
-    deferral,
-    draft::Draft,
-    lease::{self, GRACE_MS},
-    metrics::{self, Metric},
-    model::{CallKey, Contact, CreateCallLog, Deadline, Facts, LogId, Payload, Secret, Zone},
+    model::{CallDetails, CallKey, CallLogId, Contact, CreateCallLog, Deadline, Payload, Secret, Zone},
     note::{self, Content, Fingerprints},
+    startup::app::App,
     store::{
-        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, Release, Sought, State, StoredUser,
-        Written,
+        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, RecoveryCriteria, Release, State,
+        StoredUser, Written,
     },
-    update,
+    telemetry::{self, Metric},
 };
 
 /// How far the clocks of a CRM and ours may differ, in minutes.
@@ -32,8 +31,8 @@ const ROUNDS: usize = 3;
 /// What became of the request.
 #[derive(Debug)]
 pub enum Outcome {
-    Logged(LogId),
-    AlreadyLogged(LogId),
+    Logged(CallLogId),
+    AlreadyLogged(CallLogId),
     /// Another invocation is at it and takes long.
     BeingLogged,
     /// An attempt before this one had no answer; when it can be looked for, in milliseconds from now.
@@ -72,7 +71,7 @@ pub async fn run(
 
     for _ in 0..ROUNDS {
         let now_ms = app.clock.now_ms();
-        let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
+        let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
             app.steps.take("create.user", app.store.user(&key.platform, &key.user)),
             app.steps.take("create.claim", app.store.claim_create(&lease, Purpose::Request(&payload)))
@@ -87,7 +86,7 @@ pub async fn run(
                 return Err(store::Error::Unavailable("a refusal without the item".to_owned()));
             }
         };
-        metrics::attempt(item.fence);
+        telemetry::attempt(item.fence);
         let attempt = Attempt { app, crm, lease, item: *item };
         let user = match user {
             Ok(user) => user,
@@ -131,14 +130,16 @@ async fn wait_for_peer(
     item: CallItem,
     deadline: Deadline,
 ) -> Result<Option<Outcome>, store::Error> {
-    let is_settled = |item: &CallItem| item.log.is_some() || item.owner.is_none();
+    let is_settled = |item: &CallItem| item.log_id.is_some() || item.lease_holder.is_none();
     let item = lease::wait_until(app, key, item, deadline, is_settled).await?;
-    let wait_ms = item.busy_until - app.clock.now_ms();
+    let wait_ms = item.lease_expires_at - app.clock.now_ms();
     let is_deferred = item.payload.is_some();
     Ok(match item {
-        CallItem { log: Some(log), .. } => Some(Outcome::AlreadyLogged(log)),
-        CallItem { owner: Some(_), .. } if wait_ms > 0 => Some(Outcome::BeingLogged),
-        CallItem { owner: None, .. } if wait_ms > 0 => Some(Outcome::Unsettled { wait_ms, is_deferred }),
+        CallItem { log_id: Some(log), .. } => Some(Outcome::AlreadyLogged(log)),
+        CallItem { lease_holder: Some(_), .. } if wait_ms > 0 => Some(Outcome::BeingLogged),
+        CallItem { lease_holder: None, .. } if wait_ms > 0 => {
+            Some(Outcome::Unsettled { wait_ms, is_deferred })
+        }
         _ => None,
     })
 }
@@ -159,7 +160,7 @@ impl Attempt<'_> {
         deadline: Deadline,
         payload: Payload,
     ) -> Result<Outcome, store::Error> {
-        let (app, owner) = (self.app, self.lease.owner);
+        let (app, owner) = (self.app, self.lease.holder);
         match Grant::obtain(app, self.crm, user, authorization, deadline, owner).await {
             Ok(grant) => self.make(grant, payload).await,
             Err(failure) => self.failed(failure).await,
@@ -169,10 +170,10 @@ impl Attempt<'_> {
     async fn make(self, mut grant: Grant<'_>, payload: Payload) -> Result<Outcome, store::Error> {
         let zone = payload.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
         // What is parked came later than the call's end, so it is newer than what the call brings.
-        let facts = lease::overlay(payload.facts.clone(), &self.item.wanted);
+        let facts = lease::overlay(payload.facts.clone(), &self.item.queued_details);
         let mut draft = Draft::new(&grant, &facts, &payload, zone);
 
-        if self.item.ambiguous {
+        if self.item.outcome_unknown {
             match self.find(&mut grant, &draft.log, &facts, zone).await {
                 Ok(Some(found)) => return self.adopt(grant, found, &draft, &payload, facts, zone).await,
                 Ok(None) => {}
@@ -185,16 +186,17 @@ impl Attempt<'_> {
         }
         let mut made = grant.create_log(&draft.log).await;
         // What is parked must not keep the call from being logged: it may be what the CRM refuses.
-        let is_alone = self.item.wanted != Facts::default() && made.as_ref().is_err_and(Failure::is_refusal);
+        let is_alone = self.item.queued_details != CallDetails::default()
+            && made.as_ref().is_err_and(Failure::is_refusal);
         if is_alone {
             draft = Draft::new(&grant, &payload.facts, &payload, zone);
             made = grant.create_log(&draft.log).await;
         }
         match made {
-            Ok(id) if is_alone => self.add(grant, id, &draft.written, Facts::default(), zone).await,
+            Ok(id) if is_alone => self.add(grant, id, &draft.written, CallDetails::default(), zone).await,
             Ok(id) => self.finish(grant, id, &draft.written, zone).await,
             Err(failure) if failure.effect() == Effect::Unknown => {
-                metrics::count(Metric::Ambiguous);
+                telemetry::count(Metric::Ambiguous);
                 // The answer was lost; perhaps the log was not. A log that is found now is certainly ours. One that
                 // is not found may still land, so nothing follows from that.
                 match self.find(&mut grant, &draft.log, &facts, zone).await {
@@ -209,22 +211,22 @@ impl Attempt<'_> {
     /// Sees to it that whoever comes after this attempt looks for what it is about to make, if it is told of another
     /// contact, time or zone than those before it. False: somebody else has the call by now.
     async fn is_sought(&self, payload: &Payload) -> Result<bool, store::Error> {
-        let own = Sought::of(payload);
-        if self.item.sought.contains(&own) {
+        let own = RecoveryCriteria::of(payload);
+        if self.item.recovery_criteria.contains(&own) {
             return Ok(true);
         }
-        let all: Vec<_> = self.item.sought.iter().cloned().chain([own]).collect();
-        self.app.steps.take("create.seek", self.app.store.seek(&self.lease, &all)).await
+        let all: Vec<_> = self.item.recovery_criteria.iter().cloned().chain([own]).collect();
+        self.app.steps.take("create.seek", self.app.store.record_criteria(&self.lease, &all)).await
     }
 
     /// The log that an earlier attempt made; of several the first, always the same: the others are left to the audit.
     async fn find(
         &self,
         grant: &mut Grant<'_>,
-        log: &NewLog,
-        facts: &Facts,
+        log: &NewCallLog,
+        facts: &CallDetails,
         zone: Zone,
-    ) -> Result<Option<LogId>, Failure> {
+    ) -> Result<Option<CallLogId>, Failure> {
         match self.crm.recovery() {
             Recovery::ConsistentList | Recovery::LaggingSearch(_) => {}
             // Making it again makes no second one; or there is nothing to ask.
@@ -233,7 +235,7 @@ impl Attempt<'_> {
         let first_at = self.item.first_at.unwrap_or_else(|| self.app.clock.now());
         let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
         let mut found = grant.find_logs(log, since).await?;
-        for sought in self.item.sought.iter().filter(|_| self.item.ambiguous) {
+        for sought in self.item.recovery_criteria.iter().filter(|_| self.item.outcome_unknown) {
             if found.is_empty()
                 && let Some(earlier) = self.sought_otherwise(sought, grant, log, facts, zone)
             {
@@ -249,19 +251,19 @@ impl Attempt<'_> {
     /// The log as an earlier attempt would have made it, if that was told of another contact, time or zone.
     fn sought_otherwise(
         &self,
-        sought: &Sought,
+        sought: &RecoveryCriteria,
         grant: &Grant<'_>,
-        log: &NewLog,
-        facts: &Facts,
+        log: &NewCallLog,
+        facts: &CallDetails,
         zone: Zone,
-    ) -> Option<NewLog> {
+    ) -> Option<NewCallLog> {
         let user = &grant.user().user;
         let then = sought.zone.or(user.zone).unwrap_or(Zone::UTC);
         if (&sought.contact, sought.start, then) == (&log.contact.id, log.start, zone) {
             return None;
         }
-        let facts = Facts { start: sought.start, ..facts.clone() };
-        Some(NewLog {
+        let facts = CallDetails { start: sought.start, ..facts.clone() };
+        Some(NewCallLog {
             body: note::compose(self.crm.format(), &Content::new(&facts, &user.settings, then)),
             contact: Contact { id: sought.contact.clone(), ..log.contact.clone() },
             start: sought.start,
@@ -273,20 +275,20 @@ impl Attempt<'_> {
     async fn finish(
         self,
         grant: Grant<'_>,
-        id: LogId,
+        id: CallLogId,
         written: &Written,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         let finish = self.app.store.finish(&self.lease, &id, &self.item, written);
-        metrics::state(self.item.state.name(), State::Logged.name());
+        telemetry::state(self.item.state.name(), State::Logged.name());
         match self.app.steps.take("create.finish", finish).await? {
             Finish::Released => {}
-            Finish::MoreWanted(item) => {
-                update::write(self.app, &self.lease, grant, *item, Facts::default(), zone).await?;
+            Finish::MoreQueued(item) => {
+                update::write(self.app, &self.lease, grant, *item, CallDetails::default(), zone).await?;
             }
             Finish::Lost => lease::lost("the lease ran out before the log's id was stored"),
         }
-        metrics::count(Metric::Created);
+        telemetry::count(Metric::Created);
         Ok(Outcome::Logged(id))
     }
 
@@ -294,19 +296,19 @@ impl Attempt<'_> {
     async fn adopt(
         self,
         grant: Grant<'_>,
-        id: LogId,
+        id: CallLogId,
         draft: &Draft,
         payload: &Payload,
-        facts: Facts,
+        facts: CallDetails,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
-        metrics::count(Metric::Reconciled);
+        telemetry::count(Metric::Reconciled);
         // An earlier attempt may have sent less, or others.
         let least = Content::new(&payload.facts, &grant.user().user.settings, zone).fingerprints();
         let written = Written {
             sections: Fingerprints::perhaps([&draft.written.sections, &least]),
-            subject: draft.written.subject.clone().filter(|_| !self.item.ambiguous),
-            duration: draft.written.duration.filter(|_| !self.item.ambiguous),
+            subject: draft.written.subject.clone().filter(|_| !self.item.outcome_unknown),
+            duration: draft.written.duration.filter(|_| !self.item.outcome_unknown),
         };
         self.add(grant, id, &written, facts, zone).await
     }
@@ -315,31 +317,31 @@ impl Attempt<'_> {
     async fn add(
         self,
         grant: Grant<'_>,
-        id: LogId,
+        id: CallLogId,
         written: &Written,
-        facts: Facts,
+        facts: CallDetails,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         let keep = self.app.store.keep(&self.lease, &id, &self.item, written);
         match self.app.steps.take("create.keep", keep).await? {
-            Finish::MoreWanted(item) => {
+            Finish::MoreQueued(item) => {
                 update::write(self.app, &self.lease, grant, *item, facts, zone).await?;
             }
             Finish::Released | Finish::Lost => {
                 lease::lost("the lease ran out before the log was brought up to date")
             }
         }
-        metrics::count(Metric::Created);
+        telemetry::count(Metric::Created);
         Ok(Outcome::Logged(id))
     }
 
     /// There is no log, or nobody knows: says who goes on when.
     async fn failed(self, failure: Failure) -> Result<Outcome, store::Error> {
         let (reason, now_ms) = (failure.to_string(), self.app.clock.now_ms());
-        let release = deferral::release(self.crm, self.lease.key, &self.item, &failure, &reason, now_ms);
+        let release = retry::release(self.crm, self.lease.key, &self.item, &failure, &reason, now_ms);
         let is_deferred = release.due_ms.is_some();
         if let Some(state) = self.item.state.after(release.event) {
-            metrics::state(self.item.state.name(), state.name());
+            telemetry::state(self.item.state.name(), state.name());
         }
         self.give_back("create.release", release).await?;
         Ok(Outcome::Failed { failure, is_deferred })
@@ -348,7 +350,7 @@ impl Attempt<'_> {
     /// Lets go at once, and keeps nothing of what the request brought: there is nobody to log it for.
     async fn give_back_forgotten(&self, reason: &str) -> Result<(), store::Error> {
         let release = Release {
-            is_ambiguous: self.item.ambiguous,
+            outcome_unknown: self.item.outcome_unknown,
             drops_payload: true,
             ..Release::new(Event::Failed, reason)
         };

@@ -1,23 +1,23 @@
 //! A log before it is made: from what a request brought to what the CRM is sent.
 
 use crate::{
-    adapters::NewLog,
-    auth::grant::Grant,
-    model::{Contact, Direction, Facts, Payload, Zone},
+    adapters::NewCallLog,
+    delivery::grant::Grant,
+    model::{CallDetails, Contact, Direction, Payload, Zone},
     note::{self, Content, subject_fingerprint},
     store::Written,
 };
 
 /// A log to be made, and what will then be known of it.
 pub(crate) struct Draft {
-    pub(crate) log: NewLog,
+    pub(crate) log: NewCallLog,
     pub(crate) written: Written,
 }
 
 impl Draft {
-    pub(crate) fn new(grant: &Grant<'_>, facts: &Facts, payload: &Payload, zone: Zone) -> Draft {
+    pub(crate) fn new(grant: &Grant<'_>, facts: &CallDetails, payload: &Payload, zone: Zone) -> Draft {
         let content = Content::new(facts, &grant.user().user.settings, zone);
-        let log = NewLog {
+        let log = NewCallLog {
             subject: subject(facts, &payload.contact),
             body: note::compose(grant.crm().format(), &content),
             contact: payload.contact.clone(),
@@ -37,7 +37,7 @@ impl Draft {
 }
 
 /// The custom subject, or who called whom.
-fn subject(facts: &Facts, contact: &Contact) -> String {
+fn subject(facts: &CallDetails, contact: &Contact) -> String {
     if let Some(subject) = &facts.subject {
         return subject.clone();
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::{
-    app::App,
-    metrics::{self, Metric},
-    model::{CallKey, Deadline, Facts, TalkTime},
+    model::{CallDetails, CallDuration, CallKey, Deadline},
     note::{Section, is_placeholder},
+    startup::app::App,
     store::{self, CallItem},
+    telemetry::{self, Metric},
 };
 
 /// How long after its sender's deadline a request may still land in a CRM, in milliseconds.
@@ -44,7 +44,7 @@ pub(crate) async fn wait_until(
     is_settled: impl Fn(&CallItem) -> bool,
 ) -> Result<CallItem, store::Error> {
     for look in LOOKS {
-        let is_abandoned = item.busy_until <= app.clock.now_ms();
+        let is_abandoned = item.lease_expires_at <= app.clock.now_ms();
         if is_settled(&item) || is_abandoned || deadline.remaining(&app.clock) < look * 2 {
             break;
         }
@@ -59,18 +59,18 @@ pub(crate) async fn wait_until(
 
 /// Somebody else has the call by now. What this invocation did is found by them.
 pub(crate) fn lost(what: &str) {
-    metrics::count(Metric::LeaseLost);
+    telemetry::count(Metric::LeaseLost);
     tracing::warn!("{what}");
 }
 
 /// The older facts, with each newer one in its place, unless that is only a placeholder.
-pub(crate) fn overlay(older: Facts, newer: &Facts) -> Facts {
+pub(crate) fn overlay(older: CallDetails, newer: &CallDetails) -> CallDetails {
     let newer = newer.clone();
     let text = |section, newer: Option<String>, older: Option<String>| {
         newer.filter(|value| older.is_none() || !is_placeholder(section, value)).or(older)
     };
-    let duration = newer.duration.filter(|time| older.duration.is_none() || *time != TalkTime::Pending);
-    Facts {
+    let duration = newer.duration.filter(|time| older.duration.is_none() || *time != CallDuration::Pending);
+    CallDetails {
         session: newer.session.or(older.session),
         direction: newer.direction.or(older.direction),
         from: newer.from.or(older.from),
@@ -95,14 +95,14 @@ pub(crate) fn overlay(older: Facts, newer: &Facts) -> Facts {
 }
 
 /// The facts one by one; what names the call goes with each.
-pub(crate) fn each_alone(facts: &Facts) -> Vec<Facts> {
+pub(crate) fn each_alone(facts: &CallDetails) -> Vec<CallDetails> {
     let Ok(Value::Object(fields)) = serde_json::to_value(facts) else { return Vec::new() };
     let told = fields.into_iter().filter(|(name, fact)| {
         name != "session" && !fact.is_null() && fact.as_array().is_none_or(|list| !list.is_empty())
     });
     let alone = told.filter_map(|(name, fact)| {
         let fact = serde_json::from_value(Value::Object(Map::from_iter([(name, fact)]))).ok()?;
-        Some(Facts { session: facts.session.clone(), ..fact })
+        Some(CallDetails { session: facts.session.clone(), ..fact })
     });
     alone.collect()
 }
@@ -114,16 +114,16 @@ mod tests {
 
     #[test]
     fn facts_alone_are_all_the_facts() {
-        let facts = Facts {
+        let facts = CallDetails {
             session: SessionId::new("1"),
             note: Some("Wants a quote".to_owned()),
-            duration: Some(TalkTime::Pending),
+            duration: Some(CallDuration::Pending),
             ai_note: Some("Bob asked".to_owned()),
-            ..Facts::default()
+            ..CallDetails::default()
         };
         let alone = each_alone(&facts);
         assert_eq!(alone.len(), 3, "{alone:?}");
-        assert_eq!(alone.iter().fold(Facts::default(), overlay), facts);
-        assert_eq!(each_alone(&Facts::default()), []);
+        assert_eq!(alone.iter().fold(CallDetails::default(), overlay), facts);
+        assert_eq!(each_alone(&CallDetails::default()), []);
     }
 }

@@ -5,8 +5,6 @@
 //! alone for a while: then one call goes ahead as a probe. Live traffic comes first: of a CRM's burst budget half is
 //! left to it.
 
-mod breaker;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -19,18 +17,20 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tracing::Level;
 
-use self::breaker::Breaker;
 use crate::{
     adapters::Crm,
-    app::App,
-    auth::grant::Failure,
-    create,
-    deferral::PATIENCE_WITH_PEOPLE_MS,
-    lease::{self, GRACE_MS},
-    metrics::{self, Metric, Trace},
+    delivery::{
+        breaker::Breaker,
+        create,
+        grant::Failure,
+        lease::{self, GRACE_MS},
+        retry::PATIENCE_WITH_PEOPLE_MS,
+        update,
+    },
     model::{CallKey, Deadline, Platform, UserId},
+    startup::app::App,
     store::{self, Change, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
-    update,
+    telemetry::{self, Metric, Trace},
 };
 
 /// How many companies are served at once.
@@ -77,15 +77,15 @@ pub async fn run(app: &App, deadline: Deadline, trace: Trace) -> Result<Report, 
         match &report {
             Ok(report) => {
                 for (name, count) in report.fields() {
-                    metrics::note(name, i64::try_from(count).unwrap_or(i64::MAX));
+                    telemetry::set_field(name, i64::try_from(count).unwrap_or(i64::MAX));
                 }
-                metrics::note("outcome", "Looked");
+                telemetry::set_field("outcome", "Looked");
             }
-            Err(error) => metrics::failed(Level::WARN, error),
+            Err(error) => telemetry::failed(Level::WARN, error),
         }
         report
     };
-    metrics::gather(&app.clock, "redrive", "looked", trace.clone(), work).await
+    telemetry::instrument(&app.clock, "redrive", "looked", trace.clone(), work).await
 }
 
 async fn look(app: &App, deadline: Deadline, trace: &Trace) -> Result<Report, store::Error> {
@@ -93,7 +93,7 @@ async fn look(app: &App, deadline: Deadline, trace: &Trace) -> Result<Report, st
     let unsettled = app.steps.take("redrive.unsettled", app.store.unsettled()).await?;
     let count = unsettled.iter().filter(|call| call.due_ms <= now_ms).count();
     let (tenants, oldest_ms) = by_tenant(app, unsettled, now_ms).await?;
-    metrics::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
+    telemetry::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
     let tally = Tally::default();
     stream::iter(tenants)
         .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
@@ -202,7 +202,7 @@ async fn serve(
     trace: &Trace,
 ) -> Result<(), store::Error> {
     let now_ms = app.clock.now_ms();
-    let before = app.steps.take("redrive.rest", app.store.rest(&tenant.name)).await?;
+    let before = app.steps.take("redrive.rest", app.store.breaker(&tenant.name)).await?;
     if before.until_ms > now_ms {
         return Ok(());
     }
@@ -230,7 +230,7 @@ async fn serve(
         .await;
     let after = breaker.rest();
     if after != before {
-        app.steps.take("redrive.set_rest", app.store.set_rest(&tenant.name, after, now_ms)).await?;
+        app.steps.take("redrive.set_breaker", app.store.set_breaker(&tenant.name, after, now_ms)).await?;
     }
     Ok(())
 }
@@ -295,18 +295,18 @@ async fn told(
     trace: &Trace,
 ) -> Result<Delivery, store::Error> {
     let work = async {
-        metrics::call(&due.key);
-        metrics::note("crm", crm.platform());
+        telemetry::call(&due.key);
+        telemetry::set_field("crm", crm.platform());
         let outcome = deliver(app, crm, user, due, deadline).await;
         match &outcome {
-            Ok(Delivery::Failed(failure)) => metrics::failed(Level::WARN, failure),
+            Ok(Delivery::Failed(failure)) => telemetry::failed(Level::WARN, failure),
             Ok(_) => {}
-            Err(error) => metrics::failed(Level::WARN, error),
+            Err(error) => telemetry::failed(Level::WARN, error),
         }
-        metrics::note("outcome", outcome.as_ref().map_or("Unavailable", Delivery::name));
+        telemetry::set_field("outcome", outcome.as_ref().map_or("Unavailable", Delivery::name));
         outcome
     };
-    metrics::gather(&app.clock, "redrive", "delivered", trace.clone(), Box::pin(work)).await
+    telemetry::instrument(&app.clock, "redrive", "delivered", trace.clone(), Box::pin(work)).await
 }
 
 /// Delivers one call.
@@ -322,8 +322,11 @@ async fn deliver(
         Ok(Some(item)) => item,
         Ok(None) => return Ok(Delivery::Untouched),
         Err(store::Error::Unreadable(what, problem)) => {
-            metrics::count(Metric::Unreadable);
-            metrics::failed(Level::ERROR, format_args!("{what} cannot be read ({problem}); it is set aside"));
+            telemetry::count(Metric::Unreadable);
+            telemetry::failed(
+                Level::ERROR,
+                format_args!("{what} cannot be read ({problem}); it is set aside"),
+            );
             set_aside(app, due).await?;
             return Ok(Delivery::Unreadable);
         }
@@ -332,9 +335,9 @@ async fn deliver(
     let now_ms = app.clock.now_ms();
     let deadline = Deadline(deadline.0.min(now_ms + CALL_MS));
     let me = lease::new_owner();
-    let lease = Lease { key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
+    let lease = Lease { key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
     match item.state {
-        State::Posting | State::Unknown | State::Retry if item.payload.is_some() => {
+        State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
             let claim = app.store.claim_create(&lease, Purpose::Redrive);
             let ClaimCreate::Claimed(item) = app.steps.take("redrive.claim_create", claim).await? else {
                 return Ok(Delivery::Untouched);
@@ -344,7 +347,7 @@ async fn deliver(
                 _ => Delivery::Done,
             })
         }
-        State::Logged if item.waits() || item.audit_at.is_some() => {
+        State::Logged if item.waits() || item.sweep_at.is_some() => {
             let claim = app.store.claim_update(&lease, Change::Due);
             let ClaimUpdate::Claimed(item) = app.steps.take("redrive.claim_update", claim).await? else {
                 return Ok(Delivery::Untouched);
@@ -371,8 +374,8 @@ async fn set_aside(app: &App, due: &Due) -> Result<(), store::Error> {
 /// A failure that nobody sees, and that is the last one, is a dead letter.
 fn given_up(failure: Failure, is_deferred: bool) -> Delivery {
     if !is_deferred {
-        metrics::count(Metric::Dead);
-        metrics::note("given_up", true);
+        telemetry::count(Metric::Dead);
+        telemetry::set_field("given_up", true);
     }
     Delivery::Failed(failure)
 }

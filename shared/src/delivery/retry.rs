@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::{
     adapters::{Crm, Effect, Error, ErrorKind, Recovery},
-    auth::grant::Failure,
-    lease::GRACE_MS,
+    delivery::{grant::Failure, lease::GRACE_MS},
     model::CallKey,
     store::{CallItem, Event, Release, State},
 };
@@ -30,23 +29,26 @@ pub(crate) fn release<'a>(
     let is_made = item.state == State::Logged;
     if failure.effect() == Effect::Unknown {
         // Whatever was sent may still land.
-        let busy_until_ms = now_ms + grace_ms(crm);
-        let release =
-            Release { busy_until_ms, is_ambiguous: !is_made, ..Release::new(Event::Unanswered, reason) };
+        let lease_expires_at_ms = now_ms + grace_ms(crm);
+        let release = Release {
+            lease_expires_at_ms,
+            outcome_unknown: !is_made,
+            ..Release::new(Event::OutcomeUnknown, reason)
+        };
         return if !is_made && crm.recovery() == Recovery::None {
             // Nobody can find out what became of it. Never twice: a person has to look.
             Release { event: Event::GivenUp, ..release }
         } else {
-            Release { due_ms: waits(item).then_some(busy_until_ms), ..release }
+            Release { due_ms: waits(item).then_some(lease_expires_at_ms), ..release }
         };
     }
-    let release = Release { is_ambiguous: item.ambiguous, ..Release::new(Event::Failed, reason) };
+    let release = Release { outcome_unknown: item.outcome_unknown, ..Release::new(Event::Failed, reason) };
     match failure {
         Failure::Crm(Error { kind: ErrorKind::NotFound, .. }) if is_made => {
             Release { event: Event::Deleted, ..release }
         }
         Failure::Crm(Error { kind: ErrorKind::Rejected { .. }, .. }) if is_made => {
-            Release { drops_wanted: true, drops_payload: true, ..release }
+            Release { drops_queued: true, drops_payload: true, ..release }
         }
         Failure::Crm(error) if !is_made && is_final(&error.kind) => {
             Release { event: Event::GivenUp, ..release }
@@ -77,7 +79,7 @@ pub(crate) fn retry_after(failure: &Failure) -> Option<Duration> {
 
 /// Whether there is anything to try again with. A create whose payload is too long to keep is its sender's.
 fn waits(item: &CallItem) -> bool {
-    item.payload.is_some() || (item.state == State::Logged && (item.waits() || item.audit_at.is_some()))
+    item.payload.is_some() || (item.state == State::Logged && (item.waits() || item.sweep_at.is_some()))
 }
 
 /// Whether the same data would be refused again.

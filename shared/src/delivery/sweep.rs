@@ -7,13 +7,15 @@ use chrono::DateTime;
 use serde_json::Map;
 
 use crate::{
-    adapters::{Log, NewLog},
-    auth::grant::{Failure, Grant},
-    create::CLOCK_SKEW_MINUTES,
-    metrics::{self, Metric},
-    model::{CallKey, Contact, Direction, Facts, LogId, Zone},
+    adapters::{CallLog, NewCallLog},
+    delivery::{
+        create::CLOCK_SKEW_MINUTES,
+        grant::{Failure, Grant},
+    },
+    model::{CallDetails, CallKey, CallLogId, Contact, Direction, Zone},
     note::{self, Content},
-    store::{CallItem, Sought},
+    store::{CallItem, RecoveryCriteria},
+    telemetry::{self, Metric},
 };
 
 /// Removes what is certainly ours, is not the log that the item names, and is as it was made.
@@ -21,22 +23,22 @@ pub(crate) async fn remove_duplicates(
     grant: &mut Grant<'_>,
     call: &CallKey,
     item: &CallItem,
-    kept: &LogId,
+    kept: &CallLogId,
 ) -> Result<(), Failure> {
     // First of all the log itself: if a person has deleted it, no other may be taken for a duplicate of it.
     let current = grant.read_log(kept).await?;
     let first_at = item.first_at.unwrap_or(DateTime::UNIX_EPOCH);
     let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
     let mut found = BTreeSet::new();
-    for sought in &item.sought {
+    for sought in &item.recovery_criteria {
         let log = searched(grant, call, item, sought, &current);
         found.extend(grant.find_logs(&log, since).await?);
     }
     for duplicate in found.into_iter().filter(|found| found != kept) {
-        metrics::count(Metric::DuplicateFound);
-        metrics::note("log_id", kept.as_str().to_owned());
+        telemetry::count(Metric::DuplicateFound);
+        telemetry::set_field("log_id", kept.as_str().to_owned());
         if grant.remove_log(&duplicate).await? {
-            metrics::count(Metric::Deduped);
+            telemetry::count(Metric::Deduped);
             tracing::warn!("a second log of the call had landed late; it is removed");
         } else {
             tracing::warn!("a second log of the call was changed by a person; it stays");
@@ -46,11 +48,18 @@ pub(crate) async fn remove_duplicates(
 }
 
 /// The log as the attempt that had no answer would have made it.
-fn searched(grant: &Grant<'_>, call: &CallKey, item: &CallItem, sought: &Sought, current: &Log) -> NewLog {
+fn searched(
+    grant: &Grant<'_>,
+    call: &CallKey,
+    item: &CallItem,
+    sought: &RecoveryCriteria,
+    current: &CallLog,
+) -> NewCallLog {
     let user = &grant.user().user;
     let zone = sought.zone.or(user.zone).unwrap_or(Zone::UTC);
-    let facts = Facts { session: Some(call.session.clone()), start: sought.start, ..Facts::default() };
-    NewLog {
+    let facts =
+        CallDetails { session: Some(call.session.clone()), start: sought.start, ..CallDetails::default() };
+    NewCallLog {
         subject: current.subject.clone().unwrap_or_default(),
         body: note::compose(grant.crm().format(), &Content::new(&facts, &user.settings, zone)),
         contact: Contact { id: sought.contact.clone(), kind: None, name: None, phone_number: None },

@@ -1,26 +1,25 @@
 //! Add what became known later: note the facts, and write them into the log unless somebody else is at it.
 //!
-//! Facts are noted in the table first. Whoever owns the call writes all that is noted, so updates that come together
+//! CallDetails are noted in the table first. Whoever owns the call writes all that is noted, so updates that come together
 //! become one change, and no two changes of one log are ever under way at once. A log is never changed without having
 //! been read: what a person wrote there is merged with, not written over.
 
 use crate::{
-    adapters::{Crm, Effect, Error, ErrorKind, Log, LogChange},
-    app::App,
-    audit,
-    auth::{
-        Caller,
+    adapters::{CallLog, CallLogChange, Crm, Effect, Error, ErrorKind},
+    auth::Caller,
+    delivery::{
         grant::{Failure, Grant},
+        lease::{self, GRACE_MS},
+        retry, sweep,
     },
-    deferral,
-    lease::{self, GRACE_MS},
-    metrics::{self, Metric},
-    model::{CallKey, Deadline, Facts, LogId, Secret, TalkTime, UpdateCallLog, Zone},
+    model::{CallDetails, CallDuration, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
     note::{self, Content, Section, subject_fingerprint},
+    startup::app::App,
     store::{
-        self, CallItem, Change, ClaimUpdate, Event, Finish, Lease, Parked, Release, State, StoredUser,
+        self, CallItem, Change, ClaimUpdate, Enqueued, Event, Finish, Lease, Release, State, StoredUser,
         Written,
     },
+    telemetry::{self, Metric},
 };
 
 /// When it is tried again to write for a user who could not be read, in milliseconds.
@@ -35,19 +34,19 @@ const CHANGES: usize = 5;
 pub enum Outcome {
     /// It is in the log, which now has this body.
     Updated {
-        log: LogId,
+        log: CallLogId,
         body: String,
     },
     /// Another invocation has written it.
     UpdatedByOther {
-        log: LogId,
+        log: CallLogId,
     },
     /// Another invocation is about to write it.
     Queued {
-        log: LogId,
+        log: CallLogId,
     },
     /// It waits for the call.
-    Parked,
+    WaitingForCall,
     /// The log was deleted in the CRM.
     Deleted,
     NotConnected,
@@ -74,7 +73,7 @@ pub async fn run(
 
     for _ in 0..ROUNDS {
         let now_ms = app.clock.now_ms();
-        let lease = Lease { key: &key, owner: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
+        let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
             app.steps.take("update.user", app.store.user(&key.platform, &key.user)),
             app.steps.take("update.claim", app.store.claim_update(&lease, change))
@@ -98,7 +97,7 @@ pub async fn run(
                 return go(app, crm, lease, *item, user, command.authorization, command.zone, deadline).await;
             }
             // What waits there for its call may wait for another extension's.
-            ClaimUpdate::Refused(item) if key == own || item.state != State::Parked => item,
+            ClaimUpdate::Refused(item) if key == own || item.state != State::Queued => item,
             ClaimUpdate::Absent if key.extension.is_some() => {
                 // This extension has no log of its own: the one that belongs to no extension is meant, if any.
                 key = key.without_extension();
@@ -106,23 +105,27 @@ pub async fn run(
             }
             ClaimUpdate::Absent | ClaimUpdate::Refused(_) => {
                 key = own.clone();
-                match app.steps.take("update.park", app.store.park(&key, &command.facts, now_ms)).await? {
-                    Parked::Noted(_) => return Ok(Outcome::Parked),
-                    Parked::Moved => continue,
+                match app
+                    .steps
+                    .take("update.park", app.store.enqueue_first(&key, &command.facts, now_ms))
+                    .await?
+                {
+                    Enqueued::Queued(_) => return Ok(Outcome::WaitingForCall),
+                    Enqueued::ItemChanged => continue,
                 }
             }
         };
-        if item.state == State::Gone {
+        if item.state == State::Deleted {
             return Ok(Outcome::Deleted);
         }
         match app.steps.take("update.enqueue", app.store.enqueue(&key, &command.facts, now_ms)).await? {
-            Parked::Noted(item) => {
+            Enqueued::Queued(item) => {
                 if let Some(outcome) = wait_for_owner(app, &key, *item, deadline).await? {
                     return Ok(outcome);
                 }
-                change = Change::Noted;
+                change = Change::AlreadyQueued;
             }
-            Parked::Moved => {}
+            Enqueued::ItemChanged => {}
         }
     }
     Err(store::Error::Unavailable("the call log is being changed by others".to_owned()))
@@ -135,21 +138,21 @@ async fn wait_for_owner(
     item: CallItem,
     deadline: Deadline,
 ) -> Result<Option<Outcome>, store::Error> {
-    let noted = item.wanted_version;
-    let is_settled = move |item: &CallItem| item.done >= noted || item.owner.is_none();
+    let noted = item.queued_version;
+    let is_settled = move |item: &CallItem| item.applied_version >= noted || item.lease_holder.is_none();
     let item = lease::wait_until(app, key, item, deadline, is_settled).await?;
-    let is_busy = item.busy_until > app.clock.now_ms();
-    Ok(match item.log {
-        Some(_) if item.state == State::Gone => Some(Outcome::Deleted),
-        Some(log) if item.done >= noted => Some(Outcome::UpdatedByOther { log }),
-        Some(log) if is_busy && item.owner.is_some() => Some(Outcome::Queued { log }),
+    let is_busy = item.lease_expires_at > app.clock.now_ms();
+    Ok(match item.log_id {
+        Some(_) if item.state == State::Deleted => Some(Outcome::Deleted),
+        Some(log) if item.applied_version >= noted => Some(Outcome::UpdatedByOther { log }),
+        Some(log) if is_busy && item.lease_holder.is_some() => Some(Outcome::Queued { log }),
         Some(_) if is_busy => {
             let detail = "a change before this one had no answer";
             let failure = Error::new(ErrorKind::Unavailable, Effect::None, detail).into();
             Some(Outcome::Failed { failure, is_deferred: true })
         }
         Some(_) => None,
-        None => Some(Outcome::Parked),
+        None => Some(Outcome::WaitingForCall),
     })
 }
 
@@ -165,7 +168,7 @@ pub(crate) async fn go(
     zone: Option<Zone>,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    metrics::attempt(item.fence);
+    telemetry::attempt(item.fence);
     let payload = match app.store.payload(lease.key, &item) {
         Ok(payload) => payload,
         Err(error) => {
@@ -173,24 +176,24 @@ pub(crate) async fn go(
             None
         }
     };
-    let mut grant = match Grant::obtain(app, crm, user, authorization, deadline, lease.owner).await {
+    let mut grant = match Grant::obtain(app, crm, user, authorization, deadline, lease.holder).await {
         Ok(grant) => grant,
         Err(failure) => return failed(app, crm, &lease, &item, failure).await,
     };
     let mut item = item;
-    if item.audit_at.is_some_and(|at| at <= app.clock.now_ms())
-        && let Some(log) = item.log.clone()
+    if item.sweep_at.is_some_and(|at| at <= app.clock.now_ms())
+        && let Some(log) = item.log_id.clone()
     {
-        if let Err(failure) = audit::remove_duplicates(&mut grant, lease.key, &item, &log).await {
+        if let Err(failure) = sweep::remove_duplicates(&mut grant, lease.key, &item, &log).await {
             return failed(app, crm, &lease, &item, failure).await;
         }
         // From here on the release takes it out of the item: had it been taken out before, a crash would lose it.
-        item.audit_at = None;
+        item.sweep_at = None;
     }
     let zone = zone.or(payload.as_ref().and_then(|payload| payload.zone));
     let zone = zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
     // A log that was found may lack what the request brought that would have made it.
-    let session = Facts { session: Some(lease.key.session.clone()), ..Facts::default() };
+    let session = CallDetails { session: Some(lease.key.session.clone()), ..CallDetails::default() };
     let extra = payload.map_or(session, |payload| payload.facts);
     write(app, &lease, grant, item, extra, zone).await
 }
@@ -201,13 +204,13 @@ pub(crate) async fn write(
     lease: &Lease<'_>,
     mut grant: Grant<'_>,
     mut item: CallItem,
-    extra: Facts,
+    extra: CallDetails,
     zone: Zone,
 ) -> Result<Outcome, store::Error> {
-    let Some(log) = item.log.clone() else {
+    let Some(log) = item.log_id.clone() else {
         return Err(store::Error::Unreadable("call".to_owned(), "it is logged without an id".to_owned()));
     };
-    let mut facts = lease::overlay(extra, &item.wanted);
+    let mut facts = lease::overlay(extra, &item.queued_details);
     let mut own = None;
     for _ in 0..CHANGES {
         let mut changed = change(&mut grant, &log, &item.written, &facts, zone).await;
@@ -229,7 +232,7 @@ pub(crate) async fn write(
         let finish = app.store.finish(lease, &log, &item, &plan.written);
         match app.steps.take("update.finish", finish).await? {
             Finish::Released => {
-                metrics::count(Metric::Updated);
+                telemetry::count(Metric::Updated);
                 return Ok(match refused {
                     Some(failure) => Outcome::Failed { failure, is_deferred: false },
                     None => Outcome::Updated { log, body: plan.body },
@@ -239,9 +242,9 @@ pub(crate) async fn write(
                 lease::lost("the lease ran out before the update was noted as written");
                 return Ok(Outcome::Updated { log, body: plan.body });
             }
-            Finish::MoreWanted(next) => {
+            Finish::MoreQueued(next) => {
                 item = *next;
-                facts = item.wanted.clone();
+                facts = item.queued_details.clone();
                 facts.session = Some(lease.key.session.clone());
                 own = Some(Outcome::Updated { log: log.clone(), body: plan.body });
             }
@@ -257,9 +260,9 @@ pub(crate) async fn write(
 /// refusal; or the refusal alone, when it refuses each.
 async fn change_one_by_one(
     grant: &mut Grant<'_>,
-    log: &LogId,
+    log: &CallLogId,
     before: &Written,
-    alone: &[Facts],
+    alone: &[CallDetails],
     zone: Zone,
 ) -> (Result<Plan, Failure>, Option<Failure>) {
     let (mut latest, mut refused): (Option<Plan>, _) = (None, None);
@@ -284,12 +287,12 @@ async fn change_one_by_one(
 /// Reads the log, merges, and changes it; what the log is then.
 async fn change(
     grant: &mut Grant<'_>,
-    log: &LogId,
+    log: &CallLogId,
     before: &Written,
-    facts: &Facts,
+    facts: &CallDetails,
     zone: Zone,
 ) -> Result<Plan, Failure> {
-    let mut unanswered: Option<(Failure, LogChange)> = None;
+    let mut unanswered: Option<(Failure, CallLogChange)> = None;
     for _ in 0..CHANGES {
         let read_at_ms = grant.now_ms();
         let current = match grant.read_log(log).await {
@@ -305,13 +308,13 @@ async fn change(
         }
         let changed = grant.update_log(log, &plan.change).await;
         if !grant.crm().compare_and_set() {
-            metrics::record(Metric::EditWindow, grant.now_ms() - read_at_ms);
+            telemetry::record(Metric::EditWindow, grant.now_ms() - read_at_ms);
         }
         match changed {
             Ok(()) => return Ok(plan),
             Err(Failure::Crm(Error { kind: ErrorKind::Conflict, .. })) => {}
             Err(failure) if failure.effect() == Effect::Unknown => {
-                metrics::count(Metric::Ambiguous);
+                telemetry::count(Metric::Ambiguous);
                 unanswered = Some((failure, plan.change));
             }
             Err(failure) => return Err(failure),
@@ -324,7 +327,7 @@ async fn change(
 
 /// A change, and what will then be known of the log.
 struct Plan {
-    change: LogChange,
+    change: CallLogChange,
     body: String,
     written: Written,
 }
@@ -332,18 +335,18 @@ struct Plan {
 impl Plan {
     /// Whether the log, as it was read for this plan, shows that this change was made: all of it or nothing is, and
     /// a duration alone cannot be seen.
-    fn shows(&self, sent: &LogChange) -> bool {
+    fn shows(&self, sent: &CallLogChange) -> bool {
         let told = sent.body.is_some() || sent.subject.is_some();
         self.change.is_empty() || (told && self.change.body.is_none() && self.change.subject.is_none())
     }
 }
 
 /// Merges what is told with what the CRM has.
-fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone: Zone) -> Plan {
+fn plan(grant: &Grant<'_>, current: &CallLog, before: &Written, facts: &CallDetails, zone: Zone) -> Plan {
     // That a duration is not known yet is no news of one that is.
-    let is_known = matches!(before.duration, Some(TalkTime::Seconds(_)));
-    let duration = facts.duration.filter(|time| *time != TalkTime::Pending || !is_known);
-    let facts = &Facts { duration, ..facts.clone() };
+    let is_known = matches!(before.duration, Some(CallDuration::Seconds(_)));
+    let duration = facts.duration.filter(|time| *time != CallDuration::Pending || !is_known);
+    let facts = &CallDetails { duration, ..facts.clone() };
     let content = Content::new(facts, &grant.user().user.settings, zone);
     let merged = note::merge(grant.crm().format(), &current.body, &before.sections, &content);
 
@@ -355,13 +358,13 @@ fn plan(grant: &Grant<'_>, current: &Log, before: &Written, facts: &Facts, zone:
         || ours.as_ref() == Some(&theirs);
     let subject = facts.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
 
-    let duration = duration.filter(|time| *time != TalkTime::Pending && Some(*time) != before.duration);
+    let duration = duration.filter(|time| *time != CallDuration::Pending && Some(*time) != before.duration);
     let written = Written {
         sections: merged.base,
         subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
         duration: duration.or(before.duration),
     };
-    let change = LogChange {
+    let change = CallLogChange {
         body: (merged.body != current.body).then(|| merged.body.clone()),
         subject,
         duration,
@@ -379,7 +382,7 @@ async fn failed(
     failure: Failure,
 ) -> Result<Outcome, store::Error> {
     let (reason, now_ms) = (failure.to_string(), app.clock.now_ms());
-    let release = deferral::release(crm, lease.key, item, &failure, &reason, now_ms);
+    let release = retry::release(crm, lease.key, item, &failure, &reason, now_ms);
     let (event, is_deferred) = (release.event, release.due_ms.is_some());
     app.steps.take("update.release", app.store.release(lease, item, release)).await?;
     Ok(match event {

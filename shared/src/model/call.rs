@@ -39,7 +39,7 @@ impl Party {
 
 /// How long the call lasted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TalkTime {
+pub enum CallDuration {
     /// The call goes on, or RingCentral has not said yet.
     Pending,
     Seconds(u64),
@@ -68,10 +68,10 @@ pub struct Contact {
 }
 
 /// What a request tells about a call. All of it is optional: a fact that is absent leaves the log as it is.
-/// A text fact is never empty. Facts that are parked are written down field by field, under these names.
+/// A text fact is never empty. CallDetails that are parked are written down field by field, under these names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Facts {
+pub struct CallDetails {
     /// Never written down: the key says it.
     #[serde(skip)]
     pub session: Option<SessionId>,
@@ -85,7 +85,7 @@ pub struct Facts {
     /// The custom subject, when the user gave one.
     pub subject: Option<String>,
     pub start: Option<DateTime<Utc>>,
-    pub duration: Option<TalkTime>,
+    pub duration: Option<CallDuration>,
     pub result: Option<String>,
     /// Link to the recording, or the placeholder `(pending...)`.
     pub recording: Option<String>,
@@ -101,7 +101,7 @@ pub struct Facts {
     pub legs: Vec<Leg>,
 }
 
-impl Facts {
+impl CallDetails {
     /// The user's own end of the call.
     pub fn own_party(&self) -> Option<&Party> {
         match self.direction? {

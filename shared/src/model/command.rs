@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Contact, Extension, Facts, Secret, SessionId, UserId, Zone};
+use super::{CallDetails, Contact, Extension, Secret, SessionId, UserId, Zone};
 
 /// Log a call: the seed interface `createCallLog`.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,7 @@ pub struct CreateCallLog {
     pub user: Option<UserId>,
     /// Absent: the caller found nobody for the number in `facts.contact_number`.
     pub contact: Option<Contact>,
-    pub facts: Facts,
+    pub facts: CallDetails,
     /// The form fields that the CRM's manifest defines: `{"deals": 412}`.
     pub additional: Map<String, Value>,
     /// Sent to the CRM for this request in place of the stored credential; never stored.
@@ -27,7 +27,7 @@ pub struct UpdateCallLog {
     pub session: SessionId,
     pub extension: Option<Extension>,
     pub user: Option<UserId>,
-    pub facts: Facts,
+    pub facts: CallDetails,
     pub authorization: Option<Secret>,
     pub zone: Option<Zone>,
 }
@@ -36,7 +36,7 @@ pub struct UpdateCallLog {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Payload {
     pub contact: Contact,
-    pub facts: Facts,
+    pub facts: CallDetails,
     pub additional: Map<String, Value>,
     /// The request's own.
     pub zone: Option<Zone>,

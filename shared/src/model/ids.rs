@@ -45,7 +45,7 @@ identifier! {
 }
 identifier! {
     /// The CRM's own identifier of a call log.
-    LogId
+    CallLogId
 }
 identifier! {
     /// The CRM's own identifier of a contact.

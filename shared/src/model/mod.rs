@@ -1,4 +1,4 @@
-//! Facts about calls, users and time: true whatever the CRM, the table or the protocol.
+//! CallDetails about calls, users and time: true whatever the CRM, the table or the protocol.
 //!
 //! Nothing here reads JSON, does I/O or knows a status code.
 
@@ -8,8 +8,8 @@ pub mod command;
 pub mod ids;
 pub mod user;
 
-pub use call::{Contact, Direction, Facts, Leg, Party, TalkTime};
+pub use call::{CallDetails, CallDuration, Contact, Direction, Leg, Party};
 pub use clock::{Clock, Deadline};
 pub use command::{CreateCallLog, Payload, UpdateCallLog};
-pub use ids::{CallKey, ContactId, Extension, LogId, Platform, SessionId, UserId};
+pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, UserId};
 pub use user::{Credentials, Secret, Settings, User, Zone};

@@ -7,7 +7,7 @@ use super::{
     text::clean,
     wording,
 };
-use crate::model::{Direction, Facts, Settings, Zone};
+use crate::model::{CallDetails, Direction, Settings, Zone};
 
 /// The pattern of dates of users who chose none.
 const DATE_PATTERN: &str = "YYYY-MM-DD hh:mm:ss A";
@@ -22,7 +22,7 @@ pub struct Content {
 
 impl Content {
     /// What is known of a call and wanted by the user.
-    pub fn new(facts: &Facts, settings: &Settings, zone: Zone) -> Content {
+    pub fn new(facts: &CallDetails, settings: &Settings, zone: Zone) -> Content {
         let wanted = SECTIONS.iter().filter(|row| settings.is_on(row.setting.0, row.setting.1));
         let values = wanted.filter_map(|row| Some((row.section, value(row.section, facts, settings, zone)?)));
         Content::of(facts.direction, values)
@@ -65,7 +65,7 @@ fn shaped(shape: Shape, value: &str) -> String {
     }
 }
 
-fn value(section: Section, facts: &Facts, settings: &Settings, zone: Zone) -> Option<String> {
+fn value(section: Section, facts: &CallDetails, settings: &Settings, zone: Zone) -> Option<String> {
     match section {
         Section::AgentNote => facts.note.clone(),
         Section::SessionId => facts.session.as_ref().map(|session| session.as_str().to_owned()),

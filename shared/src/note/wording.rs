@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
-use crate::model::{Direction, Leg, Party, TalkTime, Zone};
+use crate::model::{CallDuration, Direction, Leg, Party, Zone};
 
 /// `1 hour, 2 minutes, 5 seconds`, without the parts that are zero.
-pub(super) fn duration(time: TalkTime) -> String {
-    let TalkTime::Seconds(seconds) = time else {
+pub(super) fn duration(time: CallDuration) -> String {
+    let CallDuration::Seconds(seconds) = time else {
         return "pending".to_owned();
     };
     let parts = [(seconds / 3600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
@@ -22,7 +22,7 @@ pub(super) fn duration(time: TalkTime) -> String {
 
 /// An instant on the wall clock of a zone, in a pattern of moment.js.
 pub(super) fn date(instant: DateTime<Utc>, zone: Zone, pattern: &str) -> String {
-    let moment = Moment { instant, local: zone.local(instant) };
+    let moment = HistoryEntry { instant, local: zone.local(instant) };
     let mut said = String::new();
     let mut rest = pattern;
     while let Some(char) = rest.chars().next() {
@@ -94,12 +94,12 @@ const MONTHS: [&str; 12] = [
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-struct Moment {
+struct HistoryEntry {
     instant: DateTime<Utc>,
     local: NaiveDateTime,
 }
 
-impl Moment {
+impl HistoryEntry {
     fn say(&self, token: &str, said: &mut String) {
         let local = &self.local;
         let month = MONTHS[local.month0() as usize];
@@ -185,10 +185,10 @@ mod tests {
             (7325, "2 hours, 2 minutes, 5 seconds"),
             (86_400, "24 hours"),
         ] {
-            assert_eq!(duration(TalkTime::Seconds(seconds)), said);
+            assert_eq!(duration(CallDuration::Seconds(seconds)), said);
         }
-        assert_eq!(duration(TalkTime::Pending), "pending");
-        assert!(duration(TalkTime::Seconds(u64::MAX)).ends_with("15 seconds"));
+        assert_eq!(duration(CallDuration::Pending), "pending");
+        assert!(duration(CallDuration::Seconds(u64::MAX)).ends_with("15 seconds"));
     }
 
     #[test]

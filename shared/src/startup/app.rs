@@ -7,14 +7,15 @@ use std::{
 
 use crate::{
     adapters::{Budgets, Crm, REGISTRY},
-    auth::{Keys, unstored::UnstoredGrants},
-    config::{self, Config, SecretSource},
-    data_keys::{self, Decrypted, Encrypted},
+    auth::Keys,
+    delivery::{grant::unstored::UnstoredGrants, sync_point::Steps},
     model::{Clock, Secret, User},
-    panics, parameters,
-    steps::Steps,
-    store::{Key, Store, Vault},
-    transport,
+    startup::{
+        config::{self, Config, SecretSource},
+        data_keys::{self, Decrypted, Encrypted},
+        panics, parameters, transport,
+    },
+    store::{Key, Keyring, Store},
 };
 
 /// How long secrets from the parameter store are used before they are asked for again, in milliseconds. Within so
@@ -86,7 +87,7 @@ impl App {
     ) -> Result<App, StartError> {
         let http = transport::client()?;
         // Without keys until the secrets are there: nothing is sealed or opened before.
-        let store = Store::new(&config, http.clone(), Vault::new([]));
+        let store = Store::new(&config, http.clone(), Keyring::new([]));
         let meanwhile = async {
             meanwhile(&store).await;
             Ok::<_, StartError>(())
@@ -209,7 +210,7 @@ async fn read_secrets(
     config: &Config,
     clock: &Clock,
     known: &Decrypted,
-) -> Result<(Secrets, Vault), StartError> {
+) -> Result<(Secrets, Keyring), StartError> {
     let names = parameter_names(config);
     let parameters = match names.as_slice() {
         [] => BTreeMap::new(),
@@ -260,5 +261,5 @@ async fn read_secrets(
         oauth_clients.insert(platform.clone(), (client.id.clone(), resolve(&client.secret)?));
     }
     let read_at_ms = clock.now_ms() - age;
-    Ok((Secrets { keys, oauth_clients, data_keys: decrypted, read_at_ms }, Vault::new(sealing)))
+    Ok((Secrets { keys, oauth_clients, data_keys: decrypted, read_at_ms }, Keyring::new(sealing)))
 }

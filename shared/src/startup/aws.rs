@@ -13,8 +13,8 @@ use aws_sigv4::{
 use serde_json::Value;
 
 use crate::{
-    config::{AwsCredentials, Config},
     model::Clock,
+    startup::config::{AwsCredentials, Config},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(4);

@@ -10,9 +10,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{self, Failure, Operation},
-    config::Config,
     model::{Clock, Secret},
+    startup::{
+        aws::{self, Failure, Operation},
+        config::Config,
+    },
     store::Key,
 };
 

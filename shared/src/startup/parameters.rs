@@ -6,9 +6,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    aws::{self, Operation},
-    config::Config,
     model::{Clock, Secret},
+    startup::{
+        aws::{self, Operation},
+        config::Config,
+    },
 };
 
 /// How many parameters one request may ask for (`GetParameters`, API reference).

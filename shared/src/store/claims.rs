@@ -8,12 +8,12 @@ use super::{
     calls::item_key,
     due::shard_of,
     expression::{self, Update},
-    item::Sought,
+    item::RecoveryCriteria,
     number, text,
     transition::{state_after, states_before},
 };
 use crate::{
-    model::{CallKey, Facts, Payload, Settings, TalkTime, Zone},
+    model::{CallDetails, CallDuration, CallKey, Payload, Settings, Zone},
     note::{Content, Fingerprints, Section, is_placeholder},
 };
 
@@ -27,7 +27,7 @@ pub(super) const LOGGED_TTL: i64 = 400 * 86_400;
 pub struct Lease<'a> {
     pub key: &'a CallKey,
     /// This invocation, and no other ever.
-    pub owner: &'a str,
+    pub holder: &'a str,
     pub now_ms: i64,
     /// Until when nobody else may start: the invocation's deadline and the grace in which a request may still land.
     pub until_ms: i64,
@@ -46,10 +46,10 @@ pub enum Purpose<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
     /// A request brings these facts.
-    New(&'a Facts),
+    New(&'a CallDetails),
     /// A request has brought its facts, and whoever was at the log has let go without them. To note them again would
     /// put them in the place of newer ones.
-    Noted,
+    AlreadyQueued,
     /// What earlier requests brought is due, or the log is to be looked after.
     Due,
 }
@@ -77,11 +77,11 @@ pub enum ClaimUpdate {
 
 /// The answer to parking.
 #[derive(Debug)]
-pub enum Parked {
+pub enum Enqueued {
     /// The facts are noted; the item says who will write them.
-    Noted(Box<CallItem>),
+    Queued(Box<CallItem>),
     /// The item has changed since it was seen: claim again.
-    Moved,
+    ItemChanged,
 }
 
 impl Store {
@@ -102,7 +102,7 @@ impl Store {
             expression::Written::Done(item) => ClaimCreate::Claimed(Box::new(self.read_call(&item)?)),
             expression::Written::Refused(Some(item)) => {
                 let call = self.read_call(&item)?;
-                if call.owner.as_deref() == Some(lease.owner) {
+                if call.lease_holder.as_deref() == Some(lease.holder) {
                     ClaimCreate::Claimed(Box::new(call))
                 } else {
                     ClaimCreate::Refused(Box::new(call))
@@ -134,7 +134,7 @@ impl Store {
             .remove("reason");
         let update = match (purpose, payload) {
             (Purpose::Request(request), kept) => {
-                let sought = Sought::to_json(&[Sought::of(request)]);
+                let sought = RecoveryCriteria::to_json(&[RecoveryCriteria::of(request)]);
                 let sealed = self.seal(&item_key(lease.key), "sought", &sought)?;
                 let update =
                     update.value("sought", sealed).set_to("sought", "if_not_exists(#sought, :sought)");
@@ -152,9 +152,13 @@ impl Store {
 
     /// Writes down what the attempt that is about to be made is looked for by, beside those before it.
     /// False: the lease ran out and somebody else has it.
-    pub async fn seek(&self, lease: &Lease<'_>, sought: &[Sought]) -> Result<bool, Error> {
-        let sealed = self.seal(&item_key(lease.key), "sought", &Sought::to_json(sought))?;
-        let update = Update::when("#own = :me").value("me", text(lease.owner)).set("sought", sealed);
+    pub async fn record_criteria(
+        &self,
+        lease: &Lease<'_>,
+        sought: &[RecoveryCriteria],
+    ) -> Result<bool, Error> {
+        let sealed = self.seal(&item_key(lease.key), "sought", &RecoveryCriteria::to_json(sought))?;
+        let update = Update::when("#own = :me").value("me", text(lease.holder)).set("sought", sealed);
         Ok(matches!(self.update(item_key(lease.key), update).await?, expression::Written::Done(_)))
     }
 
@@ -164,10 +168,10 @@ impl Store {
         let free = format!("#st IN ({STATES}) AND #busy <= :now");
         let update = match change {
             Change::New(facts) => self.want(&item_key(lease.key), update, facts)?,
-            Change::Noted | Change::Due => update,
+            Change::AlreadyQueued | Change::Due => update,
         };
         let condition = match change {
-            Change::New(_) | Change::Noted => free,
+            Change::New(_) | Change::AlreadyQueued => free,
             Change::Due => format!("{free} AND #due <= :now"),
         };
         let update = in_states(update, &condition, Event::ClaimUpdate);
@@ -176,7 +180,7 @@ impl Store {
             expression::Written::Refused(None) => ClaimUpdate::Absent,
             expression::Written::Refused(Some(item)) => {
                 let call = self.read_call(&item)?;
-                if call.owner.as_deref() == Some(lease.owner) {
+                if call.lease_holder.as_deref() == Some(lease.holder) {
                     ClaimUpdate::Claimed(Box::new(call))
                 } else {
                     ClaimUpdate::Refused(Box::new(call))
@@ -186,36 +190,46 @@ impl Store {
     }
 
     /// Notes the facts for whoever is at the log, or will be.
-    pub async fn enqueue(&self, key: &CallKey, facts: &Facts, now_ms: i64) -> Result<Parked, Error> {
+    pub async fn enqueue(&self, key: &CallKey, facts: &CallDetails, now_ms: i64) -> Result<Enqueued, Error> {
         let noted =
             format!("attribute_exists(#pk) AND #st IN ({STATES}) AND (#busy > :now OR #st <> :logged)");
         let update = Update::when("")
             .value("logged", text(State::Logged.name()))
             .value("zero", number(0))
             .value("now", number(now_ms));
-        self.park_when(key, in_states(update, &noted, Event::Enqueue), facts).await
+        self.enqueue_when(key, in_states(update, &noted, Event::Enqueue), facts).await
     }
 
     /// Notes the facts of a call that nothing is known of yet.
-    pub async fn park(&self, key: &CallKey, facts: &Facts, now_ms: i64) -> Result<Parked, Error> {
+    pub async fn enqueue_first(
+        &self,
+        key: &CallKey,
+        facts: &CallDetails,
+        now_ms: i64,
+    ) -> Result<Enqueued, Error> {
         let update = Update::when("attribute_not_exists(#pk)")
             .value("zero", number(0))
-            .set("st", text(after(None, Event::Park).name()))
+            .set("st", text(after(None, Event::EnqueueFirst).name()))
             .set("busy", number(0))
             .set("ttl", number(now_ms / 1_000 + PARKED_TTL));
-        self.park_when(key, update, facts).await
+        self.enqueue_when(key, update, facts).await
     }
 
-    async fn park_when(&self, key: &CallKey, update: Update, facts: &Facts) -> Result<Parked, Error> {
+    async fn enqueue_when(
+        &self,
+        key: &CallKey,
+        update: Update,
+        facts: &CallDetails,
+    ) -> Result<Enqueued, Error> {
         let update = self.want(&item_key(key), update.returning_item().value("one", number(1)), facts)?;
         Ok(match self.update(item_key(key), update).await? {
-            expression::Written::Done(item) => Parked::Noted(Box::new(self.read_call(&item)?)),
-            expression::Written::Refused(_) => Parked::Moved,
+            expression::Written::Done(item) => Enqueued::Queued(Box::new(self.read_call(&item)?)),
+            expression::Written::Refused(_) => Enqueued::ItemChanged,
         })
     }
 
     /// Adds the facts that wait to an update.
-    fn want(&self, key: &Item, update: Update, facts: &Facts) -> Result<Update, Error> {
+    fn want(&self, key: &Item, update: Update, facts: &CallDetails) -> Result<Update, Error> {
         let mut update = update.set_to("wantv", "if_not_exists(#wantv, :zero) + :one");
         // Whoever writes it may die before that is noted. Without this, it would pass for a person's then.
         let prints = Content::new(facts, &Settings::default(), Zone::UTC).fingerprints();
@@ -230,7 +244,7 @@ impl Store {
                 "note" => stands_in(Section::AgentNote, &facts.note),
                 "recording" => stands_in(Section::Recording, &facts.recording),
                 "voicemail" => stands_in(Section::Voicemail, &facts.voicemail),
-                "duration" => facts.duration == Some(TalkTime::Pending),
+                "duration" => facts.duration == Some(CallDuration::Pending),
                 _ => false,
             };
             update = if is_placeholder {
@@ -262,7 +276,7 @@ fn take(update: Update, lease: &Lease<'_>) -> Update {
         .value("now", number(lease.now_ms))
         .value("zero", number(0))
         .value("one", number(1))
-        .set("own", text(lease.owner))
+        .set("own", text(lease.holder))
         .set("busy", number(lease.until_ms))
         .set_to("fence", "if_not_exists(#fence, :zero) + :one")
         .set_to("since", "if_not_exists(#since, :now)")
@@ -279,7 +293,7 @@ fn after(from: Option<State>, event: Event) -> State {
 }
 
 /// The facts that are told, by name.
-pub(super) fn told(facts: &Facts) -> impl Iterator<Item = (String, Value)> {
+pub(super) fn told(facts: &CallDetails) -> impl Iterator<Item = (String, Value)> {
     let fields = match serde_json::to_value(facts) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),

@@ -32,7 +32,7 @@ pub struct Due {
 
 /// Until when a company's CRM is left alone, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rest {
+pub struct BreakerState {
     /// Milliseconds since 1970.
     pub until_ms: i64,
     /// How many requests in a row had no success.
@@ -102,7 +102,7 @@ impl Store {
     /// Has what was given up tried again at once, as if it were new.
     pub async fn rearm(&self, call: &CallKey, item: &CallItem, now_ms: i64) -> Result<Rearmed, Error> {
         let is_given_up = match item.state {
-            State::Dead => item.payload.is_some(),
+            State::DeadLetter => item.payload.is_some(),
             State::Logged => item.due_at.is_none() && item.waits(),
             _ => false,
         };
@@ -124,16 +124,16 @@ impl Store {
     }
 
     /// Until when this company's CRM is left alone by what can wait.
-    pub async fn rest(&self, tenant: &str) -> Result<Rest, Error> {
-        let Some(item) = self.get(rest_key(tenant)).await? else { return Ok(Rest::default()) };
+    pub async fn breaker(&self, tenant: &str) -> Result<BreakerState, Error> {
+        let Some(item) = self.get(rest_key(tenant)).await? else { return Ok(BreakerState::default()) };
         let reader = Reader { item: &item };
-        Ok(Rest {
+        Ok(BreakerState {
             until_ms: reader.number("until")?.unwrap_or(0),
             failures: reader.number("failures")?.unwrap_or(0),
         })
     }
 
-    pub async fn set_rest(&self, tenant: &str, rest: Rest, now_ms: i64) -> Result<(), Error> {
+    pub async fn set_breaker(&self, tenant: &str, rest: BreakerState, now_ms: i64) -> Result<(), Error> {
         let update = Update::when("")
             .set("until", number(rest.until_ms))
             .set("failures", number(rest.failures))

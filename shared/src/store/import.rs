@@ -13,7 +13,7 @@ use super::{
     number, text,
 };
 use crate::{
-    model::{CallKey, LogId, User},
+    model::{CallKey, CallLogId, User},
     note::Fingerprints,
 };
 
@@ -24,13 +24,13 @@ pub enum Imported {
     /// It is here already, with this id.
     Before,
     /// The call is known here, and has another log or none; it is left as it is.
-    Other(State, Option<LogId>),
+    Other(State, Option<CallLogId>),
 }
 
 impl Store {
     /// Notes that a call is logged in the CRM under this id. What was written there is not known, so that the first
     /// update keeps every text that it would otherwise write over. Nothing that is known of the call is touched.
-    pub async fn import_call(&self, key: &CallKey, log: &LogId, now_ms: i64) -> Result<Imported, Error> {
+    pub async fn import_call(&self, key: &CallKey, log: &CallLogId, now_ms: i64) -> Result<Imported, Error> {
         let unknown = Fingerprints::unknown();
         let base: HashMap<_, _> = unknown.iter().map(|(name, hash)| (name.to_owned(), text(hash))).collect();
         let update = Update::when("attribute_not_exists(#pk)")
@@ -47,10 +47,10 @@ impl Store {
             Written::Refused(Some(item)) => {
                 let call = self.read_call(&item)?;
                 // A write that the SDK repeated sees its own.
-                Ok(if call.log.as_ref() == Some(log) {
+                Ok(if call.log_id.as_ref() == Some(log) {
                     Imported::Before
                 } else {
-                    Imported::Other(call.state, call.log)
+                    Imported::Other(call.state, call.log_id)
                 })
             }
             Written::Refused(None) => Err(Error::Unavailable("a refusal without the item".to_owned())),

@@ -12,9 +12,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{AUDIT_AFTER_MS, Error, Item, Reader, Store, text};
+use super::{Error, Item, Reader, SWEEP_AFTER_MS, Store, text};
 use crate::{
-    model::{ContactId, Direction, Facts, LogId, Payload, TalkTime, Zone},
+    model::{CallDetails, CallDuration, CallLogId, ContactId, Direction, Payload, Zone},
     note::Fingerprints,
 };
 
@@ -27,42 +27,42 @@ const LONGEST_MOMENT: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
     /// Updates came before the call.
-    Parked,
+    Queued,
     /// Somebody creates it in the CRM, or died over it.
-    Posting,
+    Creating,
     /// An attempt to create it ended without an answer.
-    Unknown,
+    OutcomeUnknown,
     /// An attempt failed without effect; another may succeed.
     Retry,
     /// It is in the CRM.
     Logged,
     /// The CRM refused the data: only a new request may try again.
-    Dead,
+    DeadLetter,
     /// It was in the CRM and has been deleted there.
-    Gone,
+    Deleted,
 }
 
 impl State {
     const ALL: [State; 7] = [
-        State::Parked,
-        State::Posting,
-        State::Unknown,
+        State::Queued,
+        State::Creating,
+        State::OutcomeUnknown,
         State::Retry,
         State::Logged,
-        State::Dead,
-        State::Gone,
+        State::DeadLetter,
+        State::Deleted,
     ];
 
     /// As the table has it.
     pub fn name(self) -> &'static str {
         match self {
-            State::Parked => "PARKED",
-            State::Posting => "POSTING",
-            State::Unknown => "UNKNOWN",
+            State::Queued => "QUEUED",
+            State::Creating => "CREATING",
+            State::OutcomeUnknown => "OUTCOME_UNKNOWN",
             State::Retry => "RETRY",
             State::Logged => "LOGGED",
-            State::Dead => "DEAD",
-            State::Gone => "GONE",
+            State::DeadLetter => "DEAD_LETTER",
+            State::Deleted => "DELETED",
         }
     }
 }
@@ -74,12 +74,12 @@ pub struct Written {
     pub sections: Fingerprints,
     /// The subject's own fingerprint.
     pub subject: Option<String>,
-    pub duration: Option<TalkTime>,
+    pub duration: Option<CallDuration>,
 }
 
 /// What an attempt without an answer is looked for by. A retry may name another contact, or another time or zone.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sought {
+pub struct RecoveryCriteria {
     pub contact: ContactId,
     pub start: Option<DateTime<Utc>>,
     /// The request's own.
@@ -87,10 +87,10 @@ pub struct Sought {
     pub direction: Option<Direction>,
 }
 
-impl Sought {
+impl RecoveryCriteria {
     /// What an attempt with this payload is looked for by.
-    pub(crate) fn of(payload: &Payload) -> Sought {
-        Sought {
+    pub(crate) fn of(payload: &Payload) -> RecoveryCriteria {
+        RecoveryCriteria {
             contact: payload.contact.id.clone(),
             start: payload.facts.start,
             zone: payload.zone,
@@ -98,7 +98,7 @@ impl Sought {
         }
     }
 
-    pub(super) fn to_json(all: &[Sought]) -> String {
+    pub(super) fn to_json(all: &[RecoveryCriteria]) -> String {
         let each = all.iter().map(|sought| {
             json!({
                 "contact": sought.contact.as_str(),
@@ -111,15 +111,15 @@ impl Sought {
     }
 
     /// Those of several attempts, or the one that earlier versions wrote.
-    fn read_all(json: &str) -> Option<Vec<Sought>> {
+    fn read_all(json: &str) -> Option<Vec<RecoveryCriteria>> {
         match serde_json::from_str(json).ok()? {
-            Value::Array(all) => all.iter().map(Sought::read).collect(),
-            one => Some(vec![Sought::read(&one)?]),
+            Value::Array(all) => all.iter().map(RecoveryCriteria::read).collect(),
+            one => Some(vec![RecoveryCriteria::read(&one)?]),
         }
     }
 
-    fn read(json: &Value) -> Option<Sought> {
-        Some(Sought {
+    fn read(json: &Value) -> Option<RecoveryCriteria> {
+        Some(RecoveryCriteria {
             contact: json.get("contact")?.as_str().and_then(ContactId::new)?,
             start: json.get("start").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis),
             zone: json.get("zone").and_then(Value::as_str).and_then(Zone::parse),
@@ -130,17 +130,17 @@ impl Sought {
 
 /// Something that happened to a call log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct HistoryEntry {
     /// Milliseconds since 1970.
     pub at_ms: i64,
     /// For a person: `logged`, `failed: unavailable (no answer in time)`.
     pub what: String,
 }
 
-impl Moment {
-    fn read(text: &str) -> Option<Moment> {
+impl HistoryEntry {
+    fn read(text: &str) -> Option<HistoryEntry> {
         let (at_ms, what) = text.split_once(' ')?;
-        Some(Moment { at_ms: at_ms.parse().ok()?, what: what.to_owned() })
+        Some(HistoryEntry { at_ms: at_ms.parse().ok()?, what: what.to_owned() })
     }
 }
 
@@ -148,23 +148,23 @@ impl Moment {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallItem {
     pub state: State,
-    pub owner: Option<String>,
+    pub lease_holder: Option<String>,
     /// Milliseconds since 1970.
-    pub busy_until: i64,
+    pub lease_expires_at: i64,
     /// How often it was claimed.
     pub fence: i64,
-    pub log: Option<LogId>,
+    pub log_id: Option<CallLogId>,
     /// An attempt before the present one may have landed unseen.
-    pub ambiguous: bool,
+    pub outcome_unknown: bool,
     /// What that attempt is looked for by; without one, the present attempt's own.
-    pub sought: Vec<Sought>,
+    pub recovery_criteria: Vec<RecoveryCriteria>,
     /// When it was first tried.
     pub first_at: Option<DateTime<Utc>>,
-    /// Facts that wait to be written.
-    pub wanted: Facts,
-    pub wanted_version: i64,
-    /// The `wanted_version` that is in the CRM.
-    pub done: i64,
+    /// CallDetails that wait to be written.
+    pub queued_details: CallDetails,
+    pub queued_version: i64,
+    /// The `queued_version` that is in the CRM.
+    pub applied_version: i64,
     pub written: Written,
     /// Why the last attempt failed.
     pub reason: Option<String>,
@@ -173,19 +173,20 @@ pub struct CallItem {
     /// When it is tried again without anybody asking, in milliseconds since 1970.
     pub due_at: Option<i64>,
     /// When a log of ours that came late is looked for, in milliseconds since 1970.
-    pub audit_at: Option<i64>,
+    pub sweep_at: Option<i64>,
     /// How often an attempt has failed since `waiting_since`.
     pub tries: i64,
     /// Since when something waits to be in the CRM, in milliseconds since 1970.
     pub waiting_since: Option<i64>,
     /// What happened to it, the latest last; of a long history only the end.
-    pub history: Vec<Moment>,
+    pub history: Vec<HistoryEntry>,
 }
 
 impl CallItem {
     /// Whether something waits to be written. What the CRM refused has come, and does not wait any more.
     pub fn waits(&self) -> bool {
-        let is_wanted = self.wanted_version > self.done && self.wanted != Facts::default();
+        let is_wanted =
+            self.queued_version > self.applied_version && self.queued_details != CallDetails::default();
         is_wanted || self.payload.is_some()
     }
 
@@ -199,8 +200,8 @@ impl CallItem {
     }
 
     /// When a late log is looked for once this one is in the CRM.
-    pub(super) fn audit_after(&self, now_ms: i64) -> Option<i64> {
-        self.audit_at.or(self.ambiguous.then_some(now_ms + AUDIT_AFTER_MS))
+    pub(super) fn sweep_after(&self, now_ms: i64) -> Option<i64> {
+        self.sweep_at.or(self.outcome_unknown.then_some(now_ms + SWEEP_AFTER_MS))
     }
 }
 
@@ -221,26 +222,26 @@ impl Store {
             }
         }
         let sought = match reader.sealed(&vault, "sought")? {
-            Some(json) => Sought::read_all(&json).ok_or_else(|| reader.wrong("sought"))?,
+            Some(json) => RecoveryCriteria::read_all(&json).ok_or_else(|| reader.wrong("sought"))?,
             None => Vec::new(),
         };
         let base = reader.texts("base")?;
         Ok(CallItem {
             state: state.ok_or_else(|| reader.wrong("st"))?,
-            owner: reader.text("own")?,
-            busy_until: reader.number("busy")?.unwrap_or(0),
+            lease_holder: reader.text("own")?,
+            lease_expires_at: reader.number("busy")?.unwrap_or(0),
             fence: reader.number("fence")?.unwrap_or(0),
-            log: reader.text("crm")?.and_then(LogId::new),
-            ambiguous: if reader.text("own")?.is_some() {
+            log_id: reader.text("crm")?.and_then(CallLogId::new),
+            outcome_unknown: if reader.text("own")?.is_some() {
                 reader.flag("pamb")?
             } else {
                 reader.flag("amb")?
             },
-            sought,
+            recovery_criteria: sought,
             first_at: reader.number("first_at")?.and_then(DateTime::from_timestamp_millis),
-            wanted: serde_json::from_value(Value::Object(wanted)).map_err(|_| reader.wrong("w_*"))?,
-            wanted_version: reader.number("wantv")?.unwrap_or(0),
-            done: reader.number("done")?.unwrap_or(0),
+            queued_details: serde_json::from_value(Value::Object(wanted)).map_err(|_| reader.wrong("w_*"))?,
+            queued_version: reader.number("wantv")?.unwrap_or(0),
+            applied_version: reader.number("done")?.unwrap_or(0),
             written: Written {
                 sections: Fingerprints::from_pairs(
                     base.iter().map(|(key, hash)| (key.as_str(), hash.as_str())),
@@ -248,17 +249,17 @@ impl Store {
                 .with_told(&reader.set("told")?),
                 subject: reader.text("b_subject")?,
                 duration: match reader.number("b_duration")? {
-                    Some(seconds) if seconds < 0 => Some(TalkTime::Pending),
-                    seconds => seconds.map(|seconds| TalkTime::Seconds(seconds as u64)),
+                    Some(seconds) if seconds < 0 => Some(CallDuration::Pending),
+                    seconds => seconds.map(|seconds| CallDuration::Seconds(seconds as u64)),
                 },
             },
             reason: reader.text("reason")?,
             payload: reader.bytes("pay")?,
             due_at: if item.contains_key("dq") { reader.number("due")? } else { None },
-            audit_at: reader.number("aud")?,
+            sweep_at: reader.number("aud")?,
             tries: reader.number("tries")?.unwrap_or(0),
             waiting_since: reader.number("since")?,
-            history: reader.list("hist")?.iter().filter_map(|text| Moment::read(text)).collect(),
+            history: reader.list("hist")?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
         })
     }
 }

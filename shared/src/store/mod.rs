@@ -40,20 +40,20 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 
-pub use claims::{Change, ClaimCreate, ClaimUpdate, Lease, Parked, Purpose};
-pub use due::{Due, Rearmed, Rest};
+pub use claims::{Change, ClaimCreate, ClaimUpdate, Enqueued, Lease, Purpose};
+pub use due::{BreakerState, Due, Rearmed};
 pub use import::Imported;
-pub use item::{CallItem, Moment, Sought, State, Written};
-pub use releases::{AUDIT_AFTER_MS, Finish, Release};
+pub use item::{CallItem, HistoryEntry, RecoveryCriteria, State, Written};
+pub use releases::{Finish, Release, SWEEP_AFTER_MS};
 pub use reseal::{Resealed, SealedUser};
 pub use table::TableError;
 pub use transition::{Event, TRANSITIONS};
 pub use users::StoredUser;
-pub use vault::{Key, KeyName, Vault};
+pub use vault::{Key, KeyName, Keyring};
 
 use crate::{
-    config::Config,
     model::{Platform, UserId},
+    startup::config::Config,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -63,7 +63,7 @@ type Item = HashMap<String, AttributeValue>;
 pub struct Store {
     client: Client,
     table: String,
-    vault: Arc<RwLock<Arc<Vault>>>,
+    vault: Arc<RwLock<Arc<Keyring>>>,
 }
 
 /// The table could not do it.
@@ -85,7 +85,7 @@ pub enum Error {
 
 impl Store {
     /// A store on the one HTTP client of the process.
-    pub fn new(config: &Config, http: reqwest::Client, vault: Vault) -> Store {
+    pub fn new(config: &Config, http: reqwest::Client, vault: Keyring) -> Store {
         let aws = &config.aws;
         let credentials = Credentials::new(
             aws.access_key_id.as_str(),
@@ -98,7 +98,7 @@ impl Store {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(config.region.clone()))
             .credentials_provider(credentials)
-            .http_client(crate::transport::for_sdk(http))
+            .http_client(crate::startup::transport::for_sdk(http))
             .retry_config(
                 RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)),
             )
@@ -125,11 +125,11 @@ impl Store {
     }
 
     /// Seals and opens with other keys from now on.
-    pub fn use_vault(&self, vault: Vault) {
+    pub fn use_vault(&self, vault: Keyring) {
         *self.vault.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(vault);
     }
 
-    fn vault(&self) -> Arc<Vault> {
+    fn vault(&self) -> Arc<Keyring> {
         self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -251,7 +251,7 @@ impl Reader<'_> {
     }
 
     /// A sealed text.
-    fn sealed(&self, vault: &Vault, attribute: &str) -> Result<Option<String>, Error> {
+    fn sealed(&self, vault: &Keyring, attribute: &str) -> Result<Option<String>, Error> {
         let Some(sealed) = self.bytes(attribute)? else { return Ok(None) };
         let unreadable = |error: vault::Unopened| {
             Error::Unreadable(self.name(), format!("attribute {attribute}: {error}"))
@@ -277,9 +277,12 @@ fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
         SdkError::ServiceError(service) if service.raw().status().is_server_error() => {
             return Error::Unavailable(format!("status {}", service.raw().status().as_u16()));
         }
-        SdkError::ServiceError(service) => {
-            service.err().code().filter(|code| crate::aws::is_code(code)).unwrap_or("unknown").to_owned()
-        }
+        SdkError::ServiceError(service) => service
+            .err()
+            .code()
+            .filter(|code| crate::startup::aws::is_code(code))
+            .unwrap_or("unknown")
+            .to_owned(),
         SdkError::TimeoutError(_) => return Error::Unavailable("no answer in time".to_owned()),
         SdkError::DispatchFailure(_) => return Error::Unavailable("no connection".to_owned()),
         SdkError::ResponseError(_) => return Error::Unavailable("the answer broke off".to_owned()),

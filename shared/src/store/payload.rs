@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{CallItem, Error, Store, calls::item_key};
-use crate::model::{CallKey, Contact, ContactId, Facts, Payload, Zone};
+use crate::model::{CallDetails, CallKey, Contact, ContactId, Payload, Zone};
 
 const ATTRIBUTE: &str = "pay";
 /// The longest that is kept, sealed, in bytes: the item has 400 KB, and what is parked needs its share.
@@ -17,7 +17,7 @@ const LONGEST_TEXT: usize = 8 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    facts: Facts,
+    facts: CallDetails,
     contact: KeptContact,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     additional: Map<String, Value>,

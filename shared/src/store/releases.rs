@@ -12,18 +12,18 @@ use super::{
     expression::{self, Update},
     number, text,
 };
-use crate::model::{Facts, LogId, TalkTime};
+use crate::model::{CallDetails, CallDuration, CallLogId};
 
 /// How long after a log was made it is looked for again, if an attempt before had no answer, in milliseconds: whatever
 /// that attempt sent has landed by then.
-pub const AUDIT_AFTER_MS: i64 = 15 * 60_000;
+pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
 
 /// The answer to finishing.
 #[derive(Debug)]
 pub enum Finish {
     Released,
     /// More facts have come meanwhile: this invocation still has the lease and writes them too.
-    MoreWanted(Box<CallItem>),
+    MoreQueued(Box<CallItem>),
     /// The lease ran out and somebody else has it.
     Lost,
 }
@@ -33,14 +33,14 @@ pub enum Finish {
 pub struct Release<'a> {
     pub event: Event,
     /// When the next attempt may start, in milliseconds since 1970.
-    pub busy_until_ms: i64,
+    pub lease_expires_at_ms: i64,
     /// When it is tried again without anybody asking; `None`: never.
     pub due_ms: Option<i64>,
     /// An attempt to create may have landed unseen.
-    pub is_ambiguous: bool,
+    pub outcome_unknown: bool,
     pub reason: &'a str,
     /// The CRM refused the facts that waited, and would again: they are forgotten.
-    pub drops_wanted: bool,
+    pub drops_queued: bool,
     /// What the request brought is forgotten too.
     pub drops_payload: bool,
 }
@@ -50,11 +50,11 @@ impl<'a> Release<'a> {
     pub fn new(event: Event, reason: &'a str) -> Release<'a> {
         Release {
             event,
-            busy_until_ms: 0,
+            lease_expires_at_ms: 0,
             due_ms: None,
-            is_ambiguous: false,
+            outcome_unknown: false,
             reason,
-            drops_wanted: false,
+            drops_queued: false,
             drops_payload: false,
         }
     }
@@ -66,34 +66,36 @@ impl Store {
     pub async fn finish(
         &self,
         lease: &Lease<'_>,
-        log: &LogId,
+        log: &CallLogId,
         seen: &CallItem,
         written: &Written,
     ) -> Result<Finish, Error> {
-        let what = if seen.log.is_some() { "updated" } else { "logged" };
-        let update = logged(log, written, seen.audit_after(lease.now_ms))
+        let what = if seen.log_id.is_some() { "updated" } else { "logged" };
+        let update = logged(log, written, seen.sweep_after(lease.now_ms))
             .set("hist", seen.history_with(lease.now_ms, what))
-            .value("me", text(lease.owner))
-            .value("seen", number(seen.wanted_version))
+            .value("me", text(lease.holder))
+            .value("seen", number(seen.queued_version))
             .set("busy", number(0))
-            .set("done", number(seen.wanted_version))
+            .set("done", number(seen.queued_version))
             .set("ttl", number(lease.now_ms / 1_000 + LOGGED_TTL))
             .remove("own")
             .remove("pay")
             .remove("told")
             .remove("since")
             .remove("tries");
-        let update = due(update, lease, seen.audit_after(lease.now_ms));
-        let update = forget(update, &seen.wanted)
+        let update = due(update, lease, seen.sweep_after(lease.now_ms));
+        let update = forget(update, &seen.queued_details)
             .condition("#own = :me AND (attribute_not_exists(#wantv) OR #wantv = :seen)");
         match self.update(item_key(lease.key), update).await? {
             expression::Written::Done(_) => Ok(Finish::Released),
             expression::Written::Refused(Some(item)) => {
                 let call = self.read_call(&item)?;
-                match &call.owner {
-                    Some(owner) if owner == lease.owner => self.keep(lease, log, seen, written).await,
+                match &call.lease_holder {
+                    Some(owner) if owner == lease.holder => self.keep(lease, log, seen, written).await,
                     // Our own write whose answer was lost.
-                    None if call.log.as_ref() == Some(log) && call.done >= seen.wanted_version => {
+                    None if call.log_id.as_ref() == Some(log)
+                        && call.applied_version >= seen.queued_version =>
+                    {
                         Ok(Finish::Released)
                     }
                     _ => Ok(Finish::Lost),
@@ -107,17 +109,17 @@ impl Store {
     pub async fn keep(
         &self,
         lease: &Lease<'_>,
-        log: &LogId,
+        log: &CallLogId,
         seen: &CallItem,
         written: &Written,
     ) -> Result<Finish, Error> {
-        let update = logged(log, written, seen.audit_after(lease.now_ms))
+        let update = logged(log, written, seen.sweep_after(lease.now_ms))
             .add("told", written.sections.told())
             .returning_item()
-            .value("me", text(lease.owner))
+            .value("me", text(lease.holder))
             .condition("#own = :me");
         match self.update(item_key(lease.key), update).await? {
-            expression::Written::Done(item) => Ok(Finish::MoreWanted(Box::new(self.read_call(&item)?))),
+            expression::Written::Done(item) => Ok(Finish::MoreQueued(Box::new(self.read_call(&item)?))),
             expression::Written::Refused(_) => Ok(Finish::Lost),
         }
     }
@@ -134,7 +136,7 @@ impl Store {
             .after(release.event)
             .ok_or_else(|| Error::Refused(format!("{:?} in {:?}", release.event, claimed.state)))?;
         let what = match release.event {
-            Event::Unanswered => "no answer",
+            Event::OutcomeUnknown => "no answer",
             Event::GivenUp => "given up",
             Event::Deleted => "deleted in the CRM",
             _ => "failed",
@@ -142,34 +144,34 @@ impl Store {
         let what = format!("{what}: {}", release.reason);
         let given_back = |due_ms: Option<i64>| {
             let update = Update::when("#own = :me")
-                .value("me", text(lease.owner))
+                .value("me", text(lease.holder))
                 .set("hist", claimed.history_with(lease.now_ms, &what))
                 .set("st", text(state.name()))
-                .set("busy", number(release.busy_until_ms))
-                .set("amb", AttributeValue::Bool(release.is_ambiguous))
+                .set("busy", number(release.lease_expires_at_ms))
+                .set("amb", AttributeValue::Bool(release.outcome_unknown))
                 .set("reason", text(release.reason))
                 .remove("own");
-            let update = due(update, lease, due_ms.or(claimed.audit_at).filter(|_| state != State::Gone));
+            let update = due(update, lease, due_ms.or(claimed.sweep_at).filter(|_| state != State::Deleted));
             let update = match due_ms {
                 Some(_) => update.set("tries", number(claimed.tries + 1)),
                 None => update.remove("since").remove("tries"),
             };
             let update =
-                if release.drops_payload || state == State::Gone { update.remove("pay") } else { update };
-            match (state, release.is_ambiguous || claimed.audit_at.is_some()) {
-                (State::Gone, _) => forget(update.remove("sought").remove("aud"), &claimed.wanted),
+                if release.drops_payload || state == State::Deleted { update.remove("pay") } else { update };
+            match (state, release.outcome_unknown || claimed.sweep_at.is_some()) {
+                (State::Deleted, _) => forget(update.remove("sought").remove("aud"), &claimed.queued_details),
                 (_, true) => update,
                 (_, false) => update.remove("sought"),
             }
         };
         let update = given_back(release.due_ms);
-        let update = if release.drops_wanted { forget(update, &claimed.wanted) } else { update };
+        let update = if release.drops_queued { forget(update, &claimed.queued_details) } else { update };
         if state != State::Logged || release.due_ms.is_some() {
             return self.update(item_key(lease.key), update).await.map(drop);
         }
         // Nobody comes back for it: only if nothing else is wanted meanwhile.
         let update = update
-            .value("seen", number(claimed.wanted_version))
+            .value("seen", number(claimed.queued_version))
             .condition("#own = :me AND (attribute_not_exists(#wantv) OR #wantv = :seen)");
         if let expression::Written::Refused(_) = self.update(item_key(lease.key), update).await? {
             // More is: all of it stays, for whoever comes next.
@@ -180,7 +182,7 @@ impl Store {
 }
 
 /// What is the same whenever a log is known to be in the CRM; `audit_ms`: when it is looked for again.
-fn logged(log: &LogId, written: &Written, audit_ms: Option<i64>) -> Update {
+fn logged(log: &CallLogId, written: &Written, audit_ms: Option<i64>) -> Update {
     let base: HashMap<_, _> =
         written.sections.iter().map(|(key, hash)| (key.to_owned(), text(hash))).collect();
     let update = Update::default()
@@ -200,8 +202,8 @@ fn logged(log: &LogId, written: &Written, audit_ms: Option<i64>) -> Update {
         None => update,
     };
     match written.duration {
-        Some(TalkTime::Seconds(seconds)) => update.set("b_duration", number(seconds as i64)),
-        Some(TalkTime::Pending) => update.set("b_duration", number(-1)),
+        Some(CallDuration::Seconds(seconds)) => update.set("b_duration", number(seconds as i64)),
+        Some(CallDuration::Pending) => update.set("b_duration", number(-1)),
         None => update,
     }
 }
@@ -215,6 +217,6 @@ fn due(update: Update, lease: &Lease<'_>, due_ms: Option<i64>) -> Update {
 }
 
 /// Takes the facts away that waited.
-fn forget(update: Update, wanted: &Facts) -> Update {
+fn forget(update: Update, wanted: &CallDetails) -> Update {
     told(wanted).fold(update, |update, (name, _)| update.remove(&format!("w_{name}")))
 }

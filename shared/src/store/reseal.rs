@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
-    Error, Item, KeyName, Reader, Store, Vault,
+    Error, Item, KeyName, Keyring, Reader, Store,
     expression::{Update, Written},
     failed, key, partition_names, place, text,
     users::{CREDENTIALS, SORT},
@@ -43,7 +43,7 @@ impl SealedUser {
 
     /// The key that the credentials are sealed under; none: there are no credentials.
     pub fn sealed_under(&self) -> Option<KeyName> {
-        self.sealed.as_ref().and_then(|sealed| Vault::key_of(sealed.as_ref()))
+        self.sealed.as_ref().and_then(|sealed| Keyring::key_of(sealed.as_ref()))
     }
 }
 

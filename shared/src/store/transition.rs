@@ -7,7 +7,7 @@ use super::State;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Event {
     /// An update comes that nothing is known of.
-    Park,
+    EnqueueFirst,
     /// An update comes while somebody is at the log, or before there is one.
     Enqueue,
     /// Somebody takes the right to create it.
@@ -19,7 +19,7 @@ pub enum Event {
     /// It is in the CRM, and its owner goes on to bring it up to date.
     Keep,
     /// The owner got no answer: it may have an effect, or not.
-    Unanswered,
+    OutcomeUnknown,
     /// The owner failed without effect.
     Failed,
     /// The CRM refused the data, or it was tried for too long.
@@ -32,32 +32,32 @@ pub enum Event {
 
 /// Every transition there is: from (nothing: no item), by, to.
 pub const TRANSITIONS: &[(Option<State>, Event, State)] = &[
-    (None, Event::Park, State::Parked),
-    (Some(State::Parked), Event::Enqueue, State::Parked),
-    (Some(State::Posting), Event::Enqueue, State::Posting),
-    (Some(State::Unknown), Event::Enqueue, State::Unknown),
+    (None, Event::EnqueueFirst, State::Queued),
+    (Some(State::Queued), Event::Enqueue, State::Queued),
+    (Some(State::Creating), Event::Enqueue, State::Creating),
+    (Some(State::OutcomeUnknown), Event::Enqueue, State::OutcomeUnknown),
     (Some(State::Retry), Event::Enqueue, State::Retry),
     (Some(State::Logged), Event::Enqueue, State::Logged),
-    (Some(State::Dead), Event::Enqueue, State::Dead),
-    (None, Event::ClaimCreate, State::Posting),
-    (Some(State::Parked), Event::ClaimCreate, State::Posting),
-    (Some(State::Posting), Event::ClaimCreate, State::Posting),
-    (Some(State::Unknown), Event::ClaimCreate, State::Posting),
-    (Some(State::Retry), Event::ClaimCreate, State::Posting),
-    (Some(State::Dead), Event::ClaimCreate, State::Posting),
+    (Some(State::DeadLetter), Event::Enqueue, State::DeadLetter),
+    (None, Event::ClaimCreate, State::Creating),
+    (Some(State::Queued), Event::ClaimCreate, State::Creating),
+    (Some(State::Creating), Event::ClaimCreate, State::Creating),
+    (Some(State::OutcomeUnknown), Event::ClaimCreate, State::Creating),
+    (Some(State::Retry), Event::ClaimCreate, State::Creating),
+    (Some(State::DeadLetter), Event::ClaimCreate, State::Creating),
     (Some(State::Logged), Event::ClaimUpdate, State::Logged),
-    (Some(State::Posting), Event::Finish, State::Logged),
+    (Some(State::Creating), Event::Finish, State::Logged),
     (Some(State::Logged), Event::Finish, State::Logged),
-    (Some(State::Posting), Event::Keep, State::Logged),
+    (Some(State::Creating), Event::Keep, State::Logged),
     (Some(State::Logged), Event::Keep, State::Logged),
-    (Some(State::Posting), Event::Unanswered, State::Unknown),
-    (Some(State::Logged), Event::Unanswered, State::Logged),
-    (Some(State::Posting), Event::Failed, State::Retry),
+    (Some(State::Creating), Event::OutcomeUnknown, State::OutcomeUnknown),
+    (Some(State::Logged), Event::OutcomeUnknown, State::Logged),
+    (Some(State::Creating), Event::Failed, State::Retry),
     (Some(State::Logged), Event::Failed, State::Logged),
-    (Some(State::Posting), Event::GivenUp, State::Dead),
+    (Some(State::Creating), Event::GivenUp, State::DeadLetter),
     (Some(State::Logged), Event::GivenUp, State::Logged),
-    (Some(State::Logged), Event::Deleted, State::Gone),
-    (Some(State::Dead), Event::Rearm, State::Retry),
+    (Some(State::Logged), Event::Deleted, State::Deleted),
+    (Some(State::DeadLetter), Event::Rearm, State::Retry),
     (Some(State::Logged), Event::Rearm, State::Logged),
 ];
 
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn what_was_deleted_stays_so() {
         let leaves = |state| TRANSITIONS.iter().any(|(from, _, to)| *from == Some(state) && *to != state);
-        assert!(!leaves(State::Gone));
-        assert!(leaves(State::Dead), "a person can log it again");
+        assert!(!leaves(State::Deleted));
+        assert!(leaves(State::DeadLetter), "a person can log it again");
     }
 }

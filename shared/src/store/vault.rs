@@ -19,7 +19,7 @@ const KEY_NAME_LEN: usize = 4;
 
 /// The keys that seal and open.
 #[derive(Debug)]
-pub struct Vault {
+pub struct Keyring {
     /// The first seals; all open.
     keys: Vec<Key>,
     random: SystemRandom,
@@ -49,10 +49,10 @@ impl fmt::Display for KeyName {
 #[error("a sealed value cannot be opened with the present keys")]
 pub struct Unopened;
 
-impl Vault {
+impl Keyring {
     /// All of these open; the first one seals.
-    pub fn new(keys: impl IntoIterator<Item = Key>) -> Vault {
-        Vault { keys: keys.into_iter().collect(), random: SystemRandom::new() }
+    pub fn new(keys: impl IntoIterator<Item = Key>) -> Keyring {
+        Keyring { keys: keys.into_iter().collect(), random: SystemRandom::new() }
     }
 
     /// The keys and where they came from; the first one seals.
@@ -128,8 +128,8 @@ impl Key {
 mod tests {
     use super::*;
 
-    fn vault(secrets: &[&str]) -> Vault {
-        Vault::new(secrets.iter().map(|secret| Key::derived(&Secret::new(*secret), "test")))
+    fn vault(secrets: &[&str]) -> Keyring {
+        Keyring::new(secrets.iter().map(|secret| Key::derived(&Secret::new(*secret), "test")))
     }
 
     /// What an earlier version sealed opens for good.
@@ -140,7 +140,7 @@ mod tests {
             14, 67, 183, 167, 150, 103, 35, 166, 56, 192, 20, 126, 7, 152, 60,
         ];
         assert_eq!(vault(&["one"]).open("p", &sealed).as_deref(), Ok(&b"text"[..]));
-        assert_eq!(Vault::key_of(&sealed).map(|name| name.to_string()).as_deref(), Some("14dcb5f0"));
+        assert_eq!(Keyring::key_of(&sealed).map(|name| name.to_string()).as_deref(), Some("14dcb5f0"));
     }
 
     /// NIST's test vector (GCM, test case 14: key and nonce zero, one zero block): a data key is the AES key itself.

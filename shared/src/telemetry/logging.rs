@@ -1,6 +1,6 @@
 //! What the process says: one JSON line per event in the cloud, readable lines on a terminal.
 //!
-//! Each piece of work ends with one line that tells all of it ([`crate::metrics`]); in the cloud the same line carries
+//! Each piece of work ends with one line that tells all of it ([`crate::telemetry`]); in the cloud the same line carries
 //! its metrics, in CloudWatch's embedded metric format, so that nobody has to be called to count. Any other line that
 //! is written meanwhile carries the ids of the work.
 //!
@@ -22,13 +22,13 @@ use tracing::{
 };
 
 use crate::{
-    config,
-    metrics::{self, ENDED, Value, Work},
     model::Clock,
+    startup::config,
+    telemetry::{self, ENDED, Value, Work},
 };
 
 /// The targets of what we say ourselves.
-const OWN: [&str; 3] = ["shared", "cli", ENDED];
+const OWN: [&str; 3] = ["call_log", "cli", ENDED];
 /// Crates that say less. The SDK and the embedded DynamoDB warn of every refused condition. A
 /// refused claim is nothing to warn of: it is how calls are kept from being logged twice.
 const QUIET: [(&str, LevelFilter); 2] =
@@ -135,7 +135,7 @@ impl<Out: Fn(&[u8]) + 'static> Subscriber for Lines<Out> {
                 self.write(level, fields, work, is_end);
             }
         };
-        if metrics::look(|work| write(Some(work))).is_none() {
+        if telemetry::with_current(|work| write(Some(work))).is_none() {
             write(None);
         }
     }

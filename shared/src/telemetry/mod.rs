@@ -1,10 +1,11 @@
 //! What is told of one piece of work: its numbers, which become metrics, and its circumstances. Both become one log
-//! line when it ends (see [`crate::logging`]).
+//! line when it ends (see [`crate::telemetry::logging`]).
 //!
-//! Whatever runs inside [`gather`] may count, record and note, however deep, without being handed anything; outside of
+//! Whatever runs inside [`instrument`] may count, record and note, however deep, without being handed anything; outside of
 //! it nothing happens. It goes along with the work as a task-local, not as a tracing span: there are no detached tasks
 //! here that it could miss, the CRM's requests need its ids too, and a registry of spans costs every request more.
 
+pub mod logging;
 mod metric;
 mod trace;
 
@@ -66,13 +67,13 @@ pub fn count(metric: Metric) {
 
 /// Records a value, in the metric's unit.
 pub fn record(metric: Metric, value: i64) {
-    change(|work| work.measured.add(metric, value));
+    with_current_mut(|work| work.measured.add(metric, value));
 }
 
 /// The state that the call was in and the one it is in now. Of several changes the line shows the first `from` and the
 /// last `to`.
 pub fn state(from: &'static str, to: &'static str) {
-    change(|work| {
+    with_current_mut(|work| {
         if !work.fields.iter().any(|(name, _)| *name == "state_from") {
             work.set("state_from", from.into());
         }
@@ -82,7 +83,7 @@ pub fn state(from: &'static str, to: &'static str) {
 
 /// Which attempt at the call this is, by its fence counter.
 pub fn attempt(fence: i64) {
-    note("attempt", fence);
+    set_field("attempt", fence);
 }
 
 /// The call that the work is about.
@@ -94,17 +95,17 @@ pub fn call(key: &CallKey) {
 /// knows the call, and nobody reads from a line whose it was. It needs no key: it keeps no secret, because whoever can
 /// guess user and session knows them.
 pub fn session(platform: &Platform, user: &UserId, session: &SessionId) {
-    change(|work| work.set(SESSION_HASH, trace::session_hash(platform, user, session).into()));
+    with_current_mut(|work| work.set(SESSION_HASH, trace::session_hash(platform, user, session).into()));
 }
 
 /// A field of the line; noted again it is replaced.
-pub fn note(name: &'static str, value: impl Into<Value>) {
-    change(|work| work.set(name, value.into()));
+pub fn set_field(name: &'static str, value: impl Into<Value>) {
+    with_current_mut(|work| work.set(name, value.into()));
 }
 
 /// Adds to a field of the line that is a number.
 pub(crate) fn add(name: &'static str, value: i64) {
-    change(|work| {
+    with_current_mut(|work| {
         let before = work.fields.iter().find_map(|(known, before)| match before {
             Value::Number(before) if *known == name => Some(*before),
             _ => None,
@@ -116,7 +117,7 @@ pub(crate) fn add(name: &'static str, value: i64) {
 /// Why the work did not succeed; the line gets at least this level.
 pub fn failed(level: Level, reason: impl fmt::Display) {
     let reason = reason.to_string();
-    change(|work| {
+    with_current_mut(|work| {
         work.set("reason", reason.into());
         // `ERROR` is the least of the levels.
         work.level = work.level.min(level);
@@ -125,12 +126,12 @@ pub fn failed(level: Level, reason: impl fmt::Display) {
 
 /// The headers by which a request to somebody else says that it is part of the work.
 pub(crate) fn headers() -> HeaderMap {
-    look(|work| work.trace.headers()).unwrap_or_default()
+    with_current(|work| work.trace.headers()).unwrap_or_default()
 }
 
 /// Does a piece of work, and writes its line when it has ended: `message` says that it has, `route` which kind it is.
 /// Large work is better lent (`pin!`) than given. Work inside of work has a line and metrics of its own.
-pub async fn gather<F: Future>(
+pub async fn instrument<F: Future>(
     clock: &Clock,
     route: &'static str,
     message: &'static str,
@@ -165,12 +166,12 @@ struct Ending<'a> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if !self.is_complete {
-            note("outcome", "Unfinished");
+            set_field("outcome", "Unfinished");
             failed(Level::ERROR, "it panicked, or was dropped");
         }
-        note("duration_ms", self.clock.now_ms() - self.started_ms);
+        set_field("duration_ms", self.clock.now_ms() - self.started_ms);
         let message = self.message;
-        match look(|work| work.level) {
+        match with_current(|work| work.level) {
             Some(Level::ERROR) => tracing::error!(target: ENDED, "{message}"),
             Some(Level::WARN) => tracing::warn!(target: ENDED, "{message}"),
             _ => tracing::info!(target: ENDED, "{message}"),
@@ -192,13 +193,13 @@ impl Work {
     }
 }
 
-fn change(with: impl FnOnce(&mut Work)) {
+fn with_current_mut(with: impl FnOnce(&mut Work)) {
     // No work is being done: nobody would read it.
     let _ = WORK.try_with(|work| with(&mut work.borrow_mut()));
 }
 
 /// The work that is being done, unless it is just being changed.
-pub(crate) fn look<T>(with: impl FnOnce(&Work) -> T) -> Option<T> {
+pub(crate) fn with_current<T>(with: impl FnOnce(&Work) -> T) -> Option<T> {
     WORK.try_with(|work| work.try_borrow().ok().map(|work| with(&work))).ok().flatten()
 }
 

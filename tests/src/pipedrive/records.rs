@@ -7,9 +7,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use call_log::model::Clock;
 use chrono::{NaiveDate, SecondsFormat};
 use serde_json::{Map, Value, json};
-use shared::model::Clock;
 
 use super::{ACCESS_TOKEN, API_KEY, BOB, REFRESH_TOKEN, USER};
 

@@ -2,25 +2,24 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::{Value, json};
-use shared::{
-    app::App,
-    config::Config,
+use call_log::{
     model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    startup::{app::App, config::Config},
 };
+use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
-    pipedrive::{API_KEY, StandIn},
+    pipedrive::{API_KEY, FakePipedrive},
     runtime_api::{Function, event, with_body},
-    world::{Answer, environment},
+    test_app::{Answer, environment},
 };
 
 /// The user of the rows that name none.
 pub(super) const USER: &str = "12345-pipedrive";
 
 /// Both functions, running.
-pub(super) struct Stage {
-    pub(super) crm: StandIn,
+pub(super) struct Harness {
+    pub(super) crm: FakePipedrive,
     pub(super) dynamodb: DynamoDb,
     /// The table, as an operator reaches it.
     pub(super) app: App,
@@ -28,20 +27,20 @@ pub(super) struct Stage {
     pub(super) update: Function,
 }
 
-impl Stage {
-    pub(super) async fn start() -> Stage {
-        Stage::with(&[]).await
+impl Harness {
+    pub(super) async fn start() -> Harness {
+        Harness::with(&[]).await
     }
 
     /// With this in the environment of the functions besides, or instead.
-    pub(super) async fn with(extra: &[(&str, &str)]) -> Stage {
-        let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+    pub(super) async fn with(extra: &[(&str, &str)]) -> Harness {
+        let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
         let variables = environment(&dynamodb, &crm, extra);
         let app = app(&environment(&dynamodb, &crm, &[])).await;
         app.store.create_table().await.expect("the table can be made");
         let create = Function::start("create-call-log", &variables);
         let update = Function::start("update-call-log", &variables);
-        let stage = Stage { crm, dynamodb, app, create, update };
+        let stage = Harness { crm, dynamodb, app, create, update };
         stage.put_user(USER, Some(api_key(API_KEY))).await;
         stage
     }

@@ -3,20 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod adapters;
-mod canaries;
-mod chaos;
-mod conformance;
-mod contract;
-mod counts;
-mod credentials;
-mod defects;
-mod events;
-mod grants;
-mod metrics;
-mod openapi;
-mod parameters;
+mod api;
+mod architecture;
+mod delivery;
+mod harness;
+mod notes;
+mod operations;
 mod program;
-mod protocol;
-mod store;
-mod tidy;
-mod transitions;

@@ -3,7 +3,7 @@
 use std::{io::Write, time::Instant};
 
 use super::Verdict;
-use crate::real::points::{self, Depth};
+use crate::simulation::faults::{self, Depth};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -16,7 +16,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
     let started = Instant::now();
-    let summary = points::run(arguments.threads, Depth::All);
+    let summary = faults::run(arguments.threads, Depth::All);
     for (name, done) in &summary.broken {
         writeln!(out, "{name}")?;
         if arguments.trace {

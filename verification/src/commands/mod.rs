@@ -7,10 +7,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-mod laws;
+mod faults;
 mod model;
 mod mutants;
-mod points;
+mod properties;
 mod schedules;
 
 /// Proves the protocol.
@@ -23,13 +23,13 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs what must hold of many requests, of every order, after an outage, and between people's edits
-    Laws(laws::Arguments),
+    Properties(properties::Arguments),
     /// Explores every interleaving of the model, and prints what was seen
     Model(model::Arguments),
     /// Puts faults into the model, and prints what found each
     Mutants(mutants::Arguments),
     /// Runs each fault at each step of the use-cases
-    Points(points::Arguments),
+    Faults(faults::Arguments),
     /// Runs the use-cases in random orders with random faults
     Schedules(schedules::Arguments),
 }
@@ -44,9 +44,9 @@ impl Arguments {
         let verdict = match self.command {
             Command::Model(arguments) => model::run(&arguments, &mut out),
             Command::Mutants(arguments) => mutants::run(&arguments, &mut out),
-            Command::Points(arguments) => points::run(&arguments, &mut out),
+            Command::Faults(arguments) => faults::run(&arguments, &mut out),
             Command::Schedules(arguments) => schedules::run(&arguments, &mut out),
-            Command::Laws(arguments) => laws::run(&arguments, &mut out),
+            Command::Properties(arguments) => properties::run(&arguments, &mut out),
         };
         match verdict {
             Ok(true) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::{io::Write, time::Instant};
 
 use super::Verdict;
-use crate::real::schedules;
+use crate::simulation::schedules;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -1,16 +1,16 @@
 //! The beginning of every invocation: taking the right to touch the CRM, or noting facts for whoever has it.
 
-use shared::store::{Event, State};
+use call_log::store::{Event, State};
 
 use super::{
     mutant::Mutant,
     scope::{Protocol, Scope},
-    state::{At, Contact, Due, Facts, Item, Lease, NONE, NOTHING, UPDATES, Worker, World},
+    state::{At, CallDetails, Contact, Due, Item, Lease, NONE, NOTHING, UPDATES, Worker, World},
     step::Successors,
 };
 
 /// The fact that an update's slot brings.
-pub fn fact(slot: usize) -> Facts {
+pub fn fact(slot: usize) -> CallDetails {
     1 << (slot - UPDATES.start)
 }
 
@@ -40,7 +40,7 @@ impl Successors<'_> {
     fn claim_create(&mut self, slot: usize) {
         let item = self.world.item;
         match item.state {
-            Some(State::Logged | State::Gone) => self.end(slot, "is told the log's id"),
+            Some(State::Logged | State::Deleted) => self.end(slot, "is told the log's id"),
             _ if !self.is_free() => self.end(slot, "is told that it is being logged"),
             _ => {
                 let contact = self.world.workers[slot].contact;
@@ -62,7 +62,7 @@ impl Successors<'_> {
             return;
         }
         match item.state {
-            Some(State::Posting | State::Unknown | State::Retry) if item.payload => {
+            Some(State::Creating | State::OutcomeUnknown | State::Retry) if item.payload => {
                 let take = self.taking_to_create(item.contact);
                 let claims = !self.has(Mutant::RedriveWithoutClaim);
                 let event = claims.then_some(Event::ClaimCreate);
@@ -106,7 +106,7 @@ impl Successors<'_> {
         let item = self.world.item;
         match item.state {
             None => self.go(slot, "finds nothing known of the call", At::Park),
-            Some(State::Gone) => self.end(slot, "is told that the log was deleted"),
+            Some(State::Deleted) => self.end(slot, "is told that the log was deleted"),
             Some(State::Logged) if self.is_free() => {
                 let scope = self.model.scope;
                 let take = self.taking_to_update(fact(slot));
@@ -120,7 +120,7 @@ impl Successors<'_> {
                     },
                 );
             }
-            Some(State::Posting) if self.has(Mutant::UpdateClaimsWhilePosting) => {
+            Some(State::Creating) if self.has(Mutant::UpdateClaimsWhilePosting) => {
                 let take = self.taking_to_update(fact(slot));
                 self.write(slot, "notes its fact and claims what is being created", None, |next| {
                     take(next, slot);
@@ -136,7 +136,7 @@ impl Successors<'_> {
         let Item { state, lease, .. } = self.world.item;
         let has_taker =
             lease != Lease::Free || state != Some(State::Logged) || self.has(Mutant::EnqueueWhenFree);
-        let is_noted = state.is_some_and(|state| state != State::Gone) && has_taker;
+        let is_noted = state.is_some_and(|state| state != State::Deleted) && has_taker;
         if self.has(Mutant::EnqueueLost) {
             self.write(slot, "answers that its fact is noted", None, |next| {
                 next.promised |= fact(slot);
@@ -172,8 +172,8 @@ impl Successors<'_> {
             return self.go(slot, "finds an item by now", At::Start);
         }
         let scope = self.model.scope;
-        self.write(slot, "parks its fact", Some(Event::Park), |next| {
-            next.item = Item { state: Some(State::Parked), log: NONE, ..Item::default() };
+        self.write(slot, "parks its fact", Some(Event::EnqueueFirst), |next| {
+            next.item = Item { state: Some(State::Queued), log: NONE, ..Item::default() };
             note(next, &scope, fact(slot));
             next.end(slot);
         });
@@ -191,7 +191,7 @@ impl Successors<'_> {
             next.disown();
             let item = &mut next.item;
             let was_ambiguous = item.ambiguous;
-            item.state = Some(State::Posting);
+            item.state = Some(State::Creating);
             item.lease = Lease::Held;
             item.sought = match item.sought {
                 first if keeps_first && first != NOTHING => first,
@@ -215,7 +215,7 @@ impl Successors<'_> {
     }
 
     /// What a claim to update writes.
-    fn taking_to_update(&self, fact: Facts) -> impl FnOnce(&mut World, usize) + use<> {
+    fn taking_to_update(&self, fact: CallDetails) -> impl FnOnce(&mut World, usize) + use<> {
         let scope = self.model.scope;
         let audits = self.is_audit_ripe();
         let keeps_flag = !self.has(Mutant::AuditFlagClearedAtStart);
@@ -242,7 +242,7 @@ impl Successors<'_> {
 }
 
 /// A fact that waits, and that its caller was told does.
-fn note(world: &mut World, scope: &Scope, fact: Facts) {
+fn note(world: &mut World, scope: &Scope, fact: CallDetails) {
     world.item.noted |= fact;
     world.item.waiting = scope.overlay(world.item.waiting, fact);
     world.promised = scope.overlay(world.promised, fact);

@@ -1,8 +1,8 @@
 //! Every state that can be reached, breadth first, and from which of them a good end can be.
 
+use call_log::store::{Event, State, TRANSITIONS};
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
-use shared::store::{Event, State, TRANSITIONS};
 
 use super::{
     pack::Packed,

@@ -1,6 +1,6 @@
 //! For contrast: look whether it was logged, log it, write down that it was.
 
-use shared::store::State;
+use call_log::store::State;
 
 use super::{
     claims::fact,

@@ -1,17 +1,24 @@
 //! A state in 40 bytes, so that many fit into memory.
 
-use shared::store::State;
+use call_log::store::State;
 
 use super::state::{
-    At, Due, Facts, Item, LOGS, Lease, Log, Message, Method, Mishaps, PLACES, SLOTS, Worker, World,
+    At, CallDetails, Due, Item, LOGS, Lease, Log, Message, Method, Mishaps, PLACES, SLOTS, Worker, World,
 };
 
 /// A packed state: four words of workers, the last of them with the item, and one of the CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packed([u64; 4], u64);
 
-const STATES: [State; 7] =
-    [State::Parked, State::Posting, State::Unknown, State::Retry, State::Logged, State::Dead, State::Gone];
+const STATES: [State; 7] = [
+    State::Queued,
+    State::Creating,
+    State::OutcomeUnknown,
+    State::Retry,
+    State::Logged,
+    State::DeadLetter,
+    State::Deleted,
+];
 const LEASES: [Lease; 3] = [Lease::Free, Lease::Held, Lease::Grace];
 const DUES: [Due; 3] = [Due::Never, Due::Soon, Due::AtAudit];
 const METHODS: [Method; 3] = [Method::Post, Method::Patch, Method::Delete];
@@ -195,7 +202,7 @@ impl Worker {
 
     fn unpack(from: &mut Reader) -> Worker {
         let (contact, doubles) = (from.take(1), from.take(3));
-        let (log, read, facts, seen): (u8, Facts, Facts, Facts) =
+        let (log, read, facts, seen): (u8, CallDetails, CallDetails, CallDetails) =
             (from.take(2), from.take(2), from.take(2), from.take(2));
         let (has_audited, has_landed) = (from.flag(), from.flag());
         let (was_ambiguous, is_late, owns) = (from.flag(), from.flag(), from.flag());

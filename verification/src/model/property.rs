@@ -1,6 +1,6 @@
 //! What must never be, and how everything must end.
 
-use shared::store::State;
+use call_log::store::State;
 
 use super::{
     scope::{Protocol, Scope},
@@ -99,17 +99,17 @@ impl Scope {
             return if live == 0 { End::Good } else { End::Bad(Problem::MadeAgain) };
         }
         match item.state {
-            None | Some(State::Parked) if world.promised_create && live == 0 => End::Bad(Problem::LostCreate),
-            None | Some(State::Parked) if world.promised & !item.waiting != 0 => {
+            None | Some(State::Queued) if world.promised_create && live == 0 => End::Bad(Problem::LostCreate),
+            None | Some(State::Queued) if world.promised & !item.waiting != 0 => {
                 End::Bad(Problem::LostUpdate)
             }
-            None | Some(State::Parked) if live > 0 => End::Bad(Problem::NoId),
-            None | Some(State::Parked) => End::Good,
-            Some(State::Posting | State::Unknown | State::Retry | State::Gone) => {
+            None | Some(State::Queued) if live > 0 => End::Bad(Problem::NoId),
+            None | Some(State::Queued) => End::Good,
+            Some(State::Creating | State::OutcomeUnknown | State::Retry | State::Deleted) => {
                 End::Bad(Problem::LostCreate)
             }
-            Some(State::Dead) if world.promised & !item.waiting != 0 => End::Bad(Problem::LostUpdate),
-            Some(State::Dead) => End::GivenUp,
+            Some(State::DeadLetter) if world.promised & !item.waiting != 0 => End::Bad(Problem::LostUpdate),
+            Some(State::DeadLetter) => End::GivenUp,
             Some(State::Logged) => match world.body(item.log) {
                 None => End::Bad(Problem::LostCreate),
                 Some(body) if world.promised & !body == 0 => End::Good,

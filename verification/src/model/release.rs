@@ -1,6 +1,6 @@
 //! The end of every attempt: what became of it, and who goes on when.
 
-use shared::store::{Event, State};
+use call_log::store::{Event, State};
 
 use super::{
     claims::fact,
@@ -52,7 +52,7 @@ impl Successors<'_> {
             );
         }
         let is_flagged = !self.has(Mutant::AuditNeverFlagged);
-        let leaves_out = self.has(Mutant::ParkedLeftOut) && self.world.item.state == Some(State::Posting);
+        let leaves_out = self.has(Mutant::ParkedLeftOut) && self.world.item.state == Some(State::Creating);
         self.write(slot, "finishes", Some(Event::Finish), |next| {
             next.disown();
             let item = &mut next.item;
@@ -165,7 +165,7 @@ impl Successors<'_> {
             let item = &mut next.item;
             let is_made = item.state == Some(State::Logged);
             if !is_made {
-                item.state = Some(State::Dead);
+                item.state = Some(State::DeadLetter);
                 item.ambiguous = worker.was_ambiguous && !forgets_ambiguity;
             }
             item.lease = Lease::Free;
@@ -186,12 +186,12 @@ impl Successors<'_> {
         let forgets_due = self.has(Mutant::DueMissingWhenUnanswered);
         let forgets_ambiguity = self.has(Mutant::AmbiguityLostWhenUnanswered);
         let lets_patch_go = self.has(Mutant::AmbiguousPatchLetsGo);
-        self.write(slot, "lets go: nobody knows", Some(Event::Unanswered), |next| {
+        self.write(slot, "lets go: nobody knows", Some(Event::OutcomeUnknown), |next| {
             next.disown();
             let item = &mut next.item;
             let is_made = item.state == Some(State::Logged);
             if !is_made {
-                item.state = Some(State::Unknown);
+                item.state = Some(State::OutcomeUnknown);
                 item.ambiguous = if forgets_ambiguity { worker.was_ambiguous } else { true };
             }
             item.lease = if is_made && lets_patch_go { Lease::Free } else { Lease::Grace };
@@ -205,7 +205,7 @@ impl Successors<'_> {
         self.write(slot, "lets go: the log was deleted", Some(Event::Deleted), |next| {
             next.disown();
             let item = &mut next.item;
-            *item = Item { state: Some(State::Gone), waiting: NOTHING, ..*item };
+            *item = Item { state: Some(State::Deleted), waiting: NOTHING, ..*item };
             item.lease = Lease::Free;
             item.due = Due::Never;
             item.audit = false;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::state::{At, Due, Facts, Item, Mishaps, NONE, NOTHING, REDRIVES, UPDATES, Worker, World};
+use super::state::{At, CallDetails, Due, Item, Mishaps, NONE, NOTHING, REDRIVES, UPDATES, Worker, World};
 
 /// How a log is made exactly once, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct Scope {
     pub has_compare_and_set: bool,
     /// The CRM may refuse the data, and what fails may be given up; a person can have it tried again.
     pub gives_up: bool,
-    /// Facts that the CRM never takes, nor a change with one of them.
-    pub refused: Facts,
+    /// CallDetails that the CRM never takes, nor a change with one of them.
+    pub refused: CallDetails,
     /// Both updates bring the same fact, each another value.
     pub has_one_fact: bool,
     /// One of the creates names another contact.
@@ -104,7 +104,7 @@ impl Scope {
         self
     }
 
-    pub const fn refusing(mut self, facts: Facts) -> Scope {
+    pub const fn refusing(mut self, facts: CallDetails) -> Scope {
         self.refused = facts;
         self
     }
@@ -125,7 +125,7 @@ impl Scope {
     }
 
     /// What is known when this comes, too: a newer value takes the older one's place.
-    pub fn overlay(&self, older: Facts, newer: Facts) -> Facts {
+    pub fn overlay(&self, older: CallDetails, newer: CallDetails) -> CallDetails {
         if self.has_one_fact && newer != NOTHING { newer } else { older | newer }
     }
 

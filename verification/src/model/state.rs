@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use shared::store::State;
+use call_log::store::State;
 
 /// A set of facts: which of the updates' facts are meant.
-pub type Facts = u8;
-pub const NOTHING: Facts = 0;
+pub type CallDetails = u8;
+pub const NOTHING: CallDetails = 0;
 
 /// No log.
 pub const NONE: u8 = 3;
@@ -58,11 +58,11 @@ pub struct Item {
     pub ambiguous: bool,
     pub log: u8,
     /// Every fact that ever came: the counter `wantv`, for each update brings another fact.
-    pub noted: Facts,
+    pub noted: CallDetails,
     /// Those that wait to be written.
-    pub waiting: Facts,
+    pub waiting: CallDetails,
     /// Those that are said to be in the CRM.
-    pub done: Facts,
+    pub done: CallDetails,
     pub due: Due,
     pub audit: bool,
     /// What a request brought is kept.
@@ -155,11 +155,11 @@ pub struct Worker {
     /// The item's `pamb`: an attempt before this one may have landed unseen.
     pub was_ambiguous: bool,
     /// What was noted when it last saw the item.
-    pub seen: Facts,
+    pub seen: CallDetails,
     /// What it is to write.
-    pub facts: Facts,
+    pub facts: CallDetails,
     /// What it read in the log.
-    pub read: Facts,
+    pub read: CallDetails,
     pub log: u8,
     /// What it waits for has happened in the CRM.
     pub has_landed: bool,
@@ -176,7 +176,7 @@ pub enum Log {
     /// Never made.
     #[default]
     Unmade,
-    Live(Facts),
+    Live(CallDetails),
     Deleted,
 }
 
@@ -193,9 +193,9 @@ pub enum Method {
 pub struct Message {
     pub method: Method,
     pub log: u8,
-    pub body: Facts,
+    pub body: CallDetails,
     /// What the log was when it was read: the version of a compare-and-set.
-    pub read: Facts,
+    pub read: CallDetails,
     pub contact: Contact,
 }
 
@@ -226,13 +226,13 @@ pub struct World {
     pub mishaps: Mishaps,
     /// What a caller was told would be logged.
     pub promised_create: bool,
-    pub promised: Facts,
+    pub promised: CallDetails,
     /// A log or a stray more than there is room for.
     pub overflow: bool,
 }
 
 impl World {
-    pub fn live(&self) -> impl Iterator<Item = (u8, Facts)> {
+    pub fn live(&self) -> impl Iterator<Item = (u8, CallDetails)> {
         self.logs.iter().zip(0..).filter_map(|(log, at)| match log {
             Log::Live(body) => Some((at, *body)),
             Log::Unmade | Log::Deleted => None,
@@ -245,7 +245,7 @@ impl World {
         self.live().map(|(log, _)| log).filter(is_for)
     }
 
-    pub fn body(&self, log: u8) -> Option<Facts> {
+    pub fn body(&self, log: u8) -> Option<CallDetails> {
         match self.logs.get(usize::from(log)) {
             Some(Log::Live(body)) => Some(*body),
             _ => None,

@@ -1,6 +1,6 @@
 //! What can happen next, in words.
 
-use shared::store::Event;
+use call_log::store::Event;
 
 use super::{
     mutant::Mutant,

@@ -1,6 +1,6 @@
 //! What happens by itself: writes land or are lost, time passes, invocations die, people act.
 
-use shared::store::{Event, State};
+use call_log::store::{Event, State};
 
 use super::{
     mutant::Mutant,
@@ -158,7 +158,7 @@ impl Successors<'_> {
         let rearms = acts("has what was given up tried again", Some(Event::Rearm));
         let remembers = !self.has(Mutant::RearmForgetsAmbiguity);
         match item.state {
-            Some(State::Dead) => self.push(rearms, |next| {
+            Some(State::DeadLetter) => self.push(rearms, |next| {
                 next.item.ambiguous &= remembers;
                 next.item.state = Some(State::Retry);
                 next.item.due = Due::Soon;

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     explore::Explored,
-    state::{Due, Facts, Item, Lease, Log, REDRIVES, World},
+    state::{CallDetails, Due, Item, Lease, Log, REDRIVES, World},
     step::Who,
 };
 
@@ -67,7 +67,7 @@ fn name(who: Who) -> String {
     }
 }
 
-fn facts(facts: Facts) -> &'static str {
+fn facts(facts: CallDetails) -> &'static str {
     match facts {
         0 => "nothing",
         1 => "recording",

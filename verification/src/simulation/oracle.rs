@@ -1,12 +1,10 @@
 //! What must hold in the end.
 
-use shared::{
+use call_log::{
     adapters::ErrorKind,
-    auth::grant::Failure,
-    create,
-    model::Facts,
+    delivery::{create, grant::Failure, update},
+    model::CallDetails,
     store::{CallItem, State},
-    update,
 };
 
 use super::{
@@ -79,14 +77,15 @@ async fn read(driver: &Driver<'_>) -> Option<CallItem> {
 }
 
 fn is_unlogged(item: Option<&CallItem>) -> bool {
-    item.is_some_and(|item| item.log.is_none() && item.state != State::Parked)
+    item.is_some_and(|item| item.log_id.is_none() && item.state != State::Queued)
 }
 
 /// Whether nothing is left to be done by anybody.
 fn is_quiet(driver: &Driver<'_>, item: Option<&CallItem>) -> bool {
     let is_settled = item.is_none_or(|item| {
-        let is_free = item.owner.is_none() && item.busy_until <= driver.now_ms() && item.due_at.is_none();
-        let is_left = matches!(item.state, State::Posting | State::Unknown)
+        let is_free =
+            item.lease_holder.is_none() && item.lease_expires_at <= driver.now_ms() && item.due_at.is_none();
+        let is_left = matches!(item.state, State::Creating | State::OutcomeUnknown)
             || item.state == State::Retry && item.payload.is_some();
         is_free && !is_left
     });
@@ -104,7 +103,7 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
         return;
     }
     // What is refused for good, or has nobody to be logged for, is given up, and that is told elsewhere.
-    let is_given_up = item.is_some_and(|item| matches!(item.state, State::Dead | State::Retry));
+    let is_given_up = item.is_some_and(|item| matches!(item.state, State::DeadLetter | State::Retry));
     let is_promised = !is_given_up && told.iter().any(|told| told.answer.is_some_and(promises_log));
     if created > 1 && !beyond.grace || live.len() > 1 || is_promised && live.is_empty() {
         wrong.push(format!("{created} logs were made, {} are there", live.len()));
@@ -114,13 +113,16 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
             wrong.push(format!("somebody was told of {log}, which is not the log"));
         }
     }
-    let log = item.and_then(|item| item.log.as_ref());
+    let log = item.and_then(|item| item.log_id.as_ref());
     if log != live.first().map(|entry| &entry.id) {
         wrong.push(format!("the item does not know the log: {item:?}"));
     }
     if let Some(item) = item.filter(|item| item.state == State::Logged) {
-        let is_clean = item.sought.is_empty() && item.payload.is_none() && !item.ambiguous && !item.waits();
-        if !is_clean || item.wanted != Facts::default() {
+        let is_clean = item.recovery_criteria.is_empty()
+            && item.payload.is_none()
+            && !item.outcome_unknown
+            && !item.waits();
+        if !is_clean || item.queued_details != CallDetails::default() {
             wrong.push(format!("the item is not clean: {item:?}"));
         }
     }
@@ -130,13 +132,13 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
         }
         Some(entry) => check_facts(&told, beyond, |fact| fact.is_in(entry), wrong),
         None => {
-            let waiting = item.map(|item| item.wanted.clone()).unwrap_or_default();
+            let waiting = item.map(|item| item.queued_details.clone()).unwrap_or_default();
             check_facts(&told, beyond, |fact| waits(&waiting, fact), wrong);
         }
     }
 }
 
-fn waits(waiting: &Facts, fact: Fact) -> bool {
+fn waits(waiting: &CallDetails, fact: Fact) -> bool {
     let Ok(serde_json::Value::Object(told)) = serde_json::to_value(fact.told()) else { return false };
     let waiting = serde_json::to_value(waiting).unwrap_or_default();
     let mut told = told.iter().filter(|(_, value)| !value.is_null() && !value.is_array());
@@ -201,7 +203,7 @@ fn promises_facts(answer: &Answer) -> bool {
             Outcome::Updated { .. }
             | Outcome::UpdatedByOther { .. }
             | Outcome::Queued { .. }
-            | Outcome::Parked => true,
+            | Outcome::WaitingForCall => true,
             Outcome::Failed { failure: Failure::Crm(error), .. } => {
                 !matches!(error.kind, ErrorKind::Rejected { .. })
             }

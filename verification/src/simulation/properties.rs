@@ -1,13 +1,13 @@
 //! What holds of many requests at once, of every order, and after a long outage.
 
-use shared::model::{Credentials, Secret, SessionId};
+use call_log::model::{Credentials, Secret, SessionId};
 
 use super::{
-    board::{self, Place, Ticket},
     crm::{self, CAREFUL, Memory, PLAIN},
     driver::{Driver, NOW_MS, World, runtime, runtime_with_sockets},
-    judge::{self, Beyond, Finish},
+    oracle::{self, Beyond, Finish},
     requests::{Fact, Field, Request},
+    scheduler::{self, Place, Ticket},
     tokens::TokenHost,
 };
 
@@ -29,7 +29,7 @@ async fn shuffle(
     mut between: impl FnMut(&mut fastrand::Rng, &[Ticket]),
 ) {
     while !driver.running().is_empty() {
-        let waiting = board::waiting();
+        let waiting = scheduler::waiting();
         between(rng, &waiting);
         let has_sleepers = !driver.sleepers().is_empty();
         if waiting.is_empty() || has_sleepers && rng.u8(..16) == 0 {
@@ -105,7 +105,7 @@ pub fn crowd(updates: u32, seed: u64) -> Crowd {
             )
         });
         match entries.as_slice() {
-            [entry] => wrong.extend(judge::facts_missing(&driver.told(), entry)),
+            [entry] => wrong.extend(oracle::facts_missing(&driver.told(), entry)),
             entries => wrong.push(format!("{} logs", entries.len())),
         }
         Crowd { wrong, changes }
@@ -142,7 +142,7 @@ pub fn expiry(calls: usize, seconds_left: i64) -> Expiry {
         }
         driver.settle().await;
         let logged =
-            tasks.iter().filter(|task| driver.answer_of(**task).is_some_and(judge::is_logged)).count();
+            tasks.iter().filter(|task| driver.answer_of(**task).is_some_and(oracle::is_logged)).count();
         Expiry { token_calls: host.exchanges(), logged }
     }))
 }
@@ -260,7 +260,7 @@ pub fn edits(cases: u64, crm: &'static Memory) -> Edits {
             })
             .await;
             // Who meets a person at each try puts it off, more than once.
-            let wrong = judge::finish(&mut driver, Finish::Redrive, Beyond::default()).await;
+            let wrong = oracle::finish(&mut driver, Finish::Redrive, Beyond::default()).await;
             all.lost.extend(wrong.into_iter().map(|wrong| format!("case {case}: {wrong}")));
             all.edits += written;
             let body = crm::with(|account| account.live().next().map(|entry| entry.body.clone()))

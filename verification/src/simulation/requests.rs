@@ -1,14 +1,15 @@
 //! What callers send, and what they were told.
 
+use call_log::{
+    delivery::{create, redrive, update},
+    model::{
+        CallDetails, CallDuration, CallLogId, Contact, ContactId, CreateCallLog, Direction, Party, SessionId,
+        UpdateCallLog,
+    },
+    store,
+};
 use chrono::DateTime;
 use serde_json::Map;
-use shared::{
-    create,
-    model::{
-        Contact, ContactId, CreateCallLog, Direction, Facts, LogId, Party, SessionId, TalkTime, UpdateCallLog,
-    },
-    redrive, store, update,
-};
 
 use super::crm::Entry;
 
@@ -48,17 +49,17 @@ pub struct Fact {
 
 impl Fact {
     /// As an update tells it.
-    pub fn told(self) -> Facts {
+    pub fn told(self) -> CallDetails {
         let text = Some(self.text());
-        let none = Facts::default();
+        let none = CallDetails::default();
         match self.field {
-            Field::Recording => Facts { recording: text, ..none },
-            Field::Note => Facts { note: text, ..none },
-            Field::Duration => Facts { duration: Some(TalkTime::Seconds(self.seconds())), ..none },
-            Field::AiNote => Facts { ai_note: text, ..none },
-            Field::Result => Facts { result: text, ..none },
-            Field::Transcript => Facts { transcript: text, ..none },
-            Field::Subject => Facts { subject: text, ..none },
+            Field::Recording => CallDetails { recording: text, ..none },
+            Field::Note => CallDetails { note: text, ..none },
+            Field::Duration => CallDetails { duration: Some(CallDuration::Seconds(self.seconds())), ..none },
+            Field::AiNote => CallDetails { ai_note: text, ..none },
+            Field::Result => CallDetails { result: text, ..none },
+            Field::Transcript => CallDetails { transcript: text, ..none },
+            Field::Subject => CallDetails { subject: text, ..none },
         }
     }
 
@@ -78,7 +79,7 @@ impl Fact {
     /// Whether a log in the CRM says so.
     pub fn is_in(self, entry: &Entry) -> bool {
         match self.field {
-            Field::Duration => entry.duration == Some(TalkTime::Seconds(self.seconds())),
+            Field::Duration => entry.duration == Some(CallDuration::Seconds(self.seconds())),
             Field::Subject => entry.subject == self.text() && entry.body.contains(&self.text()),
             _ => entry.body.contains(&self.text()),
         }
@@ -106,7 +107,7 @@ pub enum Answer {
 
 impl Answer {
     /// The log's id, when the caller is told one.
-    pub fn log(&self) -> Option<&LogId> {
+    pub fn log(&self) -> Option<&CallLogId> {
         match self {
             Answer::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
                 Some(log)
@@ -149,15 +150,15 @@ pub fn create(session: &SessionId) -> CreateCallLog {
         name: Some("Bob Client".to_owned()),
         phone_number: Some(number.clone()),
     };
-    let facts = Facts {
+    let facts = CallDetails {
         session: Some(session.clone()),
         direction: Some(Direction::Inbound),
         from: Some(Party { phone_number: Some(number.clone()), ..Party::default() }),
         contact_number: Some(number),
         note: Some("Wants a quote".to_owned()),
         start: DateTime::from_timestamp_millis(start_of(session)),
-        duration: Some(TalkTime::Seconds(65)),
-        ..Facts::default()
+        duration: Some(CallDuration::Seconds(65)),
+        ..CallDetails::default()
     };
     CreateCallLog {
         session: session.clone(),
@@ -182,10 +183,10 @@ pub fn create_of(request: &Request, session: &SessionId) -> CreateCallLog {
 
 /// An update of the tests' call.
 pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
-    let mut told = Facts { session: Some(session.clone()), ..Facts::default() };
+    let mut told = CallDetails { session: Some(session.clone()), ..CallDetails::default() };
     for fact in facts {
         let one = fact.told();
-        told = Facts {
+        told = CallDetails {
             session: told.session,
             recording: one.recording.or(told.recording),
             note: one.note.or(told.note),
@@ -194,7 +195,7 @@ pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
             result: one.result.or(told.result),
             transcript: one.transcript.or(told.transcript),
             subject: one.subject.or(told.subject),
-            ..Facts::default()
+            ..CallDetails::default()
         };
     }
     UpdateCallLog {

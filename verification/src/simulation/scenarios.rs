@@ -1,20 +1,20 @@
 //! Situations that together pass every step of the use-cases: what was before, the request that faults are tried on,
 //! and what happens on its way even without a fault.
 
-use chrono::{DateTime, TimeDelta};
-use shared::{
+use call_log::{
     adapters::ErrorKind,
     model::{Credentials, Secret},
 };
+use chrono::{DateTime, TimeDelta};
 
 use super::{
-    board::Place::{self, After, Before, Under},
     driver::NOW_MS,
     requests::{
         Fact,
         Field::{self, AiNote, Duration, Note, Recording, Result as CallResult, Subject, Transcript},
         Request,
     },
+    scheduler::Place::{self, After, Before, Under},
     table::{self, Way},
     tokens::Exchange,
 };

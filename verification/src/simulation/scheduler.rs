@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use shared::steps::{Observer, Pause};
+use call_log::delivery::sync_point::{Observer, Pause};
 
 /// Where in a step an invocation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,14 +5,14 @@ use std::{
     thread,
 };
 
-use shared::adapters::{Effect, ErrorKind};
+use call_log::adapters::{Effect, ErrorKind};
 
 use super::{
-    board::{self, Place, Ticket},
     crm::{self, CAREFUL, PLAIN},
     driver::{Driver, World, runtime},
-    judge::{self, Beyond, Finish},
+    oracle::{self, Beyond, Finish},
     requests::{Fact, Field, Request},
+    scheduler::{self, Place, Ticket},
     table,
 };
 
@@ -124,7 +124,7 @@ impl Plan {
 
     async fn step(&mut self, driver: &mut Driver<'_>) {
         self.moves += 1;
-        let waiting = board::waiting();
+        let waiting = scheduler::waiting();
         let sleepers = driver.sleepers().len();
         if !self.requests.is_empty() && (waiting.is_empty() && sleepers == 0 || self.one_in(4)) {
             if let Some(request) = self.requests.pop() {
@@ -245,7 +245,7 @@ pub async fn run_one(
         plan.step(&mut driver).await;
     }
     if wrong.is_empty() {
-        wrong = judge::finish(&mut driver, finish, plan.beyond).await;
+        wrong = oracle::finish(&mut driver, finish, plan.beyond).await;
     }
     let trace = driver.trace().to_vec();
     summary.schedules += 1;

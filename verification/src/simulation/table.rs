@@ -15,7 +15,7 @@ use dynoxide::{Database, DynoxideError};
 use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::board;
+use super::scheduler;
 
 /// What becomes of one attempt of the SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -209,7 +209,7 @@ impl Table {
     }
 
     fn next_wire(&mut self, writes: bool) -> Wire {
-        let task = board::task();
+        let task = scheduler::task();
         let is_meant = |armed: &&mut Armed| armed.task == task && armed.writes.is_none_or(|it| it == writes);
         let armed = self.armed.iter_mut().find(is_meant);
         let Some(armed) = armed else { return Wire::Fine };

@@ -6,7 +6,7 @@ mod sample;
 
 use std::hint::black_box;
 
-use shared::note::{Format, compose, merge};
+use call_log::note::{Format, compose, merge};
 
 fn main() {
     let number = std::env::args().skip(1).find_map(|word| word.parse().ok());

@@ -12,9 +12,9 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region},
     types::{AttributeValue, ReturnValue},
 };
+use call_log::startup::transport;
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 use reqwest::Method;
-use shared::transport;
 
 struct Floor {
     http: reqwest::Client,

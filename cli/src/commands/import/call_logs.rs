@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
-use shared::{
+use call_log::{
     adapters,
-    model::{CallKey, Extension, LogId, Platform},
-    wire,
+    api::wire,
+    model::{CallKey, CallLogId, Extension, Platform},
 };
+use serde_json::{Value, json};
 
 use super::rows::{Bad, Row};
 use crate::commands::unknown_platform;
@@ -21,7 +21,7 @@ const LONGEST_ID: usize = 256;
 #[derive(Debug)]
 pub(super) struct CallLog {
     pub(super) key: CallKey,
-    pub(super) log: LogId,
+    pub(super) log: CallLogId,
     /// The extension is known by its number only.
     is_by_number: bool,
 }
@@ -45,7 +45,7 @@ pub(super) fn read(row: &Row) -> Result<CallLog, Bad> {
         .text("thirdPartyLogId")
         .map(|id| id.trim().to_owned())
         .filter(|id| id.len() <= LONGEST_ID)
-        .and_then(LogId::new)
+        .and_then(CallLogId::new)
         .ok_or_else(|| row.bad(format!("`thirdPartyLogId` is missing, or longer than {LONGEST_ID} bytes")))?;
     let is_by_number = call.extension.is_some() && row.get("hashedExtensionId") == Value::Null;
     let platform = Platform::new(platform).ok_or_else(|| row.bad(unknown_platform()))?;

@@ -9,14 +9,14 @@ mod users;
 
 use std::{collections::HashMap, hash::Hash, io::Write};
 
+use call_log::{
+    model::{CallKey, CallLogId, User},
+    startup::app::App,
+    store::{self, Imported, State},
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use shared::{
-    app::App,
-    model::{CallKey, LogId, User},
-    store::{self, Imported, State},
-};
 
 use self::rows::{Bad, Row};
 use super::Failure;
@@ -115,13 +115,13 @@ async fn import_user(app: &App, user: &User, replace: bool, dry_run: bool) -> Re
     Ok(if app.store.import_user(user).await? { Fate::Imported } else { Fate::Before })
 }
 
-async fn import_call(app: &App, key: &CallKey, log: &LogId, dry_run: bool) -> Result<Fate, store::Error> {
+async fn import_call(app: &App, key: &CallKey, log: &CallLogId, dry_run: bool) -> Result<Fate, store::Error> {
     let imported = match dry_run {
         false => app.store.import_call(key, log, app.clock.now_ms()).await?,
         true => match app.store.call(key).await? {
             None => Imported::Done,
-            Some(call) if call.log.as_ref() == Some(log) => Imported::Before,
-            Some(call) => Imported::Other(call.state, call.log),
+            Some(call) if call.log_id.as_ref() == Some(log) => Imported::Before,
+            Some(call) => Imported::Other(call.state, call.log_id),
         },
     };
     Ok(match imported {
@@ -136,7 +136,7 @@ async fn import_call(app: &App, key: &CallKey, log: &LogId, dry_run: bool) -> Re
             key.session,
             key.user,
             state.name(),
-            if state == State::Parked { "its updates wait for a create" } else { "it is left as it is" },
+            if state == State::Queued { "its updates wait for a create" } else { "it is left as it is" },
         )),
     })
 }

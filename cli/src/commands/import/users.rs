@@ -1,10 +1,10 @@
 //! Rows of App Connect's table `users`.
 
-use serde_json::{Map, Value, json};
-use shared::{
+use call_log::{
+    api::wire,
     model::{User, Zone},
-    wire,
 };
+use serde_json::{Map, Value, json};
 
 use super::rows::{Bad, Row};
 use crate::commands::check_host;

@@ -8,9 +8,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use self::call_type::{call_type, forget_call_type};
-use super::{Access, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery};
+use super::{
+    Access, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact, Recovery,
+};
 use crate::{
-    model::{Contact, ContactId, LogId, TalkTime},
+    model::{CallDuration, CallLogId, Contact, ContactId},
     note::Format,
 };
 
@@ -55,7 +57,7 @@ impl Crm for Pipedrive {
         Some("https://oauth.pipedrive.com/oauth/token")
     }
 
-    async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error> {
+    async fn create_log(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let person = person_id(&log.contact.id)?;
         let org = organisation(access, person).await?;
         let call_type = call_type(access).await?;
@@ -66,10 +68,10 @@ impl Crm for Pipedrive {
             forget_call_type(access);
         }
         let id = number(data(&made?)?.get("id")).ok_or_else(Error::malformed)?;
-        LogId::new(id.to_string()).ok_or_else(Error::malformed)
+        CallLogId::new(id.to_string()).ok_or_else(Error::malformed)
     }
 
-    async fn read_log(&self, access: &Access<'_>, id: &LogId) -> Result<Log, Error> {
+    async fn read_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let answer = access.get(&activity_path(id)?, &[]).await?;
         let activity = data(&answer).map_err(Error::harmless)?;
         if is_deleted(activity) {
@@ -82,10 +84,15 @@ impl Crm for Pipedrive {
             _ => return Err(Error::malformed().harmless()),
         };
         let subject = activity.get("subject").and_then(Value::as_str).map(str::to_owned);
-        Ok(Log { subject, body, version: None })
+        Ok(CallLog { subject, body, version: None })
     }
 
-    async fn update_log(&self, access: &Access<'_>, id: &LogId, change: &LogChange) -> Result<(), Error> {
+    async fn update_log(
+        &self,
+        access: &Access<'_>,
+        id: &CallLogId,
+        change: &CallLogChange,
+    ) -> Result<(), Error> {
         let mut fields = Map::new();
         set(&mut fields, "subject", change.subject.as_deref());
         set(&mut fields, "note", change.body.as_deref());
@@ -101,9 +108,9 @@ impl Crm for Pipedrive {
     async fn find_logs(
         &self,
         access: &Access<'_>,
-        log: &NewLog,
+        log: &NewCallLog,
         since: DateTime<Utc>,
-    ) -> Result<Vec<LogId>, Error> {
+    ) -> Result<Vec<CallLogId>, Error> {
         let person = person_id(&log.contact.id)?;
         let expected = new_activity(log, person, None, owner(access), &call_type(access).await?);
         let mut ids: Vec<u64> = Vec::new();
@@ -126,10 +133,10 @@ impl Crm for Pipedrive {
         }
         ids.sort_unstable();
         ids.dedup();
-        Ok(ids.into_iter().filter_map(|id| LogId::new(id.to_string())).collect())
+        Ok(ids.into_iter().filter_map(|id| CallLogId::new(id.to_string())).collect())
     }
 
-    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error> {
+    async fn remove_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
         let path = activity_path(id)?;
         let answer = match access.get(&path, &[]).await {
             Err(Error { kind: ErrorKind::NotFound, .. }) => return Ok(true),
@@ -180,7 +187,13 @@ impl Crm for Pipedrive {
 }
 
 /// The activity that a log becomes.
-fn new_activity(log: &NewLog, person: u64, org: Option<u64>, owner: Option<u64>, call_type: &str) -> Value {
+fn new_activity(
+    log: &NewCallLog,
+    person: u64,
+    org: Option<u64>,
+    owner: Option<u64>,
+    call_type: &str,
+) -> Value {
     let deal = additional(log, ["deals", "deal"]).find_map(number).filter(|id| *id > 0);
     // Pipedrive links one of them, and the deal would win.
     let lead = additional(log, ["leads", "lead"]).find_map(lead_id).filter(|_| deal.is_none());
@@ -202,7 +215,7 @@ fn new_activity(log: &NewLog, person: u64, org: Option<u64>, owner: Option<u64>,
 }
 
 /// Whether an activity is what an earlier attempt to create `log` has made; `expected` is what it sent.
-fn is_same(activity: &Value, expected: &Value, log: &NewLog, person: u64) -> bool {
+fn is_same(activity: &Value, expected: &Value, log: &NewCallLog, person: u64) -> bool {
     let same = |field: &str| expected.get(field).is_none_or(|value| activity.get(field) == Some(value));
     let same_time = |field: &str| {
         expected.get(field).is_none_or(|value| minutes(Some(value)) == minutes(activity.get(field)))
@@ -281,8 +294,8 @@ fn digits(text: &str) -> String {
 }
 
 /// A duration in whole minutes, rounded up, as `HH:MM`. One that is not known is left out.
-fn hours_and_minutes(duration: Option<TalkTime>) -> Option<String> {
-    let TalkTime::Seconds(seconds) = duration? else { return None };
+fn hours_and_minutes(duration: Option<CallDuration>) -> Option<String> {
+    let CallDuration::Seconds(seconds) = duration? else { return None };
     let minutes = seconds.div_ceil(60);
     Some(format!("{:02}:{:02}", minutes / 60, minutes % 60))
 }
@@ -294,7 +307,7 @@ fn minutes(time: Option<&Value>) -> Option<u64> {
 }
 
 /// What the form gave under either spelling: an id, or an object around it.
-fn additional<'a>(log: &'a NewLog, keys: [&str; 2]) -> impl Iterator<Item = Option<&'a Value>> {
+fn additional<'a>(log: &'a NewCallLog, keys: [&str; 2]) -> impl Iterator<Item = Option<&'a Value>> {
     keys.map(|key| log.additional.get(key).map(|value| value.get("id").unwrap_or(value))).into_iter()
 }
 
@@ -333,7 +346,7 @@ fn person_id(contact: &ContactId) -> Result<u64, Error> {
         .map_err(|_| refused(&format!("The contact id \"{contact}\" is not a number.")))
 }
 
-fn activity_path(id: &LogId) -> Result<String, Error> {
+fn activity_path(id: &CallLogId) -> Result<String, Error> {
     let not_found = |_| Error::new(ErrorKind::NotFound, Effect::None, "the log id is not a number");
     id.as_str().parse::<u64>().map(|id| format!("/api/v2/activities/{id}")).map_err(not_found)
 }

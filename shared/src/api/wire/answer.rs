@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::LogId;
+use crate::model::CallLogId;
 
 /// An answer's body. Which words belong to which outcome is decided where the status is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,7 +72,7 @@ impl Answer {
     }
 
     #[must_use]
-    pub fn with_log_id(mut self, id: &LogId) -> Self {
+    pub fn with_log_id(mut self, id: &CallLogId) -> Self {
         self.log_id = Some(id.to_string());
         self
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn answers_are_written_as_the_contract_says() {
-        let id = LogId::new("5001").unwrap();
+        let id = CallLogId::new("5001").unwrap();
         let check = |answer: Answer, expected: &str| {
             assert_eq!(serde_json::to_string(&answer).unwrap(), expected);
         };

@@ -9,12 +9,12 @@ use super::{
     user::read_settings,
     value,
 };
-use crate::model::{Facts, SessionId, Settings, Zone};
+use crate::model::{CallDetails, SessionId, Settings, Zone};
 
 /// What to compose a note of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComposeLine {
-    pub facts: Facts,
+    pub facts: CallDetails,
     pub settings: Settings,
     pub zone: Zone,
     /// The body to update; absent: a fresh one.
@@ -34,7 +34,7 @@ fn read_input(top: &Fields<'_>, around: Option<&ComposeLine>) -> Result<ComposeL
     facts.session = call.get("sessionId", &value::CONTACT_ID)?.and_then(SessionId::new);
     let existing_body = top.get("existingBody", &value::BODY)?;
     // An update's contact number is the one it names: it must not bring back a line that the user took out.
-    let unnamed = Facts::default();
+    let unnamed = CallDetails::default();
     let known = if existing_body.is_some() { &unnamed } else { &facts };
     facts.contact_number = read_contact_number(top, known)?;
     let mut line = ComposeLine {
@@ -58,7 +58,7 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
-    use crate::model::TalkTime;
+    use crate::model::CallDuration;
 
     fn check<T: Debug + PartialEq>(line: &str, fact: impl Fn(ComposeLine) -> T, expected: impl Into<T>) {
         assert_eq!(fact(read_compose_line(line).unwrap()), expected.into(), "{line}");
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_line_may_be_anything_between_everything_and_nothing() {
         let nothing = ComposeLine {
-            facts: Facts::default(),
+            facts: CallDetails::default(),
             settings: Settings::default(),
             zone: Zone::UTC,
             existing_body: None,
@@ -83,7 +83,7 @@ mod tests {
         check(
             r#"{"duration": 7, "callLog": {"duration": 9}}"#,
             |line| line.facts.duration,
-            TalkTime::Seconds(7),
+            CallDuration::Seconds(7),
         );
         check(r#"{"callLog": {"result": "r"}}"#, |line| line.facts.result, text("r"));
         check(r#"{"user": {"timezoneOffset": "+09:00"}}"#, |line| Some(line.zone), Zone::parse("+09:00"));

@@ -1,16 +1,16 @@
 //! Who is at the other end.
 
 use super::{Invalid, fields::Fields, record::either, value};
-use crate::model::{Contact, ContactId, Facts};
+use crate::model::{CallDetails, Contact, ContactId};
 
 /// The number that the contact was found by.
-pub(super) fn read_contact_number(top: &Fields<'_>, facts: &Facts) -> Result<Option<String>, Invalid> {
+pub(super) fn read_contact_number(top: &Fields<'_>, facts: &CallDetails) -> Result<Option<String>, Invalid> {
     let given = top.inside("contactInfo")?.text("phoneNumber")?;
     Ok(given.or_else(|| facts.other_party()?.phone_number.clone()))
 }
 
 /// The contact, unless the caller found nobody.
-pub(super) fn read_contact(top: &Fields<'_>, facts: &Facts) -> Result<Option<Contact>, Invalid> {
+pub(super) fn read_contact(top: &Fields<'_>, facts: &CallDetails) -> Result<Option<Contact>, Invalid> {
     let info = top.inside("contactInfo")?;
     let id = either(info.get("id", &value::CONTACT_ID)?, || top.get("contactId", &value::CONTACT_ID))?;
     let kind = either(info.text("type")?, || top.text("contactType"))?;
@@ -27,7 +27,7 @@ mod tests {
     use crate::model::{Direction, Party};
 
     fn check<T: std::fmt::Debug + PartialEq>(body: Value, fact: fn(Contact) -> T, expected: Option<T>) {
-        let contact = read_contact(&Fields::of(body.as_object().unwrap()), &Facts::default()).unwrap();
+        let contact = read_contact(&Fields::of(body.as_object().unwrap()), &CallDetails::default()).unwrap();
         assert_eq!(contact.map(fact), expected, "{body}");
     }
 
@@ -55,13 +55,18 @@ mod tests {
     #[test]
     fn the_number_is_the_named_one_or_the_other_end() {
         let party = |number: &str| Some(Party { phone_number: Some(number.to_owned()), ..Party::default() });
-        let call = |direction| Facts { direction, from: party("+1"), to: party("+2"), ..Facts::default() };
+        let call = |direction| CallDetails {
+            direction,
+            from: party("+1"),
+            to: party("+2"),
+            ..CallDetails::default()
+        };
         let named = json!({"contactInfo": {"phoneNumber": "+3"}});
         for (body, facts, expected) in [
             (json!({}), call(Some(Direction::Inbound)), Some("+1")),
             (json!({}), call(Some(Direction::Outbound)), Some("+2")),
             (json!({}), call(None), None),
-            (json!({}), Facts { from: None, ..call(Some(Direction::Inbound)) }, None),
+            (json!({}), CallDetails { from: None, ..call(Some(Direction::Inbound)) }, None),
             (json!({"contactInfo": {"phoneNumber": " "}}), call(Some(Direction::Inbound)), Some("+1")),
             (named, call(Some(Direction::Inbound)), Some("+3")),
         ] {

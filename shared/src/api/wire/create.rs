@@ -10,7 +10,7 @@ use super::{
     record::{read_authorization, read_extension, read_facts, read_user_id, read_zone},
     value,
 };
-use crate::model::{CreateCallLog, Facts};
+use crate::model::{CallDetails, CreateCallLog};
 
 /// Reads a request to log a call.
 pub fn read_create(body: &[u8]) -> Result<CreateCallLog, Invalid> {
@@ -23,7 +23,7 @@ pub fn read_create(body: &[u8]) -> Result<CreateCallLog, Invalid> {
     let call = top.clone().or(record);
     let session = call.require("sessionId", &value::SESSION)?;
     call.require("direction", &value::DIRECTION)?;
-    let mut facts = Facts { session: Some(session.clone()), ..read_facts(&call)? };
+    let mut facts = CallDetails { session: Some(session.clone()), ..read_facts(&call)? };
     facts.contact_number = read_contact_number(&top, &facts)?;
     Ok(CreateCallLog {
         session,
@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        Contact, ContactId, Direction, Extension, Leg, Party, Secret, TalkTime, UserId, Zone,
+        CallDuration, Contact, ContactId, Direction, Extension, Leg, Party, Secret, UserId, Zone,
     };
 
     /// The least that is a call, and these fields on top of it.
@@ -124,7 +124,7 @@ mod tests {
                 name: text("Bob Client"),
                 phone_number: text("+12135550111"),
             }),
-            facts: Facts {
+            facts: CallDetails {
                 session: Some(session),
                 direction: Some(Direction::Inbound),
                 from: Some(bob),
@@ -133,7 +133,7 @@ mod tests {
                 note: text("Wants a quote\nCall back Friday"),
                 subject: text("Inbound Call from Bob Client"),
                 start: Some("2025-03-12T15:45:25Z".parse().unwrap()),
-                duration: Some(TalkTime::Seconds(65)),
+                duration: Some(CallDuration::Seconds(65)),
                 result: text("Accepted"),
                 recording: text("(pending...)"),
                 ai_note: text("Bob asked"),
@@ -145,7 +145,7 @@ mod tests {
                     leg_type: text("Accept"),
                     duration: Some(7),
                 }],
-                ..Facts::default()
+                ..CallDetails::default()
             },
             additional: json!({"deals": 412}).as_object().unwrap().clone(),
             authorization: None,
@@ -187,7 +187,7 @@ mod tests {
         check(json!({"ringSenseTranscript": "t"}), |c| c.facts.ace_transcript, text("t"));
         check(json!({"ringSenseSummary": "s"}), |c| c.facts.ace_summary, text("s"));
         check(json!({"ringSenseBulletedSummary": "b"}), |c| c.facts.ace_bulleted_summary, text("b"));
-        check(json!({"logInfo": {"duration": "pending"}}), |c| c.facts.duration, TalkTime::Pending);
+        check(json!({"logInfo": {"duration": "pending"}}), |c| c.facts.duration, CallDuration::Pending);
         check(json!({"logInfo": {"direction": "OUTBOUND"}}), |c| c.facts.direction, Direction::Outbound);
         check(json!({"logInfo": {"result": 486}}), |c| c.facts.result, text("486"));
         check(json!({"logInfo": {"sessionId": 4503991004_i64}}), |c| c.session.to_string(), "4503991004");

@@ -8,7 +8,7 @@ use super::{
     time,
     value::{self, Kind, Unreadable},
 };
-use crate::model::{Direction, Extension, Facts, Leg, Party, Secret, TalkTime, UserId, Zone};
+use crate::model::{CallDetails, CallDuration, Direction, Extension, Leg, Party, Secret, UserId, Zone};
 
 const PARTY: Kind<Party> = Kind {
     what: "a party",
@@ -19,9 +19,9 @@ const PARTY: Kind<Party> = Kind {
 
 /// The facts, but for the session and the contact's number. What carries a RingCentral token is not among them:
 /// `recordingDownloadLink`, `recording.downloadUrl`.
-pub(super) fn read_facts(call: &Fields<'_>) -> Result<Facts, Invalid> {
+pub(super) fn read_facts(call: &Fields<'_>) -> Result<CallDetails, Invalid> {
     let direction = call.get("direction", &value::DIRECTION)?;
-    Ok(Facts {
+    Ok(CallDetails {
         session: None,
         direction,
         from: call.get("from", &PARTY)?,
@@ -99,8 +99,8 @@ fn read_leg(leg: &Fields<'_>, call: Option<Direction>) -> Option<Leg> {
         to: leg.lenient("to", &PARTY).unwrap_or_default(),
         leg_type: leg.lenient("legType", &value::TEXT),
         duration: match leg.lenient("duration", &time::DURATION) {
-            Some(TalkTime::Seconds(seconds)) => Some(seconds),
-            Some(TalkTime::Pending) | None => None,
+            Some(CallDuration::Seconds(seconds)) => Some(seconds),
+            Some(CallDuration::Pending) | None => None,
         },
     })
 }

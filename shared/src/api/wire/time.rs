@@ -4,14 +4,14 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTim
 use serde_json::Value;
 
 use super::value::{Kind, Unreadable};
-use crate::model::{TalkTime, Zone};
+use crate::model::{CallDuration, Zone};
 
 /// The longest duration, a year: what is behind adds it to a time.
 const MAX_SECONDS: f64 = 31_536_000.0;
 
 pub(super) const TIME: Kind<DateTime<Utc>> =
     Kind { what: "a time", form: "ISO 8601 or epoch milliseconds", public: true, read: time };
-pub(super) const DURATION: Kind<TalkTime> =
+pub(super) const DURATION: Kind<CallDuration> =
     Kind { what: "a duration", form: "whole seconds or \"pending\"", public: true, read: duration };
 pub(super) const ZONE: Kind<Zone> = Kind {
     what: "a time zone",
@@ -53,19 +53,19 @@ fn written_time(text: &str) -> Option<DateTime<Utc>> {
         })
 }
 
-fn duration(value: &Value) -> Result<Option<TalkTime>, Unreadable> {
+fn duration(value: &Value) -> Result<Option<CallDuration>, Unreadable> {
     let seconds = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) if text.trim().is_empty() => return Ok(None),
         Value::String(text) if text.trim().eq_ignore_ascii_case("pending") => {
-            return Ok(Some(TalkTime::Pending));
+            return Ok(Some(CallDuration::Pending));
         }
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     seconds
         .filter(|seconds| seconds.fract() == 0.0 && (0.0..=MAX_SECONDS).contains(seconds))
-        .map(|seconds| Some(TalkTime::Seconds(seconds as u64)))
+        .map(|seconds| Some(CallDuration::Seconds(seconds as u64)))
         .ok_or(Unreadable)
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wire::value::tests::check;
+    use crate::api::wire::value::tests::check;
 
     #[test]
     fn times() {
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn durations() {
         let show = |duration| match duration {
-            TalkTime::Pending => "pending".to_owned(),
-            TalkTime::Seconds(seconds) => seconds.to_string(),
+            CallDuration::Pending => "pending".to_owned(),
+            CallDuration::Seconds(seconds) => seconds.to_string(),
         };
         let check = |value: Value, expected| check(&DURATION, value, show, expected);
         for (value, expected) in [

@@ -7,7 +7,7 @@ use super::{
     record::{read_authorization, read_extension, read_facts, read_user_id, read_zone},
     value,
 };
-use crate::model::{Facts, UpdateCallLog};
+use crate::model::{CallDetails, UpdateCallLog};
 
 /// Reads a request to add what became known later.
 pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, Invalid> {
@@ -20,7 +20,7 @@ pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, Invalid> {
     Ok(UpdateCallLog {
         extension: read_extension(&identity)?,
         user: read_user_id(&top)?,
-        facts: Facts { session: Some(session.clone()), ..read_facts(&call)? },
+        facts: CallDetails { session: Some(session.clone()), ..read_facts(&call)? },
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
         session,
@@ -34,7 +34,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{Direction, Extension, Party, TalkTime, Zone};
+    use crate::model::{CallDuration, Direction, Extension, Party, Zone};
 
     fn read(body: &Value) -> Result<UpdateCallLog, Invalid> {
         read_update(body.to_string().as_bytes())
@@ -68,18 +68,18 @@ mod tests {
             assert_eq!(update.session, session);
             let legs = update.facts.legs.clone();
             assert_eq!(legs.len(), 1);
-            let expected = Facts {
+            let expected = CallDetails {
                 session: Some(session.clone()),
                 direction: Some(Direction::Inbound),
                 to: Some(Party { name: text("Ada"), ..Party::default() }),
                 subject: text("Quote"),
                 start: Some("2025-03-12T15:45:25Z".parse().unwrap()),
-                duration: Some(TalkTime::Seconds(65)),
+                duration: Some(CallDuration::Seconds(65)),
                 result: text("Accepted"),
                 recording: text("https://rec.example/1"),
                 transcript: text("Ada: Hello\n"),
                 legs,
-                ..Facts::default()
+                ..CallDetails::default()
             };
             assert_eq!(update.facts, expected, "{body}");
         }
@@ -90,7 +90,7 @@ mod tests {
         check(
             json!({"sessionId": 1}),
             |u| u.facts,
-            Facts { session: crate::model::SessionId::new("1"), ..Facts::default() },
+            CallDetails { session: crate::model::SessionId::new("1"), ..CallDetails::default() },
         );
         check(json!({"logInfo": {"sessionId": 1, "result": "r"}}), |u| u.facts.result, text("r"));
         check(

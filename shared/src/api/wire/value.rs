@@ -176,7 +176,7 @@ pub(super) mod tests {
     use super::*;
 
     /// `Err`: the value is refused, and this is what its sender is shown of it.
-    pub(in crate::wire) fn check<T: Debug>(
+    pub(in crate::api::wire) fn check<T: Debug>(
         kind: &Kind<T>,
         value: Value,
         show: impl Fn(T) -> String,

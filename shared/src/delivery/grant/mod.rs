@@ -4,19 +4,21 @@
 //! condition that nobody stored another meanwhile. While the present token is still good nobody waits for the one who
 //! renews it.
 
+pub mod unstored;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     adapters::{
-        self, Access, Authorization, Crm, Effect, ErrorKind, Log, LogChange, NewLog,
+        self, Access, Authorization, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
         client::{RenewalError, renew_grant},
     },
-    app::App,
-    metrics::{self, Metric},
-    model::{Credentials, Deadline, LogId, Secret},
+    model::{CallLogId, Credentials, Deadline, Secret},
+    startup::app::App,
     store::{self, StoredUser},
+    telemetry::{self, Metric},
 };
 
 /// From so long before its end on, a token is renewed by whoever comes first; the others go on with it.
@@ -126,7 +128,7 @@ impl<'a> Grant<'a> {
     }
 
     /// See [`Crm::create_log`].
-    pub(crate) async fn create_log(&mut self, log: &NewLog) -> Result<LogId, Failure> {
+    pub(crate) async fn create_log(&mut self, log: &NewCallLog) -> Result<CallLogId, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
@@ -139,7 +141,7 @@ impl<'a> Grant<'a> {
     }
 
     /// See [`Crm::read_log`].
-    pub(crate) async fn read_log(&mut self, id: &LogId) -> Result<Log, Failure> {
+    pub(crate) async fn read_log(&mut self, id: &CallLogId) -> Result<CallLog, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
@@ -152,7 +154,7 @@ impl<'a> Grant<'a> {
     }
 
     /// See [`Crm::update_log`].
-    pub(crate) async fn update_log(&mut self, id: &LogId, change: &LogChange) -> Result<(), Failure> {
+    pub(crate) async fn update_log(&mut self, id: &CallLogId, change: &CallLogChange) -> Result<(), Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
@@ -167,9 +169,9 @@ impl<'a> Grant<'a> {
     /// See [`Crm::find_logs`].
     pub(crate) async fn find_logs(
         &mut self,
-        log: &NewLog,
+        log: &NewCallLog,
         since: DateTime<Utc>,
-    ) -> Result<Vec<LogId>, Failure> {
+    ) -> Result<Vec<CallLogId>, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
@@ -182,7 +184,7 @@ impl<'a> Grant<'a> {
     }
 
     /// See [`Crm::remove_log`].
-    pub(crate) async fn remove_log(&mut self, id: &LogId) -> Result<bool, Failure> {
+    pub(crate) async fn remove_log(&mut self, id: &CallLogId) -> Result<bool, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
@@ -307,7 +309,7 @@ impl<'a> Grant<'a> {
         }
         match renewed {
             Ok(renewed) => {
-                metrics::count(Metric::RefreshCount);
+                telemetry::count(Metric::RefreshCount);
                 let expires_at = renewed.expires_in.map(|seconds| {
                     self.app.clock.now()
                         + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0).min(31_536_000))
@@ -325,7 +327,7 @@ impl<'a> Grant<'a> {
                     return Ok(());
                 }
                 if may_be_lost {
-                    metrics::count(Metric::RefreshLost);
+                    telemetry::count(Metric::RefreshLost);
                 }
                 let give_up = self.app.store.give_up_renewal(&self.user, self.me, true);
                 self.app.steps.take("grant.end", give_up).await?;
@@ -334,7 +336,7 @@ impl<'a> Grant<'a> {
             }
             Err(error) => {
                 if may_be_lost {
-                    metrics::count(Metric::RefreshLost);
+                    telemetry::count(Metric::RefreshLost);
                 }
                 tracing::warn!(reason = ?error, "the grant could not be renewed");
                 let give_up = self.app.store.give_up_renewal(&self.user, self.me, false);
@@ -355,7 +357,7 @@ impl<'a> Grant<'a> {
                     self.app.steps.take("grant.pause", pause).await;
                 }
                 Err(error) => {
-                    metrics::count(Metric::RefreshLost);
+                    telemetry::count(Metric::RefreshLost);
                     self.app.unstored_grants.put(&self.user, credentials);
                     return Err(error.into());
                 }

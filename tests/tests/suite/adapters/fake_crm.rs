@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use call_log::{
+    adapters::{Access, Budgets, CallLog, Crm, NewCallLog, client::Authorization},
+    model::{
+        CallDuration, CallLogId, Clock, Contact, ContactId, Credentials, Deadline, Direction, Secret, UserId,
+    },
+    note::Format,
+    startup::transport,
+};
 use chrono::{DateTime, Utc};
 use serde_json::Map;
-use shared::{
-    adapters::{Access, Budgets, Crm, Log, NewLog, client::Authorization},
-    model::{Clock, Contact, ContactId, Credentials, Deadline, Direction, LogId, Secret, TalkTime, UserId},
-    note::Format,
-    transport,
-};
 use tests::{
     fault_proxy::{FaultProxy, Target},
-    pipedrive::{API_KEY, BOB, SOLO, StandIn},
+    pipedrive::{API_KEY, BOB, FakePipedrive, SOLO},
 };
 
 use super::pipedrive;
@@ -20,7 +22,7 @@ use super::pipedrive;
 pub(super) const START: &str = "2025-03-12T15:45:25Z";
 
 /// A CRM to run an adapter against.
-pub(super) struct Stand {
+pub(super) struct FakeCrm {
     pub(super) crm: &'static dyn Crm,
     pub(super) server: Server,
     pub(super) http: reqwest::Client,
@@ -33,7 +35,7 @@ pub(super) struct Stand {
 }
 
 pub(super) enum Server {
-    Pipedrive(StandIn),
+    Pipedrive(FakePipedrive),
     Example(FaultProxy),
 }
 
@@ -46,21 +48,21 @@ pub(super) struct Routes {
     pub(super) create_contact: Target,
 }
 
-impl Stand {
+impl FakeCrm {
     /// The stand of an adapter. Whoever registers an adapter gives it one.
-    pub(super) fn of(crm: &'static dyn Crm) -> Stand {
+    pub(super) fn of(crm: &'static dyn Crm) -> FakeCrm {
         let (server, contacts, routes) = match crm.platform() {
             "example" => {
                 (Server::Example(example_crm()), ["c-1", "c-2"].map(str::to_owned), example_routes())
             }
             "pipedrive" => (
-                Server::Pipedrive(StandIn::start()),
+                Server::Pipedrive(FakePipedrive::start()),
                 [BOB, SOLO].map(|id| id.to_string()),
                 pipedrive::routes(),
             ),
             other => panic!("the adapter {other} has no stand to be tested against"),
         };
-        Stand {
+        FakeCrm {
             crm,
             server,
             http: transport::client().unwrap(),
@@ -101,7 +103,7 @@ impl Stand {
     }
 
     /// A log of a call that started then, with a body as our notes are.
-    pub(super) fn log(&self, start: &str) -> NewLog {
+    pub(super) fn log(&self, start: &str) -> NewCallLog {
         let start: DateTime<Utc> = start.parse().unwrap();
         let shown = start.format("%Y-%m-%d %I:%M:%S %p");
         let body = match self.crm.format() {
@@ -115,46 +117,46 @@ impl Stand {
                  - Duration: 1 minute, 5 seconds\n"
             ),
         };
-        NewLog {
+        NewCallLog {
             subject: "Inbound Call from Bob Client".to_owned(),
             body,
             contact: self.contact(&self.contacts[0]),
             direction: Direction::Inbound,
             start: Some(start),
-            duration: Some(TalkTime::Seconds(65)),
+            duration: Some(CallDuration::Seconds(65)),
             result: Some("Accepted".to_owned()),
             additional: Map::new(),
         }
     }
 
     /// The same without a line that says when.
-    pub(super) fn undated(&self, start: &str) -> NewLog {
+    pub(super) fn undated(&self, start: &str) -> NewCallLog {
         let body = match self.crm.format() {
             Format::Html => "<b>Agent notes</b><br>Hi<br><br><b>Call details</b><ul></ul>",
             _ => "- Note: Hi\n",
         };
-        NewLog { body: body.to_owned(), ..self.log(start) }
+        NewCallLog { body: body.to_owned(), ..self.log(start) }
     }
 
     pub(super) fn contact(&self, id: &str) -> Contact {
         Contact { id: ContactId::new(id).unwrap(), kind: None, name: None, phone_number: None }
     }
 
-    pub(super) async fn create(&self, log: &NewLog) -> LogId {
+    pub(super) async fn create(&self, log: &NewCallLog) -> CallLogId {
         self.crm
             .create_log(&self.access(), log)
             .await
             .unwrap_or_else(|error| panic!("{}: {error:?}", self.name()))
     }
 
-    pub(super) async fn read(&self, id: &LogId) -> Log {
+    pub(super) async fn read(&self, id: &CallLogId) -> CallLog {
         self.crm
             .read_log(&self.access(), id)
             .await
             .unwrap_or_else(|error| panic!("{}: {error:?}", self.name()))
     }
 
-    pub(super) async fn find(&self, log: &NewLog) -> Vec<LogId> {
+    pub(super) async fn find(&self, log: &NewCallLog) -> Vec<CallLogId> {
         let since = self.clock.now() - Duration::from_secs(300);
         self.crm.find_logs(&self.access(), log, since).await.unwrap()
     }

@@ -2,13 +2,13 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use shared::{
+use call_log::{
     adapters::{Access, Effect, Error, ErrorKind, NewContact, client::Authorization},
     model::{Credentials, Secret},
 };
 use tests::{fault_proxy::Fault, pipedrive::API_KEY};
 
-use super::{body, each, stand::START};
+use super::{body, each, fake_crm::START};
 
 #[tokio::test]
 async fn a_log_whose_answer_was_lost_is_found_again() {

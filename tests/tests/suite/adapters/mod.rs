@@ -1,30 +1,30 @@
 //! Every registered adapter, run through the same cases against its own CRM: Pipedrive's stand-in, the Example CRM
 //! itself.
 
+mod fake_crm;
 mod faults;
 mod pipedrive;
-mod stand;
 
 use std::{slice, time::Duration};
 
-use shared::{
-    adapters::{Effect, ErrorKind, Log, LogChange, NewContact, NewLog, REGISTRY, find},
-    model::{LogId, TalkTime},
+use call_log::{
+    adapters::{CallLog, CallLogChange, Effect, ErrorKind, NewCallLog, NewContact, REGISTRY, find},
+    model::{CallDuration, CallLogId},
     note::Format,
 };
 
-use self::stand::{START, Stand};
+use self::fake_crm::{FakeCrm, START};
 
 /// Runs a case against each adapter, with a CRM of its own.
-async fn each(case: impl AsyncFn(&Stand)) {
+async fn each(case: impl AsyncFn(&FakeCrm)) {
     for crm in REGISTRY {
-        case(&Stand::of(*crm)).await;
+        case(&FakeCrm::of(*crm)).await;
     }
 }
 
 /// A change of the body alone.
-fn body(text: &str) -> LogChange {
-    LogChange { body: Some(text.to_owned()), ..LogChange::default() }
+fn body(text: &str) -> CallLogChange {
+    CallLogChange { body: Some(text.to_owned()), ..CallLogChange::default() }
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn what_is_created_is_what_is_read() {
             "🙂 مرحبا \u{202e}שלום 山田 & <i> \"'\\ \u{1}".to_owned(),
             "x".repeat(100_000),
         ] {
-            let log = NewLog { body: text, ..stand.log(START) };
+            let log = NewCallLog { body: text, ..stand.log(START) };
             let id = stand.create(&log).await;
             let read = stand.read(&id).await;
             assert_eq!(
@@ -69,10 +69,10 @@ async fn a_change_changes_what_it_names_and_nothing_else() {
         for (new_subject, new_body, duration) in [
             (None, Some("only the body 🙂"), None),
             (Some("only the subject"), None, None),
-            (None, None, Some(TalkTime::Seconds(3_599))),
+            (None, None, Some(CallDuration::Seconds(3_599))),
             (Some("both"), Some("of them"), None),
         ] {
-            let change = LogChange {
+            let change = CallLogChange {
                 subject: new_subject.map(str::to_owned),
                 body: new_body.map(str::to_owned),
                 duration,
@@ -80,7 +80,7 @@ async fn a_change_changes_what_it_names_and_nothing_else() {
             };
             stand.crm.update_log(&stand.access(), &id, &change).await.unwrap();
             let read = stand.read(&id).await;
-            expected = Log {
+            expected = CallLog {
                 subject: change.subject.or(expected.subject),
                 body: change.body.unwrap_or(expected.body),
                 version: read.version.clone(),
@@ -88,7 +88,7 @@ async fn a_change_changes_what_it_names_and_nothing_else() {
             assert_eq!(read, expected, "{}", stand.name());
         }
         let before = stand.proxy().count(stand.routes.update);
-        let nothing = LogChange { duration: Some(TalkTime::Pending), ..LogChange::default() };
+        let nothing = CallLogChange { duration: Some(CallDuration::Pending), ..CallLogChange::default() };
         stand.crm.update_log(&stand.access(), &id, &nothing).await.unwrap();
         assert_eq!(stand.proxy().count(stand.routes.update), before, "{}: nothing to say", stand.name());
     })
@@ -101,7 +101,7 @@ async fn a_condition_keeps_an_edit_that_came_between() {
         let id = stand.create(&stand.log(START)).await;
         let version = stand.read(&id).await.version;
         stand.crm.update_log(&stand.access(), &id, &body("an edit")).await.unwrap();
-        let late = LogChange { version, ..body("from before the edit") };
+        let late = CallLogChange { version, ..body("from before the edit") };
         let outcome = stand.crm.update_log(&stand.access(), &id, &late).await;
         if stand.crm.compare_and_set() {
             let error = outcome.unwrap_err();
@@ -115,7 +115,9 @@ async fn a_condition_keeps_an_edit_that_came_between() {
 #[tokio::test]
 async fn an_id_that_is_not_there_is_not_found() {
     each(async |stand| {
-        for id in ["999999", "no such id", "../contacts/c-1", "5001?x=1"].map(|id| LogId::new(id).unwrap()) {
+        for id in
+            ["999999", "no such id", "../contacts/c-1", "5001?x=1"].map(|id| CallLogId::new(id).unwrap())
+        {
             let read = stand.crm.read_log(&stand.access(), &id).await.unwrap_err();
             let update = stand.crm.update_log(&stand.access(), &id, &body("x")).await.unwrap_err();
             for error in [read, update] {
@@ -134,7 +136,7 @@ async fn an_id_that_is_not_there_is_not_found() {
 #[tokio::test]
 async fn a_contact_that_is_not_there_is_a_refusal() {
     each(async |stand| {
-        let log = NewLog { contact: stand.contact("999999"), ..stand.log(START) };
+        let log = NewCallLog { contact: stand.contact("999999"), ..stand.log(START) };
         let error = stand.crm.create_log(&stand.access(), &log).await.unwrap_err();
         assert!(matches!(error.kind, ErrorKind::Rejected { .. }), "{}: {error:?}", stand.name());
         assert_eq!(error.effect, Effect::None, "{}", stand.name());
@@ -144,20 +146,20 @@ async fn a_contact_that_is_not_there_is_a_refusal() {
 
 #[tokio::test]
 async fn a_search_finds_the_log_and_none_of_its_neighbours() {
-    let dated: fn(&Stand, &str) -> NewLog = Stand::log;
-    for make in [dated, Stand::undated] {
+    let dated: fn(&FakeCrm, &str) -> NewCallLog = FakeCrm::log;
+    for make in [dated, FakeCrm::undated] {
         each(async |stand| {
             let log = make(stand, START);
             assert_eq!(stand.find(&log).await, [], "{}: nothing is made yet", stand.name());
             let id = stand.create(&log).await;
             stand.create(&make(stand, "2025-03-12T15:46:25Z")).await;
-            stand.create(&NewLog { contact: stand.contact(&stand.contacts[1]), ..log.clone() }).await;
-            let duration = Some(TalkTime::Seconds(600));
-            stand.create(&NewLog { duration, ..stand.undated(START) }).await;
-            stand.create(&NewLog { subject: "Other".to_owned(), ..stand.undated(START) }).await;
+            stand.create(&NewCallLog { contact: stand.contact(&stand.contacts[1]), ..log.clone() }).await;
+            let duration = Some(CallDuration::Seconds(600));
+            stand.create(&NewCallLog { duration, ..stand.undated(START) }).await;
+            stand.create(&NewCallLog { subject: "Other".to_owned(), ..stand.undated(START) }).await;
             // A second later, in the same minute.
             let next = stand.log("2025-03-12T15:45:26Z");
-            stand.create(&NewLog { subject: "Other".to_owned(), ..next }).await;
+            stand.create(&NewCallLog { subject: "Other".to_owned(), ..next }).await;
             assert_eq!(stand.find(&log).await, slice::from_ref(&id), "{}", stand.name());
             let twin = stand.create(&log).await;
             assert_eq!(stand.find(&log).await, [id, twin], "{}: the oldest first", stand.name());
@@ -179,7 +181,7 @@ async fn a_session_id_tells_calls_of_one_second_apart() {
             _ => format!("- Session Id: {id}\n{}", stand.log(START).body),
         };
         let [one, other] =
-            ["4503991004", "4503991005"].map(|id| NewLog { body: session(id), ..stand.log(START) });
+            ["4503991004", "4503991005"].map(|id| NewCallLog { body: session(id), ..stand.log(START) });
         let ids = [stand.create(&one).await, stand.create(&other).await];
         assert_eq!(
             [stand.find(&one).await, stand.find(&other).await],
@@ -202,7 +204,7 @@ async fn a_contact_that_is_created_is_found_by_its_number() {
         assert_eq!(made.name.as_deref(), Some("山田 太郎"), "{}", stand.name());
         let found = stand.crm.find_contact(&stand.access(), number).await.unwrap();
         assert_eq!(found, slice::from_ref(&made), "{}", stand.name());
-        stand.create(&NewLog { contact: made, ..stand.log(START) }).await;
+        stand.create(&NewCallLog { contact: made, ..stand.log(START) }).await;
         assert_eq!(stand.crm.find_contact(&stand.access(), "").await.unwrap(), [], "{}", stand.name());
     })
     .await;

@@ -8,23 +8,23 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
-use shared::{
+use call_log::{
     adapters::{
-        Access, Effect, ErrorKind, LogChange, NewLog,
+        Access, CallLogChange, Effect, ErrorKind, NewCallLog,
         client::{Authorization, RenewalError, renew_grant},
         find,
     },
-    model::{Clock, Credentials, LogId, Secret, TalkTime},
+    model::{CallDuration, CallLogId, Clock, Credentials, Secret},
 };
+use serde_json::{Value, json};
 use tests::{
     fault_proxy::Fault,
-    pipedrive::{BOB, REFRESH_TOKEN, Route, SOLO, StandIn},
+    pipedrive::{BOB, FakePipedrive, REFRESH_TOKEN, Route, SOLO},
 };
 
 use super::{
     body,
-    stand::{Routes, START, Server, Stand},
+    fake_crm::{FakeCrm, Routes, START, Server},
 };
 
 pub(super) fn routes() -> Routes {
@@ -38,12 +38,12 @@ pub(super) fn routes() -> Routes {
     }
 }
 
-fn stand() -> Stand {
-    Stand::of(find("pipedrive").unwrap())
+fn stand() -> FakeCrm {
+    FakeCrm::of(find("pipedrive").unwrap())
 }
 
-impl Stand {
-    fn pipedrive(&self) -> &StandIn {
+impl FakeCrm {
+    fn pipedrive(&self) -> &FakePipedrive {
         match &self.server {
             Server::Pipedrive(stand_in) => stand_in,
             Server::Example(_) => panic!("another CRM"),
@@ -56,7 +56,7 @@ impl Stand {
     }
 
     /// The words of a create that is refused.
-    async fn refusal(&self, log: &NewLog) -> String {
+    async fn refusal(&self, log: &NewCallLog) -> String {
         let error = self.crm.create_log(&self.access(), log).await.unwrap_err();
         assert_eq!(error.effect, Effect::None);
         match error.kind {
@@ -77,9 +77,9 @@ async fn an_activity_has_everything_that_pipedrive_shows_of_a_call() {
         "participants": [{ "person_id": BOB, "primary": true }],
     });
     assert_eq!(stand.sent(), expected);
-    let bare = NewLog {
+    let bare = NewCallLog {
         start: None,
-        duration: Some(TalkTime::Pending),
+        duration: Some(CallDuration::Pending),
         contact: stand.contact(&SOLO.to_string()),
         ..log.clone()
     };
@@ -109,11 +109,11 @@ async fn durations_are_whole_minutes_rounded_up() {
         (360_000, "100:00"),
     ];
     for (seconds, expected) in rows {
-        let log = NewLog { duration: Some(TalkTime::Seconds(seconds)), ..stand.undated(START) };
+        let log = NewCallLog { duration: Some(CallDuration::Seconds(seconds)), ..stand.undated(START) };
         let id = stand.create(&log).await;
         assert_eq!(stand.sent()["duration"], expected, "{seconds} s");
         assert!(stand.find(&log).await.contains(&id), "{seconds} s");
-        let change = LogChange { duration: log.duration, ..LogChange::default() };
+        let change = CallLogChange { duration: log.duration, ..CallLogChange::default() };
         stand.crm.update_log(&stand.access(), &id, &change).await.unwrap();
         assert_eq!(stand.sent(), json!({ "duration": expected }));
     }
@@ -138,7 +138,7 @@ async fn a_deal_or_else_a_lead_is_linked() {
         (json!({ "deals": 0, "leads": 7 }), json!(null), json!(null)),
     ] {
         let form = additional.as_object().unwrap().clone();
-        stand.create(&NewLog { additional: form, ..stand.log(START) }).await;
+        stand.create(&NewCallLog { additional: form, ..stand.log(START) }).await;
         let sent = stand.sent();
         let links = (sent.get("deal_id"), sent.get("lead_id"));
         let expected = [&deal_id, &lead_id].map(|id| (!id.is_null()).then_some(id));
@@ -149,7 +149,7 @@ async fn a_deal_or_else_a_lead_is_linked() {
 #[tokio::test]
 async fn the_activity_type_is_asked_for_once_a_day() {
     let now = Arc::new(AtomicI64::new(1_741_794_325_000));
-    let stand = Stand { clock: Clock::Manual(now.clone()), ..stand() };
+    let stand = FakeCrm { clock: Clock::Manual(now.clone()), ..stand() };
     let pipedrive = stand.pipedrive();
     let day = 24 * 60 * 60 * 1_000;
     for (after, asked) in [(0, 1), (1, 1), (day - 2, 1), (1, 2), (day - 1, 2)] {
@@ -167,10 +167,10 @@ async fn the_activity_type_is_asked_for_once_a_day() {
 #[tokio::test]
 async fn a_log_that_pipedrive_cannot_take_is_refused_in_words() {
     let stand = stand();
-    let contact = |id: &str| NewLog { contact: stand.contact(id), ..stand.log(START) };
+    let contact = |id: &str| NewCallLog { contact: stand.contact(id), ..stand.log(START) };
     assert_eq!(stand.refusal(&contact("lead-7")).await, "The contact id \"lead-7\" is not a number.");
     assert_eq!(stand.refusal(&contact("999")).await, "The contact is no longer in Pipedrive.");
-    let long = NewLog { body: "x".repeat(100_001), ..stand.log(START) };
+    let long = NewCallLog { body: "x".repeat(100_001), ..stand.log(START) };
     assert_eq!(stand.refusal(&long).await, "Validation failed: note");
     let pipedrive = stand.pipedrive();
     pipedrive.set_types(&[("Call", "call", false), ("Meeting", "meeting", true)]);
@@ -184,7 +184,7 @@ async fn a_log_that_pipedrive_cannot_take_is_refused_in_words() {
 #[tokio::test]
 async fn a_failure_before_the_activity_is_made_changes_nothing() {
     let now = Arc::new(AtomicI64::new(1_741_794_325_000));
-    let stand = Stand { clock: Clock::Manual(now.clone()), ..stand() };
+    let stand = FakeCrm { clock: Clock::Manual(now.clone()), ..stand() };
     for route in [Route::GetPerson, Route::ActivityTypes] {
         for fault in [Fault::Status(500), Fault::Html, Fault::DropBeforeAnswer, Fault::Truncated] {
             // The next day the type is asked for again.
@@ -199,8 +199,8 @@ async fn a_failure_before_the_activity_is_made_changes_nothing() {
 
 #[tokio::test]
 async fn a_note_that_pipedrive_rewrote_is_still_found() {
-    let dated: fn(&Stand, &str) -> NewLog = Stand::log;
-    for make in [dated, Stand::undated] {
+    let dated: fn(&FakeCrm, &str) -> NewCallLog = FakeCrm::log;
+    for make in [dated, FakeCrm::undated] {
         let stand = stand();
         stand.pipedrive().normalise(true);
         let log = make(&stand, START);
@@ -215,7 +215,7 @@ async fn what_a_user_did_to_a_log_meanwhile_is_seen() {
     let stand = stand();
     let log = stand.log(START);
     let ids = [stand.create(&log).await, stand.create(&log).await, stand.create(&log).await];
-    let number = |id: &LogId| id.as_str().parse::<u64>().unwrap();
+    let number = |id: &CallLogId| id.as_str().parse::<u64>().unwrap();
     let pipedrive = stand.pipedrive();
     pipedrive.edit_note(number(&ids[0]), &log.body.replace("Wants a quote", "Wants two quotes"));
     pipedrive.edit(number(&ids[1]), "subject", json!("Edited"));

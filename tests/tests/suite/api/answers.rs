@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tests::{
     pipedrive::API_KEY,
-    world::{Answer, call},
+    test_app::{Answer, call},
 };
 
-use super::stage::{Stage, USER, api_key, warning, with};
+use crate::harness::{Harness, USER, api_key, warning, with};
 
 /// The answer, to the last field.
 fn check(answer: &Answer, expected: &Value) {
@@ -22,7 +22,7 @@ fn success(message: &str, ttl: u32, more: Value) -> Value {
 
 #[tokio::test]
 async fn a_call_is_logged_once_and_updated() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     check(&stage.post(&call("1")).await, &success("Call logged", 2000, json!({"logId": "5001"})));
     let logged = stage.note();
     assert!(logged.contains("Wants a quote"), "{logged}");
@@ -49,7 +49,7 @@ async fn a_call_is_logged_once_and_updated() {
 /// The seed documents' dialect, and the log's time zone, contact and subject.
 #[tokio::test]
 async fn both_dialects_make_the_same_log() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let extension = call("1");
     let record =
         with(extension["logInfo"].clone(), json!({"sessionId": 2, "startTime": "2025-03-12T15:45:25.000Z"}));
@@ -95,7 +95,7 @@ async fn both_dialects_make_the_same_log() {
 
 #[tokio::test]
 async fn without_a_contact_nothing_is_logged() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let outbound = json!({"logInfo": {"direction": "Outbound"}, "contactId": null});
     let nobody = json!({"logInfo": {"from": null}, "contactId": null});
     for (fields, number) in [
@@ -118,7 +118,7 @@ async fn without_a_contact_nothing_is_logged() {
 
 #[tokio::test]
 async fn a_user_who_is_not_connected_is_told_to_connect() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let expected = warning("User not found. Please connect to your CRM.", &[]);
     stage.put_user("2-pipedrive", None).await;
     for user in ["1-pipedrive", "2-pipedrive", "3-nosuchcrm"] {
@@ -144,7 +144,7 @@ async fn a_user_who_is_not_connected_is_told_to_connect() {
 
 #[tokio::test]
 async fn an_update_that_comes_first_waits_for_the_call() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let waits = success("The update will be added when the call is logged.", 3000, json!({}));
     let recording = "https://rec.example/646?view=player";
     check(&stage.patch(&json!({"sessionId": "1", "recordingLink": recording})).await, &waits);
@@ -164,7 +164,7 @@ async fn an_update_that_comes_first_waits_for_the_call() {
 /// Server-side logging logs a call when it begins, and tells what became of it at its end.
 #[tokio::test]
 async fn a_call_is_logged_at_its_beginning() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let early = with(
         call("1"),
         json!({

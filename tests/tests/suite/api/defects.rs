@@ -5,14 +5,14 @@ use tests::{
     fault_proxy::Fault,
     pipedrive::Route,
     runtime_api::{Function, event, with_body},
-    world::{World, call, environment},
+    test_app::{TestApp, call, environment},
 };
 
 /// Longer than from the test's clock to the machine's.
 const DAYS: u32 = 36_500;
 
 /// A create by a function with this in its environment besides; what it logged.
-async fn log_of_a_create(world: &World, extra: &[(&str, &str)]) -> String {
+async fn log_of_a_create(world: &TestApp, extra: &[(&str, &str)]) -> String {
     let function = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, extra));
     let token = world.app.issue_token(&world.user, DAYS);
     let answer = function.invoke(with_body(event("create-extension", &token), &call("1").to_string())).await;
@@ -23,7 +23,7 @@ async fn log_of_a_create(world: &World, extra: &[(&str, &str)]) -> String {
 /// An operator who asks for details sees each answer of a CRM, and what is left of its budget.
 #[tokio::test]
 async fn what_is_left_of_a_budget_is_in_the_log() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::GetPerson, Fault::Status(500));
     let details = [("AWS_LAMBDA_LOG_LEVEL", "DEBUG")];
     let mut log = log_of_a_create(&world, &details).await;
@@ -49,7 +49,7 @@ async fn what_is_left_of_a_budget_is_in_the_log() {
 /// A user of whom no zone is known has their times in UTC, wherever the function runs.
 #[tokio::test]
 async fn the_machines_zone_is_in_no_note() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     log_of_a_create(&world, &[("TZ", "Asia/Tokyo")]).await;
     let activity = &world.crm.activities()[0];
     let note = activity["note"].as_str().unwrap();

@@ -2,16 +2,16 @@
 
 use tests::{
     dynamodb::DynamoDb,
-    pipedrive::StandIn,
+    pipedrive::FakePipedrive,
     runtime_api::Function,
-    world::{call, environment},
+    test_app::{call, environment},
 };
 
-use super::stage::{Stage, USER, request, user, warning};
+use crate::harness::{Harness, USER, request, user, warning};
 
 #[test]
 fn a_function_without_its_environment_says_what_it_lacks() {
-    let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+    let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
     for (name, value, problem) in [
         ("TABLE_NAME", "", "TABLE_NAME is missing: the name of the DynamoDB table"),
         ("JWT_SECRET", "", "JWT_SECRET is missing: the secret of the callers' tokens"),
@@ -36,10 +36,10 @@ fn a_function_without_its_environment_says_what_it_lacks() {
 /// The table is asked for again with each request, so that a function outlives its absence.
 #[tokio::test]
 async fn a_table_that_is_away_is_a_503_until_it_is_back() {
-    let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+    let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
     let nowhere = "http://127.0.0.1:1";
     let variables = environment(&dynamodb, &crm, &[("AWS_ENDPOINT_URL_DYNAMODB", nowhere)]);
-    let app = super::stage::app(&variables).await;
+    let app = crate::harness::app(&variables).await;
     let token = app.issue_token(&user(USER, None), 1);
     for (function, method) in [("create-call-log", "POST"), ("update-call-log", "PATCH")] {
         let function = Function::start(function, &variables);
@@ -59,7 +59,7 @@ async fn a_table_that_is_away_is_a_503_until_it_is_back() {
 /// What is wrong inside is told to the log, and its number to the caller.
 #[tokio::test]
 async fn a_table_that_is_not_there_is_a_500_with_a_number() {
-    let stage = Stage::with(&[("TABLE_NAME", "elsewhere")]).await;
+    let stage = Harness::with(&[("TABLE_NAME", "elsewhere")]).await;
     let answer = stage.post(&call("1")).await;
     assert_eq!(answer.status, 500);
     insta::assert_snapshot!(answer.body, @r#"{"successful":false,"returnMessage":{"message":"Something went wrong here. The request was request-1.","messageType":"danger","ttl":5000}}"#);

@@ -2,19 +2,18 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use call_log::{
+    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    startup::{app::App, config::Config},
+};
 use cli::example_crm::{ExampleCrm, router};
 use serde_json::{Value, json};
-use shared::{
-    app::App,
-    config::Config,
-    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
-};
 use tests::{
     dynamodb::DynamoDb,
     fault_proxy::FaultProxy,
-    pipedrive::{API_KEY, StandIn},
+    pipedrive::{API_KEY, FakePipedrive},
     runtime_api::{Function, event},
-    world::environment,
+    test_app::environment,
 };
 
 const EXAMPLE_KEY: &str = "the key of the Example CRM";
@@ -70,7 +69,7 @@ fn every_event_is_in_the_readme_and_here() {
 
 #[tokio::test]
 async fn every_event_is_answered() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     for (name, platform, status, message) in EVENTS {
         let answer = stage.function(name).invoke(event(name, &stage.token(platform))).await;
         assert_eq!((answer.status, answer.message()), (status, message), "{name}: {answer:?}");
@@ -100,7 +99,7 @@ async fn every_way_in_logs_the_call() {
     for name in
         ["create-extension", "create-extension-query-token", "create-base64", "rest-create", "alb-create"]
     {
-        let stage = Stage::start().await;
+        let stage = Harness::start().await;
         let answer = stage.create.invoke(event(name, &stage.token("pipedrive"))).await;
         let expected = json!({
             "successful": true, "logId": "5001",
@@ -115,7 +114,7 @@ async fn every_way_in_logs_the_call() {
 /// What only some ways in have: lists of headers and of query parameters, a header in any case, a stage in the path.
 #[tokio::test]
 async fn the_ways_in_differ_in_what_does_not_matter() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let token = stage.token("pipedrive");
     let without_header = |name: &str| {
         let mut event = event(name, "");
@@ -160,17 +159,17 @@ async fn the_ways_in_differ_in_what_does_not_matter() {
 }
 
 /// Both functions with both CRMs, and their users.
-struct Stage {
-    crm: StandIn,
+struct Harness {
+    crm: FakePipedrive,
     example: FaultProxy,
     app: App,
     create: Function,
     update: Function,
 }
 
-impl Stage {
-    async fn start() -> Stage {
-        let (crm, dynamodb) = (StandIn::start(), DynamoDb::start());
+impl Harness {
+    async fn start() -> Harness {
+        let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
         let example = ExampleCrm::open(None, EXAMPLE_KEY, Clock::System).expect("an Example CRM");
         let example = FaultProxy::around(router(example));
         let variables = environment(&dynamodb, &crm, &[("CRM_BASE_URL_EXAMPLE", &example.base_url())]);
@@ -186,7 +185,7 @@ impl Stage {
         }
         let create = Function::start("create-call-log", &variables);
         let update = Function::start("update-call-log", &variables);
-        Stage { crm, example, app, create, update }
+        Harness { crm, example, app, create, update }
     }
 
     fn token(&self, platform: &str) -> String {
@@ -199,7 +198,7 @@ impl Stage {
 
     async fn example_log(&self) -> Value {
         let url = format!("{}/example-crm/v1/activities/5001", self.example.base_url());
-        let answer = shared::transport::client()
+        let answer = call_log::startup::transport::client()
             .unwrap()
             .get(url)
             .header("x-api-token", EXAMPLE_KEY)

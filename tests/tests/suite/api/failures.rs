@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use call_log::model::{Credentials, Secret};
 use serde_json::{Value, json};
-use shared::model::{Credentials, Secret};
 use tests::{
     fault_proxy::Fault,
-    pipedrive::{Route, StandIn},
-    world::{Answer, call},
+    pipedrive::{FakePipedrive, Route},
+    test_app::{Answer, call},
 };
 
-use super::stage::{Stage, USER, warning, with};
+use crate::harness::{Harness, USER, warning, with};
 
 const AUTHORIZATION: (&str, &str) = (
     "What to do",
@@ -40,7 +40,7 @@ fn check(answer: &Answer, expected: &Value, row: &str) {
 
 #[tokio::test]
 async fn a_create_that_fails_says_why() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let words = "A fault of the test";
     let silent = warning(SILENT, &[CREATE_NEXT]);
     for (number, (route, fault, expected)) in [
@@ -89,7 +89,7 @@ async fn a_create_that_fails_says_why() {
 /// A person who is no longer there, and what else the adapter knows better than Pipedrive's status.
 #[tokio::test]
 async fn a_create_for_an_unknown_contact_is_refused() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     for (contact, words) in [
         (json!(999), "The contact is no longer in Pipedrive."),
         (json!("c-2"), "The contact id \"c-2\" is not a number."),
@@ -103,7 +103,7 @@ async fn a_create_for_an_unknown_contact_is_refused() {
 /// A log that was made although its answer was lost is found, and the answer is as if nothing had happened.
 #[tokio::test]
 async fn a_lost_answer_is_no_failure_when_the_log_is_found() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     for (number, fault) in [Fault::NoId, Fault::DropBeforeAnswer, Fault::Truncated].into_iter().enumerate() {
         let row = format!("{fault:?}");
         let start = 1_741_794_325_000_i64 + 60_000 * number as i64;
@@ -118,7 +118,7 @@ async fn a_lost_answer_is_no_failure_when_the_log_is_found() {
 /// When it cannot be looked for at once, it is before the next attempt, and that one has to wait.
 #[tokio::test]
 async fn a_lost_answer_is_settled_before_the_next_attempt() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.crm.next(Route::CreateActivity, Fault::NoId);
     stage.crm.next(Route::ListActivities, Fault::Status(500));
     check(&stage.post(&call("1")).await, &warning(SILENT, &[CREATE_NEXT]), "200 without an id");
@@ -133,7 +133,7 @@ async fn a_lost_answer_is_settled_before_the_next_attempt() {
 
 #[tokio::test]
 async fn a_slow_crm_does_not_use_up_the_invocation() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.crm.next(Route::CreateActivity, Fault::DelayEffect(Duration::from_secs(6)));
     let answer = stage.post_within(4, &call("1")).await;
     check(&answer, &warning(SILENT, &[CREATE_NEXT]), "slow");
@@ -147,7 +147,7 @@ async fn a_slow_crm_does_not_use_up_the_invocation() {
 
 #[tokio::test]
 async fn a_crm_that_is_down_is_not_answering() {
-    let stage = Stage::with(&[("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:1")]).await;
+    let stage = Harness::with(&[("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:1")]).await;
     let silent = warning(SILENT, &[CREATE_NEXT]);
     check(&stage.post(&call("1")).await, &silent, "down");
     // Nothing was sent, so nothing has to be waited for.
@@ -156,7 +156,7 @@ async fn a_crm_that_is_down_is_not_answering() {
 
 #[tokio::test]
 async fn an_update_that_fails_says_why() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.post(&call("1")).await;
     let before = stage.note();
     let words = "A fault of the test";
@@ -197,7 +197,7 @@ async fn a_log_that_was_deleted_stays_deleted() {
         Some((Route::UpdateActivity, 404)),
         Some((Route::GetActivity, 410)),
     ] {
-        let stage = Stage::start().await;
+        let stage = Harness::start().await;
         stage.post(&call("1")).await;
         match fault {
             None => stage.crm.delete(5001),
@@ -219,7 +219,7 @@ async fn an_ended_session_is_a_401_with_a_code() {
         answer["errorCode"] = json!("CRM_SESSION_REVOKED");
         answer
     };
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.post(&call("1")).await;
     let ended = Credentials::OAuth {
         access_token: Secret::new("an access token that has ended"),
@@ -240,8 +240,8 @@ async fn an_ended_session_is_a_401_with_a_code() {
 }
 
 /// After that everything goes on where it was.
-async fn connect_again(stage: &Stage) {
-    stage.put_user(USER, Some(super::stage::api_key(tests::pipedrive::API_KEY))).await;
+async fn connect_again(stage: &Harness) {
+    stage.put_user(USER, Some(crate::harness::api_key(tests::pipedrive::API_KEY))).await;
     assert_eq!(stage.post(&call("2")).await.message(), "Call logged");
     assert_eq!(
         stage.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.message(),
@@ -252,9 +252,9 @@ async fn connect_again(stage: &Stage) {
 /// A stored host that is not the CRM's own is not called, whoever stored it.
 #[tokio::test]
 async fn a_foreign_host_is_never_called() {
-    let stage = Stage::with(&[("CRM_BASE_URL_PIPEDRIVE", "")]).await;
-    let foreign = StandIn::start();
-    let mut user = super::stage::user(USER, Some(super::stage::api_key(tests::pipedrive::API_KEY)));
+    let stage = Harness::with(&[("CRM_BASE_URL_PIPEDRIVE", "")]).await;
+    let foreign = FakePipedrive::start();
+    let mut user = crate::harness::user(USER, Some(crate::harness::api_key(tests::pipedrive::API_KEY)));
     for hostname in
         [Some(foreign.base_url().replace("http://", "")), Some("pipedrive.com.evil.example".to_owned()), None]
     {

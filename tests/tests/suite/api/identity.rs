@@ -1,13 +1,13 @@
 //! Whose call it is: nothing of one user can be read or changed by another, whatever ids a body carries.
 
+use call_log::model::{User, UserId};
 use serde_json::{Value, json};
-use shared::model::{User, UserId};
 use tests::{
     pipedrive::{ACCESS_TOKEN, API_KEY},
-    world::{INVOCATION_MS, World, call, send},
+    test_app::{INVOCATION_MS, TestApp, call, send},
 };
 
-use super::stage::{Stage, USER, api_key, with};
+use crate::harness::{Harness, USER, api_key, with};
 
 const OTHER: &str = "54321-pipedrive";
 const PARKED: &str = "The update will be added when the call is logged.";
@@ -15,7 +15,7 @@ const UPDATED: &str = "Call log updated.";
 
 #[tokio::test]
 async fn a_session_is_each_users_own() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.put_user(OTHER, Some(api_key(API_KEY))).await;
     assert_eq!(stage.post(&call("1")).await.log_id(), Some("5001"));
     let before = stage.note();
@@ -43,7 +43,7 @@ async fn a_session_is_each_users_own() {
 /// other one changes, and nothing appears but the caller's own.
 #[tokio::test]
 async fn no_id_in_a_body_reaches_what_is_anothers() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let other = User { id: UserId::new(OTHER).unwrap(), ..world.user.clone() };
     world.app.store.put_user(&other).await.unwrap();
     let send = async |user: &User, method: &str, body: &Value| {
@@ -146,7 +146,7 @@ async fn no_id_in_a_body_reaches_what_is_anothers() {
 }
 
 /// Every item of a user, as DynamoDB has it.
-async fn partition(world: &World, user: &User) -> Value {
+async fn partition(world: &TestApp, user: &User) -> Value {
     let values = json!({":pk": {"S": format!("U#pipedrive#{}", user.id)}});
     let request = json!({
         "TableName": "calls", "ConsistentRead": true, "KeyConditionExpression": "pk = :pk",
@@ -160,19 +160,19 @@ async fn partition(world: &World, user: &User) -> Value {
 /// A user of the same name at another CRM is another user.
 #[tokio::test]
 async fn a_platform_is_part_of_who_one_is() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.post(&call("1")).await;
-    let mut twin = super::stage::user(USER, None);
-    twin.platform = shared::model::Platform::new("example").unwrap();
+    let mut twin = crate::harness::user(USER, None);
+    twin.platform = call_log::model::Platform::new("example").unwrap();
     let token = stage.app.issue_token(&twin, 1);
     let update = json!({"sessionId": "1", "note": "Not yours"}).to_string();
-    let answer = stage.update.invoke(super::stage::request("PATCH", &token, &update)).await;
+    let answer = stage.update.invoke(crate::harness::request("PATCH", &token, &update)).await;
     assert_eq!(answer.message(), "User not found. Please connect to your CRM.");
 }
 
 #[tokio::test]
 async fn an_extension_finds_its_own_log_or_the_one_of_none() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let hash = |hash: &str| json!({"hashedExtensionId": hash});
     let both = json!({"hashedExtensionId": "a", "extensionNumber": "101"});
     // The logs: session 1 of none; session 2 of two extensions; session 3 of all three kinds.
@@ -216,7 +216,7 @@ async fn an_extension_finds_its_own_log_or_the_one_of_none() {
 /// The caller's own header takes the place of the stored credential, for its request only.
 #[tokio::test]
 async fn a_header_of_the_callers_own_is_used_once() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.put_user(USER, Some(api_key("a key that Pipedrive has withdrawn"))).await;
     let header = json!({"authHeader": format!("Bearer {ACCESS_TOKEN}")});
     let refused = "Authorization error";

@@ -1,13 +1,12 @@
 //! What callers send and get: the HTTP contract, through the real function binaries over the Lambda Runtime API.
 
 mod answers;
+mod defects;
 mod environment;
+mod events;
 mod failures;
 mod identity;
-mod notes;
+mod openapi;
 mod refusals;
 mod secrets;
-mod stage;
 mod tokens;
-
-pub(crate) use stage::with;

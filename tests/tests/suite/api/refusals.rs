@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tests::{
     runtime_api::event,
-    world::{Answer, call},
+    test_app::{Answer, call},
 };
 
-use super::stage::{Stage, USER, request, warning, with};
+use crate::harness::{Harness, USER, request, warning, with};
 
 fn check(answer: &Answer, status: u16, message: &str, row: &str) {
     assert_eq!((answer.status, &answer.body), (status, &warning(message, &[])), "{row}");
@@ -15,7 +15,7 @@ fn check(answer: &Answer, status: u16, message: &str, row: &str) {
 
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_a_400() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(200), "]".repeat(200));
     for (body, message) in [
         ("", "The body is empty: expected a JSON object"),
@@ -46,7 +46,7 @@ async fn a_body_that_is_no_json_object_is_a_400() {
 
 #[tokio::test]
 async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let session = "expected RingCentral's id of one call, never 0";
     let info = |fields: Value| with(call("1"), json!({"logInfo": fields}));
     for (body, message) in [
@@ -113,7 +113,7 @@ async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
 
 #[tokio::test]
 async fn another_users_name_in_the_body_is_a_403() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let message = "The user in the body is not the user of the token.";
     for (user, status) in [
         (json!({"id": USER}), 200),
@@ -136,7 +136,7 @@ async fn another_users_name_in_the_body_is_a_403() {
 
 #[tokio::test]
 async fn another_path_or_verb_is_a_404_or_405() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let nothing = "There is nothing at this path. Call logs are at /callLog.";
     for (function, own, other) in [(&stage.create, "POST", "PATCH"), (&stage.update, "PATCH", "POST")] {
         let sent = |path: &str, method: &str| {
@@ -168,7 +168,7 @@ async fn another_path_or_verb_is_a_404_or_405() {
 
 #[tokio::test]
 async fn a_body_over_one_mebibyte_is_a_413() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     // Padding between the braces keeps it JSON.
     let sized = |size: usize| {
         let body = call("1").to_string();

@@ -5,10 +5,10 @@ use tests::{
     fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, API_KEY, Route},
     runtime_api::Function,
-    world::{JWT_SECRET, call},
+    test_app::{JWT_SECRET, call},
 };
 
-use super::stage::{Stage, USER, request, with};
+use crate::harness::{Harness, USER, request, with};
 
 /// What RingCentral's links carry, and server-side logging's form.
 const MEDIA: &str = "canary-media-token";
@@ -21,7 +21,7 @@ const LATER: &str = "canary-later";
 
 #[tokio::test]
 async fn secrets_stay_where_they_belong() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let media = format!("https://media.example/646/content?accessToken={MEDIA}");
     let create = |session: &str| {
         with(
@@ -80,7 +80,7 @@ async fn secrets_stay_where_they_belong() {
     let requests: String =
         stage.crm.requests().iter().map(|sent| format!("{}{}{}", sent.path, sent.query, sent.body)).collect();
     assert!(requests.contains(NOTE) && requests.contains(LATER), "the notes did arrive");
-    let Stage { create, update, .. } = stage;
+    let Harness { create, update, .. } = stage;
     let logs = [create, update].map(Function::into_log).concat();
     assert!(logs.contains("answered"), "{logs}");
     for line in logs.lines() {

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tests::{
     runtime_api::event,
-    world::{JWT_SECRET, call},
+    test_app::{JWT_SECRET, call},
 };
 
-use super::stage::{Stage, USER, request, warning};
+use crate::harness::{Harness, USER, request, warning};
 
 const PREVIOUS_SECRET: &str = "the secret before, which is also long enough";
 /// A time far ahead, and one long past.
@@ -15,7 +15,7 @@ const IN_2001: i64 = 978_307_200;
 
 #[tokio::test]
 async fn a_token_says_who_is_calling() {
-    let stage = Stage::with(&[("JWT_SECRET_PREVIOUS", PREVIOUS_SECRET)]).await;
+    let stage = Harness::with(&[("JWT_SECRET_PREVIOUS", PREVIOUS_SECRET)]).await;
     let claims = json!({"id": USER, "platform": "pipedrive", "iat": 0, "exp": IN_2100});
     let good = token("HS256", JWT_SECRET, &claims);
     let expired = token("HS256", JWT_SECRET, &with_exp(&claims, json!(IN_2001)));
@@ -82,7 +82,7 @@ async fn a_token_says_who_is_calling() {
 /// A secret that is no longer given no longer lets in.
 #[tokio::test]
 async fn a_rotated_secret_ends() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let claims = json!({"id": USER, "platform": "pipedrive", "exp": IN_2100});
     for (secret, status) in [(JWT_SECRET, 200), (PREVIOUS_SECRET, 401)] {
         let answer =
@@ -106,7 +106,7 @@ fn sent(header: &str, query: &str) -> Value {
 }
 
 fn with_exp(claims: &Value, exp: Value) -> Value {
-    super::stage::with(claims.clone(), json!({"exp": exp}))
+    crate::harness::with(claims.clone(), json!({"exp": exp}))
 }
 
 /// A JSON Web Token (RFC 7515) with any algorithm and any claims.

@@ -1,10 +1,6 @@
 //! What call loggers are known to get wrong, where no other module has a test of it. `docs/app-connect.md` has the
 //! whole list.
 
-mod calls;
-mod functions;
-mod notes;
-
 use std::{fs, path::Path};
 
 #[test]

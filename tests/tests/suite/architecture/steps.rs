@@ -6,13 +6,13 @@ use super::{Source, sources};
 
 /// What the protocol's code waits for: a step with a name, or one of its own functions, which are looked at too.
 const FILES: [&str; 7] = [
-    "shared/src/audit.rs",
-    "shared/src/auth/grant.rs",
-    "shared/src/create.rs",
-    "shared/src/deferral.rs",
-    "shared/src/lease.rs",
-    "shared/src/redrive/mod.rs",
-    "shared/src/update.rs",
+    "shared/src/delivery/sweep.rs",
+    "shared/src/delivery/grant/mod.rs",
+    "shared/src/delivery/create.rs",
+    "shared/src/delivery/retry.rs",
+    "shared/src/delivery/lease.rs",
+    "shared/src/delivery/redrive.rs",
+    "shared/src/delivery/update.rs",
 ];
 /// What runs others' steps: side by side, or as one piece of work.
 const STREAMS: [&str; 3] = ["collect", "for_each_concurrent", "gather"];
@@ -62,7 +62,7 @@ fn unnamed(code: &str, own: &BTreeSet<&str>) -> Vec<String> {
             let name = path.rsplit(['.', ':']).next().unwrap_or_default();
             let is_outside = ["store.", "crm.", "http.", "tokio::"].iter().any(|word| path.contains(word));
             let is_own = own.contains(name)
-                || (path.starts_with('.') || path.starts_with("metrics::")) && STREAMS.contains(&name);
+                || (path.starts_with('.') || path.starts_with("telemetry::")) && STREAMS.contains(&name);
             is_named(callee, arguments) || is_own && !is_outside
         });
         if call.is_none() {

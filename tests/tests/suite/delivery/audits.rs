@@ -1,6 +1,6 @@
 //! A log that landed long after its attempt was given up is looked for once more.
 
-use shared::store::State;
+use call_log::store::State;
 
 use super::{
     redrive::{check_settled, item},
@@ -8,8 +8,8 @@ use super::{
 };
 
 /// A world in which the call is logged after an attempt that was never found, which has made this activity.
-async fn late(edit: Option<(&str, Value)>) -> World {
-    let world = World::start().await;
+async fn late(edit: Option<(&str, Value)>) -> TestApp {
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::Status(500));
     world.crm.next(Route::ListActivities, Fault::Status(500));
     check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
@@ -30,7 +30,7 @@ async fn a_log_that_landed_late_is_removed() {
     world.redrive_for(20).await;
     check_settled(&world, "audited").await;
     let item = item(&world).await;
-    assert_eq!((item.audit_at, item.due_at, item.sought.len()), (None, None, 0));
+    assert_eq!((item.sweep_at, item.due_at, item.recovery_criteria.len()), (None, None, 0));
     let deleted = world.crm.count(Route::DeleteActivity);
     world.redrive_for(60).await;
     assert_eq!((deleted, world.crm.count(Route::DeleteActivity)), (1, 1), "once");
@@ -42,7 +42,7 @@ async fn a_late_log_that_a_person_has_edited_stays() {
     world.redrive_for(20).await;
     assert_eq!(world.crm.activities().len(), 2);
     assert_eq!(world.crm.count(Route::DeleteActivity), 0);
-    assert_eq!(item(&world).await.audit_at, None, "and it is not looked for again");
+    assert_eq!(item(&world).await.sweep_at, None, "and it is not looked for again");
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn an_audit_removes_nothing_when_the_log_itself_is_gone() {
     world.crm.delete(5001);
     world.redrive_for(20).await;
     assert_eq!(world.crm.count(Route::DeleteActivity), 0);
-    assert_eq!(item(&world).await.state, State::Gone);
+    assert_eq!(item(&world).await.state, State::Deleted);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn an_audit_that_fails_is_made_again() {
 /// Two requests that name different contacts, neither of which has an answer: both are looked for.
 #[tokio::test]
 async fn each_contact_that_an_attempt_was_told_of_is_looked_for() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let with_contact = |id: u64| {
         let mut body = call(SESSION);
         body["contactId"] = json!(id);

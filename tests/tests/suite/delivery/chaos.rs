@@ -12,19 +12,18 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
-use shared::{
-    app::App,
-    config::Config,
-    metrics::Trace,
+use call_log::{
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+    startup::{app::App, config::Config},
+    telemetry::Trace,
 };
+use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
     fault_proxy::Fault,
-    pipedrive::{API_KEY, Route, StandIn, USER},
+    pipedrive::{API_KEY, FakePipedrive, Route, USER},
     runtime_api::{Function, event, with_body},
-    world::{call, environment},
+    test_app::{call, environment},
 };
 
 const CALLS: usize = 24;
@@ -132,7 +131,7 @@ impl Chaos {
     }
 
     /// Makes the CRM unreliable until there is nothing left to do.
-    async fn disturb(&self, crm: &StandIn, is_over: &AtomicBool) {
+    async fn disturb(&self, crm: &FakePipedrive, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             let late = Duration::from_millis(200 + self.random(1_500));
             let (route, fault) = match self.random(12) {
@@ -183,7 +182,7 @@ fn session(number: usize) -> String {
 }
 
 /// The functions' environment, and a caller's token for the one user in the table.
-async fn connected(dynamodb: &DynamoDb, crm: &StandIn) -> (BTreeMap<String, String>, String) {
+async fn connected(dynamodb: &DynamoDb, crm: &FakePipedrive) -> (BTreeMap<String, String>, String) {
     let environment = environment(dynamodb, crm, &[]);
     let config = Config::read(|name| environment.get(name).cloned()).unwrap();
     let app = App::new(config, Clock::System).await.unwrap();
@@ -204,7 +203,7 @@ async fn connected(dynamodb: &DynamoDb, crm: &StandIn) -> (BTreeMap<String, Stri
 async fn functions_that_are_killed_under_load_log_every_call_once() {
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
     println!("seed {seed}");
-    let (dynamodb, crm) = (DynamoDb::start(), Arc::new(StandIn::start()));
+    let (dynamodb, crm) = (DynamoDb::start(), Arc::new(FakePipedrive::start()));
     let (environment, token) = connected(&dynamodb, &crm).await;
     let chaos = Chaos {
         environment: environment.clone(),
@@ -246,14 +245,15 @@ async fn deliver(environment: &BTreeMap<String, String>) -> usize {
     for _ in 0..40 {
         let now_ms = clock.fetch_add(60_000, Ordering::SeqCst) + 60_000;
         let deadline = Deadline(now_ms + 60_000);
-        let report = shared::redrive::run(&app, deadline, Trace::new("test-redrive", None)).await.unwrap();
+        let report =
+            call_log::delivery::redrive::run(&app, deadline, Trace::new("test-redrive", None)).await.unwrap();
         delivered += report.delivered;
     }
     delivered
 }
 
 /// Every call is there once and complete. Whether creates of different calls overlapped.
-fn check(crm: &StandIn) -> bool {
+fn check(crm: &FakePipedrive) -> bool {
     let activities = crm.activities();
     let notes: Vec<_> = activities.iter().map(|activity| activity["note"].as_str().unwrap()).collect();
     for number in 0..CALLS {

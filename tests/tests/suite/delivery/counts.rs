@@ -6,7 +6,7 @@ use tests::{
     cost::{US_EAST_1, per_million, total},
     meter::Passed,
     metered::{self, Counted, Metered, units},
-    world::call,
+    test_app::call,
 };
 
 fn names(passed: &[Passed]) -> Vec<String> {

@@ -1,28 +1,28 @@
 //! Invocations that die, sleep past their lease, or lose DynamoDB's answer.
 
-use chrono::DateTime;
-use shared::{
-    model::{Contact, ContactId, Facts, LogId, Payload},
+use call_log::{
+    model::{CallDetails, CallLogId, Contact, ContactId, Payload},
     store::{Change, ClaimCreate, ClaimUpdate, Event, Finish, Lease, Purpose, Release, State, Written},
 };
+use chrono::DateTime;
 
 use super::*;
 
 /// A lease as an invocation takes it now.
-fn lease<'a>(world: &World, key: &'a CallKey, owner: &'a str) -> Lease<'a> {
-    Lease { key, owner, now_ms: world.now_ms(), until_ms: world.now_ms() + INVOCATION_MS + 30_000 }
+fn lease<'a>(world: &TestApp, key: &'a CallKey, owner: &'a str) -> Lease<'a> {
+    Lease { key, holder: owner, now_ms: world.now_ms(), until_ms: world.now_ms() + INVOCATION_MS + 30_000 }
 }
 
 /// What the tests' call brings.
 fn payload() -> Payload {
     let start = DateTime::from_timestamp_millis(1_741_794_325_000);
     let contact = Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
-    let facts = Facts { start, ..Facts::default() };
+    let facts = CallDetails { start, ..CallDetails::default() };
     Payload { contact, facts, additional: serde_json::Map::new(), zone: None }
 }
 
 /// Claims the call and dies.
-async fn claim_and_die(world: &World) {
+async fn claim_and_die(world: &TestApp) {
     let key = session_key(world);
     let claim = world
         .app
@@ -34,14 +34,14 @@ async fn claim_and_die(world: &World) {
 }
 
 /// A create with so little time that it does not wait for others.
-async fn hasty_create(world: &World) -> Answer {
+async fn hasty_create(world: &TestApp) -> Answer {
     let token = world.app.issue_token(&world.user, 1);
     send(&world.app, "POST", &token, call(SESSION).to_string().into_bytes(), 50).await
 }
 
 #[tokio::test]
 async fn an_owner_that_dies_before_the_post_is_followed_after_its_lease() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     claim_and_die(&world).await;
     for _ in 0..2 {
         check(&hasty_create(&world).await, BEING_LOGGED, "within the lease");
@@ -56,7 +56,7 @@ async fn an_owner_that_dies_before_the_post_is_followed_after_its_lease() {
 
 #[tokio::test]
 async fn an_owner_that_dies_after_the_post_has_logged_the_call() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let (mortal, dynamodb) = world.proxied_app().await;
     world.crm.next(Route::CreateActivity, SLOW);
     let dying = start(&mortal, &world.user, "POST", call(SESSION));
@@ -76,7 +76,7 @@ async fn an_owner_that_dies_after_the_post_has_logged_the_call() {
 
 #[tokio::test]
 async fn a_lost_answer_of_dynamodb_is_recognised() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let (app, dynamodb) = world.proxied_app().await;
     let key = session_key(&world);
     let me = lease(&world, &key, "me");
@@ -85,21 +85,21 @@ async fn a_lost_answer_of_dynamodb_is_recognised() {
     else {
         panic!("refused by itself")
     };
-    assert!(!item.ambiguous, "its own claim is no earlier attempt");
-    let id = LogId::new("5001").unwrap();
+    assert!(!item.outcome_unknown, "its own claim is no earlier attempt");
+    let id = CallLogId::new("5001").unwrap();
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
     let finished = app.store.finish(&me, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(finished, Finish::Released), "{finished:?}");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let claim = app.store.claim_update(&me, Change::New(&Facts::default())).await.unwrap();
+    let claim = app.store.claim_update(&me, Change::New(&CallDetails::default())).await.unwrap();
     let ClaimUpdate::Claimed(item) = claim else { panic!("refused by itself") };
-    assert_eq!(item.wanted_version, 1, "noted once");
+    assert_eq!(item.queued_version, 1, "noted once");
     assert_eq!(dynamodb.count(DYNAMODB), 6);
 }
 
 #[tokio::test]
 async fn a_claim_and_a_finish_that_are_repeated_recognise_themselves() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let key = session_key(&world);
     let me = lease(&world, &key, "me");
     let mut items = Vec::new();
@@ -112,7 +112,7 @@ async fn a_claim_and_a_finish_that_are_repeated_recognise_themselves() {
         items.push(item);
     }
     assert_eq!(items[0], items[1]);
-    let id = LogId::new("5001").unwrap();
+    let id = CallLogId::new("5001").unwrap();
     for _ in 0..2 {
         let finished = world.app.store.finish(&me, &id, &items[0], &Written::default()).await.unwrap();
         assert!(matches!(finished, Finish::Released), "{finished:?}");
@@ -121,7 +121,7 @@ async fn a_claim_and_a_finish_that_are_repeated_recognise_themselves() {
 
 #[tokio::test]
 async fn whoever_wakes_after_their_lease_is_refused() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let key = session_key(&world);
     let (sleeper, successor) = (lease(&world, &key, "sleeper"), "successor");
     let ClaimCreate::Claimed(item) =
@@ -146,22 +146,25 @@ async fn whoever_wakes_after_their_lease_is_refused() {
     else {
         panic!("refused")
     };
-    assert!(taken.ambiguous, "the sleeper may have posted");
-    let id = LogId::new("5001").unwrap();
+    assert!(taken.outcome_unknown, "the sleeper may have posted");
+    let id = CallLogId::new("5001").unwrap();
     let finished = world.app.store.finish(&sleeper, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(finished, Finish::Lost), "{finished:?}");
     let kept = world.app.store.keep(&sleeper, &id, &item, &Written::default()).await.unwrap();
     assert!(matches!(kept, Finish::Lost), "{kept:?}");
     world.app.store.release(&sleeper, &item, Release::new(Event::Failed, "late")).await.unwrap();
     let now = world.app.store.call(&key).await.unwrap().unwrap();
-    assert_eq!((now.state, now.owner.as_deref(), now.log), (State::Posting, Some(successor), None));
+    assert_eq!(
+        (now.state, now.lease_holder.as_deref(), now.log_id),
+        (State::Creating, Some(successor), None)
+    );
 }
 
 #[tokio::test]
 async fn an_updater_that_dies_is_followed_after_its_lease() {
     let world = logged().await;
     let key = session_key(&world);
-    let facts = Facts { result: Some("Voicemail".to_owned()), ..Facts::default() };
+    let facts = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
     let claim =
         world.app.store.claim_update(&lease(&world, &key, "the dead"), Change::New(&facts)).await.unwrap();
     assert!(matches!(claim, ClaimUpdate::Claimed(_)));
@@ -181,15 +184,18 @@ async fn facts_that_the_crm_refused_do_not_hold_the_call_when_more_has_come() {
     let world = logged().await;
     let key = session_key(&world);
     let me = lease(&world, &key, "me");
-    let facts = Facts { result: Some("refused".to_owned()), ..Facts::default() };
+    let facts = CallDetails { result: Some("refused".to_owned()), ..CallDetails::default() };
     let ClaimUpdate::Claimed(item) = world.app.store.claim_update(&me, Change::New(&facts)).await.unwrap()
     else {
         panic!("refused")
     };
-    let more = Facts { ai_note: Some("Bob asked".to_owned()), ..Facts::default() };
+    let more = CallDetails { ai_note: Some("Bob asked".to_owned()), ..CallDetails::default() };
     world.app.store.enqueue(&key, &more, world.now_ms()).await.unwrap();
-    let refused = Release { drops_wanted: true, ..Release::new(Event::Failed, "refused") };
+    let refused = Release { drops_queued: true, ..Release::new(Event::Failed, "refused") };
     world.app.store.release(&me, &item, refused).await.unwrap();
     let now = world.app.store.call(&key).await.unwrap().unwrap();
-    assert_eq!((now.owner, now.busy_until, now.wanted.ai_note.as_deref()), (None, 0, Some("Bob asked")));
+    assert_eq!(
+        (now.lease_holder, now.lease_expires_at, now.queued_details.ai_note.as_deref()),
+        (None, 0, Some("Bob asked"))
+    );
 }

@@ -17,7 +17,7 @@ async fn the_same_call_again_is_told_its_id() {
 
 #[tokio::test]
 async fn twenty_at_once_make_one() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, SLOW);
     let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
     let sent: Vec<_> =
@@ -40,7 +40,7 @@ async fn twenty_at_once_make_one() {
 
 #[tokio::test]
 async fn those_who_wait_for_one_that_fails_are_not_told_that_it_is_logged() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for _ in 0..20 {
         world.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
     }
@@ -54,7 +54,7 @@ async fn those_who_wait_for_one_that_fails_are_not_told_that_it_is_logged() {
 
 #[tokio::test]
 async fn a_repeated_request_on_the_wire_is_not_ours_to_see_but_its_answer_is() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::Repeat);
     let answer = world.post(&call(SESSION)).await;
     check(&answer, LOGGED, "the second answer is the one that came");
@@ -64,7 +64,7 @@ async fn a_repeated_request_on_the_wire_is_not_ours_to_see_but_its_answer_is() {
 
 #[tokio::test]
 async fn refused_data_can_be_corrected() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut wrong = call(SESSION);
     wrong["contactId"] = json!(999_999);
     check(&world.post(&wrong).await, REFUSED, "no such contact");
@@ -75,7 +75,7 @@ async fn refused_data_can_be_corrected() {
 
 #[tokio::test]
 async fn a_call_without_a_contact_is_not_claimed() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut nobody = call(SESSION);
     for field in ["contactId", "contactType", "contactName"] {
         nobody.as_object_mut().unwrap().remove(field);

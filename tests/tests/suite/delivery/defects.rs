@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use tests::{
     fault_proxy::Fault,
     pipedrive::{Route, USER},
-    world::{Answer, World, call},
+    test_app::{Answer, TestApp, call},
 };
 
-use crate::contract::with;
+use crate::harness::with;
 
 const LOGGED: &str = "Call logged";
 const UPDATED: &str = "Call log updated.";
@@ -23,20 +23,20 @@ fn check(answer: &Answer, message: &str, case: &str) {
     assert_eq!(answer.body["successful"], !is_failure, "{case}");
 }
 
-async fn logged() -> World {
-    let world = World::start().await;
+async fn logged() -> TestApp {
+    let world = TestApp::start().await;
     check(&world.post(&call("1")).await, LOGGED, "the call");
     world
 }
 
 /// The one activity that there is.
-fn activity(world: &World) -> Value {
+fn activity(world: &TestApp) -> Value {
     let activities = world.crm.activities();
     assert_eq!(activities.len(), 1, "{activities:?}");
     activities.into_iter().next().unwrap()
 }
 
-fn note(world: &World) -> String {
+fn note(world: &TestApp) -> String {
     activity(world)["note"].as_str().unwrap().to_owned()
 }
 
@@ -49,7 +49,7 @@ async fn a_call_needs_no_id_but_its_session() {
         json!({"telephonySessionId": null}),
         json!({"id": "another", "telephonySessionId": "s-another"}),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         let body = with(call("1"), json!({"logInfo": fields}));
         check(&world.post(&body).await, LOGGED, &fields.to_string());
         check(&world.post(&call("1")).await, "Call already logged", &fields.to_string());
@@ -75,7 +75,7 @@ async fn an_agents_note_wins_over_that_of_automatic_logging() {
         (vec![], &automatic, vec![&typed, &automatic, &automatic]),
         (vec![], &typed, vec![&automatic]),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         let case = format!("{before:?}, {create}, {after:?}");
         for note in before {
             check(&world.patch(&json!({"sessionId": "1", "note": note})).await, PARKED, &case);
@@ -97,7 +97,7 @@ async fn an_agents_note_wins_over_that_of_automatic_logging() {
 async fn a_voicemail_that_waits_is_not_displaced_by_its_placeholder() {
     let (link, placeholder) = ("https://voicemail.example/1", "(pending...)");
     for (before, create) in [(vec![link, placeholder], None), (vec![placeholder], Some(link))] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         let case = format!("{before:?}, {create:?}");
         for voicemail in before {
             let body = json!({"sessionId": "1", "voicemailLink": voicemail});
@@ -146,7 +146,7 @@ async fn an_empty_note_takes_nothing_away() {
 
 #[tokio::test]
 async fn a_call_without_a_subject_says_who_called_whom() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let (bob, number) = (json!({"phoneNumber": "+1213", "name": "BOB"}), json!({"phoneNumber": "+1213"}));
     let inbound = |name: Value, from: &Value| (name, json!({"direction": "Inbound", "from": from, "to": {}}));
     let outbound = |name: Value, to: &Value| (name, json!({"direction": "Outbound", "from": {}, "to": to}));
@@ -177,7 +177,7 @@ async fn a_call_without_a_subject_says_who_called_whom() {
 /// Nobody but the token says whose log it is, and nobody but the table what they want in it.
 #[tokio::test]
 async fn a_body_chooses_neither_the_owner_nor_the_settings() {
-    let mut world = World::start().await;
+    let mut world = TestApp::start().await;
     world.user.settings.0.insert("addCallLogDuration".to_owned(), json!({"value": false}));
     world.app.store.put_user(&world.user).await.unwrap();
     let form =
@@ -213,7 +213,7 @@ async fn a_log_without_a_note_takes_what_is_new() {
 async fn a_failure_is_told_as_what_it_is() {
     let no = r#"{"success": false, "error": "No"}"#;
     for (status, message) in [(200, NO_ANSWER), (404, REFUSED), (409, REFUSED), (410, REFUSED)] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         world.crm.next(Route::CreateActivity, Fault::Refusal(status, no));
         let answer = world.post(&call("1")).await;
         check(&answer, message, &format!("create {status}"));

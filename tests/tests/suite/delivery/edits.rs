@@ -3,7 +3,7 @@
 use super::*;
 
 /// The body with another agent note, or more.
-fn edited(world: &World, from: &str, to: &str) {
+fn edited(world: &TestApp, from: &str, to: &str) {
     let body = note(world);
     assert!(body.contains(from), "{from} in {body}");
     world.crm.edit_note(5001, &body.replace(from, to));
@@ -12,7 +12,7 @@ fn edited(world: &World, from: &str, to: &str) {
 #[tokio::test]
 async fn an_edit_survives_every_later_update() {
     for normalise in [false, true] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         world.crm.normalise(normalise);
         check(&world.post(&call(SESSION)).await, LOGGED, "the call");
         edited(&world, "Wants a quote", "Wants a quote by Monday");
@@ -64,7 +64,7 @@ async fn what_a_person_has_taken_out_comes_back_only_with_news() {
 
 #[tokio::test]
 async fn a_link_is_never_displaced_by_its_placeholder() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let (link, pending) =
         (json!({"recordingLink": "https://rec.example/1"}), json!({"recordingLink": "(pending...)"}));
     check(&world.patch(&update(link.clone())).await, PARKED, "parked");

@@ -41,7 +41,7 @@ async fn an_attempt_is_repeated_only_when_it_left_nothing() {
         undone(Fault::Status(413), REFUSED),
         undone(Fault::Status(422), REFUSED),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         let case = format!("{:?}", row.fault);
         world.crm.next(Route::CreateActivity, row.fault);
         let first = world.post(&call(SESSION)).await;
@@ -59,7 +59,7 @@ async fn an_attempt_is_repeated_only_when_it_left_nothing() {
 
 #[tokio::test]
 async fn a_connection_that_never_opened_changed_nothing() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let unreachable = world.app_with(&[("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:1")]).await.unwrap();
     check(&world.send(&unreachable, "POST", &call(SESSION)).await, NO_ANSWER, "refused");
     check(&world.post(&call(SESSION)).await, LOGGED, "at once");
@@ -70,7 +70,7 @@ async fn a_connection_that_never_opened_changed_nothing() {
 async fn a_failure_before_the_post_changed_nothing() {
     for route in [Route::GetPerson, Route::ActivityTypes] {
         for fault in [Fault::DropBeforeAnswer, Fault::Status(500), Fault::Html] {
-            let world = World::start().await;
+            let world = TestApp::start().await;
             let case = format!("{route:?} {fault:?}");
             world.crm.next(route, fault);
             check(&world.post(&call(SESSION)).await, NO_ANSWER, &case);
@@ -82,7 +82,7 @@ async fn a_failure_before_the_post_changed_nothing() {
 
 #[tokio::test]
 async fn a_post_that_lands_late_is_adopted() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::DelayEffect(Duration::from_millis(2_500)));
     let token = world.app.issue_token(&world.user, 1);
     // So little time is left that the request is given up after two seconds.
@@ -100,7 +100,7 @@ async fn a_post_that_lands_late_is_adopted() {
 
 #[tokio::test]
 async fn while_the_search_fails_nothing_is_posted() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
     for fault in [Fault::Status(500), Fault::DropBeforeAnswer, Fault::Html] {
         world.crm.next(Route::ListActivities, fault);
@@ -117,7 +117,7 @@ async fn while_the_search_fails_nothing_is_posted() {
 
 #[tokio::test]
 async fn a_retry_that_brings_more_adds_it_to_what_it_finds() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
     world.crm.next(Route::ListActivities, Fault::Status(500));
     let mut first = call(SESSION);
@@ -153,7 +153,7 @@ async fn a_retry_that_says_it_otherwise_finds_what_was_made() {
         json!({"startTime": "2025-03-12T15:45:26Z", "contactId": 78, "timezoneOffset": -480}),
         json!({"customSubject": "Quote", "note": "Another note", "duration": 130}),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
         world.crm.next(Route::ListActivities, Fault::Status(500));
         check(&world.post(&call(SESSION)).await, NO_ANSWER, "made, and nobody knows");
@@ -172,7 +172,7 @@ async fn a_retry_that_says_it_otherwise_finds_what_was_made() {
 
 #[tokio::test]
 async fn what_is_parked_does_not_keep_the_call_from_being_logged() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     check(
         &world.patch(&update(json!({"transcript": "x".repeat(100_001)}))).await,
         PARKED,
@@ -181,6 +181,6 @@ async fn what_is_parked_does_not_keep_the_call_from_being_logged() {
     check(&world.post(&call(SESSION)).await, LOGGED, "without it");
     check_text(&note(&world), &["Wants a quote"], &["xxx"]);
     let item = world.app.store.call(&session_key(&world)).await.unwrap().unwrap();
-    assert_eq!((item.owner, item.wanted), (None, Default::default()));
+    assert_eq!((item.lease_holder, item.queued_details), (None, Default::default()));
     check(&world.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "and goes on");
 }

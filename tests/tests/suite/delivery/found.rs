@@ -1,7 +1,7 @@
 //! What the model of the protocol found in the code, before it was mended.
 
-use shared::{
-    model::Facts,
+use call_log::{
+    model::CallDetails,
     store::{Change, ClaimUpdate, Lease},
 };
 
@@ -13,7 +13,7 @@ use super::{
 /// A redrive looks after the log; an update comes meanwhile, and then the CRM does not answer.
 #[tokio::test]
 async fn an_update_during_an_audit_that_fails_is_not_forgotten() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::Status(500));
     world.crm.next(Route::ListActivities, Fault::Status(500));
     check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
@@ -112,8 +112,8 @@ async fn an_owner_that_dies_with_nothing_to_do_leaves_nothing_behind() {
     let world = logged().await;
     let key = session_key(&world);
     let now_ms = world.now_ms();
-    let lease = Lease { key: &key, owner: "the dead", now_ms, until_ms: now_ms + INVOCATION_MS };
-    let claim = world.app.store.claim_update(&lease, Change::Noted).await.unwrap();
+    let lease = Lease { key: &key, holder: "the dead", now_ms, until_ms: now_ms + INVOCATION_MS };
+    let claim = world.app.store.claim_update(&lease, Change::AlreadyQueued).await.unwrap();
     assert!(matches!(claim, ClaimUpdate::Claimed(_)), "{claim:?}");
     world.redrive_for(2).await;
     check_settled(&world, "after its lease").await;
@@ -124,12 +124,12 @@ async fn an_owner_that_dies_with_nothing_to_do_leaves_nothing_behind() {
 async fn nothing_is_settled_that_was_claimed_since() {
     let world = logged().await;
     let (key, now_ms) = (session_key(&world), world.now_ms());
-    let lease = |owner| Lease { key: &key, owner, now_ms, until_ms: now_ms };
-    world.app.store.claim_update(&lease("the dead"), Change::Noted).await.unwrap();
+    let lease = |owner| Lease { key: &key, holder: owner, now_ms, until_ms: now_ms };
+    world.app.store.claim_update(&lease("the dead"), Change::AlreadyQueued).await.unwrap();
     let seen = item(&world).await;
-    let facts = Facts { result: Some("Voicemail".to_owned()), ..Facts::default() };
+    let facts = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
     world.app.store.claim_update(&lease("the late"), Change::New(&facts)).await.unwrap();
     world.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
     let now = item(&world).await;
-    assert_eq!((now.owner.as_deref(), now.due_at), (Some("the late"), Some(now_ms)));
+    assert_eq!((now.lease_holder.as_deref(), now.due_at), (Some("the late"), Some(now_ms)));
 }

@@ -1,6 +1,6 @@
 //! Whose call it is.
 
-use shared::model::{Platform, UserId};
+use call_log::model::{Platform, UserId};
 
 use super::*;
 
@@ -45,7 +45,7 @@ async fn an_extension_finds_its_own_log_or_that_of_none() {
         (Some("A"), Some("B"), PARKED),
         (Some("A"), None, PARKED),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         check(&world.post(&logged_by.map_or(call(SESSION), call_of)).await, LOGGED, "the call");
         let mut facts = update(json!({"aiNote": "Bob asked"}));
         facts["hashedExtensionId"] = json!(updated_by);
@@ -57,7 +57,7 @@ async fn an_extension_finds_its_own_log_or_that_of_none() {
 
 #[tokio::test]
 async fn an_update_waits_for_the_call_of_its_own_extension() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     check(&world.patch(&update(json!({"result": "Voicemail"}))).await, PARKED, "of none");
     check(&world.patch(&update(json!({"aiNote": "for A", "hashedExtensionId": "A"}))).await, PARKED, "of A");
     check(&world.post(&call_of("A")).await, LOGGED, "the call");
@@ -66,7 +66,7 @@ async fn an_update_waits_for_the_call_of_its_own_extension() {
 
 #[tokio::test]
 async fn each_extension_logs_the_call_once() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for (extension, message) in [("A", LOGGED), ("B", LOGGED), ("A", ALREADY), ("B", ALREADY)] {
         check(&world.post(&call_of(extension)).await, message, extension);
     }

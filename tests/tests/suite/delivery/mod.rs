@@ -1,28 +1,34 @@
 //! Exactly once: what becomes of a call whatever happens on the way. `docs/exactly-once.md` says why.
 
 mod audits;
+mod chaos;
+mod counts;
 mod crashes;
 mod creates;
+mod defects;
 mod edits;
 mod failures;
 mod found;
+mod grants;
 mod identities;
 mod operations;
 mod orders;
 mod redrive;
+mod store;
+mod transitions;
 mod updates;
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
-use shared::{
-    app::App,
+use call_log::{
     model::{CallKey, SessionId, User},
+    startup::app::App,
 };
+use serde_json::{Value, json};
 use tests::{
     fault_proxy::{Fault, Target},
     pipedrive::Route,
-    world::{Answer, INVOCATION_MS, World, call, send},
+    test_app::{Answer, INVOCATION_MS, TestApp, call, send},
 };
 use tokio::task::JoinHandle;
 
@@ -60,7 +66,7 @@ fn start(app: &Arc<App>, user: &User, method: &'static str, body: Value) -> Join
 }
 
 /// Waits until the CRM has got so many requests of a kind.
-async fn arrived(world: &World, route: Route, count: usize) {
+async fn arrived(world: &TestApp, route: Route, count: usize) {
     for _ in 0..500 {
         if world.crm.count(route) >= count {
             return;
@@ -71,13 +77,13 @@ async fn arrived(world: &World, route: Route, count: usize) {
 }
 
 /// The one activity that there is.
-fn activity(world: &World) -> Value {
+fn activity(world: &TestApp) -> Value {
     let activities = world.crm.activities();
     assert_eq!(activities.len(), 1, "{activities:?}");
     activities.into_iter().next().unwrap()
 }
 
-fn note(world: &World) -> String {
+fn note(world: &TestApp) -> String {
     activity(world)["note"].as_str().unwrap().to_owned()
 }
 
@@ -97,7 +103,7 @@ fn check(answer: &Answer, message: &str, case: &str) {
     assert_eq!(answer.body["successful"], successful, "{case}");
 }
 
-fn session_key(world: &World) -> CallKey {
+fn session_key(world: &TestApp) -> CallKey {
     CallKey {
         user: world.user.id.clone(),
         platform: world.user.platform.clone(),
@@ -107,13 +113,13 @@ fn session_key(world: &World) -> CallKey {
 }
 
 /// How many activities were asked to be made, and how often the CRM was searched for one.
-fn attempts(world: &World) -> (usize, usize) {
+fn attempts(world: &TestApp) -> (usize, usize) {
     (world.crm.count(Route::CreateActivity), world.crm.count(Route::ListActivities))
 }
 
 /// A world in which the call is logged.
-async fn logged() -> World {
-    let world = World::start().await;
+async fn logged() -> TestApp {
+    let world = TestApp::start().await;
     check(&world.post(&call(SESSION)).await, LOGGED, "the call");
     world
 }

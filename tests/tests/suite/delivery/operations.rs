@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_happy_paths_take_three_operations_and_a_repetition_two() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let (app, dynamodb) = world.proxied_app().await;
     let mut seen = (0, 0);
     for (method, body, message, operations, requests) in [

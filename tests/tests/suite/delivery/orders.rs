@@ -29,7 +29,7 @@ fn permutation(mut number: usize) -> Vec<usize> {
 
 #[tokio::test]
 async fn every_order_ends_in_the_same_log() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut first = None;
     // Every seventeenth of the 720, in which each fact comes at each place.
     for number in (0..720).step_by(17) {

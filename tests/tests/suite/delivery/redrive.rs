@@ -1,8 +1,8 @@
 //! What could not be delivered is delivered as soon as it can be, without anybody asking.
 
-use shared::{
+use call_log::{
+    delivery::redrive::Report,
     model::{Credentials, Secret},
-    redrive::Report,
     store::{Rearmed, State},
 };
 
@@ -13,8 +13,8 @@ const RATE_LIMITED: &str = "Rate limit exceeded";
 const SESSION_ENDED: &str = "User session expired. Please connect again.";
 
 /// A world whose user has a grant that can end.
-async fn connected() -> World {
-    World::with_credentials(Credentials::OAuth {
+async fn connected() -> TestApp {
+    TestApp::with_credentials(Credentials::OAuth {
         access_token: Secret::new(tests::pipedrive::ACCESS_TOKEN),
         refresh_token: Some(Secret::new(tests::pipedrive::REFRESH_TOKEN)),
         expires_at: None,
@@ -22,15 +22,19 @@ async fn connected() -> World {
     .await
 }
 
-pub(super) async fn item(world: &World) -> shared::store::CallItem {
+pub(super) async fn item(world: &TestApp) -> call_log::store::CallItem {
     world.app.store.call(&session_key(world)).await.unwrap().unwrap()
 }
 
 /// Fails unless the call is in the CRM once with its note, and nothing of it waits.
-pub(super) async fn check_settled(world: &World, case: &str) {
+pub(super) async fn check_settled(world: &TestApp, case: &str) {
     check_text(&note(world), &["Wants a quote"], &[]);
     let item = item(world).await;
-    assert_eq!((item.state, item.owner.as_deref(), item.busy_until), (State::Logged, None, 0), "{case}");
+    assert_eq!(
+        (item.state, item.lease_holder.as_deref(), item.lease_expires_at),
+        (State::Logged, None, 0),
+        "{case}"
+    );
     assert!(item.payload.is_none() && !item.waits(), "{case}: {item:?}");
     let again = world.post(&call(SESSION)).await;
     assert_eq!((again.message(), again.log_id()), (ALREADY, Some("5001")), "{case}: a retry learns the id");
@@ -42,13 +46,13 @@ fn raw_key() -> Value {
 }
 
 /// The item as it lies in the table.
-async fn raw_item(world: &World) -> Value {
+async fn raw_item(world: &TestApp) -> Value {
     let body = json!({"TableName": "calls", "Key": raw_key(), "ConsistentRead": true});
     world.dynamodb.ask("GetItem", &body).await["Item"].clone()
 }
 
 /// Makes the item one that this version cannot read.
-async fn damage(world: &World) {
+async fn damage(world: &TestApp) {
     let body = json!({
         "TableName": "calls", "Key": raw_key(), "UpdateExpression": "SET st = :later",
         "ExpressionAttributeValues": {":later": {"S": "OF A LATER VERSION"}},
@@ -59,7 +63,7 @@ async fn damage(world: &World) {
 /// The call meets this fault, and a search for it fails; then all is well again.
 async fn check_delivered(fault: Fault, message: &str, minutes: u32) {
     let case = format!("{fault:?}");
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, fault);
     world.crm.next(Route::ListActivities, Fault::Status(500));
     let answer = world.post(&call(SESSION)).await;
@@ -85,7 +89,7 @@ async fn a_call_that_failed_is_logged_by_itself() {
 
 #[tokio::test]
 async fn an_attempt_without_an_answer_is_settled_within_ninety_seconds() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
     world.crm.next(Route::ListActivities, Fault::Status(500));
     check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
@@ -98,7 +102,7 @@ async fn an_attempt_without_an_answer_is_settled_within_ninety_seconds() {
 async fn an_owner_that_died_has_a_successor() {
     for (case, step) in [("before the post", Fault::DropBeforeEffect), ("after it", Fault::DropBeforeAnswer)]
     {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         let mortal = world.another_app().await;
         world.crm.next(Route::CreateActivity, step);
         world.crm.next(Route::ListActivities, SLOW);
@@ -130,7 +134,7 @@ async fn an_update_that_failed_is_written_by_itself() {
 
 #[tokio::test]
 async fn what_is_parked_goes_with_the_call_that_is_logged_later() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call(SESSION)).await;
     let later = world.patch(&update(json!({"aiNote": "Bob asked"}))).await;
@@ -186,14 +190,14 @@ async fn who_never_connects_again_is_not_waited_for_longer_than_a_month() {
         world.pass(2 * 24 * HOUR);
         world.redrive().await;
         assert_eq!(world.redrive().await, Report::default(), "removed {is_removed}: after it");
-        let expected = if is_removed { State::Retry } else { State::Dead };
+        let expected = if is_removed { State::Retry } else { State::DeadLetter };
         assert_eq!(item(&world).await.state, expected, "removed {is_removed}");
     }
 }
 
 #[tokio::test]
 async fn a_crm_that_is_down_is_asked_once_a_minute_at_most() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     for session in 0..20 {
         world.post(&call(&format!("90{session}"))).await;
@@ -214,7 +218,7 @@ async fn a_crm_that_is_down_is_asked_once_a_minute_at_most() {
 
 #[tokio::test]
 async fn a_rest_that_the_crm_asks_for_is_kept() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::RateLimited { retry_after: Some(1_800) }));
     for session in ["1", "2"] {
         world.post(&call(session)).await;
@@ -230,7 +234,7 @@ async fn a_rest_that_the_crm_asks_for_is_kept() {
 
 #[tokio::test]
 async fn half_of_the_burst_budget_is_left_to_live_traffic() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::Status(401));
     world.post(&call(SESSION)).await;
     world.crm.leave(50);
@@ -246,7 +250,7 @@ async fn half_of_the_burst_budget_is_left_to_live_traffic() {
 
 #[tokio::test]
 async fn what_fails_for_three_days_is_a_dead_letter_until_somebody_wants_it() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call(SESSION)).await;
     for _ in 0..71 {
@@ -259,7 +263,7 @@ async fn what_fails_for_three_days_is_a_dead_letter_until_somebody_wants_it() {
         world.redrive().await;
     }
     let dead = item(&world).await;
-    assert_eq!((dead.state, dead.due_at), (State::Dead, None), "{dead:?}");
+    assert_eq!((dead.state, dead.due_at), (State::DeadLetter, None), "{dead:?}");
     assert!(dead.payload.is_some(), "it can be tried again");
     let asked = world.crm.requests().len();
     world.crm.outage(None);
@@ -276,7 +280,7 @@ async fn what_fails_for_three_days_is_a_dead_letter_until_somebody_wants_it() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_set_aside_as_it_is() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call(SESSION)).await;
     world.crm.outage(None);
@@ -294,7 +298,7 @@ async fn an_item_that_cannot_be_read_is_set_aside_as_it_is() {
 
 #[tokio::test]
 async fn what_a_request_brought_lies_sealed_and_only_until_the_call_is_logged() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call(SESSION)).await;
     let item = raw_item(&world).await.to_string();
@@ -311,7 +315,7 @@ async fn what_a_request_brought_lies_sealed_and_only_until_the_call_is_logged() 
 /// send again, and told so.
 #[tokio::test]
 async fn a_call_that_is_too_long_to_keep_is_its_senders() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut long = call(SESSION);
     long["additionalSubmission"] =
         json!({"memo": random_letters().take(900_000).map(char::from).collect::<String>()});

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{
     fault_proxy::{Fault, Target},
-    world::{Answer, World, call},
+    test_app::{Answer, TestApp, call},
 };
 
 const DYNAMODB: Target = Target { method: "POST", path: "/" };
@@ -16,13 +16,13 @@ fn item(sort: &str, attributes: &Value) -> Value {
     item
 }
 
-async fn read(world: &World, sort: &str) -> Value {
+async fn read(world: &TestApp, sort: &str) -> Value {
     let key = item(sort, &json!({}));
     world.dynamodb.ask("GetItem", &json!({"TableName": "calls", "Key": key, "ConsistentRead": true})).await["Item"]
         .clone()
 }
 
-async fn write(world: &World, item: &Value) {
+async fn write(world: &TestApp, item: &Value) {
     let answer = world.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
     assert_eq!(answer, json!({}));
 }
@@ -35,7 +35,7 @@ fn check_internal(answer: &Answer, case: &str) {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_left_as_it_is() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for attributes in [
         json!({"st": {"S": "FUTURE"}, "busy": {"N": "0"}}),
         json!({"st": {"S": "FUTURE"}, "busy": {"N": "0"}, "crm": {"S": "5001"}}),
@@ -60,7 +60,7 @@ async fn an_item_that_cannot_be_read_is_left_as_it_is() {
 
 #[tokio::test]
 async fn a_sealed_value_does_not_open_in_another_place() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     assert_eq!(world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.body["successful"], true);
     let mut moved = read(&world, "C#1#").await;
     moved["sk"] = json!({"S": "C#2#"});
@@ -71,7 +71,7 @@ async fn a_sealed_value_does_not_open_in_another_place() {
 
 #[tokio::test]
 async fn a_user_who_cannot_be_read_is_not_called_for() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut user = read(&world, "USER").await;
     user["credentials"] = json!({"S": "in clear text"});
     write(&world, &user).await;
@@ -85,7 +85,7 @@ async fn a_user_who_cannot_be_read_is_not_called_for() {
 
 #[tokio::test]
 async fn a_table_that_is_not_available_is_said_so() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let down = world.app_with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await.unwrap();
     check_unavailable(&world, &down, "down").await;
     let throttled =
@@ -107,7 +107,7 @@ async fn a_table_that_is_not_available_is_said_so() {
     assert_eq!(world.crm.requests().len(), 0);
 }
 
-async fn check_unavailable(world: &World, app: &shared::app::App, case: &str) {
+async fn check_unavailable(world: &TestApp, app: &call_log::startup::app::App, case: &str) {
     for (method, body) in [("POST", call("1")), ("PATCH", json!({"sessionId": "1", "aiNote": "x"}))] {
         let answer = world.send(app, method, &body).await;
         assert_eq!(answer.status, 503, "{case} {method}: {}", answer.body);
@@ -117,7 +117,7 @@ async fn check_unavailable(world: &World, app: &shared::app::App, case: &str) {
 
 #[tokio::test]
 async fn a_moment_of_throttling_is_not_noticed() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let (app, dynamodb) = world.proxied_app().await;
     for _ in 0..2 {
         dynamodb.next(DYNAMODB, Fault::Status(500));
@@ -127,7 +127,7 @@ async fn a_moment_of_throttling_is_not_noticed() {
 
 #[tokio::test]
 async fn keys_cannot_be_confused() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let names = [
         ("a", "b"),
         ("a#b", ""),
@@ -155,7 +155,7 @@ async fn keys_cannot_be_confused() {
         );
     }
     for (session, extensions) in [("a", 2), ("a#b", 1), ("a%23b", 1)] {
-        let session = shared::model::SessionId::new(session).unwrap();
+        let session = call_log::model::SessionId::new(session).unwrap();
         let logs =
             world.app.store.calls_of_session(&world.user.platform, &world.user.id, &session).await.unwrap();
         assert_eq!(logs.len(), extensions, "{session}");
@@ -164,7 +164,7 @@ async fn keys_cannot_be_confused() {
 
 #[tokio::test]
 async fn an_id_that_is_too_long_for_a_key_is_refused() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for body in [call(&"1".repeat(2_000)), {
         let mut body = call("1");
         body["logInfo"]["hashedExtensionId"] = json!("x".repeat(2_000));

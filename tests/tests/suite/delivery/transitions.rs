@@ -1,25 +1,32 @@
 //! What the store does in each state is what the table of transitions says, and nothing else.
 
-use serde_json::{Map, Value, json};
-use shared::{
-    model::{CallKey, Contact, ContactId, Facts, LogId, Payload, SessionId},
+use call_log::{
+    model::{CallDetails, CallKey, CallLogId, Contact, ContactId, Payload, SessionId},
     store::{
-        Change, ClaimCreate, ClaimUpdate, Event, Finish, Lease, Parked, Purpose, Rearmed, Release, State,
+        Change, ClaimCreate, ClaimUpdate, Enqueued, Event, Finish, Lease, Purpose, Rearmed, Release, State,
         TRANSITIONS, Written,
     },
 };
-use tests::world::World;
+use serde_json::{Map, Value, json};
+use tests::test_app::TestApp;
 
-const STATES: [State; 7] =
-    [State::Parked, State::Posting, State::Unknown, State::Retry, State::Logged, State::Dead, State::Gone];
+const STATES: [State; 7] = [
+    State::Queued,
+    State::Creating,
+    State::OutcomeUnknown,
+    State::Retry,
+    State::Logged,
+    State::DeadLetter,
+    State::Deleted,
+];
 const EVENTS: [Event; 11] = [
-    Event::Park,
+    Event::EnqueueFirst,
     Event::Enqueue,
     Event::ClaimCreate,
     Event::ClaimUpdate,
     Event::Finish,
     Event::Keep,
-    Event::Unanswered,
+    Event::OutcomeUnknown,
     Event::Failed,
     Event::GivenUp,
     Event::Deleted,
@@ -27,7 +34,7 @@ const EVENTS: [Event; 11] = [
 ];
 const ME: &str = "me";
 
-fn key(world: &World, session: usize) -> CallKey {
+fn key(world: &TestApp, session: usize) -> CallKey {
     CallKey {
         user: world.user.id.clone(),
         platform: world.user.platform.clone(),
@@ -37,10 +44,10 @@ fn key(world: &World, session: usize) -> CallKey {
 }
 
 /// Puts an item in that state into the table, as favourable to the event as can be.
-async fn put(world: &World, session: usize, state: State, event: Event) {
+async fn put(world: &TestApp, session: usize, state: State, event: Event) {
     let is_owned = matches!(
         event,
-        Event::Finish | Event::Keep | Event::Unanswered | Event::Failed | Event::GivenUp | Event::Deleted
+        Event::Finish | Event::Keep | Event::OutcomeUnknown | Event::Failed | Event::GivenUp | Event::Deleted
     );
     let busy = if is_owned || event == Event::Enqueue { world.now_ms() + 1_000 } else { 0 };
     let mut item = json!({
@@ -51,7 +58,7 @@ async fn put(world: &World, session: usize, state: State, event: Event) {
     if is_owned {
         item["own"] = json!({"S": ME});
     }
-    if matches!(state, State::Logged | State::Gone) {
+    if matches!(state, State::Logged | State::Deleted) {
         item["crm"] = json!({"S": "5001"});
     }
     let put = world.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
@@ -59,27 +66,33 @@ async fn put(world: &World, session: usize, state: State, event: Event) {
 }
 
 /// Has the event happen; whether the store let it.
-async fn happen(world: &World, key: &CallKey, event: Event) -> bool {
+async fn happen(world: &TestApp, key: &CallKey, event: Event) -> bool {
     let store = &world.app.store;
     let now_ms = world.now_ms();
-    let lease = Lease { key, owner: ME, now_ms, until_ms: now_ms + 60_000 };
-    let log = LogId::new("5001").unwrap();
+    let lease = Lease { key, holder: ME, now_ms, until_ms: now_ms + 60_000 };
+    let log = CallLogId::new("5001").unwrap();
     let claimed = store.call(key).await.unwrap();
     match event {
-        Event::Park => matches!(store.park(key, &Facts::default(), now_ms).await.unwrap(), Parked::Noted(_)),
+        Event::EnqueueFirst => {
+            matches!(
+                store.enqueue_first(key, &CallDetails::default(), now_ms).await.unwrap(),
+                Enqueued::Queued(_)
+            )
+        }
         Event::Enqueue => {
-            matches!(store.enqueue(key, &Facts::default(), now_ms).await.unwrap(), Parked::Noted(_))
+            matches!(store.enqueue(key, &CallDetails::default(), now_ms).await.unwrap(), Enqueued::Queued(_))
         }
         Event::ClaimCreate => {
             let contact =
                 Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
-            let payload = Payload { contact, facts: Facts::default(), additional: Map::new(), zone: None };
+            let payload =
+                Payload { contact, facts: CallDetails::default(), additional: Map::new(), zone: None };
             let claim = store.claim_create(&lease, Purpose::Request(&payload)).await.unwrap();
             matches!(claim, ClaimCreate::Claimed(_))
         }
         Event::ClaimUpdate => {
             matches!(
-                store.claim_update(&lease, Change::New(&Facts::default())).await.unwrap(),
+                store.claim_update(&lease, Change::New(&CallDetails::default())).await.unwrap(),
                 ClaimUpdate::Claimed(_)
             )
         }
@@ -91,9 +104,9 @@ async fn happen(world: &World, key: &CallKey, event: Event) -> bool {
         Event::Keep => {
             let Some(claimed) = claimed else { return false };
             let kept = store.keep(&lease, &log, &claimed, &Written::default()).await.unwrap();
-            matches!(kept, Finish::MoreWanted(_))
+            matches!(kept, Finish::MoreQueued(_))
         }
-        Event::Unanswered | Event::Failed | Event::GivenUp | Event::Deleted => {
+        Event::OutcomeUnknown | Event::Failed | Event::GivenUp | Event::Deleted => {
             let Some(claimed) = claimed else { return false };
             store.release(&lease, &claimed, Release::new(event, "the test")).await.is_ok()
         }
@@ -106,7 +119,7 @@ async fn happen(world: &World, key: &CallKey, event: Event) -> bool {
 
 #[tokio::test]
 async fn every_event_in_every_state_does_what_the_table_says() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut session = 0;
     for event in EVENTS {
         for from in [None].into_iter().chain(STATES.map(Some)) {
@@ -114,7 +127,7 @@ async fn every_event_in_every_state_does_what_the_table_says() {
             let key = key(&world, session);
             // Nobody ever owns what is in another state, so nothing can be finished or given back there.
             let owned_by_nobody = matches!(event, Event::Finish | Event::Keep)
-                && !matches!(from, None | Some(State::Posting | State::Logged));
+                && !matches!(from, None | Some(State::Creating | State::Logged));
             if owned_by_nobody {
                 continue;
             }
@@ -136,9 +149,9 @@ async fn every_event_in_every_state_does_what_the_table_says() {
 /// A state that a later version writes is left alone.
 #[tokio::test]
 async fn a_state_of_a_later_version_is_left_alone() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for (session, event) in
-        [Event::Park, Event::Enqueue, Event::ClaimCreate, Event::ClaimUpdate].into_iter().enumerate()
+        [Event::EnqueueFirst, Event::Enqueue, Event::ClaimCreate, Event::ClaimUpdate].into_iter().enumerate()
     {
         put(&world, session, State::Retry, event).await;
         let item_key =
@@ -151,10 +164,16 @@ async fn a_state_of_a_later_version_is_left_alone() {
         let read = json!({"TableName": "calls", "Key": item_key});
         let before: Value = world.dynamodb.ask("GetItem", &read).await;
         let (key, store) = (key(&world, session), &world.app.store);
-        let lease = Lease { key: &key, owner: ME, now_ms: world.now_ms(), until_ms: world.now_ms() + 60_000 };
+        let lease =
+            Lease { key: &key, holder: ME, now_ms: world.now_ms(), until_ms: world.now_ms() + 60_000 };
         let refused = match event {
-            Event::Park => matches!(store.park(&key, &Facts::default(), 0).await, Ok(Parked::Moved)),
-            Event::Enqueue => matches!(store.enqueue(&key, &Facts::default(), 0).await, Ok(Parked::Moved)),
+            Event::EnqueueFirst => matches!(
+                store.enqueue_first(&key, &CallDetails::default(), 0).await,
+                Ok(Enqueued::ItemChanged)
+            ),
+            Event::Enqueue => {
+                matches!(store.enqueue(&key, &CallDetails::default(), 0).await, Ok(Enqueued::ItemChanged))
+            }
             Event::ClaimCreate => store.claim_create(&lease, Purpose::Redrive).await.is_err(),
             _ => store.claim_update(&lease, Change::Due).await.is_err(),
         };

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn what_comes_before_its_call_is_in_the_call() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for facts in [
         json!({"recordingLink": "https://rec.example/1"}),
         json!({"aiNote": "Bob asked"}),
@@ -22,12 +22,12 @@ async fn what_comes_before_its_call_is_in_the_call() {
     );
     assert_eq!((attempts(&world).0, world.crm.count(Route::UpdateActivity)), (1, 0), "one write");
     let item = world.app.store.call(&session_key(&world)).await.unwrap().unwrap();
-    assert_eq!(item.wanted, Default::default(), "nothing waits any more");
+    assert_eq!(item.queued_details, Default::default(), "nothing waits any more");
 }
 
 #[tokio::test]
 async fn what_comes_during_the_call_is_added_by_whoever_logs_it() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, SLOW);
     let creating = start(&world.app, &world.user, "POST", call(SESSION));
     arrived(&world, Route::CreateActivity, 1).await;
@@ -191,7 +191,7 @@ async fn facts_that_are_refused_do_not_take_others_along() {
     check(&both, REFUSED, "one of them is too long for Pipedrive");
     check_text(&note(&world), &["Bob asked", "Voicemail"], &["xxx"]);
 
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.patch(&update(json!({"transcript": long()}))).await;
     world.patch(&update(json!({"aiNote": "Bob asked"}))).await;
     check(&world.post(&call(SESSION)).await, LOGGED, "what is parked is not the call's fault");
@@ -242,7 +242,7 @@ async fn a_deleted_log_is_never_made_again() {
 
 #[tokio::test]
 async fn an_update_that_waits_survives_attempts_that_fail() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     check(&world.patch(&update(json!({"aiNote": "Bob asked"}))).await, PARKED, "before");
     world.crm.next(Route::CreateActivity, Fault::Status(403));
     check(&world.post(&call(SESSION)).await, "Authorization error", "fails");

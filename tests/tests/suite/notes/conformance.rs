@@ -1,13 +1,13 @@
 //! Fresh notes beside those that App Connect 1.7.41 makes of the same data. They are equal, but for what we do
 //! otherwise on purpose; those differences are made here, one by one.
 
-use serde_json::Value;
-use shared::{
+use call_log::{
+    api::wire::read_compose_line,
     note::{Content, Format, compose},
-    wire::read_compose_line,
 };
+use serde_json::Value;
 
-const EXAMPLES: &str = include_str!("../../fixtures/conformance/compose.jsonl");
+const EXAMPLES: &str = include_str!("../../../fixtures/conformance/compose.jsonl");
 
 #[test]
 fn a_fresh_note_is_app_connects_but_for_what_we_do_otherwise() {

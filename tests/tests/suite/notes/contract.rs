@@ -1,9 +1,9 @@
 //! What people write arrives as they wrote it, and does nothing else.
 
 use serde_json::json;
-use tests::world::call;
+use tests::test_app::call;
 
-use super::stage::{Stage, USER, warning, with};
+use crate::harness::{Harness, USER, warning, with};
 
 /// The text as HTML shows it.
 fn escaped(text: &str) -> String {
@@ -12,7 +12,7 @@ fn escaped(text: &str) -> String {
 
 #[tokio::test]
 async fn a_note_is_text_whatever_it_looks_like() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let long = "Sentence after sentence. ".repeat(3_600);
     for (number, note) in [
         "$& $1 $$ \\1 {0} %s ${note}",
@@ -49,7 +49,7 @@ async fn a_note_is_text_whatever_it_looks_like() {
 
 #[tokio::test]
 async fn a_note_that_is_too_long_for_the_crm_is_refused_in_its_words() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     let answer = stage.post(&with(call("1"), json!({"note": "Long. ".repeat(20_000)}))).await;
     assert_eq!((answer.status, answer.message()), (200, "Pipedrive refused the call log"));
     assert_eq!(stage.post(&with(call("1"), json!({"note": "Short."}))).await.message(), "Call logged");
@@ -58,7 +58,7 @@ async fn a_note_that_is_too_long_for_the_crm_is_refused_in_its_words() {
 /// An update is noted in the table first, where an item has its limit; the call itself is not.
 #[tokio::test]
 async fn an_update_that_is_too_long_to_be_noted_is_a_413() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.post(&call("1")).await;
     for (session, message) in
         [("1", "Call log updated."), ("2", "The update will be added when the call is logged.")]
@@ -76,7 +76,7 @@ async fn an_update_that_is_too_long_to_be_noted_is_a_413() {
 
 #[tokio::test]
 async fn a_link_is_one_only_when_it_is_safe() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     for (number, (link, is_link)) in [
         ("https://rec.example/646?a=1&b=2", true),
         ("javascript:alert(1)", false),
@@ -105,7 +105,7 @@ async fn a_link_is_one_only_when_it_is_safe() {
 /// What a person wrote in the CRM is theirs.
 #[tokio::test]
 async fn what_a_person_wrote_in_the_crm_stays() {
-    let stage = Stage::start().await;
+    let stage = Harness::start().await;
     stage.post(&call("1")).await;
     let edited = format!("<p>Checked the address. Ann</p>{}<p>Sent the quote. Ann</p>", stage.note());
     stage.crm.edit_note(5001, &edited);
@@ -123,9 +123,9 @@ async fn what_a_person_wrote_in_the_crm_stays() {
 
 #[tokio::test]
 async fn a_users_settings_and_zone_shape_the_note() {
-    let stage = Stage::start().await;
-    let mut user = super::stage::user(USER, Some(super::stage::api_key(tests::pipedrive::API_KEY)));
-    user.zone = shared::model::Zone::parse("America/Los_Angeles");
+    let stage = Harness::start().await;
+    let mut user = crate::harness::user(USER, Some(crate::harness::api_key(tests::pipedrive::API_KEY)));
+    user.zone = call_log::model::Zone::parse("America/Los_Angeles");
     user.settings.0.insert("addCallLogDuration".to_owned(), json!({"value": false}));
     stage.app.store.put_user(&user).await.unwrap();
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
-use shared::{
+use call_log::{
+    api::wire::read_compose_line,
     note::{Content, Fingerprints, Format, Merged, compose, merge},
-    wire::read_compose_line,
 };
+use serde_json::{Map, Value, json};
 
 /// What a request with these fields tells.
 fn content(fields: &Value) -> Content {

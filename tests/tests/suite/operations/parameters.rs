@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::{
     aws::{Aws, REQUEST as SSM},
     fault_proxy::Fault,
-    world::{INVOCATION_MS, World, call, send},
+    test_app::{INVOCATION_MS, TestApp, call, send},
 };
 
 const NAME: &str = "/call-log/jwt";
@@ -12,12 +12,12 @@ const OLD: &str = "the first secret that is long enough";
 const NEW: &str = "the second secret that is long enough";
 
 /// A world, and a parameter store with this in it.
-async fn start(parameters: &[(&str, &str)]) -> (World, Aws) {
+async fn start(parameters: &[(&str, &str)]) -> (TestApp, Aws) {
     let aws = Aws::start();
     for (name, value) in parameters {
         aws.put(name, value);
     }
-    (World::start().await, aws)
+    (TestApp::start().await, aws)
 }
 
 /// The environment in which the token secret is a parameter.

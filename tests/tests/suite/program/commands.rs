@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::dynamodb::DynamoDb;
 
 use super::run::{Server, Shell};
-use crate::contract::with;
+use crate::harness::with;
 
 /// A shell with a table in its environment, and the server that keeps it.
 pub(super) fn served() -> (Shell, Server) {
@@ -45,7 +45,7 @@ fn without_a_table_a_command_says_what_to_do() {
     let missing =
         "call-log: the environment variable JWT_SECRET is missing: the secret of the callers' tokens\n";
     assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
-    shell.set("JWT_SECRET", tests::world::JWT_SECRET);
+    shell.set("JWT_SECRET", tests::test_app::JWT_SECRET);
     let away = "call-log: the table is not available (no connection)\n  asked http://127.0.0.1:1: is `call-log serve` \
                 running, or AWS_ENDPOINT_URL_DYNAMODB another?\n";
     for command in [["token", "1-pipedrive"], ["table", "create"]] {
@@ -174,7 +174,7 @@ async fn a_token_lets_in_and_a_calls_state_is_shown() {
     let (shell, server) = served();
     let token = shell.run(&["token", "12345-example", "--days", "1"]).out();
     let send = async |method: &str, body: Value| {
-        let request = shared::transport::client()
+        let request = call_log::startup::transport::client()
             .unwrap()
             .request(method.parse().unwrap(), format!("{}/callLog", server.url()));
         request.bearer_auth(token.trim()).json(&body).send().await.unwrap().json::<Value>().await.unwrap()
@@ -191,7 +191,7 @@ async fn a_token_lets_in_and_a_calls_state_is_shown() {
       Waiting  1 update(s) to be written
       Log lines with session_hash 7d5ae3518f462a01
     "#);
-    let call = with(tests::world::call("1"), json!({"contactId": "c-3"}));
+    let call = with(tests::test_app::call("1"), json!({"contactId": "c-3"}));
     assert_eq!(send("POST", call.clone()).await["logId"], "5001");
     let of_extension = with(call, json!({"hashedExtensionId": "8c41", "contactId": "c-999"}));
     send("POST", of_extension).await;

@@ -1,8 +1,8 @@
 //! `call-log credentials`: what the users' credentials are sealed with, and sealing them anew.
 
+use call_log::model::{Credentials, Platform, Secret, Settings, User, UserId};
 use serde_json::json;
-use shared::model::{Credentials, Platform, Secret, Settings, User, UserId};
-use tests::{aws::Aws, world::World};
+use tests::{aws::Aws, test_app::TestApp};
 
 use super::run::{Said, Shell};
 
@@ -18,7 +18,7 @@ fn user(number: usize, setting: &str) -> User {
 }
 
 /// A shell with the world's table, and with this besides.
-fn shell(world: &World, extra: &[(&str, &str)]) -> Shell {
+fn shell(world: &TestApp, extra: &[(&str, &str)]) -> Shell {
     let mut shell = Shell::with_table(&world.dynamodb);
     for (name, value) in extra {
         shell.set(name, value);
@@ -42,7 +42,7 @@ fn masked(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_are_sealed_anew_under_the_newest_key() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     // More than DynamoDB reads at once (1 MB).
     for number in 1..=9 {
         world.app.store.put_user(&user(number, &"x".repeat(150_000))).await.unwrap();
@@ -50,7 +50,7 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
     assert!(world.app.store.sealed_users(None).await.unwrap().1.is_some(), "there is more than a page");
     let unconnected = User { credentials: None, ..user(10, "") };
     world.app.store.put_user(&unconnected).await.unwrap();
-    world.post(&tests::world::call("1")).await;
+    world.post(&tests::test_app::call("1")).await;
 
     let old = shell(&world, &[]);
     insta::assert_snapshot!(masked(&old.run(&["credentials", "status"]).out()), @r"
@@ -99,7 +99,7 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_be_opened_is_named_and_left() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody else knows")]).await.unwrap();
     stranger.store.put_user(&user(1, "")).await.unwrap();
     let shell = shell(&world, &[]);
@@ -138,7 +138,7 @@ fn serve_has_a_key_file() {
     drop(server);
 
     let mut secret = Shell::new();
-    secret.set("JWT_SECRET", tests::world::JWT_SECRET);
+    secret.set("JWT_SECRET", tests::test_app::JWT_SECRET);
     let server = secret.serve(&[]);
     assert!(
         !server.announcement.contains("CREDENTIALS_KEY_FILE"),
@@ -152,7 +152,7 @@ fn serve_has_a_key_file() {
     // The demo user was sealed before there was the file, and opens still.
     let mut commands = Shell::new();
     commands.environment = server.variables();
-    commands.set("JWT_SECRET", tests::world::JWT_SECRET);
+    commands.set("JWT_SECRET", tests::test_app::JWT_SECRET);
     let key = secret.path().join("own.key").display().to_string();
     commands.set("CREDENTIALS_KEY_FILE", &key);
     insta::assert_snapshot!(masked(&commands.run(&["credentials", "rotate"]).out()), @"1 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");

@@ -161,7 +161,7 @@ fn a_script_gets_one_document() {
     let token = json(&["token", "12345-example", "--days", "1"]);
     assert_eq!((&token["id"], &token["platform"]), (&json!("12345-example"), &json!("example")));
     let end: chrono::DateTime<chrono::Utc> = token["expiresAt"].as_str().unwrap().parse().unwrap();
-    let hours = (end - shared::model::Clock::System.now()).num_hours();
+    let hours = (end - call_log::model::Clock::System.now()).num_hours();
     assert!((22..=24).contains(&hours), "{token}");
     assert_eq!(token["token"].as_str().unwrap().split('.').count(), 3);
 

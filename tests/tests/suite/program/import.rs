@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
-    world::{World, call},
+    test_app::{TestApp, call},
 };
 
 use super::run::{Said, Shell};
@@ -257,7 +257,7 @@ fn a_bad_call_log_is_named() {
 /// Calls that the other server logged, and that people have worked on since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_imported_log_is_found_and_loses_no_word_of_a_person() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let shell = Shell::with_table(&world.dynamodb);
     let user = world.user.id.as_str();
     let import = |session: &str, log: &str| {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tests::{dynamodb::DynamoDb, runtime_api::binary, world::JWT_SECRET};
+use tests::{dynamodb::DynamoDb, runtime_api::binary, test_app::JWT_SECRET};
 
 /// How long the program may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,10 +1,10 @@
 //! `call-log serve` and `call-log demo`.
 
 use serde_json::{Value, json};
-use tests::world::call;
+use tests::test_app::call;
 
 use super::run::{Server, Shell};
-use crate::contract::with;
+use crate::harness::with;
 
 #[test]
 fn the_demo_tells_a_calls_life() {
@@ -170,7 +170,7 @@ async fn curl(command: &str) -> Value {
     }
     // As curl does: what has a body is posted.
     let method = if method == "GET" && body.is_some() { "POST" } else { method };
-    let client = shared::transport::client().unwrap();
+    let client = call_log::startup::transport::client().unwrap();
     let request = client.request(method.parse().unwrap(), url.expect("a URL"));
     let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.body(body.unwrap_or_default().to_owned()).send().await.unwrap();
@@ -180,7 +180,7 @@ async fn curl(command: &str) -> Value {
 #[tokio::test]
 async fn the_routes_are_open_to_the_extension() {
     let server = Shell::new().serve(&["--in-memory"]);
-    let http = shared::transport::client().unwrap();
+    let http = call_log::startup::transport::client().unwrap();
     let url = |path: &str| format!("{}{path}", server.url());
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
     for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)] {
@@ -257,7 +257,7 @@ async fn what_is_kept_is_kept() {
 }
 
 async fn send(server: &Server, token: &str, method: &str, body: &Value) -> Value {
-    let request = shared::transport::client()
+    let request = call_log::startup::transport::client()
         .unwrap()
         .request(method.parse().unwrap(), format!("{}/callLog", server.url()));
     request.bearer_auth(token).json(body).send().await.unwrap().json().await.unwrap()

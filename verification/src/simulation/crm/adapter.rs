@@ -3,9 +3,14 @@
 use super::*;
 
 impl Memory {
-    async fn send(&self, access: &Access<'_>, step: &'static str, request: Request) -> Result<LogId, Error> {
+    async fn send(
+        &self,
+        access: &Access<'_>,
+        step: &'static str,
+        request: Request,
+    ) -> Result<CallLogId, Error> {
         check(access)?;
-        let stop = board::stop(step, Place::Under);
+        let stop = scheduler::stop(step, Place::Under);
         let ticket = stop.number();
         let latest = access.deadline.0 + GRACE_MS;
         with(|account| {
@@ -83,15 +88,15 @@ impl Crm for Memory {
         with(|account| account.tokens.as_ref().map(|host| host.url))
     }
 
-    async fn create_log(&self, access: &Access<'_>, log: &NewLog) -> Result<LogId, Error> {
+    async fn create_log(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         self.send(access, "crm.create_log", Request::Create(Box::new(log.clone()))).await
     }
 
-    async fn read_log(&self, access: &Access<'_>, id: &LogId) -> Result<Log, Error> {
+    async fn read_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         self.read(access, |account| {
             let entry = account.live().find(|entry| entry.id == *id);
             let entry = entry.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
-            Ok(Log {
+            Ok(CallLog {
                 subject: Some(entry.subject.clone()),
                 body: entry.body.clone(),
                 version: self.compare_and_set.then(|| entry.version.to_string()),
@@ -99,7 +104,12 @@ impl Crm for Memory {
         })
     }
 
-    async fn update_log(&self, access: &Access<'_>, id: &LogId, change: &LogChange) -> Result<(), Error> {
+    async fn update_log(
+        &self,
+        access: &Access<'_>,
+        id: &CallLogId,
+        change: &CallLogChange,
+    ) -> Result<(), Error> {
         let request = Request::Change(id.clone(), change.clone());
         self.send(access, "crm.update_log", request).await.map(drop)
     }
@@ -107,9 +117,9 @@ impl Crm for Memory {
     async fn find_logs(
         &self,
         access: &Access<'_>,
-        log: &NewLog,
+        log: &NewCallLog,
         _: DateTime<Utc>,
-    ) -> Result<Vec<LogId>, Error> {
+    ) -> Result<Vec<CallLogId>, Error> {
         self.read(access, |account| {
             let ours =
                 account.live().filter(|entry| entry.contact == log.contact.id && entry.start == log.start);
@@ -117,7 +127,7 @@ impl Crm for Memory {
         })
     }
 
-    async fn remove_log(&self, access: &Access<'_>, id: &LogId) -> Result<bool, Error> {
+    async fn remove_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
         match self.send(access, "crm.remove_log", Request::Remove(id.clone())).await {
             Ok(_) => Ok(true),
             Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),

@@ -7,18 +7,19 @@ mod adapter;
 use std::{cell::RefCell, time::Duration};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use shared::{
+use call_log::{
     adapters::{
-        Access, Authorization, Crm, Effect, Error, ErrorKind, Log, LogChange, NewContact, NewLog, Recovery,
+        Access, Authorization, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact,
+        Recovery,
     },
-    model::{Contact, ContactId, Credentials, LogId, TalkTime},
+    model::{CallDuration, CallLogId, Contact, ContactId, Credentials},
     note::Format,
 };
+use chrono::{DateTime, Utc};
 
 use super::{
-    board::{self, Place},
     requests::Fact,
+    scheduler::{self, Place},
     tokens::TokenHost,
 };
 
@@ -49,12 +50,12 @@ pub struct Memory {
 /// A log in the CRM.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub id: LogId,
+    pub id: CallLogId,
     pub contact: ContactId,
     pub start: Option<DateTime<Utc>>,
     pub subject: String,
     pub body: String,
-    pub duration: Option<TalkTime>,
+    pub duration: Option<CallDuration>,
     pub version: u64,
     pub is_deleted: bool,
     /// A person has changed it.
@@ -64,9 +65,9 @@ pub struct Entry {
 /// What a message asks for.
 #[derive(Clone, Debug)]
 enum Request {
-    Create(Box<NewLog>),
-    Change(LogId, LogChange),
-    Remove(LogId),
+    Create(Box<NewCallLog>),
+    Change(CallLogId, CallLogChange),
+    Remove(CallLogId),
 }
 
 impl Request {
@@ -90,7 +91,7 @@ pub struct Message {
     pub latest: i64,
     request: Request,
     /// What the CRM answered; nothing: it has not got there.
-    answer: Option<Result<LogId, Error>>,
+    answer: Option<Result<CallLogId, Error>>,
     /// Its sender does not wait any more, and when it lands nevertheless.
     given_up: Option<Option<i64>>,
 }
@@ -222,7 +223,7 @@ impl Account {
     /// A second log of the same call appears.
     pub fn duplicate(&mut self) {
         if let Some(entry) = self.entries.first().cloned() {
-            let id = LogId::new(format!("{}", 5_000 + self.entries.len())).expect("an id");
+            let id = CallLogId::new(format!("{}", 5_000 + self.entries.len())).expect("an id");
             self.entries.push(Entry { id, ..entry });
         }
     }
@@ -248,7 +249,7 @@ impl Account {
         self.messages.iter().filter_map(|message| message.given_up.flatten()).min()
     }
 
-    fn carry_out(&mut self, request: &Request) -> Result<LogId, Error> {
+    fn carry_out(&mut self, request: &Request) -> Result<CallLogId, Error> {
         self.received += 1;
         if self.refuses.is_some_and(|fact| request.tells(fact)) {
             let message = "this is not taken".to_owned();
@@ -257,7 +258,7 @@ impl Account {
         match request {
             Request::Create(log) => {
                 self.created += 1;
-                let id = LogId::new(format!("{}", 5_000 + self.entries.len())).expect("an id");
+                let id = CallLogId::new(format!("{}", 5_000 + self.entries.len())).expect("an id");
                 self.entries.push(Entry {
                     id: id.clone(),
                     contact: log.contact.id.clone(),
@@ -320,7 +321,7 @@ impl Account {
         self.messages.push(message);
     }
 
-    fn answer(&mut self, ticket: u64) -> Result<LogId, Error> {
+    fn answer(&mut self, ticket: u64) -> Result<CallLogId, Error> {
         let at =
             self.messages.iter().position(|message| message.ticket == ticket && message.given_up.is_none());
         let answer =

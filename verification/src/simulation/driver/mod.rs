@@ -14,27 +14,23 @@ use std::{
     time::Duration,
 };
 
-use shared::{
+use call_log::{
     adapters::ErrorKind,
-    app::App,
-    auth::{Caller, unstored::UnstoredGrants},
-    config::Config,
-    create,
-    metrics::Trace,
+    auth::Caller,
+    delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::Steps, update},
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
-    redrive,
-    steps::Steps,
-    store::Rest,
-    update,
+    startup::{app::App, config::Config},
+    store::BreakerState,
+    telemetry::Trace,
 };
 use tokio::time::Instant;
 
 pub use self::runtime::{runtime, runtime_with_sockets};
 
 use super::{
-    board::{self, Place, Stops, Ticket},
     crm::{self, Account, Memory},
     requests::{self, Answer, Request},
+    scheduler::{self, Place, Stops, Ticket},
     table::{self, Way},
 };
 
@@ -122,7 +118,7 @@ impl World {
 
     /// Begins a schedule about that session.
     pub async fn begin(&mut self, crm: &'static Memory, session: &str, keeps_trace: bool) -> Driver<'_> {
-        board::clear();
+        scheduler::clear();
         table::clear();
         crm::with(|account| *account = Account::default());
         self.clock.store(NOW_MS, Ordering::SeqCst);
@@ -132,7 +128,11 @@ impl World {
         self.schedules += 1;
         if table::is_rest_written() {
             // A schedule must not find what another one left.
-            self.app.store.set_rest(TENANT, Rest::default(), NOW_MS).await.expect("the table answers");
+            self.app
+                .store
+                .set_breaker(TENANT, BreakerState::default(), NOW_MS)
+                .await
+                .expect("the table answers");
             table::is_rest_written();
         }
         self.app.unstored_grants = UnstoredGrants::default();
@@ -251,7 +251,7 @@ impl<'w> Driver<'w> {
         if ticket.place == Place::Before {
             table::arm(ticket.task, ticket.step, way);
         }
-        board::let_go(ticket);
+        scheduler::let_go(ticket);
         self.poll(ticket.task).await;
         if ticket.place == Place::Before && ticket.step.starts_with("grant.exchange") {
             self.wait_for_tokens(ticket.task).await;
@@ -270,14 +270,14 @@ impl<'w> Driver<'w> {
     /// The CRM gets the message that is under way, and answers.
     pub async fn answer(&mut self, ticket: Ticket) {
         crm::with(|account| account.land(ticket.number));
-        board::let_go(ticket);
+        scheduler::let_go(ticket);
         self.poll(ticket.task).await;
     }
 
     /// The CRM gets the message that is under way, and refuses it.
     pub async fn refuse(&mut self, ticket: Ticket, kind: ErrorKind) {
         crm::with(|account| account.refuse(ticket.number, kind));
-        board::let_go(ticket);
+        scheduler::let_go(ticket);
         self.poll(ticket.task).await;
     }
 
@@ -286,14 +286,14 @@ impl<'w> Driver<'w> {
         let now_ms = self.now_ms();
         let lands_at = lands_in_ms.map(|ms| now_ms + ms);
         crm::with(|account| account.give_up(ticket.number, lands_at, now_ms + crm::GRACE_MS));
-        board::let_go(ticket);
+        scheduler::let_go(ticket);
         self.poll(ticket.task).await;
     }
 
     /// The invocation dies. What it has sent to the CRM lands after so long, or never.
     pub fn kill(&mut self, task: usize, lands_in_ms: Option<i64>) {
         let lands_at = lands_in_ms.map(|ms| self.now_ms() + ms);
-        for ticket in board::waiting().into_iter().filter(|ticket| ticket.task == task) {
+        for ticket in scheduler::waiting().into_iter().filter(|ticket| ticket.task == task) {
             crm::with(|account| account.give_up(ticket.number, lands_at, i64::MAX));
         }
         self.tasks[task].future = None;
@@ -328,7 +328,7 @@ impl<'w> Driver<'w> {
 
     /// Those that stand at no step: they wait for a time.
     pub fn sleepers(&self) -> Vec<usize> {
-        let waiting = board::waiting();
+        let waiting = scheduler::waiting();
         let is_asleep = |task: &usize| !waiting.iter().any(|ticket| ticket.task == *task);
         self.running().into_iter().filter(is_asleep).collect()
     }
@@ -362,7 +362,7 @@ impl<'w> Driver<'w> {
     async fn poll(&mut self, number: usize) {
         let task = &mut self.tasks[number];
         let Some(future) = &mut task.future else { return };
-        board::enter(number);
+        scheduler::enter(number);
         let answer = poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => Poll::Ready(None),
@@ -388,7 +388,7 @@ impl<'w> Driver<'w> {
     /// Runs on without faults until everybody has answered.
     pub async fn settle(&mut self) {
         while !self.running().is_empty() {
-            match board::waiting().first() {
+            match scheduler::waiting().first() {
                 Some(ticket) => self.go_on(*ticket).await,
                 None => self.sleep().await,
             }

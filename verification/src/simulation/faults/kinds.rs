@@ -1,7 +1,7 @@
 //! What can go wrong in a step.
 
 use super::{Kind, LATE_MS};
-use crate::real::{table, tokens::Exchange};
+use crate::simulation::{table, tokens::Exchange};
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

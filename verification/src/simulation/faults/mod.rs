@@ -8,17 +8,17 @@ use std::{
     thread,
 };
 
-use shared::adapters::{Effect, ErrorKind};
+use call_log::adapters::{Effect, ErrorKind};
 
 pub use self::kinds::Depth;
 use self::kinds::kinds;
 use super::{
-    board::{self, Place, Ticket},
     crm::{self, CAREFUL, PLAIN},
     driver::{Driver, World, runtime_with_sockets},
-    judge::{self, Beyond, Finish},
+    oracle::{self, Beyond, Finish},
     requests::{Fact, Field, Request},
     scenarios::{self, Deed, Scenario},
+    scheduler::{self, Place, Ticket},
     table,
     tokens::{Exchange, TokenHost},
 };
@@ -141,7 +141,7 @@ impl Stage {
         let has_late =
             |kind: Kind| matches!(kind, Kind::Table(way) if table::WAYS[way].1.contains(&table::Wire::Late));
         let late_writes = run.fault.is_some_and(|(_, _, kind)| has_late(kind));
-        let mut wrong = judge::finish(&mut driver, finish, Beyond { grace: false, late_writes }).await;
+        let mut wrong = oracle::finish(&mut driver, finish, Beyond { grace: false, late_writes }).await;
         let user = driver.app().store.user(&driver.caller().platform, &driver.caller().user).await;
         if user.is_ok_and(|user| user.is_some_and(|user| user.session_ended)) {
             wrong.push("the user has to connect again".to_owned());
@@ -167,7 +167,7 @@ async fn play(
         if !driver.running().contains(&main) {
             break;
         }
-        let waiting = board::waiting();
+        let waiting = scheduler::waiting();
         let Some(ticket) = waiting.iter().find(|ticket| ticket.task == main).copied() else {
             // Time passes and the others go on by turns.
             match waiting.first() {
@@ -256,7 +256,7 @@ async fn join(driver: &mut Driver<'_>, request: Request) {
 
 /// Lets an invocation go on until it comes there, or sleeps, or answers.
 async fn run_to(driver: &mut Driver<'_>, task: usize, is_there: impl Fn(&Ticket) -> bool) -> Option<Ticket> {
-    while let Some(ticket) = board::waiting().into_iter().find(|ticket| ticket.task == task) {
+    while let Some(ticket) = scheduler::waiting().into_iter().find(|ticket| ticket.task == task) {
         if is_there(&ticket) {
             return Some(ticket);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
-use tests::world::Answer;
+use tests::test_app::Answer;
 
 /// The OpenAPI document.
 pub(super) struct Document(pub(super) Value);

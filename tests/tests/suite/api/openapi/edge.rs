@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
-use shared::{
-    app::App,
-    http::Invocation,
+use call_log::{
+    api::Invocation,
     model::{Credentials, Deadline, Secret, User},
+    startup::app::App,
 };
+use serde_json::{Value, json};
 use tests::{
     fault_proxy::Fault,
     pipedrive::Route,
-    world::{Answer, INVOCATION_MS, World, call},
+    test_app::{Answer, INVOCATION_MS, TestApp, call},
 };
 
 use super::document::Document;
-use crate::contract::with;
+use crate::harness::with;
 
 /// A request that is answered in a way of its own.
 struct Row {
@@ -30,7 +30,7 @@ struct Row {
 #[tokio::test]
 async fn the_requests_that_are_shown_are_accepted() {
     let document = Document::read();
-    let world = World::start().await;
+    let world = TestApp::start().await;
     for method in ["POST", "PATCH"] {
         let request = document.request(method);
         let schema = document.validator(&request["schema"]);
@@ -104,7 +104,7 @@ async fn what_the_document_lacks_is_found() {
 
 /// Each outcome of both requests, in a world of its own. What carries a request out is large, and is kept off the stack.
 async fn rows() -> Vec<Row> {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let mut rows = Vec::new();
     let update = json!({"sessionId": "1", "note": "Wants two quotes"});
     let send = async |method: &str, body: &Value| Box::pin(world.send(&world.app, method, body)).await;
@@ -179,8 +179,8 @@ async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body:
         xray_trace_id: None,
     };
     let response = match route {
-        "POST" => Box::pin(shared::http::create(app, request, &invocation)).await,
-        _ => Box::pin(shared::http::update(app, request, &invocation)).await,
+        "POST" => Box::pin(call_log::api::create(app, request, &invocation)).await,
+        _ => Box::pin(call_log::api::update(app, request, &invocation)).await,
     };
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
     Answer {

@@ -1,9 +1,9 @@
-//! The requests' schemas ask for what `shared::wire` reads, where it reads it, and in the same forms.
+//! The requests' schemas ask for what `call_log::api::wire` reads, where it reads it, and in the same forms.
 
 use std::collections::BTreeSet;
 
+use call_log::api::wire::{Invalid, read_create, read_update};
 use serde_json::{Value, json};
-use shared::wire::{Invalid, read_create, read_update};
 
 use super::document::{Document, file};
 
@@ -16,7 +16,7 @@ const ASKS: [&str; 6] = [".get(\"", ".inside(\"", ".lenient(\"", ".list(\"", ".r
 fn read_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for reader in READERS {
-        let source = file(&format!("shared/src/wire/{reader}.rs"));
+        let source = file(&format!("shared/src/api/wire/{reader}.rs"));
         let code = source.split("#[cfg(test)]").next().unwrap();
         for ask in ASKS {
             let after = code.split(ask).skip(1);

@@ -5,16 +5,16 @@ mod secrets;
 
 use std::{sync::Arc, time::Duration};
 
+use call_log::{
+    model::{Credentials, Secret},
+    startup::app::App,
+};
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
-use shared::{
-    app::App,
-    model::{Credentials, Secret},
-};
 use tests::{
     fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
-    world::{Answer, INVOCATION_MS, NOW_MS, World, call, send},
+    test_app::{Answer, INVOCATION_MS, NOW_MS, TestApp, call, send},
 };
 use tokio::task::JoinHandle;
 
@@ -33,8 +33,8 @@ fn oauth(ends_in: i64, refresh_token: &str) -> Credentials {
     }
 }
 
-async fn world(ends_in: i64) -> World {
-    World::with_credentials(oauth(ends_in, REFRESH_TOKEN)).await
+async fn world(ends_in: i64) -> TestApp {
+    TestApp::with_credentials(oauth(ends_in, REFRESH_TOKEN)).await
 }
 
 fn check(answer: &Answer, message: &str, case: &str) {
@@ -46,7 +46,7 @@ fn check(answer: &Answer, message: &str, case: &str) {
 }
 
 /// Logs a call of its own beside what the test does.
-fn start(app: &Arc<App>, world: &World, session: String) -> JoinHandle<Answer> {
+fn start(app: &Arc<App>, world: &TestApp, session: String) -> JoinHandle<Answer> {
     let (app, token) = (app.clone(), app.issue_token(&world.user, 1));
     #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
     tokio::spawn(async move {
@@ -55,12 +55,12 @@ fn start(app: &Arc<App>, world: &World, session: String) -> JoinHandle<Answer> {
 }
 
 /// How many token requests arrived, whatever became of them.
-fn token_calls(world: &World) -> usize {
+fn token_calls(world: &TestApp) -> usize {
     world.crm.count(Route::Token)
 }
 
 /// The grant as the table has it.
-async fn stored(world: &World) -> (String, String) {
+async fn stored(world: &TestApp) -> (String, String) {
     let user = world.app.store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
     match user.user.credentials {
         Some(Credentials::OAuth { access_token, refresh_token: Some(refresh_token), .. }) => {

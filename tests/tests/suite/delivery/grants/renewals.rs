@@ -1,6 +1,6 @@
 //! When a grant is renewed, by whom, and what becomes of the others.
 
-use shared::{auth::grant::Grant, model::Deadline};
+use call_log::{delivery::grant::Grant, model::Deadline};
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn what_cannot_be_renewed_is_not() {
         expires_at: DateTime::from_timestamp_millis(NOW_MS),
     };
     for credentials in [Credentials::ApiKey(Secret::new("not good")), no_refresh_token] {
-        let world = World::with_credentials(credentials.clone()).await;
+        let world = TestApp::with_credentials(credentials.clone()).await;
         let case = format!("{credentials:?}");
         check(&world.post(&call("1")).await, "Authorization error", &case);
         assert_eq!(token_calls(&world), 0, "{case}");
@@ -66,7 +66,7 @@ async fn a_hundred_at_the_end_renew_once() {
             let me = format!("request {index}");
             #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
             tokio::spawn(async move {
-                let crm = shared::adapters::find("pipedrive").unwrap();
+                let crm = call_log::adapters::find("pipedrive").unwrap();
                 Grant::obtain(&app, crm, user, None, Deadline(deadline), &me).await.map(drop)
             })
         })
@@ -161,7 +161,7 @@ async fn a_lost_answer_is_asked_for_once_more() {
 
 #[tokio::test]
 async fn a_refused_grant_ends_the_session_until_the_user_connects_again() {
-    let world = World::with_credentials(oauth(0, "revoked")).await;
+    let world = TestApp::with_credentials(oauth(0, "revoked")).await;
     for session in ["1", "1", "2"] {
         check(&world.post(&call(session)).await, ENDED, session);
     }
@@ -274,7 +274,7 @@ async fn a_grant_that_the_table_did_not_take_is_stored_with_the_next_request() {
             }
             "the user connects again" => {
                 let credentials = Some(oauth(60 * MINUTE, "newer"));
-                let user = shared::model::User { credentials, ..world.user.clone() };
+                let user = call_log::model::User { credentials, ..world.user.clone() };
                 world.app.store.put_user(&user).await.unwrap();
                 "newer"
             }

@@ -1,11 +1,11 @@
 //! What lies in the table cannot be read there, and the secret it is sealed with can be changed.
 
-use tests::{pipedrive::API_KEY, world::JWT_SECRET};
+use tests::{pipedrive::API_KEY, test_app::JWT_SECRET};
 
 use super::*;
 
 /// Everything that the table holds, as DynamoDB's own API shows it; sealed values are decoded.
-async fn table(world: &World) -> String {
+async fn table(world: &TestApp) -> String {
     let answer = world.dynamodb.ask("Scan", &json!({"TableName": "calls", "ConsistentRead": true})).await;
     assert!(answer["Count"].as_u64().is_some_and(|count| count > 1), "{answer}");
     format!("{answer} {}", binaries(&answer))
@@ -52,7 +52,7 @@ fn base64_is_decoded() {
 #[tokio::test]
 async fn nothing_secret_lies_open_in_the_table() {
     for credentials in [oauth(0, REFRESH_TOKEN), Credentials::ApiKey(Secret::new(API_KEY))] {
-        let world = World::with_credentials(credentials).await;
+        let world = TestApp::with_credentials(credentials).await;
         let told = ["canary one", "canary two", "canary three", "https://rec.example/canary"];
         for session in ["logged", "parked"] {
             let mut body = call(session);

@@ -5,10 +5,9 @@ mod nonsense;
 
 use std::time::Duration;
 
-use shared::{
-    app::App,
-    config::Config,
+use call_log::{
     model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    startup::{app::App, config::Config},
 };
 use tests::{
     aws::REQUEST,
@@ -28,8 +27,8 @@ const OWNER: &str = "12345-pipedrive";
 const KEYED: &str = "54321-pipedrive";
 
 /// Both functions, and what they say.
-struct Stage {
-    crm: StandIn,
+struct Harness {
+    crm: FakePipedrive,
     dynamodb: DynamoDb,
     table: FaultProxy,
     aws: Aws,
@@ -43,9 +42,9 @@ struct Stage {
     tokens: Vec<String>,
 }
 
-impl Stage {
-    async fn start() -> Stage {
-        let (crm, dynamodb, aws) = (StandIn::start(), DynamoDb::start(), Aws::start());
+impl Harness {
+    async fn start() -> Harness {
+        let (crm, dynamodb, aws) = (FakePipedrive::start(), DynamoDb::start(), Aws::start());
         let table = FaultProxy::before(dynamodb.url.trim_start_matches("http://").parse().unwrap());
         let with_faults = variables(&table.base_url(), &crm, &aws, &dynamodb);
         let own = variables(&dynamodb.url, &crm, &aws, &dynamodb);
@@ -55,7 +54,7 @@ impl Stage {
         let create = Function::start("create-call-log", &with_faults);
         let update = Function::start("update-call-log", &with_faults);
         let redrive = Function::start("redrive-call-logs", &with_faults);
-        let stage = Stage {
+        let stage = Harness {
             crm,
             dynamodb,
             table,
@@ -115,7 +114,7 @@ fn user(id: &str, credentials: Option<Credentials>) -> User {
 }
 
 /// What waits is tried again, in vain and well; the report counts, and the event is of no interest.
-async fn redrive(stage: &mut Stage) {
+async fn redrive(stage: &mut Harness) {
     for fault in [Fault::Refusal(422, own_echo()), Fault::Refusal(500, echo()), Fault::Status(401)] {
         stage.crm.next(Route::CreateActivity, fault);
         let event = json!({NOTE: AUTH_HEADER});
@@ -129,7 +128,7 @@ async fn redrive(stage: &mut Stage) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_planted_is_seen_where_it_must_not_be() {
-    let mut stage = Stage::start().await;
+    let mut stage = Harness::start().await;
     // What goes well: a call, one again, updates that wait and that come later, by both kinds of credentials.
     for id in [OWNER, KEYED] {
         stage.send(id, "PATCH", &update("early")).await;
@@ -148,7 +147,7 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
     let_the_table_fail(&mut stage).await;
     send_nonsense(&mut stage).await;
     redrive(&mut stage).await;
-    let Stage { crm, dynamodb, create, update, redrive, answers, tokens, .. } = stage;
+    let Harness { crm, dynamodb, create, update, redrive, answers, tokens, .. } = stage;
     let requests: String = crm.requests().iter().map(|sent| sent.body.clone()).collect();
     assert!(requests.contains(NOTE) && requests.contains(NUMBER), "what is the CRM's did arrive");
 
@@ -181,7 +180,7 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
 /// A function that cannot start says why, and not what it was given.
 #[tokio::test]
 async fn a_start_that_fails_does_not_tell_its_secrets() {
-    let (crm, dynamodb, aws) = (StandIn::start(), DynamoDb::start(), Aws::start());
+    let (crm, dynamodb, aws) = (FakePipedrive::start(), DynamoDb::start(), Aws::start());
     let good = variables(&dynamodb.url, &crm, &aws, &dynamodb);
     let canary = "canary-in-the-configuration";
     for (name, value, faulty) in [

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tests::{
     aws::Aws,
     dynamodb::DynamoDb,
-    pipedrive::{API_KEY, StandIn},
-    world::{Answer, call, environment},
+    pipedrive::{API_KEY, FakePipedrive},
+    test_app::{Answer, call, environment},
 };
 
-use crate::contract::with;
+use crate::harness::with;
 
 /// What nobody may see but whom it is sent to: the CRM its credentials, its token host the client's.
 const SECRETS: [(&str, &str); 9] = [
@@ -167,7 +167,7 @@ fn a_canary_is_found() {
 }
 
 /// The environment of a function with every secret there is.
-fn variables(dynamodb: &str, crm: &StandIn, aws: &Aws, table: &DynamoDb) -> BTreeMap<String, String> {
+fn variables(dynamodb: &str, crm: &FakePipedrive, aws: &Aws, table: &DynamoDb) -> BTreeMap<String, String> {
     aws.put("/jwt", TOKEN_SECRET);
     aws.put("/client", CLIENT_SECRET);
     let context = json!({"purpose": "call-log credentials"});

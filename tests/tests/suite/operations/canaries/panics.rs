@@ -9,19 +9,20 @@ use super::*;
 #[ignore = "run by the test below, in a process of its own"]
 async fn a_process_that_panics() {
     match std::env::args().next_back().as_deref() {
-        Some("--skip=cloud") => shared::logging::to_cloud(),
-        _ => shared::logging::to_terminal(tracing::Level::INFO),
+        Some("--skip=cloud") => call_log::telemetry::logging::to_cloud(),
+        _ => call_log::telemetry::logging::to_terminal(tracing::Level::INFO),
     }
-    shared::panics::log_places();
+    call_log::startup::panics::log_places();
     let note = format!("é{NOTE}");
-    let cut = shared::panics::caught(async { note[1..].len() });
-    assert_eq!(cut.await, Err(shared::panics::Panicked));
-    let plain = shared::panics::caught(async { if note.is_empty() { 0 } else { panic!("{note}") } });
+    let cut = call_log::startup::panics::caught(async { note[1..].len() });
+    assert_eq!(cut.await, Err(call_log::startup::panics::Panicked));
+    let plain =
+        call_log::startup::panics::caught(async { if note.is_empty() { 0 } else { panic!("{note}") } });
     assert_eq!(
         plain.await.unwrap_err().to_string(),
         "the request made the program panic; the log says where"
     );
-    assert_eq!(shared::panics::caught(async { 1 }).await, Ok(1));
+    assert_eq!(call_log::startup::panics::caught(async { 1 }).await, Ok(1));
 }
 
 #[test]

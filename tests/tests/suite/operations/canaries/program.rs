@@ -9,7 +9,7 @@ async fn serve_tells_nothing_on_the_way() {
         let mut shell = Shell::new();
         shell.set("JWT_SECRET", TOKEN_SECRET);
         let server = shell.serve(verbosity);
-        let http = shared::transport::client().unwrap();
+        let http = call_log::startup::transport::client().unwrap();
         let (url, token) = (server.url().to_owned(), server.token().to_owned());
         let send = async |method: &str, token: &str, body: String| {
             let request = http.request(method.parse().unwrap(), format!("{url}/callLog?jwtToken={token}"));

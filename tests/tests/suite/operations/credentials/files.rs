@@ -11,16 +11,16 @@ fn write(path: &Path, text: &str, mode: u32) {
 
 #[tokio::test]
 async fn a_key_file_seals_and_an_older_one_opens() {
-    let (world, directory) = (World::start().await, tempfile::tempdir().unwrap());
+    let (world, directory) = (TestApp::start().await, tempfile::tempdir().unwrap());
     let path = |name: &str| directory.path().join(name).display().to_string();
     let (old, new) = (path("old.key"), path("new.key"));
     for file in [&old, &new] {
-        shared::data_keys::make_file(Path::new(file)).unwrap();
+        call_log::startup::data_keys::make_file(Path::new(file)).unwrap();
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }
     assert_ne!(fs::read(&old).unwrap(), fs::read(&new).unwrap());
     let before = fs::read(&old).unwrap();
-    assert!(shared::data_keys::make_file(Path::new(&old)).is_err(), "one that is there stays");
+    assert!(call_log::startup::data_keys::make_file(Path::new(&old)).is_err(), "one that is there stays");
     assert_eq!(fs::read(&old).unwrap(), before);
 
     let sealed_old = world.app_with(&[("CREDENTIALS_KEY_FILE", &old)]).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_key_file_seals_and_an_older_one_opens() {
 
 #[tokio::test]
 async fn a_key_file_that_cannot_be_used_is_said_so() {
-    let (world, directory) = (World::start().await, tempfile::tempdir().unwrap());
+    let (world, directory) = (TestApp::start().await, tempfile::tempdir().unwrap());
     let path = directory.path().join("credentials.key");
     let shown = path.display();
     let good = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";

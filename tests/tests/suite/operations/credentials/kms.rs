@@ -8,7 +8,7 @@ const PARAMETER: (&str, &str) = ("CREDENTIALS_DATA_KEY_PARAMETER", "/data-key");
 
 #[tokio::test]
 async fn a_data_key_seals_from_now_on_and_what_was_sealed_before_opens() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
     let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
     assert_eq!((aws.ssm.count(REQUEST), aws.decryptions()), (1, 1), "one round trip each");
@@ -31,7 +31,7 @@ async fn a_data_key_seals_from_now_on_and_what_was_sealed_before_opens() {
 
 #[tokio::test]
 async fn a_start_without_its_data_key_says_why_and_what_to_do() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     let context = json!({"purpose": "call-log credentials"});
     let good = aws.data_key("one");
     let short = aws.encrypt("one", &context, vec![1; 16]);
@@ -114,7 +114,7 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
 /// A process asks KMS once for each data key, however long it lives; a changed parameter is a new one.
 #[tokio::test]
 async fn kms_is_not_asked_again_for_what_is_known() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
     let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
     for (session, asked) in [("1", 1), ("2", 1)] {
@@ -134,7 +134,7 @@ async fn kms_is_not_asked_again_for_what_is_known() {
 /// While KMS is down, what is known is used on; a key that only opens keeps nobody from starting.
 #[tokio::test]
 async fn a_key_that_only_opens_is_not_needed_to_start() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     let (old, new) = (aws.data_key("old"), aws.data_key("new"));
     let sealed_old = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
     sealed_old.store.put_user(&world.user).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_key_that_only_opens_is_not_needed_to_start() {
     let send = async |user: &User, session: &str| {
         let token = app.issue_token(user, 1);
         let body = call(session).to_string().into_bytes();
-        tests::world::send(&app, "POST", &token, body, tests::world::INVOCATION_MS).await
+        tests::test_app::send(&app, "POST", &token, body, tests::test_app::INVOCATION_MS).await
     };
     assert_eq!(send(&user(1), "1").await.message(), LOGGED);
     assert_eq!(send(&world.user, "2").await.status, 500, "shut");

@@ -6,21 +6,21 @@ mod rotation;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use shared::{
-    app::{App, StartError},
+use call_log::{
     model::{Credentials, Platform, Secret, Settings, User, UserId},
+    startup::app::{App, StartError},
 };
+use serde_json::{Value, json};
 use tests::{
     aws::Aws,
     pipedrive::API_KEY,
-    world::{World, call},
+    test_app::{TestApp, call},
 };
 
 const LOGGED: &str = "Call logged";
 
 /// An app with both services and this in its environment besides.
-async fn start(world: &World, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
+async fn start(world: &TestApp, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
     let services = aws.environment();
     let services = services.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     world.app_with(&services.chain(extra.iter().copied()).collect::<Vec<_>>()).await
@@ -38,7 +38,7 @@ fn user(number: usize) -> User {
 }
 
 /// The user's item as DynamoDB has it.
-async fn item(world: &World, user: &User) -> Value {
+async fn item(world: &TestApp, user: &User) -> Value {
     let key = json!({"pk": {"S": format!("U#pipedrive#{}", user.id)}, "sk": {"S": "USER"}});
     let request = json!({"TableName": "calls", "Key": key, "ConsistentRead": true});
     world.dynamodb.ask("GetItem", &request).await["Item"].clone()

@@ -3,11 +3,11 @@
 //! A change has four phases, and while one follows another there are processes of both:
 //! old → old, and new only verifies and opens → new, and old only verifies and opens → users sealed anew → new.
 
-use shared::{metrics::Trace, model::Deadline, store::Resealed};
+use call_log::{model::Deadline, store::Resealed, telemetry::Trace};
 use tests::{
     fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
-    world::{INVOCATION_MS, send},
+    test_app::{INVOCATION_MS, send},
 };
 
 use super::*;
@@ -24,7 +24,7 @@ struct Generation {
 }
 
 struct Drill {
-    world: World,
+    world: TestApp,
     aws: Aws,
     users: Vec<User>,
     sessions: usize,
@@ -105,7 +105,7 @@ impl Drill {
 
 #[tokio::test]
 async fn two_rotations_in_a_row_reject_no_token_and_lose_no_user() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     let generation = |secret: &'static str, key: &str| Generation { secret, blob: aws.data_key(key) };
     let first = generation("the first secret, which is long enough", "kms-1");
     let second = generation("the second secret, which is long enough", "kms-1");
@@ -139,7 +139,7 @@ async fn two_rotations_in_a_row_reject_no_token_and_lose_no_user() {
 /// What waits for its call is sealed too, and lives through a change.
 #[tokio::test]
 async fn what_waits_outlives_a_rotation() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     let (old, new) = (aws.data_key("one"), aws.data_key("one"));
     let before = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
     let waits = world.send(&before, "PATCH", &json!({"sessionId": "1", "aiNote": "Bob asked"})).await;
@@ -152,7 +152,7 @@ async fn what_waits_outlives_a_rotation() {
     assert_eq!(world.send(&after, "POST", &call("1")).await.message(), LOGGED);
     assert!(world.crm.activities()[0]["note"].as_str().unwrap().contains("Bob asked"));
     world.pass(60_000);
-    let report = shared::redrive::run(
+    let report = call_log::delivery::redrive::run(
         &after,
         Deadline(world.now_ms() + INVOCATION_MS),
         Trace::new("test-redrive", None),
@@ -165,7 +165,7 @@ async fn what_waits_outlives_a_rotation() {
 /// Nothing of a user changes but the seal; who stores a grant meanwhile wins.
 #[tokio::test]
 async fn sealing_anew_changes_the_seal_and_nothing_else() {
-    let (world, aws) = (World::start().await, Aws::start());
+    let (world, aws) = (TestApp::start().await, Aws::start());
     let blob = aws.data_key("one");
     let app = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &blob)]).await.unwrap();
     let mut settings = std::collections::BTreeMap::new();

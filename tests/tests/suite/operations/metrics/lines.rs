@@ -8,7 +8,7 @@ use tests::{
     log::{STACK, check_metrics, endings, read, values},
     pipedrive::{API_KEY, Route},
     runtime_api::{Function, event, with_body},
-    world::{World, call, environment},
+    test_app::{TestApp, call, environment},
 };
 
 /// Longer than from the test's clock to the machine's.
@@ -49,7 +49,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(name: &str, world: &World, extra: &[(&str, &str)]) -> Watched {
+    fn start(name: &str, world: &TestApp, extra: &[(&str, &str)]) -> Watched {
         let mut variables = environment(&world.dynamodb, &world.crm, &[("METRICS_STACK", STACK)]);
         variables.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Watched { function: Function::start(name, &variables), expected: Vec::new() }
@@ -127,7 +127,7 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
 
 #[tokio::test]
 async fn a_create_writes_one_line() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let token = &world.app.issue_token(&world.user, DAYS);
     let post = |body: &Value| request("POST", token, body);
     let mut create = Watched::start("create-call-log", &world, &[]);
@@ -149,8 +149,10 @@ async fn a_create_writes_one_line() {
     let mut path = post(&call("1"));
     path["rawPath"] = json!("/elsewhere");
     create.send(path, 404, "NotFound", "INFO", false).await;
-    let stranger =
-        shared::model::User { id: shared::model::UserId::new("1-pipedrive").unwrap(), ..world.user.clone() };
+    let stranger = call_log::model::User {
+        id: call_log::model::UserId::new("1-pipedrive").unwrap(),
+        ..world.user.clone()
+    };
     let token = &world.app.issue_token(&stranger, DAYS);
     create.send(request("POST", token, &call("4503991006")), 200, "NotConnected", "INFO", true).await;
 
@@ -178,14 +180,14 @@ async fn a_create_writes_one_line() {
 
 #[tokio::test]
 async fn an_update_writes_one_line() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.post(&call("4503991001")).await;
     let token = &world.app.issue_token(&world.user, DAYS);
     let patch =
         |session: &str, note: &str| request("PATCH", token, &json!({"sessionId": session, "note": note}));
     let mut update = Watched::start("update-call-log", &world, &[]);
     update.send(patch("4503991001", "canary"), 200, "Updated", "INFO", true).await;
-    update.send(patch("4503991002", "canary"), 200, "Parked", "INFO", true).await;
+    update.send(patch("4503991002", "canary"), 200, "WaitingForCall", "INFO", true).await;
     world.crm.next(Route::GetActivity, Fault::RateLimited { retry_after: Some(3) });
     update.send(patch("4503991001", "canary two"), 200, "Failed", "WARN", true).await;
     world.crm.delete(5001);
@@ -197,7 +199,7 @@ async fn an_update_writes_one_line() {
 
 #[tokio::test]
 async fn what_is_wrong_inside_writes_one_line() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let token = &world.app.issue_token(&world.user, DAYS);
     for (variable, value, status, outcome, level) in [
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1", 503, "Unavailable", "WARN"),
@@ -212,7 +214,7 @@ async fn what_is_wrong_inside_writes_one_line() {
 /// Without a stack there are lines and no metrics, as on a machine of one's own.
 #[tokio::test]
 async fn without_a_stack_there_are_no_metrics() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let function = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, &[]));
     let token = &world.app.issue_token(&world.user, DAYS);
     function.invoke(request("POST", token, &call("1"))).await;
@@ -227,7 +229,7 @@ async fn without_a_stack_there_are_no_metrics() {
 /// The caller's id goes through to the CRM and comes back; X-Ray's goes through.
 #[tokio::test]
 async fn ids_go_through() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let create = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, &[]));
     let token = &world.app.issue_token(&world.user, DAYS);
     let mut shown = BTreeMap::new();

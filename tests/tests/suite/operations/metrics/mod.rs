@@ -5,17 +5,17 @@ mod protocol;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use call_log::{
+    model::{Clock, Credentials, Secret},
+    telemetry::{Metric, Trace, instrument, record},
+};
 use chrono::DateTime;
 use serde_json::json;
-use shared::{
-    metrics::{Metric, Trace, gather, record},
-    model::{Clock, Credentials, Secret},
-};
 use tests::{
     fault_proxy::{Fault, Target},
     log::{Log, check_metrics, endings, values},
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
-    world::{NOW_MS, World, call},
+    test_app::{NOW_MS, TestApp, call},
 };
 
 use Metric::*;
@@ -77,7 +77,7 @@ async fn what_a_crm_answers_is_counted() {
         (Fault::DropBeforeEffect, CrmUnanswered),
         (Fault::Truncated, CrmUnanswered),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         world.crm.next(Route::CreateActivity, fault.clone());
         let counted = only(CRM, counted("a create", async || drop(world.post(&call("1")).await)).await);
         // Every other request does what it should.
@@ -89,7 +89,7 @@ async fn what_a_crm_answers_is_counted() {
 
 #[tokio::test]
 async fn a_budget_is_shown_by_what_is_left_of_it() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let work = async || drop(world.post(&call("1")).await);
     check("a create", &[BudgetLeft], work, &[(BudgetLeft, 99)]).await;
 }
@@ -138,7 +138,7 @@ async fn a_grant_that_cannot_be_stored_is_lost() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_counted() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let items = world.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
     let item = &items["Items"][0];
     let request = json!({
@@ -161,7 +161,7 @@ async fn every_metric_comes_out_as_it_is_meant() {
                 record(metric, value);
             }
         };
-        gather(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
+        instrument(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
         let lines = log.take();
         let line = endings(&lines)[0];
         check_metrics(line);
@@ -181,7 +181,7 @@ async fn every_metric_comes_out_as_it_is_meant() {
 async fn a_line_has_no_more_values_than_cloudwatch_takes() {
     let log = Log::capture();
     let work = async { (0..1_000).for_each(|value| record(CrmLatency, value)) };
-    gather(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
+    instrument(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
     let lines = log.take();
     check_metrics(endings(&lines)[0]);
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 100);
@@ -212,14 +212,13 @@ async fn a_line_in_between_has_the_ids() {
 async fn what_does_not_come_to_its_end_says_so() {
     let log = Log::capture();
     let dropped =
-        gather(&Clock::System, "test", "tested", Trace::new("r", None), std::future::pending::<()>());
+        instrument(&Clock::System, "test", "tested", Trace::new("r", None), std::future::pending::<()>());
     assert!(tokio::time::timeout(Duration::from_millis(5), dropped).await.is_err());
     let panics = async { panic!("as expected") };
     #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
-    let panicked =
-        tokio::spawn(
-            async move { gather(&Clock::System, "test", "tested", Trace::new("r", None), panics).await },
-        );
+    let panicked = tokio::spawn(async move {
+        instrument(&Clock::System, "test", "tested", Trace::new("r", None), panics).await
+    });
     assert!(panicked.await.is_err_and(|error| error.is_panic()));
     let lines = log.take();
     assert_eq!(lines.len(), 2, "{lines:#?}");
@@ -253,11 +252,11 @@ fn the_page_has_every_metric_and_alarm() {
 }
 
 /// A world whose user's grant ends after so many milliseconds.
-async fn ending_grant(ends_in: i64) -> World {
+async fn ending_grant(ends_in: i64) -> TestApp {
     let credentials = Credentials::OAuth {
         access_token: Secret::new(ACCESS_TOKEN),
         refresh_token: Some(Secret::new(REFRESH_TOKEN)),
         expires_at: DateTime::from_timestamp_millis(NOW_MS + ends_in),
     };
-    World::with_credentials(credentials).await
+    TestApp::with_credentials(credentials).await
 }

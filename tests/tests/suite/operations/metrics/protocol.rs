@@ -36,15 +36,15 @@ fn update(facts: Value) -> Value {
     body
 }
 
-async fn logged() -> World {
-    let world = World::start().await;
+async fn logged() -> TestApp {
+    let world = TestApp::start().await;
     world.post(&call("1")).await;
     world
 }
 
 #[tokio::test]
 async fn what_goes_well_is_counted() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     let work = async || drop(world.patch(&update(json!({"aiNote": "Bob asked"}))).await);
     check("an update before its call", OUTCOMES, work, &[(Parked, 1)]).await;
     check("a create", OUTCOMES, async || drop(world.post(&call("1")).await), &[(Created, 1)]).await;
@@ -71,7 +71,7 @@ async fn what_goes_wrong_with_a_create_is_counted() {
         (Fault::Status(422), false, &[], &[]),
     ] {
         let case = format!("{fault:?} {is_search_down}");
-        let world = World::start().await;
+        let world = TestApp::start().await;
         world.crm.next(create, fault);
         if is_search_down {
             world.crm.next(list, Fault::Status(500));
@@ -103,7 +103,7 @@ async fn what_landed_late_is_counted() {
         (false, &[(DuplicateFound, 1), (Deduped, 1), (Updated, 1)][..]),
         (true, &[(DuplicateFound, 1), (Updated, 1)]),
     ] {
-        let world = World::start().await;
+        let world = TestApp::start().await;
         world.crm.next(Route::CreateActivity, Fault::Status(500));
         world.crm.next(Route::ListActivities, Fault::Status(500));
         world.post(&call("1")).await;
@@ -120,7 +120,7 @@ async fn what_landed_late_is_counted() {
 
 #[tokio::test]
 async fn what_is_given_up_is_a_dead_letter() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call("1")).await;
     let work = async || {
@@ -131,7 +131,7 @@ async fn what_is_given_up_is_a_dead_letter() {
     };
     check("three days", &[Dead], work, &[(Dead, 1)]).await;
 
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
     world.post(&call("1")).await;
     world.crm.next(Route::CreateActivity, Fault::Status(422));
@@ -141,7 +141,7 @@ async fn what_is_given_up_is_a_dead_letter() {
 
 #[tokio::test]
 async fn the_age_of_the_oldest_that_waits_is_its_own() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call("1")).await;
     world.redrive_for(19).await;
@@ -153,7 +153,7 @@ async fn the_age_of_the_oldest_that_waits_is_its_own() {
 
 #[tokio::test]
 async fn a_call_that_cannot_be_read_is_counted_when_it_is_set_aside() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call("1")).await;
     let request = json!({
@@ -170,7 +170,7 @@ async fn a_call_that_cannot_be_read_is_counted_when_it_is_set_aside() {
 /// Somebody else has the call when the owner comes back from the CRM.
 #[tokio::test]
 async fn a_lease_that_is_lost_is_counted() {
-    let world = World::start().await;
+    let world = TestApp::start().await;
     world.crm.next(Route::CreateActivity, Fault::Delay(Duration::from_millis(400)));
     world.crm.next(Route::ListActivities, Fault::Delay(Duration::from_millis(900)));
     let work = async || {
@@ -212,7 +212,7 @@ fn each_alarm_on_a_metric_of_ours_is_shown_to_fire() {
         }
     }
     assert_eq!(alarmed, ALARMED.iter().map(|(metric, _)| format!("{metric:?}")).collect());
-    let sources = [include_str!("../metrics.rs"), include_str!("protocol.rs")].concat();
+    let sources = [include_str!("mod.rs"), include_str!("protocol.rs")].concat();
     for (metric, test) in ALARMED {
         assert!(sources.contains(&format!("async fn {test}()")), "{metric:?}: {test}");
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One create and one update of each user meet each fault of the CRM.
-pub(super) async fn let_the_crm_fail(stage: &mut Stage) {
+pub(super) async fn let_the_crm_fail(stage: &mut Harness) {
     let faults = [
         Fault::Status(401),
         Fault::Status(403),
@@ -41,7 +41,7 @@ pub(super) async fn let_the_crm_fail(stage: &mut Stage) {
 }
 
 /// A CRM that quotes the credential that it was sent: its words are not shown then.
-pub(super) async fn let_the_crm_quote_credentials(stage: &mut Stage) {
+pub(super) async fn let_the_crm_quote_credentials(stage: &mut Harness) {
     for (id, body, credential) in [
         (KEYED, create("quotes-1"), API_KEY),
         (OWNER, create("quotes-2"), ACCESS_TOKEN),
@@ -61,7 +61,7 @@ pub(super) async fn let_the_crm_quote_credentials(stage: &mut Stage) {
     }
 }
 
-pub(super) async fn let_renewals_fail(stage: &mut Stage) {
+pub(super) async fn let_renewals_fail(stage: &mut Harness) {
     for (number, fault) in [
         Fault::Refusal(400, echo()),
         Fault::Refusal(401, echo()),
@@ -84,7 +84,7 @@ pub(super) async fn let_renewals_fail(stage: &mut Stage) {
     stage.put(OWNER, stage.grant(3600)).await;
 }
 
-pub(super) async fn let_the_table_fail(stage: &mut Stage) {
+pub(super) async fn let_the_table_fail(stage: &mut Harness) {
     for (number, fault) in [
         Fault::Refusal(400, echo()),
         Fault::Refusal(400, r#"{"__type": "x#ValidationException", "message": "canary-note +12135559911"}"#),
