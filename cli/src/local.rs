@@ -19,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use call_log::{
-    api::{Invocation, MAX_BODY},
+    api::{self, Invocation, MAX_BODY},
     auth::Caller,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{
@@ -178,9 +178,7 @@ async fn redrive_regularly(app: Arc<App>) {
     loop {
         ticks.tick().await;
         let deadline = Deadline(app.clock.now_ms() + 2 * REQUEST_MS);
-        if let Err(error) =
-            call_log::delivery::redrive::run(&app, deadline, Trace::new("redrive", None)).await
-        {
+        if let Err(error) = app.redrive(deadline, Trace::new("redrive", None)).await {
             tracing::warn!(%error, "what is due could not be delivered");
         }
     }
@@ -237,15 +235,15 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
 fn call_log_routes(app: Arc<App>) -> Router {
     let create = async |State(app): State<Arc<App>>, request: Request<Body>| {
         let (request, invocation) = received(&app, request).await;
-        call_log::api::create(&app, request, &invocation).await.map(Body::from)
+        app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from)
     };
     let update = async |State(app): State<Arc<App>>, request: Request<Body>| {
         let (request, invocation) = received(&app, request).await;
-        call_log::api::update(&app, request, &invocation).await.map(Body::from)
+        app.handle(&api::UPDATE_CALL_LOG, request, &invocation).await.map(Body::from)
     };
     let any_other = async |State(app): State<Arc<App>>, request: Request<Body>| {
         let (request, invocation) = received(&app, request).await;
-        let mut refusal = call_log::api::create(&app, request, &invocation).await.map(Body::from);
+        let mut refusal = app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from);
         if refusal.status() == StatusCode::METHOD_NOT_ALLOWED {
             refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
         }
@@ -337,7 +335,7 @@ async fn change_settings(
 }
 
 async fn caller(demo: &Demo, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response<Body>> {
-    let verified = call_log::api::authenticate(&demo.app, headers, uri).await;
+    let verified = call_log::api::authenticate(&demo.app.api, headers, uri);
     verified.map_err(|refused| refuse(StatusCode::UNAUTHORIZED, &refused.to_string()))
 }
 

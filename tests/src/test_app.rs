@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use call_log::{
-    api::Invocation,
+    api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
     delivery::redrive::Report,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{
@@ -145,9 +145,7 @@ impl TestApp {
     /// Delivers what is due, as the third function does once a minute.
     pub async fn redrive(&self) -> Report {
         let deadline = Deadline(self.now_ms() + REDRIVE_MS);
-        call_log::delivery::redrive::run(&self.app, deadline, Trace::new("test-redrive", None))
-            .await
-            .expect("the table is there")
+        self.app.redrive(deadline, Trace::new("test-redrive", None)).await.expect("the table is there")
     }
 
     /// Lets time pass, and delivers what is due once a minute.
@@ -180,10 +178,8 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
         request_id: "test-request".to_owned(),
         xray_trace_id: None,
     };
-    let response = match method {
-        "POST" => call_log::api::create(app, request, &invocation).await,
-        _ => call_log::api::update(app, request, &invocation).await,
-    };
+    let route = if method == "POST" { &CREATE_CALL_LOG } else { &UPDATE_CALL_LOG };
+    let response = app.handle(route, request, &invocation).await;
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         (name.to_string(), value.to_str().unwrap_or_default().to_owned())
     };

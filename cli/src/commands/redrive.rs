@@ -1,7 +1,6 @@
 //! `call-log redrive`: delivers what is due now, or has a dead letter tried again.
 
 use call_log::{
-    delivery::redrive,
     model::{CallKey, Deadline, SessionId},
     store::Rearmed,
     telemetry::Trace,
@@ -25,8 +24,7 @@ pub(super) async fn run(call: Option<(String, String)>, form: Output) -> Result<
 async fn look(form: Output) -> Result<(), Failure> {
     let app = environment::app().await?;
     let report =
-        redrive::run(&app, Deadline(app.clock.now_ms() + LOOK_MS), Trace::new("call-log redrive", None))
-            .await?;
+        app.redrive(Deadline(app.clock.now_ms() + LOOK_MS), Trace::new("call-log redrive", None)).await?;
     let words = format!(
         "{} due: {} delivered, {} failed, {} waiting, {} unreadable",
         report.due, report.delivered, report.failed, report.waiting, report.unreadable

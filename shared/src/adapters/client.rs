@@ -1,7 +1,7 @@
 //! What every CRM needs to speak HTTP: sending with a deadline, and turning an answer into meaning in one place.
 //!
 //! Nothing here repeats a request: whether a write may be repeated is for the use-cases to decide. Redirects are
-//! off (see [`crate::startup::app`]), because the credential would follow them.
+//! off (see `startup::transport`), because the credential would follow them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Budgets, Effect, Error, ErrorKind};
 use crate::{
-    model::{Clock, Credentials, Deadline, Secret, UserId},
+    model::{Clock, Credentials, Deadline, OAuthClient, Secret, UserId},
     telemetry::{self, Metric},
 };
 
@@ -25,6 +25,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(6);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(9);
 /// What is kept back of an invocation's time, so that the outcome can still be written down.
 const RESERVE: Duration = Duration::from_millis(1_500);
+
+/// The HTTP client of the process.
+pub use reqwest::Client as HttpClient;
 
 /// What an adapter needs to call its CRM for one user.
 #[derive(Clone, Debug)]
@@ -323,7 +326,7 @@ pub enum RenewalError {
 pub async fn renew_grant(
     http: &reqwest::Client,
     url: &str,
-    client: Option<(&str, &Secret)>,
+    client: Option<&OAuthClient>,
     refresh_token: &Secret,
 ) -> Result<RenewedGrant, RenewalError> {
     let mut request = http
@@ -331,8 +334,8 @@ pub async fn renew_grant(
         .form(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())])
         .headers(telemetry::headers())
         .timeout(READ_TIMEOUT);
-    if let Some((id, secret)) = client {
-        request = request.basic_auth(id, Some(secret.expose()));
+    if let Some(client) = client {
+        request = request.basic_auth(&client.id, Some(client.secret.expose()));
     }
     let answer = request.send().await.map_err(|failure| match unanswered(&failure).effect {
         Effect::None => RenewalError::Unsent,
@@ -354,4 +357,9 @@ pub async fn renew_grant(
         _ if status.is_server_error() => Err(RenewalError::Unanswered),
         _ => Err(RenewalError::Failed(status.as_u16())),
     }
+}
+
+/// Returns the URL with another scheme and host, or `None` if it is not a URL.
+pub(crate) fn with_base_url(url: &str, base_url: &str) -> Option<String> {
+    Some(format!("{base_url}{}", reqwest::Url::parse(url).ok()?.path()))
 }

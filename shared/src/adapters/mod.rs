@@ -19,7 +19,7 @@ use crate::{
     note::{self, Format, Section},
 };
 pub use budget::Budgets;
-pub use client::{Access, Authorization};
+pub use client::{Access, Authorization, HttpClient};
 
 /// Every adapter, by the name that a caller's token carries; in alphabetic order.
 pub const REGISTRY: &[&dyn Crm] = &[&example::Example, &pipedrive::Pipedrive];

@@ -6,7 +6,11 @@
 
 pub mod wire;
 
-use std::{fmt, pin::pin};
+use std::{
+    fmt,
+    pin::{Pin, pin},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use bytes::Bytes;
 use http::{
@@ -19,12 +23,11 @@ use crate::{
     adapters::{Crm, ErrorKind},
     api::wire::{Answer, read_create, read_update},
     auth::{
-        Caller,
+        Caller, Keys,
         caller::{Refused, token_of},
     },
-    delivery::{create, grant::Failure, update},
+    delivery::{create, grant::Failure, services::Services, update},
     model::{Deadline, UserId},
-    startup::app::App,
     store,
     telemetry::{self, CORRELATION_HEADER, Metric, Trace},
 };
@@ -45,42 +48,97 @@ pub struct Invocation {
     pub xray_trace_id: Option<String>,
 }
 
+/// One route of the HTTP API.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    pub method: &'static str,
+    /// The last segment of the path. A stage or a mount point may precede it.
+    pub path: &'static str,
+    pub handler: Handler,
+}
+
+/// Handles a request to a route. It is a function pointer, so that a function's binary links only the handlers of the
+/// routes that it names.
+pub type Handler = for<'a> fn(&'a Api, Request<Bytes>, &'a Invocation) -> Handling<'a>;
+
+/// A request that is being handled.
+pub type Handling<'a> = Pin<Box<dyn Future<Output = Response<Bytes>> + Send + 'a>>;
+
+/// `POST /callLog`: logs a call.
+pub const CREATE_CALL_LOG: Route = Route {
+    method: "POST",
+    path: "/callLog",
+    handler: |api, request, invocation| Box::pin(create(api, request, invocation)),
+};
+
+/// `PATCH /callLog`: adds to the log of a call.
+pub const UPDATE_CALL_LOG: Route = Route {
+    method: "PATCH",
+    path: "/callLog",
+    handler: |api, request, invocation| Box::pin(update(api, request, invocation)),
+};
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub struct Api {
+    pub services: Services,
+    token_keys: RwLock<Arc<Keys>>,
+}
+
+impl Api {
+    /// Returns an API on these services that verifies tokens with these keys.
+    pub fn new(services: Services, token_keys: Keys) -> Api {
+        Api { services, token_keys: RwLock::new(Arc::new(token_keys)) }
+    }
+
+    /// Verifies tokens with other keys from now on.
+    pub fn use_token_keys(&self, token_keys: Keys) {
+        *self.token_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(token_keys);
+    }
+
+    fn token_keys(&self) -> Arc<Keys> {
+        self.token_keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// `POST /callLog`
-pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
+async fn create(api: &Api, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
     let result = pin!(async {
-        let caller = admit(app, &request, &Method::POST).await?;
+        let caller = admit(api, &request, &Method::POST)?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
         telemetry::session(&caller.platform, &caller.user, &command.session);
-        let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        let Some(crm) = api.services.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
         telemetry::set_field("crm", crm.platform());
-        let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
+        let key = caller.call(&command.session, command.extension.as_ref());
+        let outcome = create::run(&api.services, crm, key, command, invocation.deadline).await?;
         telemetry::set_field("outcome", variant(&outcome));
         Ok(created(crm, outcome))
     });
-    answer(app, "create", request.headers(), invocation, result).await
+    answer(api, "create", request.headers(), invocation, result).await
 }
 
 /// `PATCH /callLog`
-pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
+async fn update(api: &Api, request: Request<Bytes>, invocation: &Invocation) -> Response<Bytes> {
     let result = pin!(async {
-        let caller = admit(app, &request, &Method::PATCH).await?;
+        let caller = admit(api, &request, &Method::PATCH)?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
         telemetry::session(&caller.platform, &caller.user, &command.session);
-        let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        let Some(crm) = api.services.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
         telemetry::set_field("crm", crm.platform());
-        let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
+        let key = caller.call(&command.session, command.extension.as_ref());
+        let outcome = update::run(&api.services, crm, key, command, invocation.deadline).await?;
         telemetry::set_field("outcome", variant(&outcome));
         Ok(updated(crm, outcome))
     });
-    answer(app, "update", request.headers(), invocation, result).await
+    answer(api, "update", request.headers(), invocation, result).await
 }
 
 /// Carries out a request, answers it, and tells the log what became of it. What carries it out is large, and is lent so
 /// that it is not moved from hand to hand.
 async fn answer(
-    app: &App,
+    api: &Api,
     route: &'static str,
     headers: &HeaderMap,
     invocation: &Invocation,
@@ -89,16 +147,16 @@ async fn answer(
     let trace = Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers);
     let correlation_id = HeaderValue::from_str(&trace.correlation_id);
     let work = async {
-        let started_ms = app.clock.now_ms();
+        let started_ms = api.services.clock.now_ms();
         let mut response = respond(result.await, invocation);
         if let Ok(id) = correlation_id {
             response.headers_mut().insert(CORRELATION_HEADER, id);
         }
         telemetry::set_field("status", i64::from(response.status().as_u16()));
-        telemetry::record(Metric::Latency, app.clock.now_ms() - started_ms);
+        telemetry::record(Metric::Latency, api.services.clock.now_ms() - started_ms);
         response
     };
-    telemetry::instrument(&app.clock, route, "answered", trace, work).await
+    telemetry::instrument(&api.services.clock, route, "answered", trace, work).await
 }
 
 /// Why a request is not carried out.
@@ -131,7 +189,7 @@ impl Refusal {
 }
 
 /// Lets a request in: the right place, the right verb, a valid token, a body of a reasonable size.
-async fn admit(app: &App, request: &Request<Bytes>, method: &Method) -> Result<Caller, Refusal> {
+fn admit(api: &Api, request: &Request<Bytes>, method: &Method) -> Result<Caller, Refusal> {
     // A stage or a mount point may stand before it.
     let path = request.uri().path().trim_end_matches('/');
     if path.rsplit('/').next() != Some("callLog") {
@@ -140,7 +198,7 @@ async fn admit(app: &App, request: &Request<Bytes>, method: &Method) -> Result<C
     if request.method() != method {
         return Err(Refusal::Method(method.clone()));
     }
-    let caller = authenticate(app, request.headers(), request.uri()).await?;
+    let caller = authenticate(api, request.headers(), request.uri())?;
     if request.body().len() > MAX_BODY {
         return Err(Refusal::TooLarge);
     }
@@ -148,13 +206,13 @@ async fn admit(app: &App, request: &Request<Bytes>, method: &Method) -> Result<C
 }
 
 /// Who sent the request, by its token.
-pub async fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Refused> {
+pub fn authenticate(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Refused> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let query = uri.query().unwrap_or_default();
     let query_token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "jwtToken");
     let token =
         token_of(header, query_token.as_ref().map(|(_, token)| token.as_ref())).ok_or(Refused::Missing)?;
-    app.secrets().await.keys.verify(token, app.clock.now())
+    api.token_keys().verify(token, api.services.clock.now())
 }
 
 fn same_user(caller: &Caller, named: Option<&UserId>) -> Result<(), Refusal> {

@@ -6,16 +6,16 @@
 
 use crate::{
     adapters::{Crm, Effect, NewCallLog, Recovery},
-    auth::Caller,
     delivery::{
         draft::Draft,
         grant::{Failure, Grant},
         lease::{self, GRACE_MS},
-        retry, update,
+        retry,
+        services::Services,
+        update,
     },
     model::{CallDetails, CallKey, CallLogId, Contact, CreateCallLog, Deadline, Payload, Secret, Zone},
     note::{self, Content, Fingerprints},
-    startup::app::App,
     store::{
         self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, RecoveryCriteria, Release, State,
         StoredUser, Written,
@@ -55,30 +55,31 @@ pub enum Outcome {
 
 /// Logs a call for the caller.
 pub async fn run(
-    app: &App,
+    services: &Services,
     crm: &'static dyn Crm,
-    caller: &Caller,
+    key: CallKey,
     command: CreateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
     let Some(contact) = command.contact else {
         return Ok(Outcome::NoContact { number: command.facts.contact_number });
     };
-    let key = caller.call(&command.session, command.extension.as_ref());
     let (facts, additional, zone) = (command.facts, command.additional, command.zone);
     let payload = Payload { contact, facts, additional, zone };
     let me = lease::new_owner();
 
     for _ in 0..ROUNDS {
-        let now_ms = app.clock.now_ms();
+        let now_ms = services.clock.now_ms();
         let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
-            app.steps.take("create.user", app.store.user(&key.platform, &key.user)),
-            app.steps.take("create.claim", app.store.claim_create(&lease, Purpose::Request(&payload)))
+            services.sync_points.reach("create.user", services.store.user(&key.platform, &key.user)),
+            services
+                .sync_points
+                .reach("create.claim", services.store.claim_create(&lease, Purpose::Request(&payload)))
         );
         let item = match claim? {
             ClaimCreate::Claimed(item) => item,
-            ClaimCreate::Refused(item) => match wait_for_peer(app, &key, *item, deadline).await? {
+            ClaimCreate::Refused(item) => match wait_for_peer(services, &key, *item, deadline).await? {
                 Some(outcome) => return Ok(outcome),
                 None => continue,
             },
@@ -87,7 +88,7 @@ pub async fn run(
             }
         };
         telemetry::attempt(item.fence);
-        let attempt = Attempt { app, crm, lease, item: *item };
+        let attempt = Attempt { services, crm, lease, item: *item };
         let user = match user {
             Ok(user) => user,
             Err(error) => {
@@ -106,15 +107,15 @@ pub async fn run(
 
 /// Goes on with what an earlier request brought; the item is claimed.
 pub(crate) async fn resume(
-    app: &App,
+    services: &Services,
     crm: &'static dyn Crm,
     lease: Lease<'_>,
     item: CallItem,
     user: StoredUser,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    let payload = app.store.payload(lease.key, &item)?;
-    let attempt = Attempt { app, crm, lease, item };
+    let payload = services.store.payload(lease.key, &item)?;
+    let attempt = Attempt { services, crm, lease, item };
     match payload {
         Some(payload) => attempt.go(user, None, deadline, payload).await,
         None => {
@@ -125,14 +126,14 @@ pub(crate) async fn resume(
 
 /// What another invocation's hold on the call means for this one; `None`: it has let go, claim again.
 async fn wait_for_peer(
-    app: &App,
+    services: &Services,
     key: &CallKey,
     item: CallItem,
     deadline: Deadline,
 ) -> Result<Option<Outcome>, store::Error> {
     let is_settled = |item: &CallItem| item.log_id.is_some() || item.lease_holder.is_none();
-    let item = lease::wait_until(app, key, item, deadline, is_settled).await?;
-    let wait_ms = item.lease_expires_at - app.clock.now_ms();
+    let item = lease::wait_until(services, key, item, deadline, is_settled).await?;
+    let wait_ms = item.lease_expires_at - services.clock.now_ms();
     let is_deferred = item.payload.is_some();
     Ok(match item {
         CallItem { log_id: Some(log), .. } => Some(Outcome::AlreadyLogged(log)),
@@ -146,7 +147,7 @@ async fn wait_for_peer(
 
 /// A claimed call.
 struct Attempt<'a> {
-    app: &'a App,
+    services: &'a Services,
     crm: &'static dyn Crm,
     lease: Lease<'a>,
     item: CallItem,
@@ -160,8 +161,8 @@ impl Attempt<'_> {
         deadline: Deadline,
         payload: Payload,
     ) -> Result<Outcome, store::Error> {
-        let (app, owner) = (self.app, self.lease.holder);
-        match Grant::obtain(app, self.crm, user, authorization, deadline, owner).await {
+        let (services, owner) = (self.services, self.lease.holder);
+        match Grant::obtain(services, self.crm, user, authorization, deadline, owner).await {
             Ok(grant) => self.make(grant, payload).await,
             Err(failure) => self.failed(failure).await,
         }
@@ -216,7 +217,10 @@ impl Attempt<'_> {
             return Ok(true);
         }
         let all: Vec<_> = self.item.recovery_criteria.iter().cloned().chain([own]).collect();
-        self.app.steps.take("create.seek", self.app.store.record_criteria(&self.lease, &all)).await
+        self.services
+            .sync_points
+            .reach("create.seek", self.services.store.record_criteria(&self.lease, &all))
+            .await
     }
 
     /// The log that an earlier attempt made; of several the first, always the same: the others are left to the audit.
@@ -232,7 +236,7 @@ impl Attempt<'_> {
             // Making it again makes no second one; or there is nothing to ask.
             Recovery::Upsert | Recovery::None => return Ok(None),
         }
-        let first_at = self.item.first_at.unwrap_or_else(|| self.app.clock.now());
+        let first_at = self.item.first_at.unwrap_or_else(|| self.services.clock.now());
         let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
         let mut found = grant.find_logs(log, since).await?;
         for sought in self.item.recovery_criteria.iter().filter(|_| self.item.outcome_unknown) {
@@ -279,12 +283,12 @@ impl Attempt<'_> {
         written: &Written,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
-        let finish = self.app.store.finish(&self.lease, &id, &self.item, written);
+        let finish = self.services.store.finish(&self.lease, &id, &self.item, written);
         telemetry::state(self.item.state.name(), State::Logged.name());
-        match self.app.steps.take("create.finish", finish).await? {
+        match self.services.sync_points.reach("create.finish", finish).await? {
             Finish::Released => {}
             Finish::MoreQueued(item) => {
-                update::write(self.app, &self.lease, grant, *item, CallDetails::default(), zone).await?;
+                update::write(self.services, &self.lease, grant, *item, CallDetails::default(), zone).await?;
             }
             Finish::Lost => lease::lost("the lease ran out before the log's id was stored"),
         }
@@ -322,10 +326,10 @@ impl Attempt<'_> {
         facts: CallDetails,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
-        let keep = self.app.store.keep(&self.lease, &id, &self.item, written);
-        match self.app.steps.take("create.keep", keep).await? {
+        let keep = self.services.store.keep(&self.lease, &id, &self.item, written);
+        match self.services.sync_points.reach("create.keep", keep).await? {
             Finish::MoreQueued(item) => {
-                update::write(self.app, &self.lease, grant, *item, facts, zone).await?;
+                update::write(self.services, &self.lease, grant, *item, facts, zone).await?;
             }
             Finish::Released | Finish::Lost => {
                 lease::lost("the lease ran out before the log was brought up to date")
@@ -337,7 +341,7 @@ impl Attempt<'_> {
 
     /// There is no log, or nobody knows: says who goes on when.
     async fn failed(self, failure: Failure) -> Result<Outcome, store::Error> {
-        let (reason, now_ms) = (failure.to_string(), self.app.clock.now_ms());
+        let (reason, now_ms) = (failure.to_string(), self.services.clock.now_ms());
         let release = retry::release(self.crm, self.lease.key, &self.item, &failure, &reason, now_ms);
         let is_deferred = release.due_ms.is_some();
         if let Some(state) = self.item.state.after(release.event) {
@@ -358,6 +362,9 @@ impl Attempt<'_> {
     }
 
     async fn give_back(&self, step: &'static str, release: Release<'_>) -> Result<(), store::Error> {
-        self.app.steps.take(step, self.app.store.release(&self.lease, &self.item, release)).await
+        self.services
+            .sync_points
+            .reach(step, self.services.store.release(&self.lease, &self.item, release))
+            .await
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::{
+    delivery::services::Services,
     model::{CallDetails, CallDuration, CallKey, Deadline},
     note::{Section, is_placeholder},
-    startup::app::App,
     store::{self, CallItem},
     telemetry::{self, Metric},
 };
@@ -37,19 +37,19 @@ pub(crate) fn new_owner() -> String {
 
 /// Looks at the item until it is as wanted, for a few seconds at most; the item as last seen.
 pub(crate) async fn wait_until(
-    app: &App,
+    services: &Services,
     key: &CallKey,
     mut item: CallItem,
     deadline: Deadline,
     is_settled: impl Fn(&CallItem) -> bool,
 ) -> Result<CallItem, store::Error> {
     for look in LOOKS {
-        let is_abandoned = item.lease_expires_at <= app.clock.now_ms();
-        if is_settled(&item) || is_abandoned || deadline.remaining(&app.clock) < look * 2 {
+        let is_abandoned = item.lease_expires_at <= services.clock.now_ms();
+        if is_settled(&item) || is_abandoned || deadline.remaining(&services.clock) < look * 2 {
             break;
         }
-        app.steps.take("wait.pause", tokio::time::sleep(look)).await;
-        match app.steps.take("wait.look", app.store.call(key)).await? {
+        services.sync_points.reach("wait.pause", tokio::time::sleep(look)).await;
+        match services.sync_points.reach("wait.look", services.store.call(key)).await? {
             Some(now) => item = now,
             None => break,
         }

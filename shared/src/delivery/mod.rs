@@ -7,6 +7,7 @@ pub mod grant;
 mod lease;
 pub mod redrive;
 mod retry;
+pub mod services;
 mod sweep;
 pub mod sync_point;
 pub mod update;

@@ -25,10 +25,10 @@ use crate::{
         grant::Failure,
         lease::{self, GRACE_MS},
         retry::PATIENCE_WITH_PEOPLE_MS,
+        services::Services,
         update,
     },
     model::{CallKey, Deadline, Platform, UserId},
-    startup::app::App,
     store::{self, Change, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
@@ -71,9 +71,9 @@ impl Report {
 }
 
 /// Delivers what is due, as far as there is time. Each look is a line in the log, and so is each call that is tried.
-pub async fn run(app: &App, deadline: Deadline, trace: Trace) -> Result<Report, store::Error> {
+pub async fn run(services: &Services, deadline: Deadline, trace: Trace) -> Result<Report, store::Error> {
     let work = async {
-        let report = look(app, deadline, &trace).await;
+        let report = look(services, deadline, &trace).await;
         match &report {
             Ok(report) => {
                 for (name, count) in report.fields() {
@@ -85,19 +85,19 @@ pub async fn run(app: &App, deadline: Deadline, trace: Trace) -> Result<Report, 
         }
         report
     };
-    telemetry::instrument(&app.clock, "redrive", "looked", trace.clone(), work).await
+    telemetry::instrument(&services.clock, "redrive", "looked", trace.clone(), work).await
 }
 
-async fn look(app: &App, deadline: Deadline, trace: &Trace) -> Result<Report, store::Error> {
-    let now_ms = app.clock.now_ms();
-    let unsettled = app.steps.take("redrive.unsettled", app.store.unsettled()).await?;
+async fn look(services: &Services, deadline: Deadline, trace: &Trace) -> Result<Report, store::Error> {
+    let now_ms = services.clock.now_ms();
+    let unsettled = services.sync_points.reach("redrive.unsettled", services.store.unsettled()).await?;
     let count = unsettled.iter().filter(|call| call.due_ms <= now_ms).count();
-    let (tenants, oldest_ms) = by_tenant(app, unsettled, now_ms).await?;
+    let (tenants, oldest_ms) = by_tenant(services, unsettled, now_ms).await?;
     telemetry::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
     let tally = Tally::default();
     stream::iter(tenants)
         .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
-            if let Err(error) = serve(app, tenant, deadline, &tally, trace).await {
+            if let Err(error) = serve(services, tenant, deadline, &tally, trace).await {
                 tracing::warn!(%error, "the table failed while what is due was delivered");
             }
         })
@@ -139,10 +139,14 @@ struct Tenant {
 /// What is due by company, in order; and since when the oldest waits, due or not, in milliseconds since 1970. The calls
 /// of users who have to connect again are left as they are, and are not counted: nobody can help them in the night. So
 /// are those of a CRM that this version does not know.
-async fn by_tenant(app: &App, unsettled: Vec<Due>, now_ms: i64) -> Result<(Vec<Tenant>, i64), store::Error> {
+async fn by_tenant(
+    services: &Services,
+    unsettled: Vec<Due>,
+    now_ms: i64,
+) -> Result<(Vec<Tenant>, i64), store::Error> {
     let users: BTreeSet<_> = unsettled.iter().map(|call| user_of(&call.key)).collect();
     let read = stream::iter(users).map(async |(platform, id)| {
-        let user = app.steps.take("redrive.user", app.store.user(&platform, &id)).await;
+        let user = services.sync_points.reach("redrive.user", services.store.user(&platform, &id)).await;
         ((platform, id), user)
     });
     let users: BTreeMap<_, _> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
@@ -158,12 +162,12 @@ async fn by_tenant(app: &App, unsettled: Vec<Due>, now_ms: i64) -> Result<(Vec<T
         |call: &Due| call.waiting_since_ms.is_some_and(|since| now_ms - since >= PATIENCE_WITH_PEOPLE_MS);
     let (mut tenants, mut oldest_ms): (Vec<Tenant>, i64) = (Vec::new(), now_ms);
     for call in unsettled {
-        let Some(crm) = app.crm(call.key.platform.as_str()) else { continue };
+        let Some(crm) = services.crm(call.key.platform.as_str()) else { continue };
         let user = match known.get(&user_of(&call.key)) {
             // After so long it is tried in vain, and thereby given up.
             Some(Some(user)) if !user.session_ended || is_old(&call) => user,
             Some(None) if is_old(&call) => {
-                set_aside(app, &call).await?;
+                set_aside(services, &call).await?;
                 continue;
             }
             _ => continue,
@@ -173,7 +177,7 @@ async fn by_tenant(app: &App, unsettled: Vec<Due>, now_ms: i64) -> Result<(Vec<T
             continue;
         }
         // One that is not the CRM's own has no budget; the attempt says so.
-        let base_url = app.crm_base_url(crm, &user.user).unwrap_or_default();
+        let base_url = services.crm_base_url(crm, &user.user).unwrap_or_default();
         let name = tenant_name(user);
         match tenants.iter_mut().find(|tenant| tenant.name == name) {
             Some(tenant) => tenant.calls.push((call, user.clone())),
@@ -195,24 +199,24 @@ fn tenant_name(user: &StoredUser) -> String {
 
 /// Delivers what is due at one company, until all is, or its CRM has had enough, or the time is over.
 async fn serve(
-    app: &App,
+    services: &Services,
     tenant: Tenant,
     deadline: Deadline,
     tally: &Tally,
     trace: &Trace,
 ) -> Result<(), store::Error> {
-    let now_ms = app.clock.now_ms();
-    let before = app.steps.take("redrive.rest", app.store.breaker(&tenant.name)).await?;
+    let now_ms = services.clock.now_ms();
+    let before = services.sync_points.reach("redrive.rest", services.store.breaker(&tenant.name)).await?;
     if before.until_ms > now_ms {
         return Ok(());
     }
     let breaker = Breaker::new(before);
-    let has_time = || deadline.remaining(&app.clock) >= Duration::from_millis(CALL_MS as u64);
+    let has_time = || deadline.remaining(&services.clock) >= Duration::from_millis(CALL_MS as u64);
     let mut calls = tenant.calls.iter();
     if breaker.wants_probe() && has_time() {
         // One goes ahead: whether the CRM is back.
         for (due, user) in calls.by_ref().take(1) {
-            let outcome = told(app, tenant.crm, user, due, deadline, trace).await;
+            let outcome = told(services, tenant.crm, user, due, deadline, trace).await;
             breaker.saw(failure_of(&outcome), now_ms);
             tally.count(&outcome);
         }
@@ -222,23 +226,26 @@ async fn serve(
             if breaker.is_open() || !has_time() {
                 return;
             }
-            spare(app, &tenant.base_url).await;
-            let outcome = told(app, tenant.crm, user, due, deadline, trace).await;
-            breaker.saw(failure_of(&outcome), app.clock.now_ms());
+            spare(services, &tenant.base_url).await;
+            let outcome = told(services, tenant.crm, user, due, deadline, trace).await;
+            breaker.saw(failure_of(&outcome), services.clock.now_ms());
             tally.count(&outcome);
         })
         .await;
     let after = breaker.rest();
     if after != before {
-        app.steps.take("redrive.set_breaker", app.store.set_breaker(&tenant.name, after, now_ms)).await?;
+        services
+            .sync_points
+            .reach("redrive.set_breaker", services.store.set_breaker(&tenant.name, after, now_ms))
+            .await?;
     }
     Ok(())
 }
 
 /// Waits while less than half of the CRM's burst budget is left: that half is for people who wait.
-async fn spare(app: &App, base_url: &str) {
-    if let Some(wait) = app.budgets.until_half_is_free(base_url, app.clock.now_ms()) {
-        app.steps.take("redrive.spare", tokio::time::sleep(wait)).await;
+async fn spare(services: &Services, base_url: &str) {
+    if let Some(wait) = services.budgets.until_half_is_free(base_url, services.clock.now_ms()) {
+        services.sync_points.reach("redrive.spare", tokio::time::sleep(wait)).await;
     }
 }
 
@@ -287,7 +294,7 @@ impl Tally {
 
 /// Delivers one call, and has a line of its own in the log.
 async fn told(
-    app: &App,
+    services: &Services,
     crm: &'static dyn Crm,
     user: &StoredUser,
     due: &Due,
@@ -297,7 +304,7 @@ async fn told(
     let work = async {
         telemetry::call(&due.key);
         telemetry::set_field("crm", crm.platform());
-        let outcome = deliver(app, crm, user, due, deadline).await;
+        let outcome = deliver(services, crm, user, due, deadline).await;
         match &outcome {
             Ok(Delivery::Failed(failure)) => telemetry::failed(Level::WARN, failure),
             Ok(_) => {}
@@ -306,19 +313,19 @@ async fn told(
         telemetry::set_field("outcome", outcome.as_ref().map_or("Unavailable", Delivery::name));
         outcome
     };
-    telemetry::instrument(&app.clock, "redrive", "delivered", trace.clone(), Box::pin(work)).await
+    telemetry::instrument(&services.clock, "redrive", "delivered", trace.clone(), Box::pin(work)).await
 }
 
 /// Delivers one call.
 async fn deliver(
-    app: &App,
+    services: &Services,
     crm: &'static dyn Crm,
     user: &StoredUser,
     due: &Due,
     deadline: Deadline,
 ) -> Result<Delivery, store::Error> {
     let key = &due.key;
-    let item = match app.steps.take("redrive.read", app.store.call(key)).await {
+    let item = match services.sync_points.reach("redrive.read", services.store.call(key)).await {
         Ok(Some(item)) => item,
         Ok(None) => return Ok(Delivery::Untouched),
         Err(store::Error::Unreadable(what, problem)) => {
@@ -327,48 +334,52 @@ async fn deliver(
                 Level::ERROR,
                 format_args!("{what} cannot be read ({problem}); it is set aside"),
             );
-            set_aside(app, due).await?;
+            set_aside(services, due).await?;
             return Ok(Delivery::Unreadable);
         }
         Err(error) => return Err(error),
     };
-    let now_ms = app.clock.now_ms();
+    let now_ms = services.clock.now_ms();
     let deadline = Deadline(deadline.0.min(now_ms + CALL_MS));
     let me = lease::new_owner();
     let lease = Lease { key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
     match item.state {
         State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
-            let claim = app.store.claim_create(&lease, Purpose::Redrive);
-            let ClaimCreate::Claimed(item) = app.steps.take("redrive.claim_create", claim).await? else {
+            let claim = services.store.claim_create(&lease, Purpose::Redrive);
+            let ClaimCreate::Claimed(item) =
+                services.sync_points.reach("redrive.claim_create", claim).await?
+            else {
                 return Ok(Delivery::Untouched);
             };
-            Ok(match create::resume(app, crm, lease, *item, user.clone(), deadline).await? {
+            Ok(match create::resume(services, crm, lease, *item, user.clone(), deadline).await? {
                 create::Outcome::Failed { failure, is_deferred } => given_up(failure, is_deferred),
                 _ => Delivery::Done,
             })
         }
         State::Logged if item.waits() || item.sweep_at.is_some() => {
-            let claim = app.store.claim_update(&lease, Change::Due);
-            let ClaimUpdate::Claimed(item) = app.steps.take("redrive.claim_update", claim).await? else {
+            let claim = services.store.claim_update(&lease, Change::Due);
+            let ClaimUpdate::Claimed(item) =
+                services.sync_points.reach("redrive.claim_update", claim).await?
+            else {
                 return Ok(Delivery::Untouched);
             };
-            let outcome = update::go(app, crm, lease, *item, user.clone(), None, None, deadline).await?;
+            let outcome = update::go(services, crm, lease, *item, user.clone(), None, None, deadline).await?;
             Ok(match outcome {
                 update::Outcome::Failed { failure, is_deferred } => given_up(failure, is_deferred),
                 _ => Delivery::Done,
             })
         }
         _ => {
-            let settle = app.store.settle(key, &item, due.due_ms, now_ms);
-            app.steps.take("redrive.settle", settle).await?;
+            let settle = services.store.settle(key, &item, due.due_ms, now_ms);
+            services.sync_points.reach("redrive.settle", settle).await?;
             Ok(Delivery::Untouched)
         }
     }
 }
 
-async fn set_aside(app: &App, due: &Due) -> Result<(), store::Error> {
-    let aside = app.store.set_aside(&due.key, due.due_ms, app.clock.now_ms());
-    app.steps.take("redrive.set_aside", aside).await
+async fn set_aside(services: &Services, due: &Due) -> Result<(), store::Error> {
+    let aside = services.store.set_aside(&due.key, due.due_ms, services.clock.now_ms());
+    services.sync_points.reach("redrive.set_aside", aside).await
 }
 
 /// A failure that nobody sees, and that is the last one, is a dead letter.

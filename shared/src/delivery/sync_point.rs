@@ -2,7 +2,7 @@
 //! host, or a pause.
 //!
 //! An invocation can die, lose an answer or be overtaken at exactly these places. A test puts an [`Observer`] in and
-//! makes that happen at each of them, in every order. Without one, [`Steps::take`] only awaits.
+//! makes that happen at each of them, in every order. Without one, [`SyncPoints::reach`] only awaits.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -20,16 +20,16 @@ pub trait Observer: fmt::Debug + Send + Sync {
 
 /// The steps of a process, observed or not.
 #[derive(Clone, Debug, Default)]
-pub struct Steps(Option<Arc<dyn Observer>>);
+pub struct SyncPoints(Option<Arc<dyn Observer>>);
 
-impl Steps {
-    /// Steps that this observer is told of.
-    pub fn observed_by(observer: Arc<dyn Observer>) -> Steps {
-        Steps(Some(observer))
+impl SyncPoints {
+    /// SyncPoints that this observer is told of.
+    pub fn observed_by(observer: Arc<dyn Observer>) -> SyncPoints {
+        SyncPoints(Some(observer))
     }
 
     /// Takes the step of that name.
-    pub(crate) async fn take<T>(&self, name: &'static str, step: impl Future<Output = T>) -> T {
+    pub(crate) async fn reach<T>(&self, name: &'static str, step: impl Future<Output = T>) -> T {
         let Some(observer) = &self.0 else { return step.await };
         observer.before(name).await;
         let outcome = step.await;

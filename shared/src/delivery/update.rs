@@ -6,15 +6,15 @@
 
 use crate::{
     adapters::{CallLog, CallLogChange, Crm, Effect, Error, ErrorKind},
-    auth::Caller,
     delivery::{
         grant::{Failure, Grant},
         lease::{self, GRACE_MS},
-        retry, sweep,
+        retry,
+        services::Services,
+        sweep,
     },
     model::{CallDetails, CallDuration, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
     note::{self, Content, Section, subject_fingerprint},
-    startup::app::App,
     store::{
         self, CallItem, Change, ClaimUpdate, Enqueued, Event, Finish, Lease, Release, State, StoredUser,
         Written,
@@ -60,23 +60,22 @@ pub enum Outcome {
 
 /// Updates the caller's log of a call.
 pub async fn run(
-    app: &App,
+    services: &Services,
     crm: &'static dyn Crm,
-    caller: &Caller,
+    key: CallKey,
     command: UpdateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    let own = caller.call(&command.session, command.extension.as_ref());
     let me = lease::new_owner();
-    let mut key = own.clone();
+    let (own, mut key) = (key.clone(), key);
     let mut change = Change::New(&command.facts);
 
     for _ in 0..ROUNDS {
-        let now_ms = app.clock.now_ms();
+        let now_ms = services.clock.now_ms();
         let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
-            app.steps.take("update.user", app.store.user(&key.platform, &key.user)),
-            app.steps.take("update.claim", app.store.claim_update(&lease, change))
+            services.sync_points.reach("update.user", services.store.user(&key.platform, &key.user)),
+            services.sync_points.reach("update.claim", services.store.claim_update(&lease, change))
         );
         let claim = claim?;
         let user = match user {
@@ -87,14 +86,18 @@ pub async fn run(
                         due_ms: Some(now_ms + UNUSABLE_USER_MS),
                         ..Release::new(Event::Failed, "the user is not connected or could not be read")
                     };
-                    app.steps.take("update.give_back", app.store.release(&lease, item, release)).await?;
+                    services
+                        .sync_points
+                        .reach("update.give_back", services.store.release(&lease, item, release))
+                        .await?;
                 }
                 return unusable.map(|_| Outcome::NotConnected);
             }
         };
         let item = match claim {
             ClaimUpdate::Claimed(item) => {
-                return go(app, crm, lease, *item, user, command.authorization, command.zone, deadline).await;
+                return go(services, crm, lease, *item, user, command.authorization, command.zone, deadline)
+                    .await;
             }
             // What waits there for its call may wait for another extension's.
             ClaimUpdate::Refused(item) if key == own || item.state != State::Queued => item,
@@ -105,9 +108,9 @@ pub async fn run(
             }
             ClaimUpdate::Absent | ClaimUpdate::Refused(_) => {
                 key = own.clone();
-                match app
-                    .steps
-                    .take("update.park", app.store.enqueue_first(&key, &command.facts, now_ms))
+                match services
+                    .sync_points
+                    .reach("update.park", services.store.enqueue_first(&key, &command.facts, now_ms))
                     .await?
                 {
                     Enqueued::Queued(_) => return Ok(Outcome::WaitingForCall),
@@ -118,9 +121,13 @@ pub async fn run(
         if item.state == State::Deleted {
             return Ok(Outcome::Deleted);
         }
-        match app.steps.take("update.enqueue", app.store.enqueue(&key, &command.facts, now_ms)).await? {
+        match services
+            .sync_points
+            .reach("update.enqueue", services.store.enqueue(&key, &command.facts, now_ms))
+            .await?
+        {
             Enqueued::Queued(item) => {
-                if let Some(outcome) = wait_for_owner(app, &key, *item, deadline).await? {
+                if let Some(outcome) = wait_for_owner(services, &key, *item, deadline).await? {
                     return Ok(outcome);
                 }
                 change = Change::AlreadyQueued;
@@ -133,15 +140,15 @@ pub async fn run(
 
 /// Waits a moment until whoever is at the log has written what was noted; `None`: they have let go without.
 async fn wait_for_owner(
-    app: &App,
+    services: &Services,
     key: &CallKey,
     item: CallItem,
     deadline: Deadline,
 ) -> Result<Option<Outcome>, store::Error> {
     let noted = item.queued_version;
     let is_settled = move |item: &CallItem| item.applied_version >= noted || item.lease_holder.is_none();
-    let item = lease::wait_until(app, key, item, deadline, is_settled).await?;
-    let is_busy = item.lease_expires_at > app.clock.now_ms();
+    let item = lease::wait_until(services, key, item, deadline, is_settled).await?;
+    let is_busy = item.lease_expires_at > services.clock.now_ms();
     Ok(match item.log_id {
         Some(_) if item.state == State::Deleted => Some(Outcome::Deleted),
         Some(log) if item.applied_version >= noted => Some(Outcome::UpdatedByOther { log }),
@@ -159,7 +166,7 @@ async fn wait_for_owner(
 /// Goes on with a log that is claimed.
 #[expect(clippy::too_many_arguments, reason = "a request's and a redrive's, side by side")]
 pub(crate) async fn go(
-    app: &App,
+    services: &Services,
     crm: &'static dyn Crm,
     lease: Lease<'_>,
     item: CallItem,
@@ -169,23 +176,23 @@ pub(crate) async fn go(
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
     telemetry::attempt(item.fence);
-    let payload = match app.store.payload(lease.key, &item) {
+    let payload = match services.store.payload(lease.key, &item) {
         Ok(payload) => payload,
         Err(error) => {
             tracing::error!(%error, "what the call brought is lost; the update is written");
             None
         }
     };
-    let mut grant = match Grant::obtain(app, crm, user, authorization, deadline, lease.holder).await {
+    let mut grant = match Grant::obtain(services, crm, user, authorization, deadline, lease.holder).await {
         Ok(grant) => grant,
-        Err(failure) => return failed(app, crm, &lease, &item, failure).await,
+        Err(failure) => return failed(services, crm, &lease, &item, failure).await,
     };
     let mut item = item;
-    if item.sweep_at.is_some_and(|at| at <= app.clock.now_ms())
+    if item.sweep_at.is_some_and(|at| at <= services.clock.now_ms())
         && let Some(log) = item.log_id.clone()
     {
         if let Err(failure) = sweep::remove_duplicates(&mut grant, lease.key, &item, &log).await {
-            return failed(app, crm, &lease, &item, failure).await;
+            return failed(services, crm, &lease, &item, failure).await;
         }
         // From here on the release takes it out of the item: had it been taken out before, a crash would lose it.
         item.sweep_at = None;
@@ -195,12 +202,12 @@ pub(crate) async fn go(
     // A log that was found may lack what the request brought that would have made it.
     let session = CallDetails { session: Some(lease.key.session.clone()), ..CallDetails::default() };
     let extra = payload.map_or(session, |payload| payload.facts);
-    write(app, &lease, grant, item, extra, zone).await
+    write(services, &lease, grant, item, extra, zone).await
 }
 
 /// Writes what is noted into the log, and `extra`, until nothing is left; the lease is given back.
 pub(crate) async fn write(
-    app: &App,
+    services: &Services,
     lease: &Lease<'_>,
     mut grant: Grant<'_>,
     mut item: CallItem,
@@ -223,14 +230,14 @@ pub(crate) async fn write(
             Ok(plan) => plan,
             Err(failure) => {
                 let crm = grant.crm();
-                let outcome = failed(app, crm, lease, &item, failure).await?;
+                let outcome = failed(services, crm, lease, &item, failure).await?;
                 // What this invocation was asked to write may be in the log already, and only what others wanted is
                 // not: they see that nobody is at it any more.
                 return Ok(own.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
             }
         };
-        let finish = app.store.finish(lease, &log, &item, &plan.written);
-        match app.steps.take("update.finish", finish).await? {
+        let finish = services.store.finish(lease, &log, &item, &plan.written);
+        match services.sync_points.reach("update.finish", finish).await? {
             Finish::Released => {
                 telemetry::count(Metric::Updated);
                 return Ok(match refused {
@@ -250,9 +257,9 @@ pub(crate) async fn write(
             }
         }
     }
-    let now_ms = app.clock.now_ms();
+    let now_ms = services.clock.now_ms();
     let release = Release { due_ms: Some(now_ms), ..Release::new(Event::Failed, "others may go on") };
-    app.steps.take("update.leave", app.store.release(lease, &item, release)).await?;
+    services.sync_points.reach("update.leave", services.store.release(lease, &item, release)).await?;
     Ok(own.unwrap_or(Outcome::Queued { log }))
 }
 
@@ -375,16 +382,16 @@ fn plan(grant: &Grant<'_>, current: &CallLog, before: &Written, facts: &CallDeta
 
 /// The update was not written, or nobody knows; what is noted stays noted unless it can never be written.
 async fn failed(
-    app: &App,
+    services: &Services,
     crm: &dyn Crm,
     lease: &Lease<'_>,
     item: &CallItem,
     failure: Failure,
 ) -> Result<Outcome, store::Error> {
-    let (reason, now_ms) = (failure.to_string(), app.clock.now_ms());
+    let (reason, now_ms) = (failure.to_string(), services.clock.now_ms());
     let release = retry::release(crm, lease.key, item, &failure, &reason, now_ms);
     let (event, is_deferred) = (release.event, release.due_ms.is_some());
-    app.steps.take("update.release", app.store.release(lease, item, release)).await?;
+    services.sync_points.reach("update.release", services.store.release(lease, item, release)).await?;
     Ok(match event {
         Event::Deleted => Outcome::Deleted,
         _ => Outcome::Failed { failure, is_deferred },

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     model::Clock,
     startup::config::{AwsCredentials, Config},
+    store::is_error_code,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -82,12 +83,7 @@ fn host(service: &str, region: &str) -> String {
 fn error_code(body: &Value) -> String {
     let kind = body.get("__type").and_then(Value::as_str).unwrap_or_default();
     let code = kind.rsplit('#').next().unwrap_or_default();
-    if is_code(code) { code.to_owned() } else { String::new() }
-}
-
-/// Whether this can be an error's code, which may be logged; anything else might quote what was sent.
-pub(crate) fn is_code(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+    if is_error_code(code) { code.to_owned() } else { String::new() }
 }
 
 /// AWS Signature Version 4.

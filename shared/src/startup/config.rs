@@ -183,14 +183,14 @@ pub(crate) fn authorities() -> Option<PathBuf> {
 
 /// `METRICS_STACK`: the stack that metrics are counted for; without it no line has metrics.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(crate) fn metrics_stack() -> Option<String> {
+pub(super) fn metrics_stack() -> Option<String> {
     std::env::var("METRICS_STACK").ok().filter(|name| !name.trim().is_empty())
 }
 
 /// `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from a function's logging configuration: whether details are asked for.
 /// Less than usual is not said: a line that is left out is a metric that is not counted.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(crate) fn wants_details() -> bool {
+pub(super) fn wants_details() -> bool {
     std::env::var("AWS_LAMBDA_LOG_LEVEL").is_ok_and(|level| matches!(&*level, "DEBUG" | "TRACE"))
 }
 

@@ -29,16 +29,9 @@ mod vault;
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
-use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::{
-    Client,
-    config::{BehaviorVersion, Builder, Region, retry::RetryConfig, timeout::TimeoutConfig},
-    error::SdkError,
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::{Client, config::Builder, error::SdkError, types::AttributeValue};
 
 pub use claims::{Change, ClaimCreate, ClaimUpdate, Enqueued, Lease, Purpose};
 pub use due::{BreakerState, Due, Rearmed};
@@ -51,10 +44,7 @@ pub use transition::{Event, TRANSITIONS};
 pub use users::StoredUser;
 pub use vault::{Key, KeyName, Keyring};
 
-use crate::{
-    model::{Platform, UserId},
-    startup::config::Config,
-};
+use crate::model::{Platform, UserId};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -84,38 +74,9 @@ pub enum Error {
 }
 
 impl Store {
-    /// A store on the one HTTP client of the process.
-    pub fn new(config: &Config, http: reqwest::Client, vault: Keyring) -> Store {
-        let aws = &config.aws;
-        let credentials = Credentials::new(
-            aws.access_key_id.as_str(),
-            aws.secret_access_key.expose(),
-            aws.session_token.as_ref().map(|token| token.expose().to_owned()),
-            None,
-            "environment",
-        );
-        let mut sdk = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(config.region.clone()))
-            .credentials_provider(credentials)
-            .http_client(crate::startup::transport::for_sdk(http))
-            .retry_config(
-                RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(Duration::from_secs(2))
-                    .operation_timeout(Duration::from_secs(5))
-                    .build(),
-            );
-        if let Some(endpoint) = &config.dynamodb_endpoint {
-            sdk = sdk.endpoint_url(endpoint);
-        }
-        Store {
-            client: Client::from_conf(sdk.build()),
-            table: config.table.clone(),
-            vault: Arc::new(RwLock::new(Arc::new(vault))),
-        }
+    /// Returns a store on this table.
+    pub fn new(client: Client, table: impl Into<String>, keyring: Keyring) -> Store {
+        Store { client, table: table.into(), vault: Arc::new(RwLock::new(Arc::new(keyring))) }
     }
 
     /// The same store with another set-up of the SDK, such as a DynamoDB in this process: for who proves what the
@@ -277,12 +238,9 @@ fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
         SdkError::ServiceError(service) if service.raw().status().is_server_error() => {
             return Error::Unavailable(format!("status {}", service.raw().status().as_u16()));
         }
-        SdkError::ServiceError(service) => service
-            .err()
-            .code()
-            .filter(|code| crate::startup::aws::is_code(code))
-            .unwrap_or("unknown")
-            .to_owned(),
+        SdkError::ServiceError(service) => {
+            service.err().code().filter(|code| is_error_code(code)).unwrap_or("unknown").to_owned()
+        }
         SdkError::TimeoutError(_) => return Error::Unavailable("no answer in time".to_owned()),
         SdkError::DispatchFailure(_) => return Error::Unavailable("no connection".to_owned()),
         SdkError::ResponseError(_) => return Error::Unavailable("the answer broke off".to_owned()),
@@ -295,4 +253,9 @@ fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
         | "TransactionConflictException" => Error::Unavailable(code),
         _ => Error::Refused(code),
     }
+}
+
+/// Returns `true` if this can be an AWS error code, which may be logged. Any other text might quote what was sent.
+pub(crate) fn is_error_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }

@@ -23,7 +23,6 @@ use tracing::{
 
 use crate::{
     model::Clock,
-    startup::config,
     telemetry::{self, ENDED, Value, Work},
 };
 
@@ -34,14 +33,14 @@ const OWN: [&str; 3] = ["call_log", "cli", ENDED];
 const QUIET: [(&str, LevelFilter); 2] =
     [("aws_smithy_runtime", LevelFilter::OFF), ("dynoxide", LevelFilter::ERROR)];
 
-/// JSON lines on standard output, as CloudWatch reads them; with metrics if the environment names the stack that they
-/// are of, and with the details of what we do if it asks for them.
-pub fn to_cloud() {
-    let lines = Lines::cloud(config::metrics_stack(), |line: &[u8]| {
-        // Nobody is left who could be told.
+/// Writes JSON lines to standard output, as CloudWatch reads them. With the name of a stack, the lines carry its
+/// metrics. `level` is the most detailed level of our own lines.
+pub fn to_cloud(stack: Option<String>, level: Level) {
+    let lines = Lines::cloud(stack, |line: &[u8]| {
+        // There is no other place where a failure could be reported.
         let _ = io::stdout().write_all(line);
     });
-    install(if config::wants_details() { Lines { own: Level::DEBUG, ..lines } } else { lines });
+    install(Lines { own: level, ..lines });
 }
 
 /// Readable lines on standard error, down to this level.

@@ -15,8 +15,8 @@ use crate::{
         self, Access, Authorization, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
         client::{RenewalError, renew_grant},
     },
+    delivery::services::Services,
     model::{CallLogId, Credentials, Deadline, Secret},
-    startup::app::App,
     store::{self, StoredUser},
     telemetry::{self, Metric},
 };
@@ -75,7 +75,7 @@ impl Failure {
 /// The right to call one user's CRM during one invocation.
 #[derive(Debug)]
 pub struct Grant<'a> {
-    app: &'a App,
+    services: &'a Services,
     crm: &'static dyn Crm,
     user: StoredUser,
     base_url: String,
@@ -91,19 +91,19 @@ pub struct Grant<'a> {
 impl<'a> Grant<'a> {
     /// The grant of a connected user, renewed if it is about to expire.
     pub async fn obtain(
-        app: &'a App,
+        services: &'a Services,
         crm: &'static dyn Crm,
         user: StoredUser,
         header: Option<Secret>,
         deadline: Deadline,
         me: &'a str,
     ) -> Result<Grant<'a>, Failure> {
-        let Some(base_url) = app.crm_base_url(crm, &user.user) else {
+        let Some(base_url) = services.crm_base_url(crm, &user.user) else {
             let detail = "the stored host is not one of the CRM's own";
             return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, detail).into());
         };
-        let mut grant = Grant { app, crm, user, base_url, header, deadline, me, was_refused: false };
-        if let Some(unstored) = app.unstored_grants.take(&grant.user) {
+        let mut grant = Grant { services, crm, user, base_url, header, deadline, me, was_refused: false };
+        if let Some(unstored) = services.unstored_grants.take(&grant.user) {
             grant.keep(unstored).await?;
         }
         match grant.freshness() {
@@ -120,7 +120,7 @@ impl<'a> Grant<'a> {
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        self.app.clock.now_ms()
+        self.services.clock.now_ms()
     }
 
     pub(crate) fn crm(&self) -> &'static dyn Crm {
@@ -132,7 +132,7 @@ impl<'a> Grant<'a> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.app.steps.take("crm.create_log", self.crm.create_log(&access, log)).await
+                self.services.sync_points.reach("crm.create_log", self.crm.create_log(&access, log)).await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -145,7 +145,7 @@ impl<'a> Grant<'a> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.app.steps.take("crm.read_log", self.crm.read_log(&access, id)).await
+                self.services.sync_points.reach("crm.read_log", self.crm.read_log(&access, id)).await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -158,7 +158,10 @@ impl<'a> Grant<'a> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.app.steps.take("crm.update_log", self.crm.update_log(&access, id, change)).await
+                self.services
+                    .sync_points
+                    .reach("crm.update_log", self.crm.update_log(&access, id, change))
+                    .await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -175,7 +178,10 @@ impl<'a> Grant<'a> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.app.steps.take("crm.find_logs", self.crm.find_logs(&access, log, since)).await
+                self.services
+                    .sync_points
+                    .reach("crm.find_logs", self.crm.find_logs(&access, log, since))
+                    .await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -188,7 +194,7 @@ impl<'a> Grant<'a> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.app.steps.take("crm.remove_log", self.crm.remove_log(&access, id)).await
+                self.services.sync_points.reach("crm.remove_log", self.crm.remove_log(&access, id)).await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -214,9 +220,9 @@ impl<'a> Grant<'a> {
             (None, None) => return Err(Failure::SessionEnded),
         };
         Ok(Access {
-            http: &self.app.http,
-            clock: &self.app.clock,
-            budgets: &self.app.budgets,
+            http: &self.services.http,
+            clock: &self.services.clock,
+            budgets: &self.services.budgets,
             deadline: self.deadline,
             base_url: self.base_url.clone(),
             authorization,
@@ -225,7 +231,7 @@ impl<'a> Grant<'a> {
     }
 
     fn is_renewable(&self) -> bool {
-        self.header.is_none() && self.refresh_token().is_some() && self.app.token_url(self.crm).is_some()
+        self.header.is_none() && self.refresh_token().is_some() && self.services.token_url(self.crm).is_some()
     }
 
     fn refresh_token(&self) -> Option<&Secret> {
@@ -242,7 +248,7 @@ impl<'a> Grant<'a> {
         if !self.is_renewable() {
             return Freshness::Good;
         }
-        let left = *end - self.app.clock.now();
+        let left = *end - self.services.clock.now();
         match left {
             left if left <= HARD_WINDOW => Freshness::Ended,
             left if left <= SOFT_WINDOW && !self.user.session_ended => Freshness::Soft,
@@ -275,8 +281,8 @@ impl<'a> Grant<'a> {
             if self.user.session_ended {
                 return Err(Failure::SessionEnded);
             }
-            let wait = wait.min(self.deadline.remaining(&self.app.clock));
-            self.app.steps.take("grant.wait", tokio::time::sleep(wait)).await;
+            let wait = wait.min(self.deadline.remaining(&self.services.clock));
+            self.services.sync_points.reach("grant.wait", tokio::time::sleep(wait)).await;
         }
         if self.adopt().await? {
             Ok(())
@@ -286,32 +292,33 @@ impl<'a> Grant<'a> {
     }
 
     async fn claim(&self) -> Result<bool, Failure> {
-        let now = self.app.clock.now_ms();
-        let claim = self.app.store.claim_renewal(&self.user, self.me, now, now + RENEWAL_LEASE_MS);
-        Ok(self.app.steps.take("grant.claim", claim).await?)
+        let now = self.services.clock.now_ms();
+        let claim = self.services.store.claim_renewal(&self.user, self.me, now, now + RENEWAL_LEASE_MS);
+        Ok(self.services.sync_points.reach("grant.claim", claim).await?)
     }
 
     async fn renew_claimed(&mut self) -> Result<(), Failure> {
-        let (Some(url), Some(refresh_token)) = (self.app.token_url(self.crm), self.refresh_token().cloned())
+        let (Some(url), Some(refresh_token)) =
+            (self.services.token_url(self.crm), self.refresh_token().cloned())
         else {
             return Err(Failure::SessionEnded);
         };
-        let client = self.app.oauth_client(self.crm);
-        let client = client.as_ref().map(|(id, secret)| (id.as_str(), secret));
-        let exchange = || renew_grant(&self.app.http, &url, client, &refresh_token);
-        let mut renewed = self.app.steps.take("grant.exchange", exchange()).await;
+        let client = self.services.oauth_client(self.crm);
+        let client = self.services.sync_points.reach("grant.client", client).await;
+        let exchange = || renew_grant(&self.services.http, &url, client.as_ref(), &refresh_token);
+        let mut renewed = self.services.sync_points.reach("grant.exchange", exchange()).await;
         let mut may_be_lost = matches!(renewed, Err(RenewalError::Unanswered));
         if matches!(renewed, Err(RenewalError::Unanswered | RenewalError::Unsent)) && self.has(RENEWAL_TIME) {
             // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
             // once more in this case (FAPI 2.0).
-            renewed = self.app.steps.take("grant.exchange_again", exchange()).await;
+            renewed = self.services.sync_points.reach("grant.exchange_again", exchange()).await;
             may_be_lost |= matches!(renewed, Err(RenewalError::Unanswered));
         }
         match renewed {
             Ok(renewed) => {
                 telemetry::count(Metric::RefreshCount);
                 let expires_at = renewed.expires_in.map(|seconds| {
-                    self.app.clock.now()
+                    self.services.clock.now()
                         + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0).min(31_536_000))
                 });
                 let credentials = Credentials::OAuth {
@@ -329,8 +336,8 @@ impl<'a> Grant<'a> {
                 if may_be_lost {
                     telemetry::count(Metric::RefreshLost);
                 }
-                let give_up = self.app.store.give_up_renewal(&self.user, self.me, true);
-                self.app.steps.take("grant.end", give_up).await?;
+                let give_up = self.services.store.give_up_renewal(&self.user, self.me, true);
+                self.services.sync_points.reach("grant.end", give_up).await?;
                 self.user.session_ended = true;
                 Err(Failure::SessionEnded)
             }
@@ -339,8 +346,8 @@ impl<'a> Grant<'a> {
                     telemetry::count(Metric::RefreshLost);
                 }
                 tracing::warn!(reason = ?error, "the grant could not be renewed");
-                let give_up = self.app.store.give_up_renewal(&self.user, self.me, false);
-                self.app.steps.take("grant.give_up", give_up).await?;
+                let give_up = self.services.store.give_up_renewal(&self.user, self.me, false);
+                self.services.sync_points.reach("grant.give_up", give_up).await?;
                 Err(Failure::unavailable("the grant could not be renewed"))
             }
         }
@@ -350,15 +357,15 @@ impl<'a> Grant<'a> {
     /// there is time, and again with the process's next request.
     async fn keep(&mut self, credentials: Credentials) -> Result<(), Failure> {
         let stored = loop {
-            let keep = self.app.store.finish_renewal(&self.user, self.me, &credentials);
-            match self.app.steps.take("grant.keep", keep).await {
+            let keep = self.services.store.finish_renewal(&self.user, self.me, &credentials);
+            match self.services.sync_points.reach("grant.keep", keep).await {
                 Err(store::Error::Unavailable(_)) if self.has(STORING_TIME) => {
                     let pause = tokio::time::sleep(Duration::from_millis(200));
-                    self.app.steps.take("grant.pause", pause).await;
+                    self.services.sync_points.reach("grant.pause", pause).await;
                 }
                 Err(error) => {
                     telemetry::count(Metric::RefreshLost);
-                    self.app.unstored_grants.put(&self.user, credentials);
+                    self.services.unstored_grants.put(&self.user, credentials);
                     return Err(error.into());
                 }
                 Ok(stored) => break stored,
@@ -376,14 +383,14 @@ impl<'a> Grant<'a> {
 
     /// Whether so much time is left.
     fn has(&self, time: Duration) -> bool {
-        self.deadline.remaining(&self.app.clock) > time
+        self.deadline.remaining(&self.services.clock) > time
     }
 
     /// Takes over a grant that somebody else has stored. False: it is still the same.
     async fn adopt(&mut self) -> Result<bool, Failure> {
         let (platform, id) = (self.user.user.platform.clone(), self.user.user.id.clone());
-        let read = self.app.store.user(&platform, &id);
-        let Some(stored) = self.app.steps.take("grant.read", read).await? else {
+        let read = self.services.store.user(&platform, &id);
+        let Some(stored) = self.services.sync_points.reach("grant.read", read).await? else {
             return Err(Failure::SessionEnded);
         };
         let newer = stored.token_version != self.user.token_version;

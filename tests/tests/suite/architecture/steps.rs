@@ -44,7 +44,7 @@ fn last_call(text: &str) -> Option<(&str, &str)> {
 
 /// Whether a call is a step with a name.
 fn is_named(callee: &str, arguments: &str) -> bool {
-    let is_take = callee.ends_with("steps.take");
+    let is_take = callee.ends_with("sync_points.reach");
     // A block could wait for several things, or in a variable there could be any name: only the one function that
     // gives a lease back is lent its name.
     let first = arguments.trim_start();
@@ -108,7 +108,7 @@ fn every_step_has_a_name() {
             unnamed(&source.code, &own).into_iter().map(|line| format!("{}: {line}", source.path))
         })
         .collect();
-    assert!(found.is_empty(), "take these with `steps.take(\"name\", ...)`:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "take these with `sync_points.reach(\"name\", ...)`:\n{}", found.join("\n"));
 }
 
 #[test]
@@ -128,21 +128,24 @@ fn no_two_steps_have_the_same_name() {
 fn a_step_without_a_name_is_seen() {
     let own = BTreeSet::from(["keep", "deliver"]);
     for (code, is_fine) in [
-        (r#"app.steps.take("x.y", app.store.call(key)).await?"#, true),
-        (r#"app.steps.take("x.y", tokio::time::sleep(wait)).await"#, true),
+        (r#"app.sync_points.reach("x.y", app.store.call(key)).await?"#, true),
+        (r#"app.sync_points.reach("x.y", tokio::time::sleep(wait)).await"#, true),
         ("self.keep(credentials).await", true),
         ("deliver(app, (crm), due).await", true),
         ("stream::iter(all).map(deliver).buffer_unordered(4)\n    .collect().await", true),
-        (r#"tokio::join!(app.steps.take("a.b", one(1, 2)), app.steps.take("a.c", two()))"#, true),
+        (
+            r#"tokio::join!(app.sync_points.reach("a.b", one(1, 2)), app.sync_points.reach("a.c", two()))"#,
+            true,
+        ),
         ("app.store.call(key).await?", false),
         ("self.app.store.keep(&lease).await?", false),
         ("tokio::time::sleep(wait).await", false),
         ("self.crm.create_log(&access, log).await", false),
         ("renew_grant(http, url).await", false),
         ("future.await", false),
-        (r#"app.steps.take("x.y", async { one().await; two().await }).await"#, false),
-        (r#"tokio::join!(app.steps.take("a.b", one()), app.store.user(id))"#, false),
-        (r#"app.steps.take(name, app.store.call(key)).await"#, false),
+        (r#"app.sync_points.reach("x.y", async { one().await; two().await }).await"#, false),
+        (r#"tokio::join!(app.sync_points.reach("a.b", one()), app.store.user(id))"#, false),
+        (r#"app.sync_points.reach(name, app.store.call(key)).await"#, false),
         ("tokio::select! { _ = one() => {} }", false),
     ] {
         assert_eq!(unnamed(code, &own).is_empty(), is_fine, "{code}: {:?}", unnamed(code, &own));

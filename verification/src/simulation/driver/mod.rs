@@ -17,7 +17,7 @@ use std::{
 use call_log::{
     adapters::ErrorKind,
     auth::Caller,
-    delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::Steps, update},
+    delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
     startup::{app::App, config::Config},
     store::BreakerState,
@@ -103,8 +103,8 @@ impl World {
         let clock = Arc::new(AtomicI64::new(NOW_MS));
         let app = App::new(config.expect("a configuration"), Clock::Manual(clock.clone())).await;
         let mut app = app.expect("the app starts");
-        app.store = app.store.with_sdk(table::set_up);
-        app.steps = Steps::observed_by(Arc::new(Stops));
+        app.api.services.store = app.store.with_sdk(table::set_up);
+        app.api.services.sync_points = SyncPoints::observed_by(Arc::new(Stops));
         let user = User {
             id: UserId::new("12345-memory").expect("an id"),
             platform: Platform::new("memory").expect("a name"),
@@ -135,8 +135,8 @@ impl World {
                 .expect("the table answers");
             table::is_rest_written();
         }
-        self.app.unstored_grants = UnstoredGrants::default();
-        self.app.crms = if crm.compare_and_set { &crm::ONLY_CAREFUL } else { &crm::ONLY_PLAIN };
+        self.app.api.services.unstored_grants = UnstoredGrants::default();
+        self.app.api.services.crms = if crm.compare_and_set { &crm::ONLY_CAREFUL } else { &crm::ONLY_PLAIN };
         Driver {
             world: self,
             crm,
@@ -227,11 +227,29 @@ impl<'w> Driver<'w> {
             match sent {
                 request @ (Request::Create | Request::CreateElsewhere) => {
                     let command = requests::create_of(&request, &session);
-                    Answer::Create(create::run(&world.app, crm, &caller, command, deadline).await)
+                    Answer::Create(
+                        create::run(
+                            &world.app,
+                            crm,
+                            caller.call(&command.session, command.extension.as_ref()),
+                            command,
+                            deadline,
+                        )
+                        .await,
+                    )
                 }
                 Request::Update(facts) => {
                     let command = requests::update(&session, &facts);
-                    Answer::Update(update::run(&world.app, crm, &caller, command, deadline).await)
+                    Answer::Update(
+                        update::run(
+                            &world.app,
+                            crm,
+                            caller.call(&command.session, command.extension.as_ref()),
+                            command,
+                            deadline,
+                        )
+                        .await,
+                    )
                 }
                 Request::Redrive => {
                     let trace = Trace::new("proof", None);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use call_log::{
-    api::Invocation,
+    api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
     model::{Credentials, Deadline, Secret, User},
     startup::app::App,
 };
@@ -178,10 +178,8 @@ async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body:
         request_id: "test-request".to_owned(),
         xray_trace_id: None,
     };
-    let response = match route {
-        "POST" => Box::pin(call_log::api::create(app, request, &invocation)).await,
-        _ => Box::pin(call_log::api::update(app, request, &invocation)).await,
-    };
+    let route = if route == "POST" { &CREATE_CALL_LOG } else { &UPDATE_CALL_LOG };
+    let response = app.handle(route, request, &invocation).await;
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
     Answer {
         status: response.status().as_u16(),

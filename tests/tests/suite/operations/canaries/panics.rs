@@ -9,7 +9,7 @@ use super::*;
 #[ignore = "run by the test below, in a process of its own"]
 async fn a_process_that_panics() {
     match std::env::args().next_back().as_deref() {
-        Some("--skip=cloud") => call_log::telemetry::logging::to_cloud(),
+        Some("--skip=cloud") => call_log::startup::log_to_cloud(),
         _ => call_log::telemetry::logging::to_terminal(tracing::Level::INFO),
     }
     call_log::startup::panics::log_places();

@@ -1,0 +1,61 @@
+//! Runs a route or the redrive as an AWS Lambda function: the only library that knows Lambda.
+//!
+//! A function's binary names the one thing that it serves, so that it links nothing else.
+
+use bytes::Bytes;
+use call_log::{
+    api::{Invocation, Route},
+    model::Deadline,
+    startup::{self, app::App, panics},
+    telemetry::Trace,
+};
+pub use lambda_http::Error;
+use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+/// Serves a route: one HTTP request per invocation.
+///
+/// # Errors
+///
+/// If the process cannot start, or the Runtime API is not reachable.
+pub async fn serve(route: &'static Route) -> Result<(), Error> {
+    startup::log_to_cloud();
+    let app = App::start().await?;
+    lambda_http::run(service_fn(|request: Request| answer(&app, route, request))).await
+}
+
+async fn answer(app: &App, route: &Route, request: Request) -> Result<Response<Body>, Error> {
+    let context = request.lambda_context();
+    let invocation = Invocation {
+        deadline: deadline(&context),
+        request_id: context.request_id,
+        xray_trace_id: context.xray_trace_id,
+    };
+    let request = request.map(|body| Bytes::from(body.to_vec()));
+    let response = panics::caught(app.handle(route, request, &invocation)).await?;
+    Ok(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned())))
+}
+
+/// Serves the redrive: each invocation delivers what is due, whatever the event says. The response has the counts.
+///
+/// # Errors
+///
+/// If the process cannot start, or the Runtime API is not reachable.
+pub async fn serve_redrive() -> Result<(), Error> {
+    startup::log_to_cloud();
+    let app = App::start().await?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| deliver(&app, event.context))).await
+}
+
+async fn deliver(app: &App, context: Context) -> Result<Value, Error> {
+    let deadline = deadline(&context);
+    let trace = Trace::new(context.request_id, context.xray_trace_id);
+    let report = panics::caught(app.redrive(deadline, trace)).await??;
+    Ok(report.fields().into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect())
+}
+
+fn deadline(context: &Context) -> Deadline {
+    Deadline(i64::try_from(context.deadline).unwrap_or(i64::MAX))
+}
