@@ -231,11 +231,25 @@ def no_resources_wait_for_each_other(files):
 @check(TEMPLATE, "Binary: update-call-log", "Binary: update-log")
 def functions_are_the_packages_of_the_workspace(files):
     """A function's package was renamed or added: `sam build` fails, or the function is never deployed."""
-    built = {r["Metadata"]["BuildProperties"]["Binary"] for r in files.template["Resources"].values() if "Metadata" in r}
+    builds = [r["Metadata"]["BuildProperties"] for r in files.template["Resources"].values() if "Metadata" in r]
+    built = {build["Binary"] for build in builds}
     packages = {tomllib.loads(p.read_text())["package"]["name"] for p in files.root.glob("functions/*/Cargo.toml")}
     problems = differences("binaries of the template", built, packages)
     folders = {function["CodeUri"] for function in files.functions.values()}
     return problems + [f"{folder} does not exist" for folder in folders if not (files.root / folder).is_dir()]
+
+
+@check("rust-toolchain.toml", 'channel = "1.95.0"', 'channel = "1.94.0"')
+def versions_agree(files):
+    """The supported Rust version is not tested, or the OpenAPI document has another version than the code."""
+    package = tomllib.loads(files.text("Cargo.toml"))["workspace"]["package"]
+    channel = tomllib.loads(files.text("rust-toolchain.toml"))["toolchain"]["channel"]
+    problems = [] if channel.startswith(package["rust-version"] + ".") else [f"rust-version is not of {channel}"]
+    if f"container: rust:{channel}-" not in files.text(".github/workflows/checks.yaml"):
+        problems.append(f"the container of the workflow does not have Rust {channel}")
+    if yaml.safe_load(files.text("docs/openapi.yaml"))["info"]["version"] != package["version"]:
+        problems.append(f"docs/openapi.yaml is not of version {package['version']}")
+    return problems
 
 
 @check(TEMPLATE, "Method: PATCH", "Method: PUT")

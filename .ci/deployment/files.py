@@ -46,7 +46,7 @@ class Files:
         return self.resources("AWS::Serverless::Function")
 
     def variables(self):
-        """Returns the functions' environment as it is in the cloud: name → value, without variables that are absent."""
+        """Returns the environment of the functions in the cloud: name → value, without absent variables."""
         variables = dict(self.template["Globals"]["Function"]["Environment"]["Variables"])
         for properties in self.functions.values():
             variables |= properties.get("Environment", {}).get("Variables", {})
