@@ -55,7 +55,7 @@ def alarms_link_to_the_runbook(files):
 
 
 def emitted_metrics(files):
-    listed = re.search(r"ALL: \[Metric; \d+\] = \[(.*?)\];", files.rust("**/metric.rs"), re.DOTALL)[1]
+    listed = re.search(r"ALL: \[Metric; \d+\] = \[(.*?)\];", files.rust("**/*.rs"), re.DOTALL)[1]
     return set(re.findall(r"Metric::(\w+)", listed))
 
 
