@@ -1,38 +1,40 @@
-"""Whether template.yaml, samconfig.toml, env.example.json and events/ keep their promises (rows.py), and whether that
-would be seen if they did not (mutants.py)."""
+"""Checks that the files of a deployment agree with each other and with the code, and that each check can fail.
+
+Every check (checks.py) comes with a mutant: one edit that breaks what it checks. A check that passes on its mutant
+does not check anything, so that is an error too.
+"""
 
 import pathlib
 import sys
 
-from mutants import MUTANTS, mutated
-from project import Project
-from rows import ROWS
+from checks import CHECKS
+from files import Files
 
 
-def found(actual, project):
+MISSING = (AssertionError, AttributeError, LookupError, OSError, StopIteration, TypeError, ValueError)
+
+
+def run(check, files):
+    """Returns the problems that a check finds. A file or key that is missing is a problem, not a crash."""
     try:
-        return actual(project)
-    except (AssertionError, KeyError, IndexError, StopIteration, TypeError, ValueError, AttributeError) as error:
-        return f"{type(error).__name__}: {error}"  # what is asked about is not there
+        return check(files)
+    except MISSING as error:
+        return [f"{type(error).__name__}: {error}"]
 
 
-project = Project.read(pathlib.Path(__file__).parents[2])
-broken = 0
-for sentence, actual, expected in ROWS:
-    answer = found(actual, project)
-    if answer != expected:
-        broken += 1
-        print(f"BROKEN: {sentence}\n  expected {expected!r}\n  found    {answer!r}")
-
-rows = {sentence: (actual, expected) for sentence, actual, expected in ROWS}
-untested = set(rows) - {sentence for sentence, *_ in MUTANTS}
-survivors = [m for m in MUTANTS if found(rows[m[0]][0], mutated(project, *m[1:])) == rows[m[0]][1]]
-for sentence in sorted(untested):
-    print(f"UNTESTED: no mutant is for {sentence!r}")
-for sentence, place, old, new in survivors:
-    print(f"SURVIVED: {sentence!r} holds with {new!r} for {old!r} in {place}")
-
-print(
-    f"{len(ROWS) - broken} of {len(ROWS)} promises kept; {len(MUTANTS) - len(survivors)} of {len(MUTANTS)} broken on purpose were seen"
-)
-sys.exit(bool(broken or untested or survivors or len(rows) != len(ROWS)))
+files = Files(pathlib.Path(__file__).parents[2])
+failed = 0
+for check, mutant in CHECKS:
+    problems = run(check, files)
+    if not problems:
+        path, old, _ = mutant
+        if old not in files.text(path):
+            problems = [f"its mutant does not apply: {old!r} is not in {path}"]
+        elif not run(check, files.with_mutant(*mutant)):
+            problems = [f"it passes on its mutant: {mutant}"]
+    if problems:
+        failed += 1
+        print(f"FAILED {check.__name__}: {check.__doc__}")
+        print(*(f"  {problem}" for problem in problems), sep="\n")
+print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks of the deployment passed, each with its mutant caught")
+sys.exit(bool(failed))
