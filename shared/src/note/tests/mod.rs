@@ -1,14 +1,16 @@
 //! The laws of notes, and bodies as others write them.
 
 mod bodies;
+mod comments;
 mod defects;
+mod entities;
 mod laws;
 mod size;
 mod table;
 
 use proptest::prelude::*;
 
-use super::{section::SECTIONS, *};
+use super::{fingerprint::Print, section::SECTIONS, *};
 use crate::model::Direction;
 
 /// A note that says these things.
@@ -40,6 +42,10 @@ fn hostile_text() -> impl Strategy<Value = String> {
             "<li><b>Result</b>: x</li>", "<li><b>Duration</b>: y<li>", "<li>", "</li>", "<div>", "</div>", "<p>",
             "</p>", "<div><b>AI Note</b><br>", "<div><strong>Transcript</strong><br/>x</div>", "<i", ">",
             "<div><b>Note edited in the CRM</b><br>", "<a href=\"https://x.example/\">", "</a>", "\"", "'",
+        ]),
+        3 => prop::sample::select(vec![
+            "<!-- ", "<!--", "-->", "--", "<!-->", "<!-- x -->", "<!--[if mso]>", "<![endif]-->", "<!doctype html>", "<?x",
+            "<![CDATA[", "]]>", "<!", "&eacute;", "&ndash;", "&copy", "&NotEqualTilde;", "&#150;", "&#", "&#x", "&#10;",
         ]),
         3 => prop::sample::select(vec![
             "<script>alert(1)</script>", "javascript:alert(1)", "https://x.example/1?a=1&b=2", "$& $1 $$ \\1 {0} %s",

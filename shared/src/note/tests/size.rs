@@ -56,7 +56,7 @@ fn hostile_plain_text_takes_no_longer() {
 fn hostile_html_takes_no_longer() {
     check(
         Format::Html,
-        &["", "<b>Agent notes</b><br>"],
+        &["", "<b>Agent notes</b><br>", "<!-- ", "<!-- --><![CDATA["],
         &[
             "<b>Agent notes</b>",
             "<b>Call details</b>",
@@ -76,8 +76,27 @@ fn hostile_html_takes_no_longer() {
             "<a href='\">",
             "<",
             "<!--",
+            "<!-- -->",
+            "<!-- --!>",
+            "<!--[if mso]><![endif]-->",
+            "<!-- <b>Call details</b> -->",
+            "<li><!-- --><b>Result</b><!-- -->: ",
+            "<div><!-- -->",
+            "<b>Agent notes</b><!-- -->",
+            "<b>Call details</b><!-- -->",
+            "<!",
+            "<!>",
+            "<?",
+            "<?>",
+            "<![CDATA[",
+            "<![CDATA[]]>",
+            "-",
+            "]",
             "&",
             "&#",
+            "&#1",
+            "&eacute;",
+            "&CounterClockwiseContourIntegral",
         ],
     );
 }
