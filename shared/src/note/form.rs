@@ -21,6 +21,8 @@ pub(super) enum Kind {
     /// What became of a note that somebody changed in the CRM. It is foreign text from then on.
     Kept,
     Foreign,
+    /// A foreign comment without an end, which hides the rest of the body. Nothing can be written below it.
+    OpenComment,
 }
 
 /// A piece of a body.
@@ -64,6 +66,11 @@ pub(super) trait Form {
 
     /// A note that somebody changed in the CRM, as the foreign text that it becomes.
     fn keep(&self, encoded: &str) -> String;
+
+    /// The comments in the raw text of a section. They are foreign, and stay when the section is written again.
+    fn comments(&self, _raw: &str) -> String {
+        String::new()
+    }
 
     /// A body's pieces. No section is found twice.
     fn read<'a>(&self, body: &'a str) -> Vec<Piece<'a>>;
@@ -118,10 +125,15 @@ pub(super) fn insert(form: &dyn Form, pieces: &mut Vec<Piece<'_>>, at: usize, ki
     pieces.insert(at, Piece::new(kind, raw));
 }
 
+/// The end of what a body shows.
+pub(super) fn end(pieces: &[Piece<'_>]) -> usize {
+    pieces.len() - usize::from(pieces.last().is_some_and(|piece| piece.kind == Kind::OpenComment))
+}
+
 /// Where the first block stands, or the body's end.
 pub(super) fn end_of_lines(pieces: &[Piece<'_>]) -> usize {
     let is_block = |piece: &Piece<'_>| piece.section().is_some_and(Section::is_block);
-    pieces.iter().position(is_block).unwrap_or(pieces.len())
+    pieces.iter().position(is_block).unwrap_or(end(pieces))
 }
 
 /// Collects the pieces of a body from front to back; what nobody claims is foreign.

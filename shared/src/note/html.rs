@@ -8,7 +8,7 @@ mod tokens;
 
 use super::{
     Section,
-    form::{Form, Item, Kind, Piece, insert},
+    form::{Form, Item, Kind, Piece, end, insert},
     section::Shape,
 };
 use crate::model::Direction;
@@ -40,6 +40,10 @@ impl Form for Html {
         format!("<div><b>{KEPT}</b><br>{}</div>", tokens::trim(encoded))
     }
 
+    fn comments(&self, raw: &str) -> String {
+        tokens::comments(raw).collect()
+    }
+
     fn read<'a>(&self, body: &'a str) -> Vec<Piece<'a>> {
         read::read(body)
     }
@@ -65,7 +69,7 @@ impl Form for Html {
         let written = self.write(item, None);
         let find = |pieces: &[Piece<'_>], kind| pieces.iter().position(|piece| piece.kind == kind);
         if item.section.is_block() {
-            return insert(self, pieces, pieces.len(), kind, written);
+            return insert(self, pieces, end(pieces), kind, written);
         }
         if find(pieces, Kind::Heading).is_none() {
             let has_lines = pieces.iter().any(|piece| piece.section().is_some_and(Section::is_line));

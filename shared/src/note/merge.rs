@@ -90,7 +90,7 @@ fn merge_section(
         return Known::Ours;
     };
 
-    let piece = &mut pieces[at];
+    let piece = &pieces[at];
     let length = opening(form, piece, item.section, base, ours).unwrap_or(piece.value.len());
     let encoded = &piece.encoded()[..length];
     let value = form.decode(item.section, encoded);
@@ -115,15 +115,18 @@ fn merge_section(
         return Known::Ours;
     }
     let is_kept = is_edited && (item.section.shape() == Shape::Header || is_strange && is_text);
-    let kept = is_kept.then(|| form.keep(encoded));
+    let is_new = |kept: &String| {
+        let print = Print::of(kept);
+        !pieces.iter().any(|piece| piece.kind == Kind::Kept && Print::of(&piece.raw).says(&print))
+    };
+    let kept = is_kept.then(|| form.keep(encoded)).filter(is_new);
     let rest = &piece.encoded()[length..];
-    let written = form.write(item, Some(&piece.raw)) + rest;
-    piece.raw = written.into();
-    if let Some(kept) = kept
-        && !pieces
-            .iter()
-            .any(|piece| piece.kind == Kind::Kept && Print::of(&piece.raw).says(&Print::of(&kept)))
-    {
+    // Those in a text that is kept are kept with it.
+    let within = if kept.is_some() { "" } else { encoded };
+    let around = [&piece.raw[..piece.value.start], within, &piece.raw[piece.value.end..]];
+    let comments = around.map(|raw| form.comments(raw)).concat();
+    pieces[at].raw = (form.write(item, Some(&piece.raw)) + rest + &comments).into();
+    if let Some(kept) = kept {
         // Not among the lines.
         let at = if item.section.is_line() { end_of_lines(pieces) } else { at + 1 };
         insert(form, pieces, at, Kind::Kept, kept);

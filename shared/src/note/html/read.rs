@@ -25,6 +25,9 @@ pub(super) fn read(body: &str) -> Vec<Piece<'_>> {
     while at < markup.tokens.len() {
         at = markup.read(at, &mut reader).unwrap_or(at + 1);
     }
+    if markup.end < body.len() {
+        reader.push(Kind::OpenComment, markup.end..body.len(), markup.end..markup.end);
+    }
     reader.finish()
 }
 
@@ -49,13 +52,18 @@ impl Label {
 struct Markup<'a> {
     body: &'a str,
     tokens: Vec<Token<'a>>,
+    /// Where the tokens end: at a comment without an end, if there is one.
+    end: usize,
     /// The last heading above the lines.
     last_heading: Option<usize>,
 }
 
 impl<'a> Markup<'a> {
     fn new(body: &'a str) -> Markup<'a> {
-        let mut markup = Markup { body, tokens: tokens(body), last_heading: None };
+        let mut tokens = tokens(body);
+        let open = tokens.pop_if(|token| token.tag == Tag::OpenComment);
+        let end = open.map_or(body.len(), |token| token.range.start);
+        let mut markup = Markup { body, tokens, end, last_heading: None };
         markup.last_heading = (0..markup.tokens.len()).rfind(|at| markup.is_heading(*at));
         markup
     }
@@ -134,9 +142,10 @@ impl<'a> Markup<'a> {
         let start = self.start(label.behind);
         let mut value = start;
         if !label.has_colon {
-            let text = self.body[start..].trim_start();
-            let rest = text.strip_prefix(':').filter(|_| self.tag(label.behind) == Some(Tag::None))?;
-            value = self.body.len() - rest.len();
+            let colon = self.behind_blank(label.behind);
+            let text = self.body[self.start(colon)..self.end].trim_start();
+            let rest = text.strip_prefix(':').filter(|_| self.tag(colon) == Some(Tag::Text))?;
+            value = self.end - rest.len();
         }
         value += usize::from(self.body[value..].starts_with(' '));
         let ends = |at: &usize| {
@@ -153,7 +162,7 @@ impl<'a> Markup<'a> {
     fn behind_line(&self, at: usize) -> usize {
         let is_end = self.tag(at).is_some_and(|tag| tag.closes(&["li"]));
         let is_stray = || {
-            let next = if self.is_blank(at + 1) { at + 2 } else { at + 1 };
+            let next = self.behind_blank(at + 1);
             let is_next = |tag: Tag<'_>| tag.opens(&["li"]) || tag.closes(&LISTS);
             self.tag(at).is_some_and(|tag| tag.opens(&["li"])) && self.tag(next).is_some_and(is_next)
         };
@@ -186,7 +195,7 @@ impl<'a> Markup<'a> {
         let value = self.behind_break(label.behind).min(end);
         let mut behind = end + 1;
         if has_gap(section) {
-            let next = if self.is_blank(behind) { behind + 1 } else { behind };
+            let next = self.behind_blank(behind);
             if self.tag(next).is_some_and(|tag| tag.opens(&["br"])) {
                 behind = next + 1;
             }
@@ -212,8 +221,10 @@ impl<'a> Markup<'a> {
 
     /// The token behind the line break that follows a label, if one does.
     fn behind_break(&self, at: usize) -> usize {
-        let is_colon = self.tag(at) == Some(Tag::None) && matches!(self.text(at).trim(), "" | ":");
-        let next = at + usize::from(is_colon);
+        let mut next = self.behind_blank(at);
+        if self.tag(next) == Some(Tag::Text) && self.text(next).trim() == ":" {
+            next = self.behind_blank(next + 1);
+        }
         if self.tag(next).is_some_and(|tag| tag.opens(&["br"])) { next + 1 } else { at }
     }
 
@@ -238,7 +249,7 @@ impl<'a> Markup<'a> {
     /// The emphasised words at a token.
     fn label(&self, at: usize) -> Option<Label> {
         let is_bold = self.tag(at)?.opens(&BOLD) && self.tag(at + 2)?.closes(&BOLD);
-        if !is_bold || self.tag(at + 1) != Some(Tag::None) {
+        if !is_bold || self.tag(at + 1) != Some(Tag::Text) {
             return None;
         }
         let words = decode_entities(self.text(at + 1));
@@ -254,9 +265,7 @@ impl<'a> Markup<'a> {
     fn inside(&self, at: usize) -> usize {
         let mut inside = at + 1;
         for _ in 0..=WRAPPER_DEPTH {
-            if self.is_blank(inside) {
-                inside += 1;
-            }
+            inside = self.behind_blank(inside);
             if !self.tag(inside).is_some_and(|tag| tag.opens(&WRAPPERS)) {
                 break;
             }
@@ -273,11 +282,24 @@ impl<'a> Markup<'a> {
         self.tokens.get(at).map_or("", |token| &self.body[token.range.clone()])
     }
 
+    /// Whether the CRM shows nothing of a token.
     fn is_blank(&self, at: usize) -> bool {
-        self.tag(at) == Some(Tag::None) && self.text(at).trim().is_empty()
+        match self.tag(at) {
+            Some(Tag::Text) => self.text(at).trim().is_empty(),
+            Some(tag) => tag == Tag::Comment,
+            None => false,
+        }
+    }
+
+    /// The first token from `at` on that is not blank.
+    fn behind_blank(&self, mut at: usize) -> usize {
+        while self.is_blank(at) {
+            at += 1;
+        }
+        at
     }
 
     fn start(&self, at: usize) -> usize {
-        self.tokens.get(at).map_or(self.body.len(), |token| token.range.start)
+        self.tokens.get(at).map_or(self.end, |token| token.range.start)
     }
 }

@@ -1,7 +1,7 @@
-//! Markup, as far as it matters: tags, text between them, and what both say.
+//! Markup, as far as it matters: tags, comments, text between them, and what they say.
 //!
 //! `<strong>` is `<b>`; attributes, case and `/>` do not matter; line ends next to a tag are layout; `<br>` and the
-//! edges of paragraphs are line breaks; entities are the characters that they stand for.
+//! edges of paragraphs are line breaks; entities are the characters that they stand for; comments say nothing.
 
 use std::ops::Range;
 
@@ -19,8 +19,12 @@ pub(super) struct Token<'a> {
 pub(super) enum Tag<'a> {
     Open(&'a str),
     Close(&'a str),
-    /// No tag, but text.
-    None,
+    /// Text between two of the others.
+    Text,
+    /// A comment, doctype, processing instruction or CDATA section: the CRM shows nothing of it.
+    Comment,
+    /// A comment without an end. It hides the rest of the body.
+    OpenComment,
 }
 
 impl Tag<'_> {
@@ -50,10 +54,10 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let (mut start, mut at) = (0, 0);
     while let Some(found) = text[at..].find('<') {
         at += found;
-        match tag(&text[at..]) {
+        match comment(&text[at..]).or_else(|| tag(&text[at..])) {
             Some((tag, length)) => {
                 if start < at {
-                    tokens.push(Token { tag: Tag::None, range: start..at });
+                    tokens.push(Token { tag: Tag::Text, range: start..at });
                 }
                 tokens.push(Token { tag, range: at..at + length });
                 at += length;
@@ -63,9 +67,34 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
         }
     }
     if start < text.len() {
-        tokens.push(Token { tag: Tag::None, range: start..text.len() });
+        tokens.push(Token { tag: Tag::Text, range: start..text.len() });
     }
     tokens
+}
+
+/// The comment at the start of a text, and its length.
+///
+/// Comments end as in the HTML standard, section 13.2.5 "Tokenization": `-->` or `--!>`, and `<!-->` is a whole one.
+/// Doctypes, conditions (`<![if !mso]>`) and processing instructions end at the first `>`. A CDATA section ends as in
+/// XML, so that nothing inside it is taken for a tag.
+fn comment(text: &str) -> Option<(Tag<'_>, usize)> {
+    let length = if text.starts_with("<!--") {
+        let is_end = |at: &usize| text[2..*at].ends_with("--") || text[4..*at].ends_with("--!");
+        text.match_indices('>').map(|(at, _)| at).find(is_end).map(|at| at + 1)
+    } else if text.starts_with("<![CDATA[") {
+        text.find("]]>").map(|at| at + "]]>".len())
+    } else if text.starts_with("<!") || text.starts_with("<?") {
+        text.find('>').map(|at| at + 1)
+    } else {
+        return None;
+    };
+    Some(length.map_or((Tag::OpenComment, text.len()), |length| (Tag::Comment, length)))
+}
+
+/// The comments in some markup, from front to back.
+pub(super) fn comments(markup: &str) -> impl Iterator<Item = &str> {
+    let is_comment = |token: &Token<'_>| matches!(token.tag, Tag::Comment | Tag::OpenComment);
+    tokens(markup).into_iter().filter(is_comment).map(|token| &markup[token.range])
 }
 
 /// The tag at the start of a text, and its length.
@@ -116,7 +145,8 @@ pub(super) fn escape(text: &str) -> String {
 
 /// The text that markup shows.
 pub(super) fn decode(markup: &str) -> String {
-    let tokens = tokens(markup);
+    let is_shown = |token: &Token<'_>| !matches!(token.tag, Tag::Comment | Tag::OpenComment);
+    let tokens: Vec<_> = tokens(markup).into_iter().filter(is_shown).collect();
     let mut text = String::with_capacity(markup.len());
     for (index, token) in tokens.iter().enumerate() {
         if token.tag.opens(&["br"]) {
@@ -127,7 +157,7 @@ pub(super) fn decode(markup: &str) -> String {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
-        } else if token.tag == Tag::None {
+        } else if token.tag == Tag::Text {
             let is_break = |index: Option<usize>| {
                 index.and_then(|index| tokens.get(index)).is_none_or(|token| token.tag.breaks())
             };
@@ -155,41 +185,14 @@ fn without_layout_behind(text: &str) -> &str {
     if text[bare.len()..].contains('\n') { bare } else { text }
 }
 
+/// The characters that a text with entities stands for. A no-break space, with which editors keep spaces apart, is a
+/// space.
 pub(super) fn decode_entities(text: &str) -> String {
-    let mut decoded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        decoded.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let (char, length) = entity(rest).unwrap_or(('&', 1));
-        decoded.push(char);
-        rest = &rest[length..];
-    }
-    decoded + rest
+    htmlize::unescape(without_no_break_spaces(text)).into_owned()
 }
 
-/// The entity at the start of a text, and its length.
-fn entity(text: &str) -> Option<(char, usize)> {
-    // The longest that is known is `&#x10FFFF;`.
-    let length = text.bytes().take(12).position(|byte| byte == b';')? + 1;
-    let name = &text[1..length - 1];
-    let char = match name {
-        "amp" => '&',
-        "lt" => '<',
-        "gt" => '>',
-        "quot" => '"',
-        "apos" => '\'',
-        "nbsp" => ' ',
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            char::from_u32(code).filter(|char| !char.is_control())?
-        }
-    };
-    Some((char, length))
+fn without_no_break_spaces(text: &str) -> String {
+    text.replace("&nbsp;", " ")
 }
 
 /// Where the first link in some markup leads.
@@ -203,14 +206,14 @@ pub(super) fn link_target(markup: &str) -> Option<String> {
         quote @ ('"' | '\'') => value[1..].split(quote).next()?,
         _ => value.split(|char: char| char.is_ascii_whitespace()).next()?,
     };
-    (!value.is_empty()).then(|| decode_entities(value))
+    (!value.is_empty()).then(|| htmlize::unescape_attribute(without_no_break_spaces(value)).into_owned())
 }
 
 /// Markup without the line breaks, the layout and the edges of paragraphs around it.
 pub(super) fn trim(markup: &str) -> &str {
     let tokens = tokens(markup);
     let is_edge = |token: &&Token<'_>| match token.tag {
-        Tag::None => markup[token.range.clone()].trim().is_empty(),
+        Tag::Text => markup[token.range.clone()].trim().is_empty(),
         tag => tag.opens(&["br", "p", "div"]) || tag.closes(&["p", "div"]),
     };
     let first = tokens.iter().find(|token| !is_edge(token));

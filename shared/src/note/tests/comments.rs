@@ -133,10 +133,10 @@ fn nothing_is_written_into_a_comment_without_an_end() {
                 assert_eq!(update(Format::Html, &merged, &before, &written), merged, "and again");
             }
             let body = format!("<b>Agent notes</b><br>edited {open}");
-            let merged = update(Format::Html, &body, &before, &[NOTE]);
+            let merged = update(Format::Html, &body, &[(Section::AgentNote, "old")], &[NOTE]);
             let kept = "<div><b>Note edited in the CRM</b><br>edited </div>";
             assert_eq!(merged, format!("<b>Agent notes</b><br>mine<br><br>{kept}{open}"));
-            assert_eq!(update(Format::Html, &merged, &before, &[NOTE]), merged, "and again");
+            assert_eq!(update(Format::Html, &merged, &[], &[NOTE]), merged, "and again");
         }
     }
 }
@@ -156,4 +156,29 @@ fn a_comment_alone_is_no_edit() {
     let body = "<b>Agent notes</b><br><!-- x --><br><br><b>Call details</b><ul></ul>";
     let merged = update(Format::Html, body, &[(Section::AgentNote, "old")], &[NOTE]);
     assert_eq!(merged, "<b>Agent notes</b><br>mine<br><br><!-- x --><b>Call details</b><ul></ul>");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_merge_drops_no_comment(
+        texts in prop::collection::vec(hostile_text(), 0..3),
+        written in any_content(),
+        added in prop::collection::vec(prop::sample::select(comments()), 1..4),
+        places in any::<[prop::sample::Index; 4]>(),
+        base in any_content(),
+        ours in any_content(),
+    ) {
+        let mut body = compose(Format::Html, &written);
+        for (text, place) in texts.iter().chain(&added).zip(places) {
+            let ends: Vec<_> = body.match_indices('>').map(|(at, _)| at + 1).chain([0]).collect();
+            body.insert_str(ends[place.index(ends.len())], text);
+        }
+        let merged = merge(Format::Html, &body, &base.fingerprints(), &ours).body;
+        for comment in &added {
+            let count = |body: &str| body.matches(comment.as_str()).count();
+            prop_assert!(count(&merged) >= count(&body), "{:?} of {:?} is not in {:?}", comment, body, merged);
+        }
+    }
 }

@@ -18,7 +18,7 @@ fn parts(content: &Content) -> Vec<Content> {
 fn check_foreign(format: Format, before: &str, after: &str) -> Result<(), TestCaseError> {
     let mut rest = after;
     for piece in parse(format, before).pieces {
-        if matches!(piece.kind, Kind::Foreign | Kind::Kept) {
+        if matches!(piece.kind, Kind::Foreign | Kind::Kept | Kind::OpenComment) {
             let at = rest.find(piece.raw.as_ref());
             prop_assert!(at.is_some(), "{:?} of {before:?} is not in {rest:?} of {after:?}", piece.raw);
             rest = &rest[at.unwrap() + piece.raw.len()..];
