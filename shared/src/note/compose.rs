@@ -2,7 +2,7 @@
 
 use super::{
     Content, Format,
-    form::{Item, place},
+    markup::{Item, place},
 };
 
 /// The body that says what is to be said.

@@ -4,7 +4,7 @@
 
 use super::{
     Section,
-    form::{Form, Item, Kind, Piece, Reader, end_of_lines, insert},
+    markup::{Form, Item, Kind, Piece, Reader, end_of_lines, insert},
     section::Shape,
     text::{bare, lines, map_lines},
 };

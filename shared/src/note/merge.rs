@@ -5,7 +5,7 @@
 use super::{
     Content, Fingerprints, Format, PENDING_LINK, Section,
     fingerprint::Print,
-    form::{Form, Item, Kind, Piece, end_of_lines, insert, place},
+    markup::{Form, Item, Kind, Piece, end_of_lines, insert, place},
     parse::parse,
     section::Shape,
 };

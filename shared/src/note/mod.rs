@@ -13,9 +13,9 @@
 mod compose;
 mod content;
 mod fingerprint;
-mod form;
 mod html;
 mod markdown;
+mod markup;
 mod merge;
 mod parse;
 mod plain;

@@ -2,7 +2,7 @@
 
 use super::{
     Format, Section,
-    form::{Form, Piece},
+    markup::{Form, Piece},
 };
 
 /// A body, with the sections that stand in it. Everything else in it is kept as it is.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{
     Section,
-    form::{Form, Item, Kind, Piece, Reader, end_of_lines, insert},
+    markup::{Form, Item, Kind, Piece, Reader, end_of_lines, insert},
     section::Shape,
     text::{bare, ended, lines, map_lines},
 };

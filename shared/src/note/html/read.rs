@@ -6,7 +6,7 @@ use super::{
 };
 use crate::note::{
     Section,
-    form::{Kind, Piece, Reader},
+    markup::{Kind, Piece, Reader},
 };
 
 const BOLD: [&str; 2] = ["b", "strong"];

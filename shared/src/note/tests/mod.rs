@@ -2,11 +2,11 @@
 
 mod bodies;
 mod comments;
-mod defects;
+mod composer_defects;
 mod entities;
-mod laws;
-mod size;
-mod table;
+mod linear_time;
+mod merge_table;
+mod properties;
 
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::Index};
 
 use super::{
-    super::{fingerprint::Print, form::Kind, *},
+    super::{fingerprint::Print, markup::Kind, *},
     any_body, any_content,
 };
 
@@ -42,7 +42,7 @@ proptest! {
         for format in Format::ALL {
             let body = compose(format, &content);
             let document = parse(format, &body);
-            let read: Vec<_> = document.pieces.iter().filter_map(form::Piece::section).collect();
+            let read: Vec<_> = document.pieces.iter().filter_map(markup::Piece::section).collect();
             let read: Vec<_> = read.into_iter().map(|section| (section, document.value(section).unwrap_or_default())).collect();
             let written: Vec<_> = content.iter().map(|(section, value)| (section, value.to_owned())).collect();
             prop_assert_eq!(read, written, "{:?} {:?}", format, body);

@@ -8,7 +8,7 @@ mod tokens;
 
 use super::{
     Section,
-    form::{Form, Item, Kind, Piece, end, insert},
+    markup::{Form, Item, Kind, Piece, end, insert},
     section::Shape,
 };
 use crate::model::Direction;
