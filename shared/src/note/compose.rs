@@ -2,15 +2,15 @@
 
 use super::{
     Content, Format,
-    markup::{Item, place},
+    markup::{Entry, place},
 };
 
 /// The body that says what is to be said.
 pub fn compose(format: Format, content: &Content) -> String {
-    let (form, direction) = (format.form(), content.direction);
-    let mut pieces = Vec::new();
+    let (markup, direction) = (format.markup(), content.direction);
+    let mut segments = Vec::new();
     for (section, value) in content.iter() {
-        place(form, &mut pieces, Item { section, value, direction });
+        place(markup, &mut segments, Entry { section, value, direction });
     }
-    pieces.into_iter().map(|piece| piece.raw).collect()
+    segments.into_iter().map(|segment| segment.raw).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Fingerprints, Section,
-    fingerprint::Print,
+    fingerprint::Fingerprint,
     section::{SECTIONS, Shape},
     text::clean,
     wording,
@@ -43,11 +43,11 @@ impl Content {
 
     /// What is known of the sections once this is written.
     pub fn fingerprints(&self) -> Fingerprints {
-        let mut prints = Fingerprints::default();
+        let mut fingerprints = Fingerprints::default();
         for (section, value) in self.iter() {
-            prints.set(section, Print::of(value));
+            fingerprints.set(section, Fingerprint::of(value));
         }
-        prints
+        fingerprints
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Section, &str)> {

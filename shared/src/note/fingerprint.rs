@@ -30,29 +30,29 @@ pub(crate) fn subject_fingerprint(subject: &str) -> String {
 /// The fingerprints of a note's sections.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fingerprints {
-    last: BTreeMap<Section, Print>,
+    last: BTreeMap<Section, Fingerprint>,
     /// Of what was told since the last was noted: any of it may stand in the note, if its writer died before noting it.
-    told: Vec<(Section, Print)>,
+    told: Vec<(Section, Fingerprint)>,
 }
 
 impl Fingerprints {
     /// As they are stored: by a name that never changes.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.last.iter().map(|(section, print)| (section.traits().key, print.0.as_str()))
+        self.last.iter().map(|(section, fingerprint)| (section.traits().key, fingerprint.0.as_str()))
     }
 
     /// As they were stored. Names that are not known are left out.
     pub fn from_pairs<'k, 'h>(pairs: impl IntoIterator<Item = (&'k str, &'h str)>) -> Fingerprints {
-        let known = |(key, hash): (&str, &str)| Some((Section::of_key(key)?, Print(hash.to_owned())));
+        let known = |(key, hash): (&str, &str)| Some((Section::of_key(key)?, Fingerprint(hash.to_owned())));
         Fingerprints { last: pairs.into_iter().filter_map(known).collect(), told: Vec::new() }
     }
 
     /// Of a note in which any of these sections may stand, or none.
     pub(crate) fn perhaps<'a>(all: impl IntoIterator<Item = &'a Fingerprints>) -> Fingerprints {
-        let mut told: Vec<(Section, Print)> = Vec::new();
-        for (section, print) in all.into_iter().flat_map(|prints| &prints.last) {
-            if !told.iter().any(|known| (known.0, &known.1) == (*section, print)) {
-                told.push((*section, print.clone()));
+        let mut told: Vec<(Section, Fingerprint)> = Vec::new();
+        for (section, fingerprint) in all.into_iter().flat_map(|fingerprints| &fingerprints.last) {
+            if !told.iter().any(|known| (known.0, &known.1) == (*section, fingerprint)) {
+                told.push((*section, fingerprint.clone()));
             }
         }
         Fingerprints { last: BTreeMap::new(), told }
@@ -60,36 +60,39 @@ impl Fingerprints {
 
     /// What was told since, as it is stored: each text once.
     pub(crate) fn told(&self) -> Vec<String> {
-        self.told.iter().map(|(section, print)| format!("{} {}", section.traits().key, print.0)).collect()
+        self.told
+            .iter()
+            .map(|(section, fingerprint)| format!("{} {}", section.traits().key, fingerprint.0))
+            .collect()
     }
 
     /// The same, and what was told since, as it was stored.
     pub(crate) fn with_told(self, told: &[String]) -> Fingerprints {
         let known = |text: &String| {
             let (key, hash) = text.split_once(' ')?;
-            Some((Section::of_key(key)?, Print(hash.to_owned())))
+            Some((Section::of_key(key)?, Fingerprint(hash.to_owned())))
         };
         Fingerprints { told: told.iter().filter_map(known).collect(), ..self }
     }
 
     /// Whether somebody has told this since the last was noted.
     pub(crate) fn was_told(&self, section: Section, value: &str) -> bool {
-        let value = Print::of(value);
-        self.told.iter().any(|(told, print)| *told == section && print.says(&value))
+        let value = Fingerprint::of(value);
+        self.told.iter().any(|(told, fingerprint)| *told == section && fingerprint.says(&value))
     }
 
     /// Of a note that somebody else wrote: which section is as they left it, and which a person changed, nobody knows.
     pub fn unknown() -> Fingerprints {
-        let nothing = |row: &Traits| (row.section, Print(String::new()));
+        let nothing = |row: &Traits| (row.section, Fingerprint(String::new()));
         Fingerprints { last: SECTIONS.iter().map(nothing).collect(), told: Vec::new() }
     }
 
-    pub(super) fn get(&self, section: Section) -> Option<&Print> {
+    pub(super) fn get(&self, section: Section) -> Option<&Fingerprint> {
         self.last.get(&section)
     }
 
-    pub(super) fn set(&mut self, section: Section, print: Print) {
-        self.last.insert(section, print);
+    pub(super) fn set(&mut self, section: Section, fingerprint: Fingerprint) {
+        self.last.insert(section, fingerprint);
     }
 
     /// The sections of which something was told since.
@@ -98,8 +101,9 @@ impl Fingerprints {
     }
 
     /// What may stand in a section: the last first.
-    pub(super) fn candidates(&self, section: Section) -> impl Iterator<Item = &Print> {
-        let told = self.told.iter().filter(move |(told, _)| *told == section).map(|(_, print)| print);
+    pub(super) fn candidates(&self, section: Section) -> impl Iterator<Item = &Fingerprint> {
+        let told =
+            self.told.iter().filter(move |(told, _)| *told == section).map(|(_, fingerprint)| fingerprint);
         self.get(section).into_iter().chain(told)
     }
 }
@@ -107,13 +111,13 @@ impl Fingerprints {
 /// One value's fingerprint: of its words, which is what a CRM leaves alone when it tidies up, and behind that of the
 /// value to the letter.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Print(String);
+pub(super) struct Fingerprint(String);
 
-impl Print {
-    pub(super) fn of(value: &str) -> Print {
+impl Fingerprint {
+    pub(super) fn of(value: &str) -> Fingerprint {
         let mut words = Words::default();
         words.add(value);
-        Print(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
+        Fingerprint(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
     }
 
     /// Whether it is not known what was written.
@@ -122,7 +126,7 @@ impl Print {
     }
 
     /// Whether the words are the same, however they are spaced.
-    pub(super) fn says(&self, other: &Print) -> bool {
+    pub(super) fn says(&self, other: &Fingerprint) -> bool {
         self.loose() == other.loose()
     }
 
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_of_the_words() {
-        let says = |one: &str, other: &str| Print::of(one).says(&Print::of(other));
+        let says = |one: &str, other: &str| Fingerprint::of(one).says(&Fingerprint::of(other));
         for (one, other, same) in [
             ("a b", "a b", true),
             ("a b", " a\u{a0}\r\n\tb\n", true),
@@ -182,7 +186,7 @@ mod tests {
             ("a", "A", false),
         ] {
             assert_eq!(says(one, other), same, "{one:?} {other:?}");
-            assert_eq!(Print::of(one) == Print::of(other), one == other, "{one:?} {other:?}");
+            assert_eq!(Fingerprint::of(one) == Fingerprint::of(other), one == other, "{one:?} {other:?}");
         }
         assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de5dae2223");
     }
@@ -196,19 +200,22 @@ mod tests {
             ("a", "", None),
             ("a\nb", "a\n", None),
         ] {
-            assert_eq!(Print::of(value).opening_of(text), lines, "{value:?} {text:?}");
+            assert_eq!(Fingerprint::of(value).opening_of(text), lines, "{value:?} {text:?}");
         }
     }
 
     #[test]
     fn what_is_stored_is_read_back() {
-        let mut prints = Fingerprints::default();
-        prints.set(Section::AgentNote, Print::of("a"));
-        prints.set(Section::Journey, Print::of("b"));
-        assert_eq!(Fingerprints::from_pairs(prints.iter()), prints);
+        let mut fingerprints = Fingerprints::default();
+        fingerprints.set(Section::AgentNote, Fingerprint::of("a"));
+        fingerprints.set(Section::Journey, Fingerprint::of("b"));
+        assert_eq!(Fingerprints::from_pairs(fingerprints.iter()), fingerprints);
         assert_eq!(Fingerprints::from_pairs([("other", "x")]), Fingerprints::default());
         assert!(
-            !Fingerprints::from_pairs([("note", "")]).get(Section::AgentNote).unwrap().says(&Print::of(""))
+            !Fingerprints::from_pairs([("note", "")])
+                .get(Section::AgentNote)
+                .unwrap()
+                .says(&Fingerprint::of(""))
         );
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     Section,
-    markup::{Form, Item, Kind, Piece, Reader, end_of_lines, insert},
+    markup::{Entry, Markup, Segment, SegmentBuilder, SegmentKind, end_of_lines, insert},
     section::Shape,
     text::{bare, lines, map_lines},
 };
@@ -15,10 +15,10 @@ const KEPT: &str = "### Note edited in the CRM";
 
 pub(super) struct Markdown;
 
-impl Form for Markdown {
-    fn write(&self, item: Item<'_>, _over: Option<&str>) -> String {
-        let (label, value) = (item.section.traits().label, item.value);
-        match item.section.shape() {
+impl Markup for Markdown {
+    fn write(&self, entry: Entry<'_>, _over: Option<&str>) -> String {
+        let (label, value) = (entry.section.traits().label, entry.value);
+        match entry.section.shape() {
             Shape::Header => format!("{NOTE}\n{}\n\n", encode(value)),
             Shape::Line | Shape::Link => format!("**{label}**: {}\n", encode_inline(value)),
             Shape::Block => format!("### {label}\n{}\n", encode(value)),
@@ -29,9 +29,9 @@ impl Form for Markdown {
         format!("{KEPT}\n{}\n\n", encoded.trim_end_matches(['\r', '\n']))
     }
 
-    fn read<'a>(&self, body: &'a str) -> Vec<Piece<'a>> {
+    fn read<'a>(&self, body: &'a str) -> Vec<Segment<'a>> {
         let lines = Lines::new(body);
-        let mut reader = Reader::new(body);
+        let mut reader = SegmentBuilder::new(body);
         let mut at = 0;
         while at < lines.all.len() {
             at = lines.read(at, &mut reader);
@@ -48,20 +48,20 @@ impl Form for Markdown {
         }
     }
 
-    fn place(&self, pieces: &mut Vec<Piece<'_>>, item: Item<'_>) {
-        let written = self.write(item, None);
-        let at = match item.section.shape() {
-            Shape::Header => match pieces.iter().position(|piece| piece.kind == Kind::Heading) {
+    fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
+        let written = self.write(entry, None);
+        let at = match entry.section.shape() {
+            Shape::Header => match segments.iter().position(|segment| segment.kind == SegmentKind::Heading) {
                 Some(heading) => heading,
                 None => {
-                    insert(self, pieces, 0, Kind::Heading, format!("{HEADING}\n"));
+                    insert(self, segments, 0, SegmentKind::Heading, format!("{HEADING}\n"));
                     0
                 }
             },
-            Shape::Line | Shape::Link => end_of_lines(pieces),
-            Shape::Block => pieces.len(),
+            Shape::Line | Shape::Link => end_of_lines(segments),
+            Shape::Block => segments.len(),
         };
-        insert(self, pieces, at, Kind::Section(item.section), written);
+        insert(self, segments, at, SegmentKind::Section(entry.section), written);
     }
 
     fn is_open_ended(&self) -> bool {
@@ -155,33 +155,39 @@ impl<'a> Lines<'a> {
     }
 
     /// Reads what starts at a line; the line behind it.
-    fn read(&self, at: usize, reader: &mut Reader<'a>) -> usize {
+    fn read(&self, at: usize, reader: &mut SegmentBuilder<'a>) -> usize {
         let line = bare(self.all[at]);
         let start = self.starts[at];
         let text = self.starts[at + 1];
-        let note = Kind::Section(Section::AgentNote);
+        let note = SegmentKind::Section(Section::AgentNote);
         match line.trim_end() {
             NOTE if !reader.has(note) => {
                 let behind = self.behind_note(at + 1, reader);
                 reader.push(note, start..self.starts[behind], text..self.starts[behind]);
                 return behind;
             }
-            HEADING if !reader.has(Kind::Heading) => reader.push(Kind::Heading, start..text, text..text),
+            HEADING if !reader.has(SegmentKind::Heading) => {
+                reader.push(SegmentKind::Heading, start..text, text..text)
+            }
             KEPT if reader.has(note) => {
                 let behind = self.behind_note(at + 1, reader);
-                reader.push(Kind::Kept, start..self.starts[behind], text..self.starts[behind]);
+                reader.push(SegmentKind::Kept, start..self.starts[behind], text..self.starts[behind]);
                 return behind;
             }
             _ => {}
         }
         if let Some((section, length)) = labelled_line(line) {
-            if !reader.has(Kind::Section(section)) {
-                reader.push(Kind::Section(section), start..text, start + length..start + line.len());
+            if !reader.has(SegmentKind::Section(section)) {
+                reader.push(SegmentKind::Section(section), start..text, start + length..start + line.len());
             }
         } else if let Some(section) = labelled_block(line) {
             let behind = (at + 1..self.all.len()).find(|at| self.ends_block(*at)).unwrap_or(self.all.len());
-            if !reader.has(Kind::Section(section)) {
-                reader.push(Kind::Section(section), start..self.starts[behind], text..self.starts[behind]);
+            if !reader.has(SegmentKind::Section(section)) {
+                reader.push(
+                    SegmentKind::Section(section),
+                    start..self.starts[behind],
+                    text..self.starts[behind],
+                );
             }
             return behind;
         }
@@ -189,9 +195,9 @@ impl<'a> Lines<'a> {
     }
 
     /// The first line from `at` on that is not text of an agent note: the heading, where there is one.
-    fn behind_note(&self, at: usize, reader: &Reader<'_>) -> usize {
+    fn behind_note(&self, at: usize, reader: &SegmentBuilder<'_>) -> usize {
         let is_below = self.last_heading.is_some_and(|heading| heading >= at);
-        let has_heading = is_below && !reader.has(Kind::Heading);
+        let has_heading = is_below && !reader.has(SegmentKind::Heading);
         let ends = |line: &str| {
             let line = bare(line);
             let is_ours = || labelled_line(line).is_some() || labelled_block(line).is_some();

@@ -4,8 +4,8 @@
 
 use super::{
     Content, Fingerprints, Format, PENDING_LINK, Section,
-    fingerprint::Print,
-    markup::{Form, Item, Kind, Piece, end_of_lines, insert, place},
+    fingerprint::Fingerprint,
+    markup::{Entry, Markup, Segment, SegmentKind, end_of_lines, insert, place},
     parse::parse,
     section::Shape,
 };
@@ -23,43 +23,45 @@ pub struct Merged {
 /// Writes what is new in `ours` into an existing body. What others wrote there stays, and the same once more changes
 /// nothing.
 pub fn merge(format: Format, existing: &str, base: &Fingerprints, ours: &Content) -> Merged {
-    let form = format.form();
-    let mut pieces = parse(format, existing).pieces;
+    let markup = format.markup();
+    let mut segments = parse(format, existing).segments;
     let mut base = base.clone();
-    catch_up(form, &pieces, &mut base);
+    catch_up(markup, &segments, &mut base);
     for (section, value) in ours.iter() {
-        let item = Item { section, value, direction: ours.direction };
-        let print = Print::of(value);
-        match merge_section(form, &mut pieces, base.get(section), item, &print) {
+        let entry = Entry { section, value, direction: ours.direction };
+        let fingerprint = Fingerprint::of(value);
+        match merge_section(markup, &mut segments, base.get(section), entry, &fingerprint) {
             Known::Before => {}
-            Known::Ours => base.set(section, print),
+            Known::Ours => base.set(section, fingerprint),
         }
     }
-    Merged { body: pieces.into_iter().map(|piece| piece.raw).collect(), base }
+    Merged { body: segments.into_iter().map(|segment| segment.raw).collect(), base }
 }
 
 /// Where something stands that was told since the last was noted, that is the base: whoever wrote it has died before
 /// noting it. Otherwise it would pass for a person's.
-fn catch_up(form: &dyn Form, pieces: &[Piece<'_>], base: &mut Fingerprints) {
+fn catch_up(markup: &dyn Markup, segments: &[Segment<'_>], base: &mut Fingerprints) {
     for section in base.told_sections() {
-        let Some(piece) = pieces.iter().find(|piece| piece.section() == Some(section)) else { continue };
-        let value = form.decode(section, piece.encoded());
-        let whole = Print::of(&value);
-        let is_open = form.is_open_ended() && section.is_block();
-        let lines = |print: &Print| match is_open {
-            true => print.opening_of(&value),
-            false => print.says(&whole).then_some(0),
+        let Some(segment) = segments.iter().find(|segment| segment.section() == Some(section)) else {
+            continue;
+        };
+        let value = markup.decode(section, segment.encoded());
+        let whole = Fingerprint::of(&value);
+        let is_open = markup.is_open_ended() && section.is_block();
+        let lines = |fingerprint: &Fingerprint| match is_open {
+            true => fingerprint.opening_of(&value),
+            false => fingerprint.says(&whole).then_some(0),
         };
         let mut standing = None;
-        for print in base.candidates(section) {
-            let lines = lines(print);
+        for fingerprint in base.candidates(section) {
+            let lines = lines(fingerprint);
             if lines > standing.map(|(lines, _)| lines) {
-                standing = lines.map(|lines| (lines, print));
+                standing = lines.map(|lines| (lines, fingerprint));
             }
         }
-        if let Some((_, print)) = standing {
-            let print = print.clone();
-            base.set(section, print);
+        if let Some((_, fingerprint)) = standing {
+            let fingerprint = fingerprint.clone();
+            base.set(section, fingerprint);
         }
     }
 }
@@ -71,35 +73,35 @@ enum Known {
 }
 
 fn merge_section(
-    form: &dyn Form,
-    pieces: &mut Vec<Piece<'_>>,
-    base: Option<&Print>,
-    item: Item<'_>,
-    ours: &Print,
+    markup: &dyn Markup,
+    segments: &mut Vec<Segment<'_>>,
+    base: Option<&Fingerprint>,
+    entry: Entry<'_>,
+    ours: &Fingerprint,
 ) -> Known {
     if base == Some(ours) {
         return Known::Before;
     }
     let is_ours_as_before = base.is_some_and(|base| base.says(ours));
-    let is_ours_pending = is_placeholder(item.section, item.value);
-    let Some(at) = pieces.iter().position(|piece| piece.section() == Some(item.section)) else {
+    let is_ours_pending = is_placeholder(entry.section, entry.value);
+    let Some(at) = segments.iter().position(|segment| segment.section() == Some(entry.section)) else {
         if is_ours_as_before || is_ours_pending && base.is_some() {
             return Known::Before;
         }
-        place(form, pieces, item);
+        place(markup, segments, entry);
         return Known::Ours;
     };
 
-    let piece = &pieces[at];
-    let length = opening(form, piece, item.section, base, ours).unwrap_or(piece.value.len());
-    let encoded = &piece.encoded()[..length];
-    let value = form.decode(item.section, encoded);
-    let theirs = Print::of(&value);
+    let segment = &segments[at];
+    let length = opening(markup, segment, entry.section, base, ours).unwrap_or(segment.value.len());
+    let encoded = &segment.encoded()[..length];
+    let value = markup.decode(entry.section, encoded);
+    let theirs = Fingerprint::of(&value);
     let is_theirs_as_before = base.is_some_and(|base| base.says(&theirs));
-    let is_theirs_pending = is_placeholder(item.section, &value);
+    let is_theirs_pending = is_placeholder(entry.section, &value);
     if ours.says(&theirs) {
         // Somebody may have moved line breaks; unless it was us, they stay.
-        let is_respaced = is_ours_as_before && value != item.value;
+        let is_respaced = is_ours_as_before && value != entry.value;
         if !is_respaced {
             return Known::Ours;
         }
@@ -109,45 +111,47 @@ fn merge_section(
 
     let is_edited = !is_theirs_as_before && !is_theirs_pending && !value.trim().is_empty();
     // Who wrote a section is not known of a note that somebody else began: a person's text may stand in any.
-    let is_strange = base.is_some_and(Print::is_unknown);
-    let is_text = item.section.is_block() || item.section == Section::Subject;
-    if is_edited && is_strange && item.section.is_line() && !is_text {
+    let is_strange = base.is_some_and(Fingerprint::is_unknown);
+    let is_text = entry.section.is_block() || entry.section == Section::Subject;
+    if is_edited && is_strange && entry.section.is_line() && !is_text {
         return Known::Ours;
     }
-    let is_kept = is_edited && (item.section.shape() == Shape::Header || is_strange && is_text);
+    let is_kept = is_edited && (entry.section.shape() == Shape::Header || is_strange && is_text);
     let is_new = |kept: &String| {
-        let print = Print::of(kept);
-        !pieces.iter().any(|piece| piece.kind == Kind::Kept && Print::of(&piece.raw).says(&print))
+        let fingerprint = Fingerprint::of(kept);
+        !segments.iter().any(|segment| {
+            segment.kind == SegmentKind::Kept && Fingerprint::of(&segment.raw).says(&fingerprint)
+        })
     };
-    let kept = is_kept.then(|| form.keep(encoded)).filter(is_new);
-    let rest = &piece.encoded()[length..];
+    let kept = is_kept.then(|| markup.keep(encoded)).filter(is_new);
+    let rest = &segment.encoded()[length..];
     // Those in a text that is kept are kept with it.
     let within = if kept.is_some() { "" } else { encoded };
-    let around = [&piece.raw[..piece.value.start], within, &piece.raw[piece.value.end..]];
-    let comments = around.map(|raw| form.comments(raw)).concat();
-    pieces[at].raw = (form.write(item, Some(&piece.raw)) + rest + &comments).into();
+    let around = [&segment.raw[..segment.value.start], within, &segment.raw[segment.value.end..]];
+    let comments = around.map(|raw| markup.comments(raw)).concat();
+    segments[at].raw = (markup.write(entry, Some(&segment.raw)) + rest + &comments).into();
     if let Some(kept) = kept {
         // Not among the lines.
-        let at = if item.section.is_line() { end_of_lines(pieces) } else { at + 1 };
-        insert(form, pieces, at, Kind::Kept, kept);
+        let at = if entry.section.is_line() { end_of_lines(segments) } else { at + 1 };
+        insert(markup, segments, at, SegmentKind::Kept, kept);
     }
     Known::Ours
 }
 
 /// How much of a value that has no end of its own is what we wrote, before or now: what follows is somebody else's.
 fn opening(
-    form: &dyn Form,
-    piece: &Piece<'_>,
+    markup: &dyn Markup,
+    segment: &Segment<'_>,
     section: Section,
-    base: Option<&Print>,
-    ours: &Print,
+    base: Option<&Fingerprint>,
+    ours: &Fingerprint,
 ) -> Option<usize> {
-    if !form.is_open_ended() || !section.is_block() {
+    if !markup.is_open_ended() || !section.is_block() {
         return None;
     }
-    let decoded = form.decode(section, piece.encoded());
+    let decoded = markup.decode(section, segment.encoded());
     let lines = base.and_then(|base| base.opening_of(&decoded)).max(ours.opening_of(&decoded))?;
-    Some(piece.encoded().split_inclusive('\n').take(lines).map(str::len).sum())
+    Some(segment.encoded().split_inclusive('\n').take(lines).map(str::len).sum())
 }
 
 /// Whether a value only stands in for one that is not known yet.

@@ -2,7 +2,7 @@
 //!
 //! - `section`: what a note is made of, as data;
 //! - `content`: what one note says, in the words of `wording`;
-//! - `form`: what the three formats have in common; `plain`, `html`, `markdown`: each of them;
+//! - `markup`: what the three formats have in common; `plain`, `html`, `markdown`: each of them;
 //! - `compose`: a fresh body;
 //! - `parse`: a body read back, without losing a byte;
 //! - `merge`: what became known later, written into what people made of the body since; `fingerprint`: what we

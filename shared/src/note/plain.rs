@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{
     Section,
-    markup::{Form, Item, Kind, Piece, Reader, end_of_lines, insert},
+    markup::{Entry, Markup, Segment, SegmentBuilder, SegmentKind, end_of_lines, insert},
     section::Shape,
     text::{bare, ended, lines, map_lines},
 };
@@ -19,19 +19,19 @@ const NOTE_END: &str = "--- NOTE END";
 
 pub(super) struct Plain;
 
-impl Form for Plain {
-    fn write(&self, item: Item<'_>, over: Option<&str>) -> String {
-        let (label, value) = (item.section.traits().label, item.value);
-        match item.section.shape() {
+impl Markup for Plain {
+    fn write(&self, entry: Entry<'_>, over: Option<&str>) -> String {
+        let (label, value) = (entry.section.traits().label, entry.value);
+        match entry.section.shape() {
             Shape::Header => format!("{} {}\n", NOTES[0], encode(value)),
             Shape::Line | Shape::Link => format!("- {label}: {value}\n"),
             Shape::Block => {
                 let lead = match over {
                     Some(over) => &over[..lead(over)],
-                    None if item.section == Section::Journey => "",
+                    None if entry.section == Section::Journey => "",
                     None => "\n",
                 };
-                format!("{lead}- {label}:\n{}\n{}\n", encode(value), end(item.section))
+                format!("{lead}- {label}:\n{}\n{}\n", encode(value), end(entry.section))
             }
         }
     }
@@ -40,9 +40,9 @@ impl Form for Plain {
         ended(&format!("{KEPT} {encoded}"))
     }
 
-    fn read<'a>(&self, body: &'a str) -> Vec<Piece<'a>> {
+    fn read<'a>(&self, body: &'a str) -> Vec<Segment<'a>> {
         let lines = Lines::new(body);
-        let mut reader = Reader::new(body);
+        let mut reader = SegmentBuilder::new(body);
         let mut at = 0;
         while at < lines.all.len() {
             at = lines.read(at, &mut reader);
@@ -58,20 +58,20 @@ impl Form for Plain {
         }
     }
 
-    fn place(&self, pieces: &mut Vec<Piece<'_>>, item: Item<'_>) {
-        let written = self.write(item, None);
-        let at = match item.section.shape() {
+    fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
+        let written = self.write(entry, None);
+        let at = match entry.section.shape() {
             Shape::Header => {
-                let below = pieces.iter().find(|piece| !piece.raw.trim().is_empty());
-                if below.is_some_and(|piece| !ends_note(piece)) {
-                    insert(self, pieces, 0, Kind::NoteEnd, format!("{NOTE_END}\n"));
+                let below = segments.iter().find(|segment| !segment.raw.trim().is_empty());
+                if below.is_some_and(|segment| !ends_note(segment)) {
+                    insert(self, segments, 0, SegmentKind::NoteEnd, format!("{NOTE_END}\n"));
                 }
                 0
             }
-            Shape::Line | Shape::Link => end_of_lines(pieces),
-            Shape::Block => pieces.len(),
+            Shape::Line | Shape::Link => end_of_lines(segments),
+            Shape::Block => segments.len(),
         };
-        insert(self, pieces, at, Kind::Section(item.section), written);
+        insert(self, segments, at, SegmentKind::Section(entry.section), written);
     }
 
     fn is_open_ended(&self) -> bool {
@@ -83,13 +83,15 @@ impl Form for Plain {
     }
 }
 
-/// Whether a piece ends a note that stands above it.
-fn ends_note(piece: &Piece<'_>) -> bool {
-    match piece.kind {
-        Kind::Foreign => piece.raw.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| {
-            let is_line = || Label::of(line).is_some_and(|label| label.section.is_line());
-            line.trim_end() == NOTE_END || line.starts_with(KEPT) || is_line()
-        }),
+/// Whether a segment ends a note that stands above it.
+fn ends_note(segment: &Segment<'_>) -> bool {
+    match segment.kind {
+        SegmentKind::Foreign => {
+            segment.raw.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| {
+                let is_line = || Label::of(line).is_some_and(|label| label.section.is_line());
+                line.trim_end() == NOTE_END || line.starts_with(KEPT) || is_line()
+            })
+        }
         _ => true,
     }
 }
@@ -180,10 +182,10 @@ impl<'a> Lines<'a> {
     }
 
     /// Reads what starts at a line; the line behind it.
-    fn read(&self, at: usize, reader: &mut Reader<'a>) -> usize {
+    fn read(&self, at: usize, reader: &mut SegmentBuilder<'a>) -> usize {
         let line = bare(self.all[at]);
         if let Some(prefix) = note_prefix(line) {
-            let note = Kind::Section(Section::AgentNote);
+            let note = SegmentKind::Section(Section::AgentNote);
             if reader.has(note) {
                 return at + 1;
             }
@@ -192,21 +194,21 @@ impl<'a> Lines<'a> {
             reader.push(note, start..self.starts[below], start + prefix..self.starts[below]);
             if self.all.get(below).is_some_and(|line| line.trim_end() == NOTE_END) {
                 let range = self.range(below, below + 1);
-                reader.push(Kind::NoteEnd, range.clone(), range);
+                reader.push(SegmentKind::NoteEnd, range.clone(), range);
                 return below + 1;
             }
             return below;
         }
-        if line.starts_with(KEPT) && reader.has(Kind::Section(Section::AgentNote)) {
+        if line.starts_with(KEPT) && reader.has(SegmentKind::Section(Section::AgentNote)) {
             let behind = self.behind_text(at + 1);
             let range = self.range(at, behind);
-            reader.push(Kind::Kept, range.clone(), range);
+            reader.push(SegmentKind::Kept, range.clone(), range);
             return behind;
         }
         let Some(label) = Label::of(line) else {
             return at + 1;
         };
-        let kind = Kind::Section(label.section);
+        let kind = SegmentKind::Section(label.section);
         if reader.has(kind) {
             return self.ends[at].unwrap_or(at) + 1;
         }

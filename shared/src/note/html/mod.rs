@@ -8,7 +8,7 @@ mod tokens;
 
 use super::{
     Section,
-    markup::{Form, Item, Kind, Piece, end, insert},
+    markup::{Entry, Markup, Segment, SegmentKind, end, insert},
     section::Shape,
 };
 use crate::model::Direction;
@@ -20,17 +20,17 @@ const KEPT: &str = "Note edited in the CRM";
 
 pub(super) struct Html;
 
-impl Form for Html {
-    fn write(&self, item: Item<'_>, over: Option<&str>) -> String {
-        let (label, value) = (label(item, over), escape(item.value));
-        match item.section.shape() {
+impl Markup for Html {
+    fn write(&self, entry: Entry<'_>, over: Option<&str>) -> String {
+        let (label, value) = (label(entry, over), escape(entry.value));
+        match entry.section.shape() {
             Shape::Header => format!("<b>{NOTE}</b><br>{value}<br><br>"),
-            Shape::Link if is_url(item.value) => {
+            Shape::Link if is_url(entry.value) => {
                 format!("<li><b>{label}</b>: <a target=\"_blank\" href=\"{value}\">open</a></li>")
             }
             Shape::Line | Shape::Link => format!("<li><b>{label}</b>: {value}</li>"),
             Shape::Block => {
-                let gap = if has_gap(item.section) { "<br>" } else { "" };
+                let gap = if has_gap(entry.section) { "<br>" } else { "" };
                 format!("<div><b>{label}</b><br>{value}</div>{gap}")
             }
         }
@@ -44,7 +44,7 @@ impl Form for Html {
         tokens::comments(raw).collect()
     }
 
-    fn read<'a>(&self, body: &'a str) -> Vec<Piece<'a>> {
+    fn read<'a>(&self, body: &'a str) -> Vec<Segment<'a>> {
         read::read(body)
     }
 
@@ -64,31 +64,31 @@ impl Form for Html {
         }
     }
 
-    fn place(&self, pieces: &mut Vec<Piece<'_>>, item: Item<'_>) {
-        let kind = Kind::Section(item.section);
-        let written = self.write(item, None);
-        let find = |pieces: &[Piece<'_>], kind| pieces.iter().position(|piece| piece.kind == kind);
-        if item.section.is_block() {
-            return insert(self, pieces, end(pieces), kind, written);
+    fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
+        let kind = SegmentKind::Section(entry.section);
+        let written = self.write(entry, None);
+        let find = |segments: &[Segment<'_>], kind| segments.iter().position(|segment| segment.kind == kind);
+        if entry.section.is_block() {
+            return insert(self, segments, end(segments), kind, written);
         }
-        if find(pieces, Kind::Heading).is_none() {
-            let has_lines = pieces.iter().any(|piece| piece.section().is_some_and(Section::is_line));
+        if find(segments, SegmentKind::Heading).is_none() {
+            let has_lines = segments.iter().any(|segment| segment.section().is_some_and(Section::is_line));
             if !has_lines {
-                insert(self, pieces, 0, Kind::Foreign, "</ul>".to_owned());
-                insert(self, pieces, 0, Kind::List, "<ul>".to_owned());
+                insert(self, segments, 0, SegmentKind::Foreign, "</ul>".to_owned());
+                insert(self, segments, 0, SegmentKind::List, "<ul>".to_owned());
             }
-            insert(self, pieces, 0, Kind::Heading, format!("<b>{HEADING}</b>"));
+            insert(self, segments, 0, SegmentKind::Heading, format!("<b>{HEADING}</b>"));
         }
-        let heading = find(pieces, Kind::Heading).unwrap_or_default();
-        if !item.section.is_line() {
-            return insert(self, pieces, heading, kind, written);
+        let heading = find(segments, SegmentKind::Heading).unwrap_or_default();
+        if !entry.section.is_line() {
+            return insert(self, segments, heading, kind, written);
         }
-        let list = find(pieces, Kind::List).unwrap_or_else(|| {
-            insert(self, pieces, heading + 1, Kind::Foreign, "</ul>".to_owned());
-            insert(self, pieces, heading + 1, Kind::List, "<ul>".to_owned());
+        let list = find(segments, SegmentKind::List).unwrap_or_else(|| {
+            insert(self, segments, heading + 1, SegmentKind::Foreign, "</ul>".to_owned());
+            insert(self, segments, heading + 1, SegmentKind::List, "<ul>".to_owned());
             heading + 1
         });
-        insert(self, pieces, list + 1, kind, written);
+        insert(self, segments, list + 1, kind, written);
     }
 
     fn is_open_ended(&self) -> bool {
@@ -101,12 +101,12 @@ impl Form for Html {
 }
 
 /// The contact's number is the caller's or the recipient's.
-fn label(item: Item<'_>, over: Option<&str>) -> &'static str {
-    let traits = item.section.traits();
-    if item.section != Section::ContactNumber {
+fn label(entry: Entry<'_>, over: Option<&str>) -> &'static str {
+    let traits = entry.section.traits();
+    if entry.section != Section::ContactNumber {
         return traits.html_label;
     }
-    let is_recipients = match item.direction {
+    let is_recipients = match entry.direction {
         Some(direction) => direction == Direction::Outbound,
         None => over.is_some_and(|over| over.to_ascii_lowercase().contains("recipient phone number")),
     };

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::note::{
     Section,
-    markup::{Kind, Piece, Reader},
+    markup::{Segment, SegmentBuilder, SegmentKind},
 };
 
 const BOLD: [&str; 2] = ["b", "strong"];
@@ -18,15 +18,15 @@ const WRAPPER_DEPTH: usize = 2;
 /// How many tags may stand between the heading and its list.
 const HEADING_TAIL: usize = 6;
 
-pub(super) fn read(body: &str) -> Vec<Piece<'_>> {
-    let markup = Markup::new(body);
-    let mut reader = Reader::new(body);
+pub(super) fn read(body: &str) -> Vec<Segment<'_>> {
+    let html = HtmlBody::new(body);
+    let mut reader = SegmentBuilder::new(body);
     let mut at = 0;
-    while at < markup.tokens.len() {
-        at = markup.read(at, &mut reader).unwrap_or(at + 1);
+    while at < html.tokens.len() {
+        at = html.read(at, &mut reader).unwrap_or(at + 1);
     }
-    if markup.end < body.len() {
-        reader.push(Kind::OpenComment, markup.end..body.len(), markup.end..markup.end);
+    if html.end < body.len() {
+        reader.push(SegmentKind::OpenComment, html.end..body.len(), html.end..html.end);
     }
     reader.finish()
 }
@@ -49,7 +49,7 @@ impl Label {
     }
 }
 
-struct Markup<'a> {
+struct HtmlBody<'a> {
     body: &'a str,
     tokens: Vec<Token<'a>>,
     /// Where the tokens end: at a comment without an end, if there is one.
@@ -58,18 +58,18 @@ struct Markup<'a> {
     last_heading: Option<usize>,
 }
 
-impl<'a> Markup<'a> {
-    fn new(body: &'a str) -> Markup<'a> {
+impl<'a> HtmlBody<'a> {
+    fn new(body: &'a str) -> HtmlBody<'a> {
         let mut tokens = tokens(body);
         let open = tokens.pop_if(|token| token.tag == Tag::OpenComment);
         let end = open.map_or(body.len(), |token| token.range.start);
-        let mut markup = Markup { body, tokens, end, last_heading: None };
-        markup.last_heading = (0..markup.tokens.len()).rfind(|at| markup.is_heading(*at));
-        markup
+        let mut html = HtmlBody { body, tokens, end, last_heading: None };
+        html.last_heading = (0..html.tokens.len()).rfind(|at| html.is_heading(*at));
+        html
     }
 
     /// Reads what starts at a token; the token behind, if it is something.
-    fn read(&self, at: usize, reader: &mut Reader<'a>) -> Option<usize> {
+    fn read(&self, at: usize, reader: &mut SegmentBuilder<'a>) -> Option<usize> {
         let tag = self.tag(at)?;
         if tag.opens(&BOLD) {
             let label = self.label(at)?;
@@ -82,17 +82,17 @@ impl<'a> Markup<'a> {
             return self.read_line(at, reader);
         }
         let label = self.container_label(at)?;
-        if label.is(KEPT) && reader.has(Kind::Section(Section::AgentNote)) {
+        if label.is(KEPT) && reader.has(SegmentKind::Section(Section::AgentNote)) {
             let behind = self.behind_note(label.behind, reader);
             let range = self.start(at)..self.start(behind);
-            reader.push(Kind::Kept, range.clone(), range);
+            reader.push(SegmentKind::Kept, range.clone(), range);
             return Some(behind);
         }
         self.read_block(at, &label, reader)
     }
 
-    fn read_note(&self, at: usize, label: &Label, reader: &mut Reader<'a>) -> Option<usize> {
-        let kind = Kind::Section(Section::AgentNote);
+    fn read_note(&self, at: usize, label: &Label, reader: &mut SegmentBuilder<'a>) -> Option<usize> {
+        let kind = SegmentKind::Section(Section::AgentNote);
         if reader.has(kind) {
             return None;
         }
@@ -102,8 +102,8 @@ impl<'a> Markup<'a> {
         Some(behind)
     }
 
-    fn read_heading(&self, at: usize, label: &Label, reader: &mut Reader<'a>) -> Option<usize> {
-        if reader.has(Kind::Heading) {
+    fn read_heading(&self, at: usize, label: &Label, reader: &mut SegmentBuilder<'a>) -> Option<usize> {
+        if reader.has(SegmentKind::Heading) {
             return None;
         }
         let is_tail = |at: &usize| {
@@ -117,20 +117,24 @@ impl<'a> Markup<'a> {
             label.behind + usize::from(is_break)
         });
         let end = self.start(behind);
-        reader.push(Kind::Heading, self.start(at)..end, end..end);
+        reader.push(SegmentKind::Heading, self.start(at)..end, end..end);
         let Some(list) = list else {
             return Some(behind);
         };
         let end = self.start(list + 1);
-        reader.push(Kind::List, self.start(list)..end, end..end);
+        reader.push(SegmentKind::List, self.start(list)..end, end..end);
         Some(list + 1)
     }
 
-    fn read_line(&self, at: usize, reader: &mut Reader<'a>) -> Option<usize> {
+    fn read_line(&self, at: usize, reader: &mut SegmentBuilder<'a>) -> Option<usize> {
         let (section, value, behind) = self.line(at)?;
         let (end, behind) = (self.start(behind), self.behind_line(behind));
-        if !reader.has(Kind::Section(section)) {
-            reader.push(Kind::Section(section), self.start(at)..self.start(behind), value.min(end)..end);
+        if !reader.has(SegmentKind::Section(section)) {
+            reader.push(
+                SegmentKind::Section(section),
+                self.start(at)..self.start(behind),
+                value.min(end)..end,
+            );
         }
         Some(behind)
     }
@@ -169,7 +173,7 @@ impl<'a> Markup<'a> {
         at + usize::from(is_end || is_stray())
     }
 
-    fn read_block(&self, at: usize, label: &Label, reader: &mut Reader<'a>) -> Option<usize> {
+    fn read_block(&self, at: usize, label: &Label, reader: &mut SegmentBuilder<'a>) -> Option<usize> {
         let section = label.section().filter(|section| section.is_block())?;
         let Some(Tag::Open(name)) = self.tag(at) else {
             return None;
@@ -200,17 +204,17 @@ impl<'a> Markup<'a> {
                 behind = next + 1;
             }
         }
-        if !reader.has(Kind::Section(section)) {
+        if !reader.has(SegmentKind::Section(section)) {
             let range = self.start(at)..self.start(behind);
-            reader.push(Kind::Section(section), range, self.start(value)..self.start(end));
+            reader.push(SegmentKind::Section(section), range, self.start(value)..self.start(end));
         }
         Some(behind)
     }
 
     /// The token at which the text of an agent note ends that goes on at `at`: the heading, where there is one.
-    fn behind_note(&self, at: usize, reader: &Reader<'_>) -> usize {
+    fn behind_note(&self, at: usize, reader: &SegmentBuilder<'_>) -> usize {
         let is_below = self.last_heading.is_some_and(|heading| heading >= at);
-        let has_heading = is_below && !reader.has(Kind::Heading);
+        let has_heading = is_below && !reader.has(SegmentKind::Heading);
         let ends = |at: &usize| {
             let is_kept = || self.container_label(*at).is_some_and(|label| label.is(KEPT));
             let is_line = || self.tag(*at).is_some_and(|tag| tag.opens(&["li"])) && self.line(*at).is_some();

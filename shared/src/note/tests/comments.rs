@@ -80,7 +80,10 @@ fn a_comment_anywhere_in_a_note_hides_no_section_and_stays() {
             assert_eq!(document.render(), body);
             for (section, value) in before {
                 let read = document.value(section).unwrap_or_default();
-                assert!(Print::of(&read).says(&Print::of(value)), "{section:?} is {read:?} in {body}");
+                assert!(
+                    Fingerprint::of(&read).says(&Fingerprint::of(value)),
+                    "{section:?} is {read:?} in {body}"
+                );
             }
             assert_eq!(update(Format::Html, &body, &before, &before), body);
             let merged = update(Format::Html, &body, &before, &written);

@@ -27,7 +27,10 @@ fn a_section_whose_characters_became_entities_is_not_a_persons_edit() {
             let document = parse(Format::Html, &body);
             assert_eq!(document.render(), body);
             let read = document.value(section).unwrap_or_default();
-            assert!(Print::of(&read).says(&Print::of(written)), "{stored} is {read:?}, not {written:?}");
+            assert!(
+                Fingerprint::of(&read).says(&Fingerprint::of(written)),
+                "{stored} is {read:?}, not {written:?}"
+            );
 
             let merged = update(Format::Html, &body, &[(section, written)], &[(section, "new")]);
             assert_eq!(
@@ -68,9 +71,9 @@ proptest! {
     #[test]
     fn a_note_whose_characters_became_numeric_entities_says_the_same(
         text in "[a-z &<>;#'\"é–€漢🙂\u{301}\n]{1,20}",
-        forms in prop::collection::vec(0..5_u8, 20),
+        kinds in prop::collection::vec(0..5_u8, 20),
     ) {
-        let stored: String = text.chars().zip(forms).map(|(char, form)| match (form, u32::from(char)) {
+        let stored: String = text.chars().zip(kinds).map(|(char, kind)| match (kind, u32::from(char)) {
             (0, code) => format!("&#{code};"),
             (1, code) => format!("&#x{code:x};"),
             (2, code) => format!("&#X{code:04X};"),
@@ -79,7 +82,7 @@ proptest! {
         let body = compose(Format::Html, &content(&[(Section::AgentNote, "PLACE")])).replace("PLACE", &stored);
         prop_assert_eq!(parse(Format::Html, &body).render(), body.as_str());
         let read = parse(Format::Html, &body).value(Section::AgentNote).unwrap_or_default();
-        prop_assert!(Print::of(&read).says(&Print::of(&text)), "{:?} is {:?}", stored, read);
+        prop_assert!(Fingerprint::of(&read).says(&Fingerprint::of(&text)), "{:?} is {:?}", stored, read);
     }
 }
 

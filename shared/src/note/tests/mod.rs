@@ -10,7 +10,7 @@ mod properties;
 
 use proptest::prelude::*;
 
-use super::{fingerprint::Print, section::SECTIONS, *};
+use super::{fingerprint::Fingerprint, section::SECTIONS, *};
 use crate::model::Direction;
 
 /// A note that says these things.

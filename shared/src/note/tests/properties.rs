@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::Index};
 
 use super::{
-    super::{fingerprint::Print, markup::Kind, *},
+    super::{fingerprint::Fingerprint, markup::SegmentKind, *},
     any_body, any_content,
 };
 
@@ -14,14 +14,14 @@ fn parts(content: &Content) -> Vec<Content> {
     content.iter().map(part).collect()
 }
 
-/// Fails unless the foreign pieces of one body are in another, in order and unchanged.
+/// Fails unless the foreign segments of one body are in another, in order and unchanged.
 fn check_foreign(format: Format, before: &str, after: &str) -> Result<(), TestCaseError> {
     let mut rest = after;
-    for piece in parse(format, before).pieces {
-        if matches!(piece.kind, Kind::Foreign | Kind::Kept | Kind::OpenComment) {
-            let at = rest.find(piece.raw.as_ref());
-            prop_assert!(at.is_some(), "{:?} of {before:?} is not in {rest:?} of {after:?}", piece.raw);
-            rest = &rest[at.unwrap() + piece.raw.len()..];
+    for segment in parse(format, before).segments {
+        if matches!(segment.kind, SegmentKind::Foreign | SegmentKind::Kept | SegmentKind::OpenComment) {
+            let at = rest.find(segment.raw.as_ref());
+            prop_assert!(at.is_some(), "{:?} of {before:?} is not in {rest:?} of {after:?}", segment.raw);
+            rest = &rest[at.unwrap() + segment.raw.len()..];
         }
     }
     Ok(())
@@ -42,12 +42,12 @@ proptest! {
         for format in Format::ALL {
             let body = compose(format, &content);
             let document = parse(format, &body);
-            let read: Vec<_> = document.pieces.iter().filter_map(markup::Piece::section).collect();
+            let read: Vec<_> = document.segments.iter().filter_map(markup::Segment::section).collect();
             let read: Vec<_> = read.into_iter().map(|section| (section, document.value(section).unwrap_or_default())).collect();
             let written: Vec<_> = content.iter().map(|(section, value)| (section, value.to_owned())).collect();
             prop_assert_eq!(read, written, "{:?} {:?}", format, body);
-            let foreign = document.pieces.iter().filter(|piece| matches!(piece.kind, Kind::Foreign | Kind::Kept));
-            prop_assert!(foreign.clone().all(|piece| piece.raw == "</ul>"), "{:?} {:?}", format, body);
+            let foreign = document.segments.iter().filter(|segment| matches!(segment.kind, SegmentKind::Foreign | SegmentKind::Kept));
+            prop_assert!(foreign.clone().all(|segment| segment.raw == "</ul>"), "{:?} {:?}", format, body);
         }
     }
 
@@ -95,7 +95,7 @@ proptest! {
         let document = parse(format, &merged);
         for (section, value) in ours.iter() {
             let read = document.value(section).unwrap_or_default();
-            let (ours, theirs) = (Print::of(value), Print::of(&read));
+            let (ours, theirs) = (Fingerprint::of(value), Fingerprint::of(&read));
             let is_pending = merge::is_placeholder(section, value);
             // What stands below a block in Markdown is read as a part of it.
             let is_opening = section.is_block() && format == Format::Markdown && ours.opening_of(&read).is_some();
@@ -129,8 +129,8 @@ proptest! {
     ) {
         for format in Format::ALL {
             let body = compose(format, &written);
-            let ends: Vec<_> = parse(format, &body).pieces.iter().scan(0, |end, piece| {
-                *end += piece.raw.len();
+            let ends: Vec<_> = parse(format, &body).segments.iter().scan(0, |end, segment| {
+                *end += segment.raw.len();
                 Some(*end)
             }).chain([0]).collect();
             let (above, below) = body.split_at(ends[at.index(ends.len())]);
