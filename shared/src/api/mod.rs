@@ -51,8 +51,8 @@ pub async fn create(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let caller = admit(app, &request, &Method::POST).await?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        telemetry::session(&caller.platform, &caller.user, &command.session);
-        let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        telemetry::session(&caller.user, &command.session);
+        let Some(crm) = app.crm(caller.user.platform.as_str()) else { return Ok(not_connected()) };
         telemetry::set_field("crm", crm.platform());
         let outcome = create::run(app, crm, &caller, command, invocation.deadline).await?;
         telemetry::set_field("outcome", variant(&outcome));
@@ -67,8 +67,8 @@ pub async fn update(app: &App, request: Request<Bytes>, invocation: &Invocation)
         let caller = admit(app, &request, &Method::PATCH).await?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        telemetry::session(&caller.platform, &caller.user, &command.session);
-        let Some(crm) = app.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        telemetry::session(&caller.user, &command.session);
+        let Some(crm) = app.crm(caller.user.platform.as_str()) else { return Ok(not_connected()) };
         telemetry::set_field("crm", crm.platform());
         let outcome = update::run(app, crm, &caller, command, invocation.deadline).await?;
         telemetry::set_field("outcome", variant(&outcome));
@@ -158,7 +158,7 @@ pub async fn authenticate(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<C
 }
 
 fn same_user(caller: &Caller, named: Option<&UserId>) -> Result<(), Refusal> {
-    if named.is_some_and(|user| *user != caller.user) { Err(Refusal::OtherUser) } else { Ok(()) }
+    if named.is_some_and(|user| *user != caller.user.id) { Err(Refusal::OtherUser) } else { Ok(()) }
 }
 
 fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, Answer) {

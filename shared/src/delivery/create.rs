@@ -17,8 +17,8 @@ use crate::{
     note::{self, Content, Fingerprints},
     startup::app::App,
     store::{
-        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, RecoveryCriteria, Release, State,
-        StoredUser, Written,
+        self, CallItem, ClaimCreate, Event, Finish, LastWritten, Lease, Purpose, RecoveryCriteria, Release,
+        State, StoredUser,
     },
     telemetry::{self, Metric},
 };
@@ -62,23 +62,23 @@ pub async fn run(
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
     let Some(contact) = command.contact else {
-        return Ok(Outcome::NoContact { number: command.facts.contact_number });
+        return Ok(Outcome::NoContact { number: command.details.contact_number });
     };
     let key = caller.call(&command.session, command.extension.as_ref());
-    let (facts, additional, zone) = (command.facts, command.additional, command.zone);
-    let payload = Payload { contact, facts, additional, zone };
+    let (details, additional, zone) = (command.details, command.additional, command.zone);
+    let payload = Payload { contact, details, additional, zone };
     let me = lease::new_owner();
 
     for _ in 0..ROUNDS {
         let now_ms = app.clock.now_ms();
         let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
-            app.steps.take("create.user", app.store.user(&key.platform, &key.user)),
+            app.steps.take("create.user", app.store.user(&key.user)),
             app.steps.take("create.claim", app.store.claim_create(&lease, Purpose::Request(&payload)))
         );
         let item = match claim? {
             ClaimCreate::Claimed(item) => item,
-            ClaimCreate::Refused(item) => match wait_for_peer(app, &key, *item, deadline).await? {
+            ClaimCreate::Rejected(item) => match wait_for_peer(app, &key, *item, deadline).await? {
                 Some(outcome) => return Ok(outcome),
                 None => continue,
             },
@@ -170,7 +170,7 @@ impl Attempt<'_> {
     async fn make(self, mut grant: Grant<'_>, payload: Payload) -> Result<Outcome, store::Error> {
         let zone = payload.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
         // What is parked came later than the call's end, so it is newer than what the call brings.
-        let facts = lease::overlay(payload.facts.clone(), &self.item.queued_details);
+        let facts = payload.details.clone().overlay(&self.item.queued_details);
         let mut draft = Draft::new(&grant, &facts, &payload, zone);
 
         if self.item.outcome_unknown {
@@ -189,7 +189,7 @@ impl Attempt<'_> {
         let is_alone = self.item.queued_details != CallDetails::default()
             && made.as_ref().is_err_and(Failure::is_refusal);
         if is_alone {
-            draft = Draft::new(&grant, &payload.facts, &payload, zone);
+            draft = Draft::new(&grant, &payload.details, &payload, zone);
             made = grant.create_log(&draft.log).await;
         }
         match made {
@@ -276,7 +276,7 @@ impl Attempt<'_> {
         self,
         grant: Grant<'_>,
         id: CallLogId,
-        written: &Written,
+        written: &LastWritten,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         let finish = self.app.store.finish(&self.lease, &id, &self.item, written);
@@ -304,8 +304,8 @@ impl Attempt<'_> {
     ) -> Result<Outcome, store::Error> {
         telemetry::count(Metric::Reconciled);
         // An earlier attempt may have sent less, or others.
-        let least = Content::new(&payload.facts, &grant.user().user.settings, zone).fingerprints();
-        let written = Written {
+        let least = Content::new(&payload.details, &grant.user().user.settings, zone).fingerprints();
+        let written = LastWritten {
             sections: Fingerprints::perhaps([&draft.written.sections, &least]),
             subject: draft.written.subject.clone().filter(|_| !self.item.outcome_unknown),
             duration: draft.written.duration.filter(|_| !self.item.outcome_unknown),
@@ -318,7 +318,7 @@ impl Attempt<'_> {
         self,
         grant: Grant<'_>,
         id: CallLogId,
-        written: &Written,
+        written: &LastWritten,
         facts: CallDetails,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {

@@ -15,7 +15,7 @@ use crate::{
         data_keys::{self, Decrypted, Encrypted},
         panics, parameters, transport,
     },
-    store::{Key, Keyring, Store},
+    store::{EncryptionKey, Keyring, Store},
 };
 
 /// How long secrets from the parameter store are used before they are asked for again, in milliseconds. Within so
@@ -93,9 +93,9 @@ impl App {
             Ok::<_, StartError>(())
         };
         let known = Decrypted::new();
-        let ((secrets, vault), ()) =
+        let ((secrets, keyring), ()) =
             tokio::try_join!(read_secrets(&http, &config, &clock, &known), meanwhile)?;
-        store.use_vault(vault);
+        store.use_keyring(keyring);
         if secrets.keys.is_weak() {
             tracing::warn!(
                 "JWT_SECRET is shorter than the 32 bytes that HS256 deserves (RFC 7518, section 3.2)"
@@ -123,8 +123,8 @@ impl App {
             return known;
         }
         match read_secrets(&self.http, &self.config, &self.clock, &known.data_keys).await {
-            Ok((secrets, vault)) => {
-                self.store.use_vault(vault);
+            Ok((secrets, keyring)) => {
+                self.store.use_keyring(keyring);
                 self.keep_secrets(secrets)
             }
             Err(error) => {
@@ -147,7 +147,7 @@ impl App {
 
     /// A caller's token for a user.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
-        self.known_secrets().keys.issue(&user.id, &user.platform, self.clock.now(), days)
+        self.known_secrets().keys.issue(&user.key(), self.clock.now(), days)
     }
 
     /// The adapter of that name.
@@ -254,7 +254,7 @@ async fn read_secrets(
         (Some(&jwt), "JWT_SECRET"),
         (jwt_previous.as_ref(), "JWT_SECRET_PREVIOUS"),
     ] {
-        sealing.extend(given.map(|secret| Key::derived(secret, source)));
+        sealing.extend(given.map(|secret| EncryptionKey::derived(secret, source)));
     }
     let mut oauth_clients = BTreeMap::new();
     for (platform, client) in &config.oauth_clients {

@@ -1,126 +1,146 @@
-//! Seals what must not lie open in the table: credentials, and what people said and wrote.
+//! Encryption of what must not be readable in the table: credentials, and what people said and wrote.
 //!
-//! AES-256-GCM. The place of a text (key and attribute) is authenticated with it, so that a sealed text moved to
-//! another user's item does not open. The name of the key stands before it, so that keys can be rotated.
-//!
-//! A key is used as it is (a data key: 256 random bits) or derived from a text that somebody chose.
+//! The cipher is AES-256-GCM with a random nonce (NIST SP 800-38D). Key and attribute of the item are authenticated
+//! with the ciphertext, so that one copied to another user's item does not decrypt. A ciphertext begins with the name of
+//! its key, so that keys can be rotated.
 
 use std::fmt;
 
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest, hkdf,
-    rand::{SecureRandom, SystemRandom},
+    hkdf,
 };
+use sha2::{Digest, Sha256};
 
-use crate::model::Secret;
+use crate::model::{Secret, hash::hex};
 
 const KEY_NAME_LEN: usize = 4;
 
-/// The keys that seal and open.
+/// The keys that encrypt and decrypt.
 #[derive(Debug)]
 pub struct Keyring {
-    /// The first seals; all open.
-    keys: Vec<Key>,
-    random: SystemRandom,
+    /// The first one encrypts; all decrypt.
+    keys: Vec<EncryptionKey>,
 }
 
-/// One key.
+/// A key of 256 bits.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct EncryptionKey {
     name: KeyName,
     key: LessSafeKey,
-    /// Where it came from, for the operator: the name of a variable.
+    /// The environment variable that the key came from, for the operator.
     source: &'static str,
 }
 
-/// What a key is told from others by: the first bytes of its SHA-256. It opens nothing and may be shown.
+/// The name of a key: the first bytes of its SHA-256. It is not secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyName([u8; KEY_NAME_LEN]);
 
 impl fmt::Display for KeyName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(&hex(&self.0))
     }
 }
 
-/// A sealed text that none of our keys opens in this place.
+/// The text cannot be encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a sealed value cannot be opened with the present keys")]
-pub struct Unopened;
+pub enum EncryptError {
+    /// The keyring is empty.
+    #[error("cannot encrypt: no encryption key is configured")]
+    NoKey,
+    /// The system has no random bytes for a nonce, or the text is longer than AES-GCM allows.
+    #[error("cannot encrypt: the system has no random bytes, or the text is too long")]
+    Failed,
+}
+
+/// No key of the keyring decrypts the ciphertext for this associated data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("none of the encryption keys decrypts the value")]
+pub struct DecryptError;
 
 impl Keyring {
-    /// All of these open; the first one seals.
-    pub fn new(keys: impl IntoIterator<Item = Key>) -> Keyring {
-        Keyring { keys: keys.into_iter().collect(), random: SystemRandom::new() }
+    /// A keyring whose first key encrypts. All keys decrypt.
+    pub fn new(keys: impl IntoIterator<Item = EncryptionKey>) -> Keyring {
+        Keyring { keys: keys.into_iter().collect() }
     }
 
-    /// The keys and where they came from; the first one seals.
+    /// Returns the keys with the environment variables that they came from. The first one encrypts.
     pub fn keys(&self) -> impl Iterator<Item = (KeyName, &'static str)> {
         self.keys.iter().map(|key| (key.name, key.source))
     }
 
-    /// The key that seals.
-    pub fn sealing_key(&self) -> Option<KeyName> {
+    /// Returns the name of the key that encrypts, if there is one.
+    pub fn current_key(&self) -> Option<KeyName> {
         self.keys.first().map(|key| key.name)
     }
 
-    /// The key that a value was sealed with, whether or not we have it; none: it is too short to be sealed.
-    pub fn key_of(sealed: &[u8]) -> Option<KeyName> {
-        sealed.first_chunk().map(|name| KeyName(*name))
+    /// Returns the name of the key that a ciphertext was made with. It need not be a key of any keyring. Returns `None`
+    /// if the bytes are too short for a ciphertext.
+    pub fn key_name_in(ciphertext: &[u8]) -> Option<KeyName> {
+        ciphertext.first_chunk().map(|name| KeyName(*name))
     }
 
-    /// Seals a text for its place.
-    pub fn seal(&self, place: &str, text: &[u8]) -> Result<Vec<u8>, Unopened> {
-        let key = self.keys.first().ok_or(Unopened)?;
+    /// Encrypts a text. `associated_data` is authenticated with it and is needed to decrypt it.
+    ///
+    /// # Errors
+    /// See [`EncryptError`].
+    pub fn encrypt(&self, associated_data: &str, plaintext: &[u8]) -> Result<Vec<u8>, EncryptError> {
+        let key = self.keys.first().ok_or(EncryptError::NoKey)?;
         let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_| Unopened)?;
-        let mut sealed = text.to_vec();
+        getrandom::fill(&mut nonce).map_err(|_| EncryptError::Failed)?;
+        let mut encrypted = plaintext.to_vec();
         key.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut sealed)
-            .map_err(|_| Unopened)?;
-        Ok([key.name.0.as_slice(), nonce.as_slice(), sealed.as_slice()].concat())
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(associated_data),
+                &mut encrypted,
+            )
+            .map_err(|_| EncryptError::Failed)?;
+        Ok([key.name.0.as_slice(), nonce.as_slice(), encrypted.as_slice()].concat())
     }
 
-    /// Opens what was sealed for this place.
-    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
-        let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN).ok_or(Unopened)?;
-        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(Unopened)?;
-        let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| Unopened)?;
-        // Two keys may have one name: once in four thousand million.
-        let opened = self.keys.iter().filter(|key| key.name.0 == name).find_map(|key| {
-            let mut text = text.to_vec();
+    /// Decrypts a ciphertext made with the same associated data.
+    ///
+    /// # Errors
+    /// Fails if no key decrypts it: its key is missing, it is damaged, or it belongs to another item or attribute.
+    pub fn decrypt(&self, associated_data: &str, ciphertext: &[u8]) -> Result<Vec<u8>, DecryptError> {
+        let (name, rest) = ciphertext.split_at_checked(KEY_NAME_LEN).ok_or(DecryptError)?;
+        let (nonce, encrypted) = rest.split_at_checked(NONCE_LEN).ok_or(DecryptError)?;
+        let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| DecryptError)?;
+        // All keys of that name are tried: once in four thousand million, two keys have the same name.
+        let plaintext = self.keys.iter().filter(|key| key.name.0 == name).find_map(|key| {
+            let mut buffer = encrypted.to_vec();
             let nonce = Nonce::assume_unique_for_key(nonce);
-            let opened = key.key.open_in_place(nonce, Aad::from(place), &mut text).ok()?;
-            Some(opened.to_vec())
+            let plaintext = key.key.open_in_place(nonce, Aad::from(associated_data), &mut buffer).ok()?;
+            Some(plaintext.to_vec())
         });
-        opened.ok_or(Unopened)
+        plaintext.ok_or(DecryptError)
     }
 }
 
-impl Key {
-    /// 256 random bits, used as they are.
-    pub fn data(bytes: &[u8; 32], source: &'static str) -> Key {
-        let hash = digest::digest(&digest::SHA256, bytes);
-        let name = KeyName(*hash.as_ref().first_chunk().expect("a hash is longer than a name"));
-        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes");
-        Key { name, key: LessSafeKey::new(key), source }
+impl EncryptionKey {
+    /// A key of 256 random bits, used as it is. `source`: the environment variable that it came from.
+    pub fn data(bytes: &[u8; 32], source: &'static str) -> EncryptionKey {
+        let hash = Sha256::digest(bytes);
+        let name = KeyName(*hash.first_chunk().expect("a SHA-256 hash is longer than a key's name"));
+        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("an AES-256 key has 32 bytes");
+        EncryptionKey { name, key: LessSafeKey::new(key), source }
     }
 
-    /// The same, from elsewhere.
-    pub(crate) fn with_source(self, source: &'static str) -> Key {
-        Key { source, ..self }
+    /// Returns the same key with another source.
+    pub(crate) fn with_source(self, source: &'static str) -> EncryptionKey {
+        EncryptionKey { source, ..self }
     }
 
-    /// Derived (HKDF-SHA256, RFC 5869) from a text.
-    pub fn derived(secret: &Secret, source: &'static str) -> Key {
+    /// A key derived from a text with HKDF-SHA256 (RFC 5869).
+    pub fn derived(secret: &Secret, source: &'static str) -> EncryptionKey {
         let mut bytes = [0; 32];
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"call-log")
             .extract(secret.expose().as_bytes())
             .expand(&[b"values at rest"], &AES_256_GCM)
             .and_then(|output| output.fill(&mut bytes))
-            .expect("HKDF gives 32 bytes");
-        Key::data(&bytes, source)
+            .expect("HKDF-SHA256 expands to 32 bytes");
+        EncryptionKey::data(&bytes, source)
     }
 }
 
@@ -128,58 +148,68 @@ impl Key {
 mod tests {
     use super::*;
 
-    fn vault(secrets: &[&str]) -> Keyring {
-        Keyring::new(secrets.iter().map(|secret| Key::derived(&Secret::new(*secret), "test")))
+    fn keyring(secrets: &[&str]) -> Keyring {
+        Keyring::new(secrets.iter().map(|secret| EncryptionKey::derived(&Secret::new(*secret), "test")))
     }
 
-    /// What an earlier version sealed opens for good.
     #[test]
-    fn the_format_stays() {
-        let sealed = [
+    fn a_ciphertext_of_an_earlier_version_decrypts() {
+        let ciphertext = [
             20, 220, 181, 240, 54, 45, 49, 170, 51, 73, 102, 167, 23, 210, 17, 176, 128, 163, 61, 208, 113,
             14, 67, 183, 167, 150, 103, 35, 166, 56, 192, 20, 126, 7, 152, 60,
         ];
-        assert_eq!(vault(&["one"]).open("p", &sealed).as_deref(), Ok(&b"text"[..]));
-        assert_eq!(Keyring::key_of(&sealed).map(|name| name.to_string()).as_deref(), Some("14dcb5f0"));
+        assert_eq!(keyring(&["one"]).decrypt("p", &ciphertext).as_deref(), Ok(&b"text"[..]));
+        let name = Keyring::key_name_in(&ciphertext).map(|name| name.to_string());
+        assert_eq!(name.as_deref(), Some("14dcb5f0"));
     }
 
-    /// NIST's test vector (GCM, test case 14: key and nonce zero, one zero block): a data key is the AES key itself.
+    /// NIST's test vector (GCM, test case 14): key and nonce of zeros, one block of zeros.
     #[test]
-    fn a_data_key_is_used_as_it_is() {
-        let key = Key::data(&[0; 32], "test");
+    fn a_data_key_is_the_aes_key_itself() {
+        let key = EncryptionKey::data(&[0; 32], "test");
         let mut text = vec![0; 16];
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         key.key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).unwrap();
-        let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
+        assert_eq!(hex(&text), "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
         assert_eq!(key.name.to_string(), "66687aad");
     }
 
     #[test]
-    fn opens_in_its_place_with_its_key_and_nowhere_else() {
-        let sealed = vault(&["one"]).seal("user|credentials", "τέστ".as_bytes()).unwrap();
-        for (secrets, place, opened) in [
+    fn a_ciphertext_decrypts_only_with_its_key_and_its_associated_data() {
+        let ciphertext = keyring(&["one"]).encrypt("user|credentials", "τέστ".as_bytes()).unwrap();
+        for (secrets, associated_data, plaintext) in [
             (&["one"][..], "user|credentials", Some("τέστ")),
             (&["two", "one"], "user|credentials", Some("τέστ")),
             (&["two"], "user|credentials", None),
             (&["one"], "other|credentials", None),
         ] {
             assert_eq!(
-                vault(secrets).open(place, &sealed).ok(),
-                opened.map(Vec::from),
-                "{secrets:?} {place}"
+                keyring(secrets).decrypt(associated_data, &ciphertext).ok(),
+                plaintext.map(Vec::from),
+                "{secrets:?} {associated_data}"
             );
         }
     }
 
     #[test]
-    fn damage_is_noticed() {
-        let sealed = vault(&["one"]).seal("p", b"text").unwrap();
-        for at in 0..sealed.len() {
-            let mut damaged = sealed.clone();
+    fn equal_texts_have_different_ciphertexts() {
+        let keyring = keyring(&["one"]);
+        assert_ne!(keyring.encrypt("p", b"text").unwrap(), keyring.encrypt("p", b"text").unwrap());
+    }
+
+    #[test]
+    fn a_keyring_without_keys_encrypts_nothing() {
+        assert_eq!(keyring(&[]).encrypt("p", b"text"), Err(EncryptError::NoKey));
+    }
+
+    #[test]
+    fn a_damaged_ciphertext_does_not_decrypt() {
+        let ciphertext = keyring(&["one"]).encrypt("p", b"text").unwrap();
+        for at in 0..ciphertext.len() {
+            let mut damaged = ciphertext.clone();
             damaged[at] ^= 1;
-            assert_eq!(vault(&["one"]).open("p", &damaged), Err(Unopened), "byte {at}");
-            assert_eq!(vault(&["one"]).open("p", &sealed[..at]), Err(Unopened), "cut at {at}");
+            assert_eq!(keyring(&["one"]).decrypt("p", &damaged), Err(DecryptError), "byte {at}");
+            assert_eq!(keyring(&["one"]).decrypt("p", &ciphertext[..at]), Err(DecryptError), "cut at {at}");
         }
     }
 }

@@ -1,136 +1,152 @@
-//! Credentials sealed anew after a change of keys; for the operator's program, since no function may scan the table.
+//! Re-encryption of users' credentials after a change of keys. Only the operator's program calls it: no function may
+//! scan the table.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
-    Error, Item, KeyName, Keyring, Reader, Store,
-    expression::{Update, Written},
-    failed, key, partition_names, place, text,
-    users::{CREDENTIALS, SORT},
+    Error, KeyName, Keyring, Store,
+    attributes::{CREDENTIALS, ItemReader, PK, SK, TOKEN_VERSION, text},
+    expression::{Update, WriteOutcome},
+    from_sdk_error,
+    keys::{TableItem, TableKey, USER_SORT_KEY},
 };
 
-/// How often a user is looked at again who is changed meanwhile.
+/// How often the rotation reads a user again whose item another process changes at the same time.
 const ATTEMPTS: usize = 8;
 
-/// A user's item, as far as its seal goes.
+/// A user's item with its encrypted credentials.
 #[derive(Clone, Debug)]
-pub struct SealedUser {
-    key: Item,
+pub struct EncryptedUser {
+    key: TableKey,
     version: Option<AttributeValue>,
-    sealed: Option<Blob>,
+    credentials: Option<Blob>,
 }
 
-/// What became of a user's credentials.
+/// Where a scan of the users goes on.
+#[derive(Clone, Debug)]
+pub struct NextPage(TableItem);
+
+/// The outcome of re-encrypting a user's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resealed {
-    /// They are sealed under the key that seals now.
-    Done,
-    /// They were already.
+pub enum RotationOutcome {
+    /// The credentials are now encrypted with the current key.
+    Reencrypted,
+    /// The credentials were already encrypted with the current key.
     Current,
-    /// The user is not connected, or gone meanwhile.
-    Nothing,
-    /// None of our keys opens them: they are left as they are.
-    Unreadable,
+    /// The user has no credentials, or was removed meanwhile.
+    NoCredentials,
+    /// None of our keys decrypts the credentials. They are left as they are.
+    Undecryptable,
 }
 
-impl SealedUser {
-    /// The user's id and platform, as far as the key tells.
+impl EncryptedUser {
+    /// Returns the user's id and platform for the operator: `12345-pipedrive (pipedrive)`.
     pub fn name(&self) -> String {
-        let partition = self.key.get("pk").and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-        partition_names(partition)
-            .map_or_else(|| partition.to_owned(), |(platform, id)| format!("{id} ({platform})"))
+        self.key.user_key().map_or_else(|| self.key.partition().to_owned(), |user| user.to_string())
     }
 
-    /// The key that the credentials are sealed under; none: there are no credentials.
-    pub fn sealed_under(&self) -> Option<KeyName> {
-        self.sealed.as_ref().and_then(|sealed| Keyring::key_of(sealed.as_ref()))
+    /// Returns the name of the key that the credentials are encrypted with. `None`: there are no credentials.
+    pub fn key_name(&self) -> Option<KeyName> {
+        self.credentials.as_ref().and_then(|ciphertext| Keyring::key_name_in(ciphertext.as_ref()))
+    }
+
+    fn read(item: &TableItem) -> Result<EncryptedUser, Error> {
+        let credentials = match item.get(CREDENTIALS) {
+            None => None,
+            Some(AttributeValue::B(ciphertext)) => Some(ciphertext.clone()),
+            // An attribute that we did not write counts as a ciphertext that no key decrypts.
+            Some(_) => Some(Blob::new([])),
+        };
+        let version = item.get(TOKEN_VERSION).cloned();
+        Ok(EncryptedUser { key: ItemReader(item).key()?, version, credentials })
     }
 }
 
 impl Store {
-    /// The next users of the table, in no order, and where to go on; the first ones after `None`. DynamoDB reads, and
-    /// bills, the calls between them too.
-    pub async fn sealed_users(&self, after: Option<Item>) -> Result<(Vec<SealedUser>, Option<Item>), Error> {
+    /// Reads the next users of the table, in no order, and returns where to go on; `None` stands for the beginning and
+    /// the end. DynamoDB reads, and bills, the calls between them too.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if an item has no key.
+    pub async fn encrypted_users(
+        &self,
+        from: Option<NextPage>,
+    ) -> Result<(Vec<EncryptedUser>, Option<NextPage>), Error> {
+        let names = [PK, SK, TOKEN_VERSION, CREDENTIALS];
         let page = self
             .client
             .scan()
             .table_name(&self.table)
             .consistent_read(true)
-            .filter_expression("#sk = :user")
-            .expression_attribute_values(":user", text(SORT))
-            .projection_expression("#pk, #sk, #tv, #credentials")
+            .filter_expression(format!("#{SK} = :user"))
+            .expression_attribute_values(":user", text(USER_SORT_KEY))
+            .projection_expression(names.map(|name| format!("#{name}")).join(", "))
             .set_expression_attribute_names(Some(
-                ["pk", "sk", "tv", CREDENTIALS].map(|name| (format!("#{name}"), name.to_owned())).into(),
+                names.map(|name| (format!("#{name}"), name.to_owned())).into(),
             ))
-            .set_exclusive_start_key(after)
+            .set_exclusive_start_key(from.map(|page| page.0))
             .send()
             .await
-            .map_err(failed)?;
-        let users = page.items.unwrap_or_default().iter().map(read).collect::<Result<_, _>>()?;
-        Ok((users, page.last_evaluated_key.filter(|key| !key.is_empty())))
+            .map_err(from_sdk_error)?;
+        let users =
+            page.items.unwrap_or_default().iter().map(EncryptedUser::read).collect::<Result<_, _>>()?;
+        Ok((users, page.last_evaluated_key.filter(|key| !key.is_empty()).map(NextPage)))
     }
 
-    /// What [`Store::reseal`] would do.
-    pub fn would_reseal(&self, user: &SealedUser) -> Resealed {
-        let vault = self.vault();
-        match &user.sealed {
-            None => Resealed::Nothing,
-            Some(sealed) if vault.open(&place(&user.key, CREDENTIALS), sealed.as_ref()).is_err() => {
-                Resealed::Unreadable
+    /// Returns what [`Store::reencrypt`] would do.
+    pub fn preview_reencrypt(&self, user: &EncryptedUser) -> RotationOutcome {
+        match &user.credentials {
+            None => RotationOutcome::NoCredentials,
+            Some(ciphertext) if self.decrypt(&user.key, CREDENTIALS, ciphertext.as_ref()).is_err() => {
+                RotationOutcome::Undecryptable
             }
-            _ if user.sealed_under() == vault.sealing_key() => Resealed::Current,
-            _ => Resealed::Done,
+            _ if user.key_name() == self.keyring().current_key() => RotationOutcome::Current,
+            _ => RotationOutcome::Reencrypted,
         }
     }
 
-    /// Seals a user's credentials under the key that seals now, and changes nothing else. A grant that is stored at
-    /// the same time wins.
-    pub async fn reseal(&self, user: SealedUser) -> Result<Resealed, Error> {
+    /// Encrypts a user's credentials with the current key and changes nothing else. If another process stores
+    /// credentials at the same time, those stay.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unavailable`] if other processes keep changing the user.
+    pub async fn reencrypt(&self, user: EncryptedUser) -> Result<RotationOutcome, Error> {
         let mut user = user;
         for _ in 0..ATTEMPTS {
-            let (Resealed::Done, Some(sealed)) = (self.would_reseal(&user), &user.sealed) else {
-                return Ok(self.would_reseal(&user));
+            let (RotationOutcome::Reencrypted, Some(stored)) =
+                (self.preview_reencrypt(&user), &user.credentials)
+            else {
+                return Ok(self.preview_reencrypt(&user));
             };
-            let opened = self.vault().open(&place(&user.key, CREDENTIALS), sealed.as_ref());
-            let Ok(credentials) = opened else { return Ok(Resealed::Unreadable) };
-            let anew = self.seal_bytes(&user.key, CREDENTIALS, &credentials)?;
-            let same_version = match &user.version {
-                Some(_) => "#tv = :tv",
-                None => "attribute_not_exists(#tv)",
+            let Ok(credentials) = self.decrypt(&user.key, CREDENTIALS, stored.as_ref()) else {
+                return Ok(RotationOutcome::Undecryptable);
             };
-            let mut update = Update::when(&format!("{same_version} AND #credentials = :seen"))
-                .value("seen", AttributeValue::B(sealed.clone()))
-                .set(CREDENTIALS, anew.clone());
+            let reencrypted = self.encrypt(&user.key, CREDENTIALS, &credentials)?;
+            let is_unchanged = match &user.version {
+                Some(_) => format!("#{TOKEN_VERSION} = :version"),
+                None => format!("attribute_not_exists(#{TOKEN_VERSION})"),
+            };
+            let mut update = Update::when(format!("{is_unchanged} AND #{CREDENTIALS} = :stored"))
+                .value("stored", AttributeValue::B(stored.clone()))
+                .set(CREDENTIALS, reencrypted.clone());
             if let Some(version) = &user.version {
-                update = update.value("tv", version.clone());
+                update = update.value("version", version.clone());
             }
             match self.update(user.key.clone(), update).await? {
-                Written::Done(_) => return Ok(Resealed::Done),
-                Written::Refused(None) => return Ok(Resealed::Nothing),
-                // Our own write whose answer was lost.
-                Written::Refused(Some(item)) if item.get(CREDENTIALS) == Some(&anew) => {
-                    return Ok(Resealed::Done);
+                WriteOutcome::Written(_) => return Ok(RotationOutcome::Reencrypted),
+                WriteOutcome::ConditionFailed(None) => return Ok(RotationOutcome::NoCredentials),
+                // Our own write, which the SDK repeated because the response was lost.
+                WriteOutcome::ConditionFailed(Some(item)) if item.get(CREDENTIALS) == Some(&reencrypted) => {
+                    return Ok(RotationOutcome::Reencrypted);
                 }
-                Written::Refused(Some(item)) => user = read(&item)?,
+                WriteOutcome::ConditionFailed(Some(item)) => user = EncryptedUser::read(&item)?,
             }
         }
-        Err(Error::Unavailable("a user is being changed by others".to_owned()))
+        Err(Error::Unavailable("other processes keep changing the user".to_owned()))
     }
 
-    /// The keys that open here and where they came from; the first one seals.
+    /// Returns the keys that decrypt, with the environment variables that they came from. The first one encrypts.
     pub fn keys(&self) -> Vec<(KeyName, &'static str)> {
-        self.vault().keys().collect()
+        self.keyring().keys().collect()
     }
-}
-
-fn read(item: &Item) -> Result<SealedUser, Error> {
-    let reader = Reader { item };
-    let part = |name| reader.text(name).map(Option::unwrap_or_default);
-    let sealed = match item.get(CREDENTIALS) {
-        None => None,
-        Some(AttributeValue::B(sealed)) => Some(sealed.clone()),
-        // Nothing that we have sealed; it counts as what no key opens.
-        Some(_) => Some(Blob::new([])),
-    };
-    Ok(SealedUser { key: key(&part("pk")?, &part("sk")?), version: item.get("tv").cloned(), sealed })
 }

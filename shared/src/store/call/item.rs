@@ -1,44 +1,46 @@
-//! A call log's item, as it is read.
-//!
-//! `st` is one of [`State`]'s names. `own` names the invocation that may touch the CRM; until `busy` (milliseconds)
-//! nobody else may start to, not even when the owner is gone, because a request of its own may still land. `amb`: an
-//! attempt to create may have landed unseen. `pamb`: the value of `amb` before the present claim. `w_*`: facts that
-//! wait, sealed; `wantv` counts their arrivals. `sought`: what the attempt that may have landed is looked for by.
-//! `told`: fingerprints of what was told since the last end of all work. `pay`: what a request brought, sealed, until the call is logged. `dq` and `due`: the index of what is due, and when;
-//! `since` and `tries`: for how long and how often it was tried. `aud`: when a log that came late is looked for. `hist`: what
-//! happened to it, for the operator.
+//! A call's item, as it is read. [`super::super::attributes`] says what the attributes mean.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::{Error, Item, Reader, SWEEP_AFTER_MS, Store, text};
+use super::SWEEP_AFTER_MS;
 use crate::{
-    model::{CallDetails, CallDuration, CallLogId, ContactId, Direction, Payload, Zone},
+    model::{CallDetails, CallDuration, CallLogId, ContactId, Direction, Payload, Zone, user},
     note::Fingerprints,
+    store::{
+        Error, Store,
+        attributes::{
+            APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FIRST_AT, HISTORY,
+            HOLDER, ItemReader, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN,
+            QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES,
+            UNCONFIRMED, WAITING_SINCE, number, text,
+        },
+        keys::TableItem,
+    },
 };
 
-/// How many moments of a history are kept: each begun KB of an item is paid for with each write.
-const HISTORY: usize = 10;
-/// The longest text of a moment, in characters.
-const LONGEST_MOMENT: usize = 100;
+/// How many entries of a history are kept. DynamoDB bills each started KB of an item with each write.
+const HISTORY_ENTRIES: usize = 10;
+/// The longest text of a history entry, in characters.
+const HISTORY_TEXT_CHARS: usize = 100;
 
-/// Where a call log stands.
+/// The state of a call log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// Updates came before the call.
+    /// Updates came before the request to create.
     Queued,
-    /// Somebody creates it in the CRM, or died over it.
+    /// A lease holder creates the record in the CRM, or died while doing so.
     Creating,
-    /// An attempt to create it ended without an answer.
+    /// The outcome of an attempt to create the record is unknown.
     OutcomeUnknown,
-    /// An attempt failed without effect; another may succeed.
+    /// An attempt to create the record failed without effect. Another may succeed.
     Retry,
-    /// It is in the CRM.
+    /// The record is in the CRM.
     Logged,
-    /// The CRM refused the data: only a new request may try again.
+    /// The CRM rejected the call log, or delivery took too long. Only a new request or the operator tries again.
     DeadLetter,
-    /// It was in the CRM and has been deleted there.
+    /// The record was in the CRM and was deleted there.
     Deleted,
 }
 
@@ -53,7 +55,7 @@ impl State {
         State::Deleted,
     ];
 
-    /// As the table has it.
+    /// Returns the state's name in the table.
     pub fn name(self) -> &'static str {
         match self {
             State::Queued => "QUEUED",
@@ -67,73 +69,79 @@ impl State {
     }
 }
 
-/// What we last wrote into the CRM's log: the base of the three-way merge.
+/// What we last wrote to the CRM record: the base of the three-way merge.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Written {
-    /// Fingerprints of the note's sections, and of what was told of them since.
+pub struct LastWritten {
+    /// Fingerprints of the note's sections, and unconfirmed ones: of what a lease holder that died may have written.
     pub sections: Fingerprints,
-    /// The subject's own fingerprint.
+    /// The fingerprint of the subject; `None`: not known.
     pub subject: Option<String>,
+    /// The duration; `None`: none was written.
     pub duration: Option<CallDuration>,
 }
 
-/// What an attempt without an answer is looked for by. A retry may name another contact, or another time or zone.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecoveryCriteria {
-    pub contact: ContactId,
-    pub start: Option<DateTime<Utc>>,
-    /// The request's own.
-    pub zone: Option<Zone>,
-    pub direction: Option<Direction>,
-}
-
-impl RecoveryCriteria {
-    /// What an attempt with this payload is looked for by.
-    pub(crate) fn of(payload: &Payload) -> RecoveryCriteria {
-        RecoveryCriteria {
-            contact: payload.contact.id.clone(),
-            start: payload.facts.start,
-            zone: payload.zone,
-            direction: payload.facts.direction,
-        }
+impl LastWritten {
+    /// Returns the duration as [`BASE_DURATION`].
+    pub(super) fn duration_value(&self) -> Option<AttributeValue> {
+        self.duration.map(|duration| match duration {
+            CallDuration::Seconds(seconds) => number(seconds as i64),
+            CallDuration::Pending => number(-1),
+        })
     }
 
-    pub(super) fn to_json(all: &[RecoveryCriteria]) -> String {
-        let each = all.iter().map(|sought| {
-            json!({
-                "contact": sought.contact.as_str(),
-                "start": sought.start.map(|start| start.timestamp_millis()),
-                "zone": sought.zone.map(|zone| zone.name()),
-                "direction": sought.direction,
-            })
-        });
-        Value::Array(each.collect()).to_string()
-    }
-
-    /// Those of several attempts, or the one that earlier versions wrote.
-    fn read_all(json: &str) -> Option<Vec<RecoveryCriteria>> {
-        match serde_json::from_str(json).ok()? {
-            Value::Array(all) => all.iter().map(RecoveryCriteria::read).collect(),
-            one => Some(vec![RecoveryCriteria::read(&one)?]),
-        }
-    }
-
-    fn read(json: &Value) -> Option<RecoveryCriteria> {
-        Some(RecoveryCriteria {
-            contact: json.get("contact")?.as_str().and_then(ContactId::new)?,
-            start: json.get("start").and_then(Value::as_i64).and_then(DateTime::from_timestamp_millis),
-            zone: json.get("zone").and_then(Value::as_str).and_then(Zone::parse),
-            direction: json.get("direction").and_then(|word| serde_json::from_value(word.clone()).ok()),
+    fn read(reader: ItemReader<'_>) -> Result<LastWritten, Error> {
+        let base = reader.texts(BASE)?;
+        let pairs = base.iter().map(|(section, fingerprint)| (section.as_str(), fingerprint.as_str()));
+        Ok(LastWritten {
+            sections: Fingerprints::from_pairs(pairs).with_told(&reader.set(UNCONFIRMED)?),
+            subject: reader.text(BASE_SUBJECT)?,
+            duration: reader.number(BASE_DURATION)?.map(|seconds| match u64::try_from(seconds) {
+                Ok(seconds) => CallDuration::Seconds(seconds),
+                Err(_) => CallDuration::Pending,
+            }),
         })
     }
 }
 
-/// Something that happened to a call log.
+/// How to find the record of an attempt whose outcome is unknown. A later request for the same call may name another
+/// contact, time or zone, so the criteria of each differing attempt are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryCriteria {
+    /// The record's contact.
+    pub contact: ContactId,
+    /// The start of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<DateTime<Utc>>,
+    /// The zone that the request named, in which the note was written.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "user::deserialize_known_zone"
+    )]
+    pub zone: Option<Zone>,
+    /// The direction of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+}
+
+impl RecoveryCriteria {
+    /// Returns the criteria of an attempt with this payload.
+    pub(crate) fn of(payload: &Payload) -> RecoveryCriteria {
+        RecoveryCriteria {
+            contact: payload.contact.id.clone(),
+            start: payload.details.start,
+            zone: payload.zone,
+            direction: payload.details.direction,
+        }
+    }
+}
+
+/// An event in the history of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// Milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub at_ms: i64,
-    /// For a person: `logged`, `failed: unavailable (no answer in time)`.
+    /// What happened, for the operator: `logged`, `failed: rate limited (status 429)`.
     pub what: String,
 }
 
@@ -144,122 +152,116 @@ impl HistoryEntry {
     }
 }
 
-/// A call log's item.
+/// Returns a history with one more entry as [`HISTORY`]. Only the last entries are kept.
+pub(in crate::store) fn history_value(history: &[HistoryEntry], at_ms: i64, what: &str) -> AttributeValue {
+    let what: String = what.chars().take(HISTORY_TEXT_CHARS).collect();
+    let kept = &history[history.len().saturating_sub(HISTORY_ENTRIES - 1)..];
+    let entries = kept.iter().map(|entry| (entry.at_ms, entry.what.as_str())).chain([(at_ms, what.as_str())]);
+    AttributeValue::L(entries.map(|(at_ms, what)| text(format!("{at_ms} {what}"))).collect())
+}
+
+/// A call's item. Times are in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallItem {
+    /// The state of the call log.
     pub state: State,
+    /// The invocation that holds the lease.
     pub lease_holder: Option<String>,
-    /// Milliseconds since 1970.
+    /// The end of the lease. Until then no other invocation may claim the call.
     pub lease_expires_at: i64,
-    /// How often it was claimed.
+    /// The count of claims.
     pub fence: i64,
+    /// The CRM's id of the record.
     pub log_id: Option<CallLogId>,
-    /// An attempt before the present one may have landed unseen.
+    /// An attempt to create the record, before the present one if there is a holder, may have taken effect without
+    /// our knowing.
     pub outcome_unknown: bool,
-    /// What that attempt is looked for by; without one, the present attempt's own.
+    /// How to find the records of such attempts.
     pub recovery_criteria: Vec<RecoveryCriteria>,
-    /// When it was first tried.
+    /// The time of the first attempt to create the record.
     pub first_at: Option<DateTime<Utc>>,
-    /// CallDetails that wait to be written.
+    /// Details of queued updates that are not known to be in the CRM.
     pub queued_details: CallDetails,
+    /// The count of queued updates.
     pub queued_version: i64,
-    /// The `queued_version` that is in the CRM.
+    /// The `queued_version` up to which all queued details are in the CRM.
     pub applied_version: i64,
-    pub written: Written,
+    /// What we last wrote to the record.
+    pub written: LastWritten,
     /// Why the last attempt failed.
     pub reason: Option<String>,
-    /// What a request brought and may not be in the CRM yet, sealed: [`Store::payload`] opens it.
+    /// What a request to create brought and may not be in the CRM yet, encrypted: [`Store::payload`] decrypts it.
     pub payload: Option<Vec<u8>>,
-    /// When it is tried again without anybody asking, in milliseconds since 1970.
+    /// When the redrive takes the call up; `None`: never.
     pub due_at: Option<i64>,
-    /// When a log of ours that came late is looked for, in milliseconds since 1970.
+    /// When to look for a duplicate that an attempt with unknown outcome may have made; `None`: there is none.
     pub sweep_at: Option<i64>,
-    /// How often an attempt has failed since `waiting_since`.
+    /// The count of failed attempts since `waiting_since`.
     pub tries: i64,
-    /// Since when something waits to be in the CRM, in milliseconds since 1970.
+    /// Since when something waits to be in the CRM.
     pub waiting_since: Option<i64>,
-    /// What happened to it, the latest last; of a long history only the end.
+    /// The last events, the latest last.
     pub history: Vec<HistoryEntry>,
 }
 
 impl CallItem {
-    /// Whether something waits to be written. What the CRM refused has come, and does not wait any more.
-    pub fn waits(&self) -> bool {
-        let is_wanted =
+    /// Returns `true` if a queued update or a payload has not been delivered to the CRM. Details that the CRM rejected
+    /// are dropped, so they do not count.
+    pub fn has_undelivered(&self) -> bool {
+        let has_queued =
             self.queued_version > self.applied_version && self.queued_details != CallDetails::default();
-        is_wanted || self.payload.is_some()
+        has_queued || self.payload.is_some()
     }
 
-    /// The history with one more moment, as the table has it.
-    pub(super) fn history_with(&self, at_ms: i64, what: &str) -> AttributeValue {
-        let what: String = what.chars().take(LONGEST_MOMENT).collect();
-        let kept = self.history.len().saturating_sub(HISTORY - 1);
-        let moments = self.history[kept..].iter().map(|moment| (moment.at_ms, moment.what.as_str()));
-        let moments = moments.chain([(at_ms, what.as_str())]);
-        AttributeValue::L(moments.map(|(at_ms, what)| text(format!("{at_ms} {what}"))).collect())
-    }
-
-    /// When a late log is looked for once this one is in the CRM.
+    /// Returns when to look for a duplicate once the record is in the CRM; `None` if there can be none.
     pub(super) fn sweep_after(&self, now_ms: i64) -> Option<i64> {
         self.sweep_at.or(self.outcome_unknown.then_some(now_ms + SWEEP_AFTER_MS))
     }
 }
 
 impl Store {
-    pub(super) fn read_call(&self, item: &Item) -> Result<CallItem, Error> {
-        let (reader, vault) = (Reader { item }, self.vault());
-        let state = reader.text("st")?;
+    pub(in crate::store) fn read_call(&self, item: &TableItem) -> Result<CallItem, Error> {
+        let (reader, keyring) = (ItemReader(item), self.keyring());
+        let state = reader.text(STATE)?;
         let state = State::ALL.into_iter().find(|known| Some(known.name()) == state.as_deref());
-        let mut wanted = Map::new();
+        let mut queued = Vec::new();
         for attribute in item.keys() {
-            if let Some(name) = attribute.strip_prefix("w_")
-                && let Some(json) = reader.sealed(&vault, attribute)?
+            if let Some(name) = attribute.strip_prefix(QUEUED_DETAIL_PREFIX)
+                && let Some(json) = reader.encrypted(&keyring, attribute)?
             {
-                wanted.insert(
-                    name.to_owned(),
-                    serde_json::from_str(&json).map_err(|_| reader.wrong(attribute))?,
-                );
+                let value = serde_json::from_str(&json).map_err(|_| reader.unreadable(attribute))?;
+                queued.push((name.to_owned(), value));
             }
         }
-        let sought = match reader.sealed(&vault, "sought")? {
-            Some(json) => RecoveryCriteria::read_all(&json).ok_or_else(|| reader.wrong("sought"))?,
+        let recovery_criteria = match reader.encrypted(&keyring, RECOVERY_CRITERIA)? {
+            Some(json) => serde_json::from_str(&json).map_err(|_| reader.unreadable(RECOVERY_CRITERIA))?,
             None => Vec::new(),
         };
-        let base = reader.texts("base")?;
+        let lease_holder = reader.text(HOLDER)?;
         Ok(CallItem {
-            state: state.ok_or_else(|| reader.wrong("st"))?,
-            lease_holder: reader.text("own")?,
-            lease_expires_at: reader.number("busy")?.unwrap_or(0),
-            fence: reader.number("fence")?.unwrap_or(0),
-            log_id: reader.text("crm")?.and_then(CallLogId::new),
-            outcome_unknown: if reader.text("own")?.is_some() {
-                reader.flag("pamb")?
-            } else {
-                reader.flag("amb")?
-            },
-            recovery_criteria: sought,
-            first_at: reader.number("first_at")?.and_then(DateTime::from_timestamp_millis),
-            queued_details: serde_json::from_value(Value::Object(wanted)).map_err(|_| reader.wrong("w_*"))?,
-            queued_version: reader.number("wantv")?.unwrap_or(0),
-            applied_version: reader.number("done")?.unwrap_or(0),
-            written: Written {
-                sections: Fingerprints::from_pairs(
-                    base.iter().map(|(key, hash)| (key.as_str(), hash.as_str())),
-                )
-                .with_told(&reader.set("told")?),
-                subject: reader.text("b_subject")?,
-                duration: match reader.number("b_duration")? {
-                    Some(seconds) if seconds < 0 => Some(CallDuration::Pending),
-                    seconds => seconds.map(|seconds| CallDuration::Seconds(seconds as u64)),
-                },
-            },
-            reason: reader.text("reason")?,
-            payload: reader.bytes("pay")?,
-            due_at: if item.contains_key("dq") { reader.number("due")? } else { None },
-            sweep_at: reader.number("aud")?,
-            tries: reader.number("tries")?.unwrap_or(0),
-            waiting_since: reader.number("since")?,
-            history: reader.list("hist")?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
+            state: state.ok_or_else(|| reader.unreadable(STATE))?,
+            lease_expires_at: reader.number(LEASE_UNTIL)?.unwrap_or(0),
+            fence: reader.number(FENCE)?.unwrap_or(0),
+            log_id: reader.text(LOG_ID)?.and_then(CallLogId::new),
+            outcome_unknown: reader.boolean(match lease_holder {
+                Some(_) => PREVIOUS_OUTCOME_UNKNOWN,
+                None => OUTCOME_UNKNOWN,
+            })?,
+            lease_holder,
+            recovery_criteria,
+            first_at: reader.number(FIRST_AT)?.and_then(DateTime::from_timestamp_millis),
+            queued_details: CallDetails::from_named(queued)
+                .map_err(|_| reader.unreadable(QUEUED_DETAIL_PREFIX))?,
+            queued_version: reader.number(QUEUED_VERSION)?.unwrap_or(0),
+            applied_version: reader.number(APPLIED_VERSION)?.unwrap_or(0),
+            written: LastWritten::read(reader)?,
+            reason: reader.text(REASON)?,
+            payload: reader.bytes(PAYLOAD)?,
+            due_at: if item.contains_key(DUE_SHARD) { reader.number(DUE_AT)? } else { None },
+            sweep_at: reader.number(SWEEP_AT)?,
+            tries: reader.number(TRIES)?.unwrap_or(0),
+            waiting_since: reader.number(WAITING_SINCE)?,
+            history: reader.list(HISTORY)?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
         })
     }
 }

@@ -1,52 +1,59 @@
-//! The end of every attempt: what became of it, and who goes on when.
-
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
+//! The end of an attempt: the lease holder confirms what is in the CRM, or says when the next attempt may start.
 
 use super::{
-    CallItem, Error, Event, Lease, State, Store, Written,
-    calls::item_key,
-    claims::{LOGGED_TTL, told},
-    due::shard_of,
-    expression::{self, Update},
-    number, text,
+    CallItem, Event, LastWritten, Lease, State, claim::LOGGED_TTL_S, due::shard_of, item::history_value,
 };
-use crate::model::{CallDetails, CallDuration, CallLogId};
+use crate::{
+    model::{CallDetails, CallLogId},
+    store::{
+        Error, Store,
+        attributes::{
+            APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, HISTORY, HOLDER,
+            LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
+            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL, UNCONFIRMED, WAITING_SINCE, boolean, number,
+            queued_detail, text, texts,
+        },
+        expression::{Update, WriteOutcome},
+        keys::TableKey,
+    },
+};
 
-/// How long after a log was made it is looked for again, if an attempt before had no answer, in milliseconds: whatever
-/// that attempt sent has landed by then.
+/// How long after the record was created a duplicate is looked for, if the outcome of an earlier attempt was unknown,
+/// in milliseconds: whatever that attempt sent has taken effect by then.
 pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
 
-/// The answer to finishing.
+/// The outcome of finishing.
 #[derive(Debug)]
 pub enum Finish {
+    /// The lease is given back.
     Released,
-    /// More facts have come meanwhile: this invocation still has the lease and writes them too.
+    /// More details were queued meanwhile. This invocation keeps the lease and writes them too.
     MoreQueued(Box<CallItem>),
-    /// The lease ran out and somebody else has it.
+    /// The lease has run out and another invocation has claimed the call.
     Lost,
 }
 
-/// How an attempt ended that did not finish.
+/// The end of an attempt without success.
 #[derive(Clone, Copy, Debug)]
 pub struct Release<'a> {
+    /// How the attempt ended.
     pub event: Event,
     /// When the next attempt may start, in milliseconds since 1970.
     pub lease_expires_at_ms: i64,
-    /// When it is tried again without anybody asking; `None`: never.
+    /// When the redrive tries again, in milliseconds since 1970; `None`: never.
     pub due_ms: Option<i64>,
-    /// An attempt to create may have landed unseen.
+    /// An attempt to create the record may have taken effect without our knowing.
     pub outcome_unknown: bool,
+    /// Why the attempt failed, for the operator.
     pub reason: &'a str,
-    /// The CRM refused the facts that waited, and would again: they are forgotten.
+    /// The CRM rejected the queued details and would reject them again: they are removed.
     pub drops_queued: bool,
-    /// What the request brought is forgotten too.
+    /// The payload is removed.
     pub drops_payload: bool,
 }
 
 impl<'a> Release<'a> {
-    /// An attempt that changed nothing.
+    /// The end of an attempt that changed nothing and is not tried again.
     pub fn new(event: Event, reason: &'a str) -> Release<'a> {
         Release {
             event,
@@ -61,38 +68,39 @@ impl<'a> Release<'a> {
 }
 
 impl Store {
-    /// The log is in the CRM under this id, with everything in it that was wanted at `seen`: gives the lease back.
-    /// If more is wanted meanwhile, keeps it.
+    /// Confirms that the record `log` has everything that was queued when the item was `seen`, and gives the lease
+    /// back. If more was queued meanwhile, keeps the lease.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
     pub async fn finish(
         &self,
         lease: &Lease<'_>,
         log: &CallLogId,
         seen: &CallItem,
-        written: &Written,
+        written: &LastWritten,
     ) -> Result<Finish, Error> {
         let what = if seen.log_id.is_some() { "updated" } else { "logged" };
-        let update = logged(log, written, seen.sweep_after(lease.now_ms))
-            .set("hist", seen.history_with(lease.now_ms, what))
-            .value("me", text(lease.holder))
-            .value("seen", number(seen.queued_version))
-            .set("busy", number(0))
-            .set("done", number(seen.queued_version))
-            .set("ttl", number(lease.now_ms / 1_000 + LOGGED_TTL))
-            .remove("own")
-            .remove("pay")
-            .remove("told")
-            .remove("since")
-            .remove("tries");
-        let update = due(update, lease, seen.sweep_after(lease.now_ms));
-        let update = forget(update, &seen.queued_details)
-            .condition("#own = :me AND (attribute_not_exists(#wantv) OR #wantv = :seen)");
-        match self.update(item_key(lease.key), update).await? {
-            expression::Written::Done(_) => Ok(Finish::Released),
-            expression::Written::Refused(Some(item)) => {
+        let sweep_at = seen.sweep_after(lease.now_ms);
+        let update = confirmed(log, written, sweep_at)
+            .set(HISTORY, history_value(&seen.history, lease.now_ms, what))
+            .set(LEASE_UNTIL, number(0))
+            .set(APPLIED_VERSION, number(seen.queued_version))
+            .set(TTL, number(lease.now_ms / 1_000 + LOGGED_TTL_S))
+            .remove(HOLDER)
+            .remove(PAYLOAD)
+            .remove(UNCONFIRMED)
+            .remove(WAITING_SINCE)
+            .remove(TRIES);
+        let update = remove_queued(due(update, lease, sweep_at), &seen.queued_details);
+        let update = if_holder_and_queue_unchanged(update, lease, seen);
+        match self.update(TableKey::call(lease.key), update).await? {
+            WriteOutcome::Written(_) => Ok(Finish::Released),
+            WriteOutcome::ConditionFailed(Some(item)) => {
                 let call = self.read_call(&item)?;
                 match &call.lease_holder {
-                    Some(owner) if owner == lease.holder => self.keep(lease, log, seen, written).await,
-                    // Our own write whose answer was lost.
+                    Some(holder) if holder == lease.holder => self.keep(lease, log, seen, written).await,
+                    // Our own write, which the SDK repeated because the response was lost.
                     None if call.log_id.as_ref() == Some(log)
                         && call.applied_version >= seen.queued_version =>
                     {
@@ -101,122 +109,147 @@ impl Store {
                     _ => Ok(Finish::Lost),
                 }
             }
-            expression::Written::Refused(None) => Ok(Finish::Lost),
+            WriteOutcome::ConditionFailed(None) => Ok(Finish::Lost),
         }
     }
 
-    /// The log is in the CRM under this id, and there is more to write: keeps the lease.
+    /// Confirms that the record `log` exists and keeps the lease, because there is more to write. Returns
+    /// [`Finish::MoreQueued`], or [`Finish::Lost`].
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
     pub async fn keep(
         &self,
         lease: &Lease<'_>,
         log: &CallLogId,
         seen: &CallItem,
-        written: &Written,
+        written: &LastWritten,
     ) -> Result<Finish, Error> {
-        let update = logged(log, written, seen.sweep_after(lease.now_ms))
-            .add("told", written.sections.told())
+        let update = confirmed(log, written, seen.sweep_after(lease.now_ms))
+            .add(UNCONFIRMED, written.sections.told())
             .returning_item()
-            .value("me", text(lease.holder))
-            .condition("#own = :me");
-        match self.update(item_key(lease.key), update).await? {
-            expression::Written::Done(item) => Ok(Finish::MoreQueued(Box::new(self.read_call(&item)?))),
-            expression::Written::Refused(_) => Ok(Finish::Lost),
+            .condition(format!("#{HOLDER} = :holder"))
+            .value("holder", text(lease.holder));
+        match self.update(TableKey::call(lease.key), update).await? {
+            WriteOutcome::Written(item) => Ok(Finish::MoreQueued(Box::new(self.read_call(&item)?))),
+            WriteOutcome::ConditionFailed(_) => Ok(Finish::Lost),
         }
     }
 
-    /// Gives the lease back without success; `claimed`: the item as this invocation knows it.
+    /// Gives the lease back without success. `claimed`: the item as this invocation knows it. If the lease has run out
+    /// and another invocation has claimed the call, nothing changes.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Rejected`] if the event cannot happen in the item's state.
     pub async fn release(
         &self,
         lease: &Lease<'_>,
         claimed: &CallItem,
         release: Release<'_>,
     ) -> Result<(), Error> {
-        let state = claimed
-            .state
-            .after(release.event)
-            .ok_or_else(|| Error::Refused(format!("{:?} in {:?}", release.event, claimed.state)))?;
-        let what = match release.event {
-            Event::OutcomeUnknown => "no answer",
-            Event::GivenUp => "given up",
-            Event::Deleted => "deleted in the CRM",
-            _ => "failed",
-        };
-        let what = format!("{what}: {}", release.reason);
-        let given_back = |due_ms: Option<i64>| {
-            let update = Update::when("#own = :me")
-                .value("me", text(lease.holder))
-                .set("hist", claimed.history_with(lease.now_ms, &what))
-                .set("st", text(state.name()))
-                .set("busy", number(release.lease_expires_at_ms))
-                .set("amb", AttributeValue::Bool(release.outcome_unknown))
-                .set("reason", text(release.reason))
-                .remove("own");
-            let update = due(update, lease, due_ms.or(claimed.sweep_at).filter(|_| state != State::Deleted));
-            let update = match due_ms {
-                Some(_) => update.set("tries", number(claimed.tries + 1)),
-                None => update.remove("since").remove("tries"),
-            };
-            let update =
-                if release.drops_payload || state == State::Deleted { update.remove("pay") } else { update };
-            match (state, release.outcome_unknown || claimed.sweep_at.is_some()) {
-                (State::Deleted, _) => forget(update.remove("sought").remove("aud"), &claimed.queued_details),
-                (_, true) => update,
-                (_, false) => update.remove("sought"),
-            }
-        };
-        let update = given_back(release.due_ms);
-        let update = if release.drops_queued { forget(update, &claimed.queued_details) } else { update };
+        let state = claimed.state.after(release.event).ok_or_else(|| {
+            Error::Rejected(format!("{:?} is not possible in state {:?}", release.event, claimed.state))
+        })?;
+        let update = given_back(lease, claimed, release, state, release.due_ms);
+        let update =
+            if release.drops_queued { remove_queued(update, &claimed.queued_details) } else { update };
         if state != State::Logged || release.due_ms.is_some() {
-            return self.update(item_key(lease.key), update).await.map(drop);
+            return self.update(TableKey::call(lease.key), update).await.map(drop);
         }
-        // Nobody comes back for it: only if nothing else is wanted meanwhile.
-        let update = update
-            .value("seen", number(claimed.queued_version))
-            .condition("#own = :me AND (attribute_not_exists(#wantv) OR #wantv = :seen)");
-        if let expression::Written::Refused(_) = self.update(item_key(lease.key), update).await? {
-            // More is: all of it stays, for whoever comes next.
-            self.update(item_key(lease.key), given_back(Some(lease.now_ms))).await?;
+        // No attempt follows, so this must not happen if more details were queued meanwhile.
+        let update = if_holder_and_queue_unchanged(update, lease, claimed);
+        if let WriteOutcome::ConditionFailed(_) = self.update(TableKey::call(lease.key), update).await? {
+            // Then everything stays queued and is due at once.
+            let update = given_back(lease, claimed, release, state, Some(lease.now_ms));
+            self.update(TableKey::call(lease.key), update).await?;
         }
         Ok(())
     }
 }
 
-/// What is the same whenever a log is known to be in the CRM; `audit_ms`: when it is looked for again.
-fn logged(log: &CallLogId, written: &Written, audit_ms: Option<i64>) -> Update {
-    let base: HashMap<_, _> =
-        written.sections.iter().map(|(key, hash)| (key.to_owned(), text(hash))).collect();
-    let update = Update::default()
-        .set("st", text(State::Logged.name()))
-        .set("crm", text(log.as_str()))
-        .set("amb", AttributeValue::Bool(false))
-        .set("base", AttributeValue::M(base))
-        .remove("pamb")
-        .remove("reason");
-    let update = match audit_ms {
-        // What it is found by stays until then.
-        Some(audit_ms) => update.set("aud", number(audit_ms)),
-        None => update.remove("aud").remove("sought"),
+/// The write that gives a lease back without success; the redrive tries again at `due_ms`.
+fn given_back(
+    lease: &Lease<'_>,
+    claimed: &CallItem,
+    release: Release<'_>,
+    state: State,
+    due_ms: Option<i64>,
+) -> Update {
+    let what = match release.event {
+        Event::OutcomeUnknown => "outcome unknown",
+        Event::GivenUp => "given up",
+        Event::Deleted => "deleted in the CRM",
+        _ => "failed",
     };
-    let update = match &written.subject {
-        Some(subject) => update.set("b_subject", text(subject)),
-        None => update,
+    let what = format!("{what}: {}", release.reason);
+    let is_deleted = state == State::Deleted;
+    let mut update = Update::when(format!("#{HOLDER} = :holder"))
+        .value("holder", text(lease.holder))
+        .set(HISTORY, history_value(&claimed.history, lease.now_ms, &what))
+        .set(STATE, text(state.name()))
+        .set(LEASE_UNTIL, number(release.lease_expires_at_ms))
+        .set(OUTCOME_UNKNOWN, boolean(release.outcome_unknown))
+        .set(REASON, text(release.reason))
+        .remove(HOLDER);
+    update = due(update, lease, due_ms.or(claimed.sweep_at).filter(|_| !is_deleted));
+    update = match due_ms {
+        Some(_) => update.set(TRIES, number(claimed.tries + 1)),
+        None => update.remove(WAITING_SINCE).remove(TRIES),
     };
-    match written.duration {
-        Some(CallDuration::Seconds(seconds)) => update.set("b_duration", number(seconds as i64)),
-        Some(CallDuration::Pending) => update.set("b_duration", number(-1)),
-        None => update,
+    if release.drops_payload || is_deleted {
+        update = update.remove(PAYLOAD);
     }
+    if is_deleted {
+        update = remove_queued(update.remove(SWEEP_AT), &claimed.queued_details);
+    }
+    // The criteria are needed for recovery and for the duplicate sweep.
+    if is_deleted || !release.outcome_unknown && claimed.sweep_at.is_none() {
+        update = update.remove(RECOVERY_CRITERIA);
+    }
+    update
 }
 
-/// In the index of what is due, or out of it.
+/// The part of a write that confirms that a record exists. `sweep_at_ms`: when to look for a duplicate.
+fn confirmed(log: &CallLogId, written: &LastWritten, sweep_at_ms: Option<i64>) -> Update {
+    let mut update = Update::default()
+        .set(STATE, text(State::Logged.name()))
+        .set(LOG_ID, text(log.as_str()))
+        .set(OUTCOME_UNKNOWN, boolean(false))
+        .set(BASE, texts(written.sections.iter()))
+        .remove(PREVIOUS_OUTCOME_UNKNOWN)
+        .remove(REASON);
+    update = match sweep_at_ms {
+        // The sweep needs the recovery criteria.
+        Some(sweep_at_ms) => update.set(SWEEP_AT, number(sweep_at_ms)),
+        None => update.remove(SWEEP_AT).remove(RECOVERY_CRITERIA),
+    };
+    if let Some(subject) = &written.subject {
+        update = update.set(BASE_SUBJECT, text(subject));
+    }
+    if let Some(duration) = written.duration_value() {
+        update = update.set(BASE_DURATION, duration);
+    }
+    update
+}
+
+/// Puts the call into the index of due calls, or takes it out.
 fn due(update: Update, lease: &Lease<'_>, due_ms: Option<i64>) -> Update {
     match due_ms {
-        Some(due_ms) => update.set("dq", text(shard_of(lease.key))).set("due", number(due_ms)),
-        None => update.remove("dq").remove("due"),
+        Some(due_ms) => update.set(DUE_SHARD, shard_of(lease.key)).set(DUE_AT, number(due_ms)),
+        None => update.remove(DUE_SHARD).remove(DUE_AT),
     }
 }
 
-/// Takes the facts away that waited.
-fn forget(update: Update, wanted: &CallDetails) -> Update {
-    told(wanted).fold(update, |update, (name, _)| update.remove(&format!("w_{name}")))
+/// Makes the update happen only if this invocation holds the lease and nothing was queued since the item was `seen`.
+fn if_holder_and_queue_unchanged(update: Update, lease: &Lease<'_>, seen: &CallItem) -> Update {
+    let is_unchanged = format!("attribute_not_exists(#{QUEUED_VERSION}) OR #{QUEUED_VERSION} = :seen");
+    update
+        .condition(format!("#{HOLDER} = :holder AND ({is_unchanged})"))
+        .value("holder", text(lease.holder))
+        .value("seen", number(seen.queued_version))
+}
+
+/// Removes queued details.
+fn remove_queued(update: Update, queued: &CallDetails) -> Update {
+    queued.named_details().iter().fold(update, |update, detail| update.remove(&queued_detail(&detail.name)))
 }
