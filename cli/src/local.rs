@@ -21,7 +21,7 @@ use axum::{
 use call_log::{
     api::{self, Invocation, MAX_BODY},
     auth::Caller,
-    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{
         app::{App, StartError},
         config::{Config, Invalid},
@@ -214,14 +214,16 @@ fn make_private(directory: &std::path::Path) -> io::Result<()> {
 
 /// The demo user, made at the first start.
 async fn demo_user(app: &App) -> Result<User, store::Error> {
-    let id = UserId::new(DEMO_USER).expect("the demo user's id is not empty");
-    let platform = Platform::new("example").expect("the platform's name is not empty");
-    if let Some(stored) = app.store.user(&platform, &id).await? {
+    let key = UserKey {
+        platform: Platform::new("example").expect("the platform's name is not empty"),
+        id: UserId::new(DEMO_USER).expect("the demo user's id is not empty"),
+    };
+    if let Some(stored) = app.store.user(&key).await? {
         return Ok(stored.user);
     }
     let user = User {
-        id,
-        platform,
+        id: key.id,
+        platform: key.platform,
         hostname: None,
         zone: None,
         settings: Settings::default(),
@@ -301,7 +303,7 @@ async fn show_settings(State(demo): State<Arc<Demo>>, headers: HeaderMap, uri: U
         Ok(caller) => caller,
         Err(refusal) => return refusal,
     };
-    match demo.app.store.user(&caller.platform, &caller.user).await {
+    match demo.app.store.user(&caller.user).await {
         Ok(Some(stored)) => Json(json!(stored.user.settings.0)).into_response(),
         Ok(None) => refuse(StatusCode::NOT_FOUND, "User not found"),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
@@ -324,10 +326,10 @@ async fn change_settings(
         return refuse(StatusCode::BAD_REQUEST, "`userSettings` must be an object of settings");
     };
     let changes: BTreeMap<String, Value> = changes.clone().into_iter().collect();
-    if let Err(error) = demo.app.store.change_settings(&caller.platform, &caller.user, &changes).await {
+    if let Err(error) = demo.app.store.change_settings(&caller.user, &changes).await {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
     }
-    match demo.app.store.user(&caller.platform, &caller.user).await {
+    match demo.app.store.user(&caller.user).await {
         Ok(Some(stored)) => Json(json!({"userSettings": stored.user.settings.0})).into_response(),
         Ok(None) => refuse(StatusCode::NOT_FOUND, "User not found"),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),

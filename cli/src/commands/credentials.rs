@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use call_log::{
     startup::{app::App, data_keys},
-    store::{KeyName, Resealed, SealedUser},
+    store::{EncryptedUser, KeyName, RotationOutcome},
 };
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn status(app: &App, form: Output) -> Result<(), Failure> {
     let mut counts: BTreeMap<KeyName, usize> = BTreeMap::new();
     let mut unconnected = 0;
     for_each_user(app, async |user| {
-        match user.sealed_under() {
+        match user.key_name() {
             Some(key) => *counts.entry(key).or_default() += 1,
             None => unconnected += 1,
         }
@@ -88,11 +88,11 @@ async fn rotate(app: &App, dry_run: bool, form: Output) -> Result<(), Failure> {
     let mut unreadable = Vec::new();
     for_each_user(app, async |user| {
         let name = user.name();
-        match if dry_run { app.store.would_reseal(&user) } else { app.store.reseal(user).await? } {
-            Resealed::Done => done += 1,
-            Resealed::Current => current += 1,
-            Resealed::Nothing => {}
-            Resealed::Unreadable => unreadable.push(name),
+        match if dry_run { app.store.preview_reencrypt(&user) } else { app.store.reencrypt(user).await? } {
+            RotationOutcome::Reencrypted => done += 1,
+            RotationOutcome::Current => current += 1,
+            RotationOutcome::NoCredentials => {}
+            RotationOutcome::Undecryptable => unreadable.push(name),
         }
         Ok(())
     })
@@ -119,11 +119,11 @@ async fn rotate(app: &App, dry_run: bool, form: Output) -> Result<(), Failure> {
 /// Every user of the table, page by page.
 async fn for_each_user(
     app: &App,
-    mut each: impl AsyncFnMut(SealedUser) -> Result<(), Failure>,
+    mut each: impl AsyncFnMut(EncryptedUser) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut after = None;
     loop {
-        let (users, next) = app.store.sealed_users(after).await?;
+        let (users, next) = app.store.encrypted_users(after).await?;
         for user in users {
             each(user).await?;
         }

@@ -21,7 +21,7 @@ use std::{
 
 use call_log::{
     adapters,
-    model::{Platform, User, UserId},
+    model::{Platform, User, UserId, UserKey},
     startup::app::App,
     store::{self, StoredUser, TableError},
 };
@@ -68,7 +68,7 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<String> {
         store::Error::Unavailable(_) => Some(format!(
             "asked {endpoint}: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?"
         )),
-        store::Error::Refused(code) => Some(match code.as_str() {
+        store::Error::Rejected(code) => Some(match code.as_str() {
             "ResourceNotFoundException" => format!(
                 "there is no table {} at {endpoint}: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION \
                  another?",
@@ -102,7 +102,7 @@ async fn find_user(app: &App, id: &str) -> Result<StoredUser, Failure> {
     platforms.sort_by_key(|platform| *platform != suffix);
     for platform in platforms {
         let platform = Platform::new(platform).ok_or("a platform's name is not empty")?;
-        if let Some(found) = app.store.user(&platform, &user).await? {
+        if let Some(found) = app.store.user(&UserKey { platform, id: user.clone() }).await? {
             return Ok(found);
         }
     }

@@ -44,18 +44,13 @@ async fn rearm(id: &str, session: &str, form: Output) -> Result<(), Failure> {
     let session = SessionId::new(session).ok_or("a session's id is not empty")?;
     let app = environment::app().await?;
     let user = find_user(&app, id).await?.user;
-    let calls = app.store.calls_of_session(&user.platform, &user.id, &session).await?;
+    let calls = app.store.calls_of_session(&user.key(), &session).await?;
     if calls.is_empty() {
         return Err(format!("nothing is known of session {session} of {id}").into());
     }
     let mut rearmed = 0;
     for (extension, item) in calls {
-        let key = CallKey {
-            user: user.id.clone(),
-            platform: user.platform.clone(),
-            session: session.clone(),
-            extension,
-        };
+        let key = CallKey { user: user.key(), session: session.clone(), extension };
         if app.store.rearm(&key, &item, app.clock.now_ms()).await? == Rearmed::Done {
             rearmed += 1;
         }

@@ -13,7 +13,7 @@ pub(super) async fn run(id: &str, changes: &[String], form: Output) -> Result<()
     let app = environment::app().await?;
     let mut found = find_user(&app, id).await?;
     if !changes.is_empty() {
-        app.store.change_settings(&found.user.platform, &found.user.id, &changes).await?;
+        app.store.change_settings(&found.user.key(), &changes).await?;
         found = find_user(&app, id).await?;
     }
     let settings = &found.user.settings.0;

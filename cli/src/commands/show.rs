@@ -15,7 +15,7 @@ pub(super) async fn run(id: &str, session: &str, form: Output) -> Result<(), Fai
     let session = SessionId::new(session).ok_or("a session's id is not empty")?;
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
-    let calls = app.store.calls_of_session(&found.user.platform, &found.user.id, &session).await?;
+    let calls = app.store.calls_of_session(&found.user.key(), &session).await?;
     if calls.is_empty() {
         return Err(format!("nothing is known of session {session} of {id}").into());
     }
@@ -75,7 +75,7 @@ fn describe(
     for moment in &item.history {
         line("", format!("{}  {}", time(moment.at_ms), moment.what));
     }
-    line("Log lines", format!(" with session_hash {}", session_hash(&user.platform, &user.id, session)));
+    line("Log lines", format!(" with session_hash {}", session_hash(&user.key(), session)));
     lines.join("\n")
 }
 
@@ -104,7 +104,7 @@ fn document(
         "isGivenUp": is_dead(item),
         "reason": item.reason,
         "history": moments.map(|moment| json!({"at": time(moment.at_ms), "what": moment.what})).collect::<Vec<_>>(),
-        "sessionHash": session_hash(&user.platform, &user.id, session),
+        "sessionHash": session_hash(&user.key(), session),
     })
 }
 
@@ -116,7 +116,7 @@ fn time(ms: i64) -> String {
 pub(super) fn is_dead(item: &CallItem) -> bool {
     match item.state {
         State::DeadLetter => item.payload.is_some(),
-        State::Logged => item.due_at.is_none() && item.waits(),
+        State::Logged => item.due_at.is_none() && item.has_undelivered(),
         _ => false,
     }
 }

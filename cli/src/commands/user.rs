@@ -33,6 +33,6 @@ async fn show(id: &str) -> Result<(), Failure> {
 async fn remove(id: &str) -> Result<(), Failure> {
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
-    app.store.remove_user(&found.user.platform, &found.user.id).await?;
+    app.store.remove_user(&found.user.key()).await?;
     Ok(say(format!("User {id} is removed."))?)
 }

@@ -107,8 +107,8 @@ async fn create(api: &Api, request: Request<Bytes>, invocation: &Invocation) -> 
         let caller = admit(api, &request, &Method::POST)?;
         let command = read_create(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        telemetry::session(&caller.platform, &caller.user, &command.session);
-        let Some(crm) = api.services.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        telemetry::session(&caller.user, &command.session);
+        let Some(crm) = api.services.crm(caller.user.platform.as_str()) else { return Ok(not_connected()) };
         telemetry::set_field("crm", crm.platform());
         let key = caller.call(&command.session, command.extension.as_ref());
         let outcome = create::run(&api.services, crm, key, command, invocation.deadline).await?;
@@ -124,8 +124,8 @@ async fn update(api: &Api, request: Request<Bytes>, invocation: &Invocation) -> 
         let caller = admit(api, &request, &Method::PATCH)?;
         let command = read_update(request.body())?;
         same_user(&caller, command.user.as_ref())?;
-        telemetry::session(&caller.platform, &caller.user, &command.session);
-        let Some(crm) = api.services.crm(caller.platform.as_str()) else { return Ok(not_connected()) };
+        telemetry::session(&caller.user, &command.session);
+        let Some(crm) = api.services.crm(caller.user.platform.as_str()) else { return Ok(not_connected()) };
         telemetry::set_field("crm", crm.platform());
         let key = caller.call(&command.session, command.extension.as_ref());
         let outcome = update::run(&api.services, crm, key, command, invocation.deadline).await?;
@@ -216,7 +216,7 @@ pub fn authenticate(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller,
 }
 
 fn same_user(caller: &Caller, named: Option<&UserId>) -> Result<(), Refusal> {
-    if named.is_some_and(|user| *user != caller.user) { Err(Refusal::OtherUser) } else { Ok(()) }
+    if named.is_some_and(|user| *user != caller.user.id) { Err(Refusal::OtherUser) } else { Ok(()) }
 }
 
 fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, Answer) {

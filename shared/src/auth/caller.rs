@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::hmac_provider;
-use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId};
+use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId, UserKey};
 
 /// The fewest bytes of a secret that HS256 deserves (RFC 7518, 3.2).
 const STRONG: usize = 32;
@@ -14,19 +14,13 @@ const STRONG: usize = 32;
 /// Whom a token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    pub user: UserId,
-    pub platform: Platform,
+    pub user: UserKey,
 }
 
 impl Caller {
     /// What identifies this caller's log of a session. The user is the token's, whatever a body says.
     pub fn call(&self, session: &SessionId, extension: Option<&Extension>) -> CallKey {
-        CallKey {
-            user: self.user.clone(),
-            platform: self.platform.clone(),
-            session: session.clone(),
-            extension: extension.cloned(),
-        }
+        CallKey { user: self.user.clone(), session: session.clone(), extension: extension.cloned() }
     }
 }
 
@@ -83,15 +77,15 @@ impl Keys {
         }
         let user = UserId::new(claims.id.into_text()).ok_or(Refused::Malformed)?;
         let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(Refused::Malformed)?;
-        Ok(Caller { user, platform })
+        Ok(Caller { user: UserKey { platform, id: user } })
     }
 
     /// A token for a user, valid for so many days.
-    pub fn issue(&self, user: &UserId, platform: &Platform, now: DateTime<Utc>, days: u32) -> String {
+    pub fn issue(&self, user: &UserKey, now: DateTime<Utc>, days: u32) -> String {
         let iat = now.timestamp();
         let claims = Claims {
-            id: Id::Text(user.to_string()),
-            platform: platform.to_string(),
+            id: Id::Text(user.id.to_string()),
+            platform: user.platform.to_string(),
             iat: Some(iat.into()),
             exp: (iat + i64::from(days) * 86_400).into(),
         };
@@ -198,7 +192,7 @@ mod tests {
         let read = keys(SECRET, Some("previous")).verify(token, at(NOW));
         let read = read
             .as_ref()
-            .map(|caller| (caller.user.as_str(), caller.platform.as_str()))
+            .map(|caller| (caller.user.id.as_str(), caller.user.platform.as_str()))
             .map_err(|refused| *refused);
         assert_eq!(read, expected, "{token}");
     }
@@ -297,10 +291,10 @@ mod tests {
 
     #[test]
     fn an_issued_token_is_taken_until_it_expires() {
-        let caller =
-            Caller { user: UserId::new("ü 1").unwrap(), platform: Platform::new("example").unwrap() };
+        let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("ü 1").unwrap() };
+        let caller = Caller { user };
         let old = keys(SECRET, None);
-        let issued = old.issue(&caller.user, &caller.platform, at(NOW), 14);
+        let issued = old.issue(&caller.user, at(NOW), 14);
         let end = NOW + 14 * 86_400;
         for (keys, seconds, expected) in [
             (&old, NOW, Ok(caller.clone())),
@@ -313,7 +307,7 @@ mod tests {
         ] {
             assert_eq!(keys.verify(&issued, at(seconds)), expected, "{seconds}");
         }
-        let new = keys("new", Some(SECRET)).issue(&caller.user, &caller.platform, at(NOW), 14);
+        let new = keys("new", Some(SECRET)).issue(&caller.user, at(NOW), 14);
         assert_eq!(old.verify(&new, at(NOW)), Err(Refused::Signature), "signed with the current secret");
         assert!(issued.starts_with("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."), "{issued}");
     }

@@ -32,7 +32,7 @@ impl Breaker {
 
     /// The CRM was down when it was last asked: one call goes ahead.
     pub(super) fn wants_probe(&self) -> bool {
-        self.rest().failures >= FAILURES
+        self.rest().consecutive_failures >= FAILURES
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -50,14 +50,14 @@ impl Breaker {
         match outcome {
             Some(Ok(())) => *rest = BreakerState::default(),
             Some(Err(failure)) if is_down(failure) => {
-                rest.failures += 1;
+                rest.consecutive_failures += 1;
                 let asked = retry::retry_after(failure).map(|wait| wait.as_millis() as i64);
-                let own = (rest.failures >= FAILURES).then(|| rest_ms(rest.failures));
+                let own = (rest.consecutive_failures >= FAILURES).then(|| rest_ms(rest.consecutive_failures));
                 let limited = is_limited(failure).then_some(REST_MS.0);
                 if let Some(wait) = asked.or(own).or(limited) {
-                    rest.until_ms = now_ms + wait.min(LONGEST_REST_MS);
+                    rest.open_until_ms = now_ms + wait.min(LONGEST_REST_MS);
                     // Whatever comes next is a probe.
-                    rest.failures = rest.failures.max(FAILURES);
+                    rest.consecutive_failures = rest.consecutive_failures.max(FAILURES);
                     self.is_open.store(true, Ordering::Relaxed);
                 }
             }

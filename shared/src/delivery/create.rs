@@ -17,8 +17,8 @@ use crate::{
     model::{CallDetails, CallKey, CallLogId, Contact, CreateCallLog, Deadline, Payload, Secret, Zone},
     note::{self, Content, Fingerprints},
     store::{
-        self, CallItem, ClaimCreate, Event, Finish, Lease, Purpose, RecoveryCriteria, Release, State,
-        StoredUser, Written,
+        self, CallItem, ClaimCreate, Event, Finish, LastWritten, Lease, Purpose, RecoveryCriteria, Release,
+        State, StoredUser,
     },
     telemetry::{self, Metric},
 };
@@ -62,24 +62,24 @@ pub async fn run(
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
     let Some(contact) = command.contact else {
-        return Ok(Outcome::NoContact { number: command.facts.contact_number });
+        return Ok(Outcome::NoContact { number: command.details.contact_number });
     };
-    let (facts, additional, zone) = (command.facts, command.additional, command.zone);
-    let payload = Payload { contact, facts, additional, zone };
+    let (details, additional, zone) = (command.details, command.additional, command.zone);
+    let payload = Payload { contact, details, additional, zone };
     let me = lease::new_owner();
 
     for _ in 0..ROUNDS {
         let now_ms = services.clock.now_ms();
         let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
-            services.sync_points.reach("create.user", services.store.user(&key.platform, &key.user)),
+            services.sync_points.reach("create.user", services.store.user(&key.user)),
             services
                 .sync_points
                 .reach("create.claim", services.store.claim_create(&lease, Purpose::Request(&payload)))
         );
         let item = match claim? {
             ClaimCreate::Claimed(item) => item,
-            ClaimCreate::Refused(item) => match wait_for_peer(services, &key, *item, deadline).await? {
+            ClaimCreate::Rejected(item) => match wait_for_peer(services, &key, *item, deadline).await? {
                 Some(outcome) => return Ok(outcome),
                 None => continue,
             },
@@ -171,7 +171,7 @@ impl Attempt<'_> {
     async fn make(self, mut grant: Grant<'_>, payload: Payload) -> Result<Outcome, store::Error> {
         let zone = payload.zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
         // What is parked came later than the call's end, so it is newer than what the call brings.
-        let facts = lease::overlay(payload.facts.clone(), &self.item.queued_details);
+        let facts = payload.details.clone().overlay(&self.item.queued_details);
         let mut draft = Draft::new(&grant, &facts, &payload, zone);
 
         if self.item.outcome_unknown {
@@ -190,7 +190,7 @@ impl Attempt<'_> {
         let is_alone = self.item.queued_details != CallDetails::default()
             && made.as_ref().is_err_and(Failure::is_refusal);
         if is_alone {
-            draft = Draft::new(&grant, &payload.facts, &payload, zone);
+            draft = Draft::new(&grant, &payload.details, &payload, zone);
             made = grant.create_log(&draft.log).await;
         }
         match made {
@@ -280,7 +280,7 @@ impl Attempt<'_> {
         self,
         grant: Grant<'_>,
         id: CallLogId,
-        written: &Written,
+        written: &LastWritten,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {
         let finish = self.services.store.finish(&self.lease, &id, &self.item, written);
@@ -308,8 +308,8 @@ impl Attempt<'_> {
     ) -> Result<Outcome, store::Error> {
         telemetry::count(Metric::Reconciled);
         // An earlier attempt may have sent less, or others.
-        let least = Content::new(&payload.facts, &grant.user().user.settings, zone).fingerprints();
-        let written = Written {
+        let least = Content::new(&payload.details, &grant.user().user.settings, zone).fingerprints();
+        let written = LastWritten {
             sections: Fingerprints::perhaps([&draft.written.sections, &least]),
             subject: draft.written.subject.clone().filter(|_| !self.item.outcome_unknown),
             duration: draft.written.duration.filter(|_| !self.item.outcome_unknown),
@@ -322,7 +322,7 @@ impl Attempt<'_> {
         self,
         grant: Grant<'_>,
         id: CallLogId,
-        written: &Written,
+        written: &LastWritten,
         facts: CallDetails,
         zone: Zone,
     ) -> Result<Outcome, store::Error> {

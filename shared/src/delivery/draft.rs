@@ -5,13 +5,13 @@ use crate::{
     delivery::grant::Grant,
     model::{CallDetails, Contact, Direction, Payload, Zone},
     note::{self, Content, subject_fingerprint},
-    store::Written,
+    store::LastWritten,
 };
 
 /// A log to be made, and what will then be known of it.
 pub(crate) struct Draft {
     pub(crate) log: NewCallLog,
-    pub(crate) written: Written,
+    pub(crate) written: LastWritten,
 }
 
 impl Draft {
@@ -27,7 +27,7 @@ impl Draft {
             result: facts.result.clone(),
             additional: payload.additional.clone(),
         };
-        let written = Written {
+        let written = LastWritten {
             sections: content.fingerprints(),
             subject: Some(subject_fingerprint(&log.subject)),
             duration: log.duration,

@@ -28,7 +28,7 @@ use crate::{
         services::Services,
         update,
     },
-    model::{CallKey, Deadline, Platform, UserId},
+    model::{Deadline, TenantKey, UserKey},
     store::{self, Change, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
@@ -130,7 +130,7 @@ impl Tally {
 
 /// A company's CRM, and what is due there.
 struct Tenant {
-    name: String,
+    key: TenantKey,
     crm: &'static dyn Crm,
     base_url: String,
     calls: Vec<(Due, Arc<StoredUser>)>,
@@ -144,13 +144,13 @@ async fn by_tenant(
     unsettled: Vec<Due>,
     now_ms: i64,
 ) -> Result<(Vec<Tenant>, i64), store::Error> {
-    let users: BTreeSet<_> = unsettled.iter().map(|call| user_of(&call.key)).collect();
-    let read = stream::iter(users).map(async |(platform, id)| {
-        let user = services.sync_points.reach("redrive.user", services.store.user(&platform, &id)).await;
-        ((platform, id), user)
+    let users: BTreeSet<_> = unsettled.iter().map(|call| call.key.user.clone()).collect();
+    let read = stream::iter(users).map(async |key| {
+        let user = services.sync_points.reach("redrive.user", services.store.user(&key)).await;
+        (key, user)
     });
     let users: BTreeMap<_, _> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
-    let mut known: BTreeMap<(Platform, UserId), Option<Arc<StoredUser>>> = BTreeMap::new();
+    let mut known: BTreeMap<UserKey, Option<Arc<StoredUser>>> = BTreeMap::new();
     for (id, user) in users {
         match user {
             Ok(Some(user)) if user.user.credentials.is_some() => drop(known.insert(id, Some(Arc::new(user)))),
@@ -162,8 +162,8 @@ async fn by_tenant(
         |call: &Due| call.waiting_since_ms.is_some_and(|since| now_ms - since >= PATIENCE_WITH_PEOPLE_MS);
     let (mut tenants, mut oldest_ms): (Vec<Tenant>, i64) = (Vec::new(), now_ms);
     for call in unsettled {
-        let Some(crm) = services.crm(call.key.platform.as_str()) else { continue };
-        let user = match known.get(&user_of(&call.key)) {
+        let Some(crm) = services.crm(call.key.user.platform.as_str()) else { continue };
+        let user = match known.get(&call.key.user) {
             // After so long it is tried in vain, and thereby given up.
             Some(Some(user)) if !user.session_ended || is_old(&call) => user,
             Some(None) if is_old(&call) => {
@@ -178,23 +178,13 @@ async fn by_tenant(
         }
         // One that is not the CRM's own has no budget; the attempt says so.
         let base_url = services.crm_base_url(crm, &user.user).unwrap_or_default();
-        let name = tenant_name(user);
-        match tenants.iter_mut().find(|tenant| tenant.name == name) {
+        let key = user.user.tenant();
+        match tenants.iter_mut().find(|tenant| tenant.key == key) {
             Some(tenant) => tenant.calls.push((call, user.clone())),
-            None => tenants.push(Tenant { name, crm, base_url, calls: vec![(call, user.clone())] }),
+            None => tenants.push(Tenant { key, crm, base_url, calls: vec![(call, user.clone())] }),
         }
     }
     Ok((tenants, oldest_ms))
-}
-
-fn user_of(call: &CallKey) -> (Platform, UserId) {
-    (call.platform.clone(), call.user.clone())
-}
-
-/// Whose CRM it is: everybody with the same host shares its limits.
-fn tenant_name(user: &StoredUser) -> String {
-    let host = user.user.hostname.as_deref().unwrap_or(user.user.id.as_str());
-    format!("{}#{host}", user.user.platform)
 }
 
 /// Delivers what is due at one company, until all is, or its CRM has had enough, or the time is over.
@@ -206,8 +196,8 @@ async fn serve(
     trace: &Trace,
 ) -> Result<(), store::Error> {
     let now_ms = services.clock.now_ms();
-    let before = services.sync_points.reach("redrive.rest", services.store.breaker(&tenant.name)).await?;
-    if before.until_ms > now_ms {
+    let before = services.sync_points.reach("redrive.rest", services.store.breaker(&tenant.key)).await?;
+    if before.open_until_ms > now_ms {
         return Ok(());
     }
     let breaker = Breaker::new(before);
@@ -236,7 +226,7 @@ async fn serve(
     if after != before {
         services
             .sync_points
-            .reach("redrive.set_breaker", services.store.set_breaker(&tenant.name, after, now_ms))
+            .reach("redrive.set_breaker", services.store.set_breaker(&tenant.key, after, now_ms))
             .await?;
     }
     Ok(())
@@ -356,7 +346,7 @@ async fn deliver(
                 _ => Delivery::Done,
             })
         }
-        State::Logged if item.waits() || item.sweep_at.is_some() => {
+        State::Logged if item.has_undelivered() || item.sweep_at.is_some() => {
             let claim = services.store.claim_update(&lease, Change::Due);
             let ClaimUpdate::Claimed(item) =
                 services.sync_points.reach("redrive.claim_update", claim).await?

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     adapters::{Crm, Effect, Error, ErrorKind, Recovery},
     delivery::{grant::Failure, lease::GRACE_MS},
-    model::CallKey,
+    model::{CallKey, hash::stable_hash},
     store::{CallItem, Event, Release, State},
 };
 
@@ -79,7 +79,8 @@ pub(crate) fn retry_after(failure: &Failure) -> Option<Duration> {
 
 /// Whether there is anything to try again with. A create whose payload is too long to keep is its sender's.
 fn waits(item: &CallItem) -> bool {
-    item.payload.is_some() || (item.state == State::Logged && (item.waits() || item.sweep_at.is_some()))
+    item.payload.is_some()
+        || (item.state == State::Logged && (item.has_undelivered() || item.sweep_at.is_some()))
 }
 
 /// Whether the same data would be refused again.
@@ -105,23 +106,23 @@ fn next_try_ms(call: &CallKey, item: &CallItem, failure: &Failure, now_ms: i64) 
 
 /// A number below `bound` that differs from call to call and from try to try, and can be foretold by a test.
 fn scatter(call: &CallKey, tries: i64, bound: i64) -> i64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ tries.unsigned_abs();
-    for byte in call.user.as_str().bytes().chain(call.session.as_str().bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    ((hash >> 16) % bound.unsigned_abs().max(1)) as i64
+    let (user, session) = (call.user.id.as_str(), call.session.as_str());
+    let hash = stable_hash([tries.to_be_bytes().as_slice(), user.as_bytes(), session.as_bytes()]);
+    (hash % bound.unsigned_abs().max(1)) as i64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Platform, SessionId, UserId};
+    use crate::model::{Platform, SessionId, UserId, UserKey};
 
     #[test]
     fn tries_are_scattered_over_the_whole_back_off() {
         let call = |session: usize| CallKey {
-            user: UserId::new("7-pipedrive").unwrap(),
-            platform: Platform::new("pipedrive").unwrap(),
+            user: UserKey {
+                platform: Platform::new("pipedrive").unwrap(),
+                id: UserId::new("7-pipedrive").unwrap(),
+            },
             session: SessionId::new(session.to_string()).unwrap(),
             extension: None,
         };

@@ -16,8 +16,8 @@ use crate::{
     model::{CallDetails, CallDuration, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
     note::{self, Content, Section, subject_fingerprint},
     store::{
-        self, CallItem, Change, ClaimUpdate, Enqueued, Event, Finish, Lease, Release, State, StoredUser,
-        Written,
+        self, CallItem, Change, ClaimUpdate, Enqueued, Event, Finish, LastWritten, Lease, Release, State,
+        StoredUser,
     },
     telemetry::{self, Metric},
 };
@@ -68,13 +68,13 @@ pub async fn run(
 ) -> Result<Outcome, store::Error> {
     let me = lease::new_owner();
     let (own, mut key) = (key.clone(), key);
-    let mut change = Change::New(&command.facts);
+    let mut change = Change::New(&command.details);
 
     for _ in 0..ROUNDS {
         let now_ms = services.clock.now_ms();
         let lease = Lease { key: &key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
         let (user, claim) = tokio::join!(
-            services.sync_points.reach("update.user", services.store.user(&key.platform, &key.user)),
+            services.sync_points.reach("update.user", services.store.user(&key.user)),
             services.sync_points.reach("update.claim", services.store.claim_update(&lease, change))
         );
         let claim = claim?;
@@ -100,17 +100,17 @@ pub async fn run(
                     .await;
             }
             // What waits there for its call may wait for another extension's.
-            ClaimUpdate::Refused(item) if key == own || item.state != State::Queued => item,
+            ClaimUpdate::Rejected(item) if key == own || item.state != State::Queued => item,
             ClaimUpdate::Absent if key.extension.is_some() => {
                 // This extension has no log of its own: the one that belongs to no extension is meant, if any.
                 key = key.without_extension();
                 continue;
             }
-            ClaimUpdate::Absent | ClaimUpdate::Refused(_) => {
+            ClaimUpdate::Absent | ClaimUpdate::Rejected(_) => {
                 key = own.clone();
                 match services
                     .sync_points
-                    .reach("update.park", services.store.enqueue_first(&key, &command.facts, now_ms))
+                    .reach("update.park", services.store.enqueue_first(&key, &command.details, now_ms))
                     .await?
                 {
                     Enqueued::Queued(_) => return Ok(Outcome::WaitingForCall),
@@ -123,7 +123,7 @@ pub async fn run(
         }
         match services
             .sync_points
-            .reach("update.enqueue", services.store.enqueue(&key, &command.facts, now_ms))
+            .reach("update.enqueue", services.store.enqueue(&key, &command.details, now_ms))
             .await?
         {
             Enqueued::Queued(item) => {
@@ -201,7 +201,7 @@ pub(crate) async fn go(
     let zone = zone.or(grant.user().user.zone).unwrap_or(Zone::UTC);
     // A log that was found may lack what the request brought that would have made it.
     let session = CallDetails { session: Some(lease.key.session.clone()), ..CallDetails::default() };
-    let extra = payload.map_or(session, |payload| payload.facts);
+    let extra = payload.map_or(session, |payload| payload.details);
     write(services, &lease, grant, item, extra, zone).await
 }
 
@@ -217,12 +217,12 @@ pub(crate) async fn write(
     let Some(log) = item.log_id.clone() else {
         return Err(store::Error::Unreadable("call".to_owned(), "it is logged without an id".to_owned()));
     };
-    let mut facts = lease::overlay(extra, &item.queued_details);
+    let mut facts = extra.overlay(&item.queued_details);
     let mut own = None;
     for _ in 0..CHANGES {
         let mut changed = change(&mut grant, &log, &item.written, &facts, zone).await;
         let mut refused = None;
-        let alone = lease::each_alone(&facts);
+        let alone = facts.split();
         if changed.as_ref().is_err_and(Failure::is_refusal) && alone.len() > 1 {
             (changed, refused) = change_one_by_one(&mut grant, &log, &item.written, &alone, zone).await;
         }
@@ -268,7 +268,7 @@ pub(crate) async fn write(
 async fn change_one_by_one(
     grant: &mut Grant<'_>,
     log: &CallLogId,
-    before: &Written,
+    before: &LastWritten,
     alone: &[CallDetails],
     zone: Zone,
 ) -> (Result<Plan, Failure>, Option<Failure>) {
@@ -295,7 +295,7 @@ async fn change_one_by_one(
 async fn change(
     grant: &mut Grant<'_>,
     log: &CallLogId,
-    before: &Written,
+    before: &LastWritten,
     facts: &CallDetails,
     zone: Zone,
 ) -> Result<Plan, Failure> {
@@ -336,7 +336,7 @@ async fn change(
 struct Plan {
     change: CallLogChange,
     body: String,
-    written: Written,
+    written: LastWritten,
 }
 
 impl Plan {
@@ -349,7 +349,7 @@ impl Plan {
 }
 
 /// Merges what is told with what the CRM has.
-fn plan(grant: &Grant<'_>, current: &CallLog, before: &Written, facts: &CallDetails, zone: Zone) -> Plan {
+fn plan(grant: &Grant<'_>, current: &CallLog, before: &LastWritten, facts: &CallDetails, zone: Zone) -> Plan {
     // That a duration is not known yet is no news of one that is.
     let is_known = matches!(before.duration, Some(CallDuration::Seconds(_)));
     let duration = facts.duration.filter(|time| *time != CallDuration::Pending || !is_known);
@@ -366,7 +366,7 @@ fn plan(grant: &Grant<'_>, current: &CallLog, before: &Written, facts: &CallDeta
     let subject = facts.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
 
     let duration = duration.filter(|time| *time != CallDuration::Pending && Some(*time) != before.duration);
-    let written = Written {
+    let written = LastWritten {
         sections: merged.base,
         subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
         duration: duration.or(before.duration),

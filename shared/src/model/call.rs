@@ -1,19 +1,20 @@
-//! A telephone call, as far as a call log tells of it.
+//! The parts of a telephone call: direction, parties, legs, duration, and the contact in the CRM.
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ContactId, SessionId};
+use super::ContactId;
 
-/// Who started the call, seen from the user.
+/// The direction of a call, from the user's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
+    /// The other party called the user.
     Inbound,
+    /// The user called the other party.
     Outbound,
 }
 
 impl Direction {
-    /// As RingCentral writes it.
+    /// Returns RingCentral's word for the direction.
     pub fn as_str(self) -> &'static str {
         match self {
             Direction::Inbound => "Inbound",
@@ -25,96 +26,57 @@ impl Direction {
 /// One end of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
+    /// The name that RingCentral shows.
     pub name: Option<String>,
-    /// E.164 where RingCentral knows it.
+    /// The telephone number, in E.164 if RingCentral knows it.
     pub phone_number: Option<String>,
+    /// The number of a RingCentral extension.
     pub extension_number: Option<String>,
 }
 
 impl Party {
+    /// Returns `true` if neither name nor number is known.
     pub fn is_unknown(&self) -> bool {
         self.name.is_none() && self.phone_number.is_none() && self.extension_number.is_none()
     }
 }
 
-/// How long the call lasted.
+/// The length of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallDuration {
-    /// The call goes on, or RingCentral has not said yet.
+    /// The call has not ended, or RingCentral has not reported its duration yet.
     Pending,
+    /// The duration in seconds.
     Seconds(u64),
 }
 
 /// One stretch of a call between two parties.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
+    /// The direction of this leg.
     pub direction: Direction,
+    /// The calling party.
     pub from: Party,
+    /// The called party.
     pub to: Party,
     /// RingCentral's `legType`: `Accept`, `PstnToSip`, ...
     pub leg_type: Option<String>,
-    /// Seconds.
+    /// The duration in seconds.
     pub duration: Option<u64>,
 }
 
-/// The person at the other end, as the CRM knows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A contact in the CRM: the other party of the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
+    /// The CRM's id of the contact.
     pub id: ContactId,
-    /// The CRM's own word for the kind: `contact`, `lead`, ...
+    /// The CRM's word for the kind of contact: `contact`, `lead`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The contact's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The telephone number by which the contact was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone_number: Option<String>,
-}
-
-/// What a request tells about a call. All of it is optional: a fact that is absent leaves the log as it is.
-/// A text fact is never empty. CallDetails that are parked are written down field by field, under these names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct CallDetails {
-    /// Never written down: the key says it.
-    #[serde(skip)]
-    pub session: Option<SessionId>,
-    pub direction: Option<Direction>,
-    pub from: Option<Party>,
-    pub to: Option<Party>,
-    /// The contact's number.
-    pub contact_number: Option<String>,
-    /// What the agent wrote.
-    pub note: Option<String>,
-    /// The custom subject, when the user gave one.
-    pub subject: Option<String>,
-    pub start: Option<DateTime<Utc>>,
-    pub duration: Option<CallDuration>,
-    pub result: Option<String>,
-    /// Link to the recording, or the placeholder `(pending...)`.
-    pub recording: Option<String>,
-    pub voicemail: Option<String>,
-    pub ai_note: Option<String>,
-    pub transcript: Option<String>,
-    pub ace_score: Option<String>,
-    pub ace_link: Option<String>,
-    pub ace_transcript: Option<String>,
-    pub ace_summary: Option<String>,
-    pub ace_bulleted_summary: Option<String>,
-    /// The legs in order; empty: not told.
-    pub legs: Vec<Leg>,
-}
-
-impl CallDetails {
-    /// The user's own end of the call.
-    pub fn own_party(&self) -> Option<&Party> {
-        match self.direction? {
-            Direction::Inbound => self.to.as_ref(),
-            Direction::Outbound => self.from.as_ref(),
-        }
-    }
-
-    /// The other end of the call.
-    pub fn other_party(&self) -> Option<&Party> {
-        match self.direction? {
-            Direction::Inbound => self.from.as_ref(),
-            Direction::Outbound => self.to.as_ref(),
-        }
-    }
 }

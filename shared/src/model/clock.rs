@@ -1,4 +1,4 @@
-//! The clock, passed in so that tests own the time.
+//! The clock, passed in so that tests can set the time.
 
 use std::{
     sync::{
@@ -10,17 +10,18 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-/// Tells the time.
+/// A source of the current time.
 #[derive(Clone, Debug)]
 pub enum Clock {
+    /// The system's clock.
     System,
-    /// Milliseconds since 1970, moved by whoever holds the other end.
+    /// Milliseconds since 1970-01-01T00:00:00Z, set by a test through a clone of the `Arc`.
     Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// Milliseconds since 1970-01-01T00:00:00Z.
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+    /// Returns the time in milliseconds since 1970-01-01T00:00:00Z.
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system's clock")]
     pub fn now_ms(&self) -> i64 {
         match self {
             Clock::System => {
@@ -30,18 +31,19 @@ impl Clock {
         }
     }
 
+    /// Returns the time, to the millisecond.
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.now_ms()).unwrap_or_default()
     }
 }
 
-/// When an invocation must have answered, in milliseconds since 1970. Nothing that changes the CRM starts unless it
-/// can end before.
+/// The time by which an invocation must have responded, in milliseconds since 1970-01-01T00:00:00Z. No request that
+/// changes the CRM starts unless it can end before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub i64);
 
 impl Deadline {
-    /// The time that is left; zero when it has passed.
+    /// Returns the time left; zero if the deadline has passed.
     pub fn remaining(self, clock: &Clock) -> Duration {
         Duration::from_millis((self.0 - clock.now_ms()).max(0) as u64)
     }

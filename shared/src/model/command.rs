@@ -1,43 +1,64 @@
-//! What a caller asks for, once both dialects of the request are read.
+//! Requests of callers, after both dialects have been read.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CallDetails, Contact, Extension, Secret, SessionId, UserId, Zone};
+use super::{CallDetails, Contact, Extension, Secret, SessionId, UserId, Zone, user};
 
-/// Log a call: the seed interface `createCallLog`.
+/// A request to log a call: `createCallLog` of App Connect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateCallLog {
+    /// The telephone call.
     pub session: SessionId,
+    /// The extension whose log of the call is meant, if the request names one.
     pub extension: Option<Extension>,
-    /// The body's own idea of the user; it must be the token's.
+    /// The user that the body names, if any. It must be the token's user.
     pub user: Option<UserId>,
-    /// Absent: the caller found nobody for the number in `facts.contact_number`.
+    /// The CRM contact. `None`: the caller found no contact for `details.contact_number`.
     pub contact: Option<Contact>,
-    pub facts: CallDetails,
+    /// The details that the request brings.
+    pub details: CallDetails,
     /// The form fields that the CRM's manifest defines: `{"deals": 412}`.
     pub additional: Map<String, Value>,
-    /// Sent to the CRM for this request in place of the stored credential; never stored.
+    /// An `Authorization` header that is sent to the CRM for this request instead of the stored credential. Never
+    /// stored.
     pub authorization: Option<Secret>,
+    /// The time zone that the request names. It overrides the user's.
     pub zone: Option<Zone>,
 }
 
-/// Add what became known later: the seed interface `updateCallLog`.
+/// A request to add what became known later: `updateCallLog` of App Connect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateCallLog {
+    /// The telephone call.
     pub session: SessionId,
+    /// The extension whose log of the call is meant, if the request names one.
     pub extension: Option<Extension>,
+    /// The user that the body names, if any. It must be the token's user.
     pub user: Option<UserId>,
-    pub facts: CallDetails,
+    /// The details that the request brings.
+    pub details: CallDetails,
+    /// See [`CreateCallLog::authorization`].
     pub authorization: Option<Secret>,
+    /// The time zone that the request names. It overrides the user's.
     pub zone: Option<Zone>,
 }
 
-/// What a request to log a call brings that goes into the log: what is kept until the call is logged.
-#[derive(Clone, Debug, PartialEq)]
+/// The part of a [`CreateCallLog`] that goes into the CRM record. The table keeps it until the call is logged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Payload {
+    /// The CRM contact.
     pub contact: Contact,
-    pub facts: CallDetails,
+    /// The details that the request brought.
+    pub details: CallDetails,
+    /// The form fields that the CRM's manifest defines.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub additional: Map<String, Value>,
-    /// The request's own.
+    /// The time zone that the request named.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "user::deserialize_known_zone"
+    )]
     pub zone: Option<Zone>,
 }

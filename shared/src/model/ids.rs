@@ -1,22 +1,30 @@
-//! Identifiers. No two of them share a type, so that none can stand in another's place.
+//! Identifiers. Each has its own type, so that the compiler rejects one used in place of another.
 
 use std::fmt;
 
-/// Declares a non-empty text identifier.
+use serde::{Deserialize, Serialize};
+
+/// The text of an identifier was empty or blank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the identifier is blank")]
+pub struct BlankIdentifier;
+
+/// Declares a non-blank text identifier.
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// The identifier, unless the text is empty or blank.
+            /// Returns the identifier, or `None` if the text is empty or blank.
             pub fn new(text: impl Into<String>) -> Option<Self> {
                 let text = text.into();
                 (!text.trim().is_empty()).then_some(Self(text))
             }
 
-            /// The identifier as it is written.
+            /// Returns the identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -27,11 +35,25 @@ macro_rules! identifier {
                 out.write_str(&self.0)
             }
         }
+
+        impl TryFrom<String> for $name {
+            type Error = BlankIdentifier;
+
+            fn try_from(text: String) -> Result<Self, BlankIdentifier> {
+                Self::new(text).ok_or(BlankIdentifier)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(identifier: $name) -> String {
+                identifier.0
+            }
+        }
     };
 }
 
 identifier! {
-    /// A CRM user, as the caller's token names it: `12345-pipedrive`.
+    /// The id of a CRM user, as the caller's token names it: `12345-pipedrive`.
     UserId
 }
 identifier! {
@@ -39,7 +61,7 @@ identifier! {
     Platform
 }
 identifier! {
-    /// RingCentral's `sessionId`: one telephone call, whatever its legs. Never `"0"`, which RingCentral gives to
+    /// RingCentral's `sessionId`: one telephone call with all its legs. Never `"0"`, which RingCentral gives to
     /// conferences that it cannot tell apart.
     SessionId
 }
@@ -52,22 +74,48 @@ identifier! {
     ContactId
 }
 identifier! {
-    /// Whose log of a session it is, where several extensions log the same session: the hashed extension id, or
-    /// else the extension number.
+    /// The RingCentral extension whose log of a session is meant, where several extensions log the same session:
+    /// the hashed extension id, or the extension number if there is no hash.
     Extension
 }
 
-/// What identifies one call log of ours: a user, a session, and the extension when the caller names one.
+/// The identity of a CRM user. User ids are unique only within a platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserKey {
+    /// The CRM.
+    pub platform: Platform,
+    /// The user in that CRM.
+    pub id: UserId,
+}
+
+impl fmt::Display for UserKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.id, self.platform)
+    }
+}
+
+/// The identity of a tenant: platform and CRM account. All users of one CRM account share its limits and its outages.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantKey {
+    /// The CRM.
+    pub platform: Platform,
+    /// The account in that CRM. [`User::tenant`](super::User::tenant) says how it is found.
+    pub account: String,
+}
+
+/// The identity of one call log of ours: a user, a session, and the extension if the caller names one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey {
-    pub user: UserId,
-    pub platform: Platform,
+    /// The user whose log it is.
+    pub user: UserKey,
+    /// The telephone call.
     pub session: SessionId,
+    /// `None`: the session's log that belongs to no particular extension.
     pub extension: Option<Extension>,
 }
 
 impl CallKey {
-    /// The same session's log that belongs to no extension in particular.
+    /// Returns the key of the same session's log that belongs to no particular extension.
     pub fn without_extension(&self) -> CallKey {
         CallKey { extension: None, ..self.clone() }
     }

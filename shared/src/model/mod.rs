@@ -1,17 +1,26 @@
-//! CallDetails about calls, users and time: true whatever the CRM, the table or the protocol.
+//! Calls, users and time: facts that hold for every CRM, table and protocol.
 //!
-//! Nothing here reads JSON, does I/O or knows a status code.
+//! - [`ids`]: identifiers and the keys made of them;
+//! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;
+//! - [`command`]: what a caller asks for;
+//! - [`user`]: users, credentials, settings and time zones;
+//! - [`clock`]: time; [`hash`]: stable hashes and hexadecimal text.
+//!
+//! This module does no I/O and uses no other module of the crate.
 
 pub mod call;
 pub mod clock;
 pub mod command;
+pub mod details;
+pub mod hash;
 pub mod ids;
 pub mod secrets;
 pub mod user;
 
-pub use call::{CallDetails, CallDuration, Contact, Direction, Leg, Party};
+pub use call::{CallDuration, Contact, Direction, Leg, Party};
 pub use clock::{Clock, Deadline};
 pub use command::{CreateCallLog, Payload, UpdateCallLog};
-pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, UserId};
+pub use details::CallDetails;
+pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey};
 pub use secrets::{OAuthClient, SecretReader};
 pub use user::{Credentials, Secret, Settings, User, Zone};

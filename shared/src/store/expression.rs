@@ -1,4 +1,4 @@
-//! One conditional `UpdateItem`, put together from readable parts.
+//! One conditional `UpdateItem`, built from readable parts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,10 +7,13 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
-use super::{Error, Item, Store, failed};
+use super::{
+    Error, Store, from_sdk_error,
+    keys::{TableItem, TableKey},
+};
 
-/// Assignments and a condition. In a condition or an assigned expression an attribute is written `#name` and a value
-/// `:name`; every attribute goes through a placeholder, because DynamoDB reserves hundreds of words.
+/// Assignments and a condition. A condition or an assigned expression names an attribute `#attribute` and a value
+/// `:value`. Every attribute goes through a placeholder, because DynamoDB reserves hundreds of words.
 #[derive(Debug, Default)]
 pub(super) struct Update {
     set: Vec<String>,
@@ -21,22 +24,28 @@ pub(super) struct Update {
     returns_item: bool,
 }
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Debug)]
-pub(super) enum Written {
-    /// Done; the item as it is now, if the update asked for it.
-    Done(Item),
-    /// The condition did not hold; the item that refused, if there is one.
-    Refused(Option<Item>),
+pub(super) enum WriteOutcome {
+    /// The item was written. It has the new attributes if the update is [`Update::returning_item`], otherwise none.
+    Written(TableItem),
+    /// The condition did not hold. The item as it is, if there is one.
+    ConditionFailed(Option<TableItem>),
 }
 
 impl Update {
-    /// The condition under which the update happens.
-    pub(super) fn when(condition: &str) -> Update {
-        Update { condition: condition.to_owned(), ..Update::default() }
+    /// An update that happens if the condition holds.
+    pub(super) fn when(condition: impl Into<String>) -> Update {
+        Update { condition: condition.into(), ..Update::default() }
     }
 
-    /// A value that the condition or an expression names.
+    /// Sets the condition, in place of an earlier one.
+    pub(super) fn condition(mut self, condition: impl Into<String>) -> Update {
+        self.condition = condition.into();
+        self
+    }
+
+    /// Defines a value that the condition or an expression names.
     pub(super) fn value(mut self, name: &str, value: AttributeValue) -> Update {
         self.values.insert(format!(":{name}"), value);
         self
@@ -49,9 +58,22 @@ impl Update {
     }
 
     /// `SET attribute = expression`
-    pub(super) fn set_to(mut self, attribute: &str, expression: &str) -> Update {
-        self.set.push(format!("#{attribute} = {expression}"));
+    pub(super) fn set_to(mut self, attribute: &str, expression: impl AsRef<str>) -> Update {
+        self.set.push(format!("#{attribute} = {}", expression.as_ref()));
         self
+    }
+
+    /// `SET attribute = value`, if the item does not have the attribute yet.
+    pub(super) fn set_if_absent(self, attribute: &str, value: AttributeValue) -> Update {
+        self.set_to(attribute, format!("if_not_exists(#{attribute}, :set_{attribute})"))
+            .value(&format!("set_{attribute}"), value)
+    }
+
+    /// Adds one to a number; an absent one counts as zero.
+    pub(super) fn increment(self, attribute: &str) -> Update {
+        self.set_to(attribute, format!("if_not_exists(#{attribute}, :zero) + :one"))
+            .value("zero", AttributeValue::N("0".to_owned()))
+            .value("one", AttributeValue::N("1".to_owned()))
     }
 
     /// `REMOVE attribute`
@@ -60,7 +82,7 @@ impl Update {
         self
     }
 
-    /// `ADD attribute texts`, if there are any: puts them into a set of texts. No two are the same.
+    /// `ADD attribute texts`: adds texts, of which no two are equal, to a set. No text: no change.
     pub(super) fn add(mut self, attribute: &str, texts: Vec<String>) -> Update {
         if texts.is_empty() {
             return self;
@@ -69,15 +91,9 @@ impl Update {
         self.value(&format!("add_{attribute}"), AttributeValue::Ss(texts))
     }
 
-    /// Whoever writes wants to know the item as it is then. Without this it is not sent: it can be large.
+    /// Asks for the item as it is after the write. It can be large, so that by default DynamoDB does not send it.
     pub(super) fn returning_item(mut self) -> Update {
         self.returns_item = true;
-        self
-    }
-
-    /// Replaces the condition.
-    pub(super) fn condition(mut self, condition: &str) -> Update {
-        self.condition = condition.to_owned();
         self
     }
 
@@ -93,7 +109,7 @@ impl Update {
     }
 }
 
-/// The placeholders of an expression: `#name` stands for the attribute `name`.
+/// Returns the placeholders of an expression: `#name` stands for the attribute `name`.
 fn placeholders(text: &str) -> impl Iterator<Item = (String, String)> {
     let names: BTreeSet<&str> = text
         .split('#')
@@ -105,7 +121,7 @@ fn placeholders(text: &str) -> impl Iterator<Item = (String, String)> {
 
 impl Store {
     /// Runs the update on the item with this key.
-    pub(super) async fn update(&self, key: Item, update: Update) -> Result<Written, Error> {
+    pub(super) async fn update(&self, key: TableKey, update: Update) -> Result<WriteOutcome, Error> {
         let expression = update.expression();
         let names = placeholders(&format!("{expression} {}", update.condition)).collect();
         let values = Some(update.values).filter(|values| !values.is_empty());
@@ -113,29 +129,34 @@ impl Store {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(key))
+            .set_key(Some(key.into_item()))
             .update_expression(expression)
             .set_condition_expression(Some(update.condition).filter(|condition| !condition.is_empty()))
             .set_expression_attribute_names(Some(names))
             .set_expression_attribute_values(values)
             .return_values(if update.returns_item { ReturnValue::AllNew } else { ReturnValue::None })
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        // The SDK's future is large, and would be part of every future around it.
+        // Boxed because the SDK's future is large and would be part of every future around it.
         match Box::pin(request.send()).await {
-            Ok(done) => Ok(Written::Done(done.attributes.unwrap_or_default())),
+            Ok(done) => Ok(WriteOutcome::Written(done.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    Ok(Written::Refused(refused.item.clone().filter(|item| !item.is_empty())))
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(WriteOutcome::ConditionFailed(failed.item.clone().filter(|item| !item.is_empty())))
                 }
-                _ => Err(failed(error)),
+                _ => Err(from_sdk_error(error)),
             },
         }
     }
 
-    /// The item with this key, as it is now.
-    pub(super) async fn get(&self, key: Item) -> Result<Option<Item>, Error> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
-        Ok(Box::pin(request.send()).await.map_err(failed)?.item)
+    /// Reads the item with this key, strongly consistent.
+    pub(super) async fn get(&self, key: TableKey) -> Result<Option<TableItem>, Error> {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key.into_item()))
+            .consistent_read(true);
+        Ok(Box::pin(request.send()).await.map_err(from_sdk_error)?.item)
     }
 }
 
@@ -144,18 +165,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_become_one_expression() {
-        let update = Update::when("#own = :me")
-            .set("st", AttributeValue::S("LOGGED".into()))
-            .set_to("fence", "if_not_exists(#fence, :zero) + :one")
-            .remove("own")
-            .add("told", vec!["note f".to_owned()]);
+    fn parts_become_one_update_expression() {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let update = Update::when("#holder = :holder")
+            .set("state", text("LOGGED"))
+            .increment("fence")
+            .set_if_absent("first_at", text("1"))
+            .remove("holder")
+            .add("unconfirmed", vec!["note f".to_owned()])
+            .add("nothing", Vec::new());
         assert_eq!(
             update.expression(),
-            "SET #st = :set_st, #fence = if_not_exists(#fence, :zero) + :one REMOVE #own ADD #told :add_told"
+            "SET #state = :set_state, #fence = if_not_exists(#fence, :zero) + :one, \
+             #first_at = if_not_exists(#first_at, :set_first_at) REMOVE #holder ADD #unconfirmed :add_unconfirmed"
         );
+        let values: BTreeSet<_> = update.values.keys().map(String::as_str).collect();
+        assert_eq!(
+            values.into_iter().collect::<Vec<_>>(),
+            [":add_unconfirmed", ":one", ":set_first_at", ":set_state", ":zero"]
+        );
+    }
+
+    #[test]
+    fn every_attribute_of_an_expression_is_a_placeholder_once() {
         let names: Vec<_> =
-            placeholders("#w_note = :x AND #st <> :y AND #st").map(|(name, _)| name).collect();
-        assert_eq!(names, ["#st", "#w_note"]);
+            placeholders("#q_note = :x AND #state <> :y AND #state").map(|(name, _)| name).collect();
+        assert_eq!(names, ["#q_note", "#state"]);
     }
 }

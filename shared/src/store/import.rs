@@ -1,65 +1,63 @@
-//! What another system logged before, brought into the table by an operator. It makes items where there are none and
-//! changes none, so that no request meets a state that its own transitions do not lead to.
-
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
+//! Import of call logs that another system wrote. It only creates items, so that no request meets a state that the
+//! transitions do not lead to.
 
 use super::{
     Error, State, Store,
-    calls::item_key,
-    claims::LOGGED_TTL,
-    expression::{Update, Written},
-    number, text,
+    attributes::{
+        BASE, FIRST_AT, HISTORY, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PK, STATE, TTL, boolean, number, text,
+        texts,
+    },
+    call::{claim::LOGGED_TTL_S, item::history_value},
+    expression::{Update, WriteOutcome},
+    keys::TableKey,
 };
 use crate::{
-    model::{CallKey, CallLogId, User},
+    model::{CallKey, CallLogId},
     note::Fingerprints,
 };
 
-/// What became of a call log that was to be brought in.
+/// The outcome of importing a call log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imported {
+    /// The call log is now in the table.
     Done,
-    /// It is here already, with this id.
-    Before,
-    /// The call is known here, and has another log or none; it is left as it is.
-    Other(State, Option<CallLogId>),
+    /// The table already had the call with the same record.
+    AlreadyThere,
+    /// The table has the call in this state, with another record or none. It stays as it is.
+    Conflicting(State, Option<CallLogId>),
 }
 
 impl Store {
-    /// Notes that a call is logged in the CRM under this id. What was written there is not known, so that the first
-    /// update keeps every text that it would otherwise write over. Nothing that is known of the call is touched.
+    /// Stores that a call is logged in the CRM in this record, unless the table has an item of the call. What was
+    /// written to the record is not known, so the first update keeps every text that it would otherwise replace.
+    /// `now_ms`: milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the table has an item that cannot be read.
     pub async fn import_call(&self, key: &CallKey, log: &CallLogId, now_ms: i64) -> Result<Imported, Error> {
-        let unknown = Fingerprints::unknown();
-        let base: HashMap<_, _> = unknown.iter().map(|(name, hash)| (name.to_owned(), text(hash))).collect();
-        let update = Update::when("attribute_not_exists(#pk)")
-            .set("st", text(State::Logged.name()))
-            .set("crm", text(log.as_str()))
-            .set("busy", number(0))
-            .set("amb", AttributeValue::Bool(false))
-            .set("base", AttributeValue::M(base))
-            .set("first_at", number(now_ms))
-            .set("hist", AttributeValue::L(vec![text(format!("{now_ms} imported"))]))
-            .set("ttl", number(now_ms / 1_000 + LOGGED_TTL));
-        match self.update(item_key(key), update).await? {
-            Written::Done(_) => Ok(Imported::Done),
-            Written::Refused(Some(item)) => {
+        let update = Update::when(format!("attribute_not_exists(#{PK})"))
+            .set(STATE, text(State::Logged.name()))
+            .set(LOG_ID, text(log.as_str()))
+            .set(LEASE_UNTIL, number(0))
+            .set(OUTCOME_UNKNOWN, boolean(false))
+            .set(BASE, texts(Fingerprints::unknown().iter()))
+            .set(FIRST_AT, number(now_ms))
+            .set(HISTORY, history_value(&[], now_ms, "imported"))
+            .set(TTL, number(now_ms / 1_000 + LOGGED_TTL_S));
+        match self.update(TableKey::call(key), update).await? {
+            WriteOutcome::Written(_) => Ok(Imported::Done),
+            WriteOutcome::ConditionFailed(Some(item)) => {
                 let call = self.read_call(&item)?;
-                // A write that the SDK repeated sees its own.
+                // Equal also after our own write, which the SDK repeated because the response was lost.
                 Ok(if call.log_id.as_ref() == Some(log) {
-                    Imported::Before
+                    Imported::AlreadyThere
                 } else {
-                    Imported::Other(call.state, call.log_id)
+                    Imported::Conflicting(call.state, call.log_id)
                 })
             }
-            Written::Refused(None) => Err(Error::Unavailable("a refusal without the item".to_owned())),
+            WriteOutcome::ConditionFailed(None) => {
+                Err(Error::Unavailable("the condition failed, but DynamoDB returned no item".to_owned()))
+            }
         }
-    }
-
-    /// Stores a user, unless there is one with this id. False: there is, and it is left as it is.
-    pub async fn import_user(&self, user: &User) -> Result<bool, Error> {
-        let written = self.put_user_when(user, "attribute_not_exists(#pk)").await?;
-        Ok(matches!(written, Written::Done(_)))
     }
 }

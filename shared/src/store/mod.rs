@@ -1,236 +1,118 @@
-//! The table: users, and the calls that they logged. The only module that knows DynamoDB.
+//! The DynamoDB table: users, their calls, and the circuit breakers of their tenants. Only this module knows DynamoDB.
 //!
-//! | `pk` | `sk` | Item |
-//! |---|---|---|
-//! | `U#<platform>#<user>` | `USER` | a user: host, zone, settings, sealed credentials ([`users`]) |
-//! | the same | `C#<session>#<extension>` | one call log's state: the mapping to the CRM's id, the lease, what is parked ([`calls`]) |
-//! | `T#<platform>#<host>` | `REST` | until when a company's CRM is left alone by what can wait ([`due`]) |
+//! | `pk` | `sk` | Item | Written by | Attributes |
+//! |---|---|---|---|---|
+//! | `U#<platform>#<user>` | `USER` | a user: host, zone, settings, encrypted credentials | [`users`], [`rotation`] | `credentials` to `session_ended` |
+//! | `U#<platform>#<user>` | `C#<session>#<extension>` | one call log: state, lease, the CRM's id, queued updates, payload | [`call`], [`import`] | `state` to `history`, `q_<detail>`, `ttl` |
+//! | `T#<platform>#<account>` | `BREAKER` | a tenant's circuit breaker | [`breakers`] | `open_until`, `failures`, `ttl` |
 //!
-//! The index `due` holds the keys of the calls that have to be tried again, by when.
+//! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
+//! makes the keys. The index `due` holds the keys of the calls with unfinished work, by the time of their next attempt.
 //!
-//! A key is made from the caller's token and never from a body, so that no request reaches another user's items.
-//! Every write is one `UpdateItem` with a condition; a refused write brings the item that refused it. A write that the
-//! SDK repeats because the first answer was lost recognises itself by the owner it names.
+//! Every write is one `UpdateItem`, most with a condition; if the condition fails, DynamoDB returns the item as it is. The
+//! SDK repeats a write if the response was lost: such a write recognises itself by the name of the invocation in the
+//! item.
 
-mod calls;
-mod claims;
-mod due;
+mod attributes;
+mod breakers;
+mod call;
 mod expression;
 mod import;
-mod item;
-mod payload;
-mod releases;
-mod reseal;
+mod keyring;
+mod keys;
+mod rotation;
 mod table;
-mod transition;
 mod users;
-mod vault;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_sdk_dynamodb::{Client, config::Builder, error::SdkError, types::AttributeValue};
 
-pub use claims::{Change, ClaimCreate, ClaimUpdate, Enqueued, Lease, Purpose};
-pub use due::{BreakerState, Due, Rearmed};
+pub use breakers::BreakerState;
+pub use call::{
+    CallItem, Change, ClaimCreate, ClaimUpdate, Due, Enqueued, Event, Finish, HistoryEntry, LastWritten,
+    Lease, Purpose, Rearmed, RecoveryCriteria, Release, SWEEP_AFTER_MS, State, TRANSITIONS,
+};
 pub use import::Imported;
-pub use item::{CallItem, HistoryEntry, RecoveryCriteria, State, Written};
-pub use releases::{Finish, Release, SWEEP_AFTER_MS};
-pub use reseal::{Resealed, SealedUser};
+pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};
+pub use rotation::{EncryptedUser, NextPage, RotationOutcome};
 pub use table::TableError;
-pub use transition::{Event, TRANSITIONS};
 pub use users::StoredUser;
-pub use vault::{Key, KeyName, Keyring};
 
-use crate::model::{Platform, UserId};
-
-type Item = HashMap<String, AttributeValue>;
+use keys::TableKey;
 
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
     table: String,
-    vault: Arc<RwLock<Arc<Keyring>>>,
+    keyring: Arc<RwLock<Arc<Keyring>>>,
 }
 
-/// The table could not do it.
+/// A request to the table that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Throttled, down or too slow: nothing was done, or it can be done again. Try later.
+    /// The table is throttled, down or too slow, or other requests overtook this one every time. Try again later.
     #[error("the table is not available ({0})")]
     Unavailable(String),
-    /// An item that this version cannot read. It is left as it is.
-    #[error("the item {0} cannot be read: {1}")]
+    /// This version cannot read the item. It is left as it is. The texts are the item's sort key and the reason.
+    #[error("cannot read the item {0}: {1}")]
     Unreadable(String, String),
-    /// An item would be over DynamoDB's 400 KB: nothing was done.
-    #[error("the texts are longer than the table can keep")]
+    /// The item would exceed DynamoDB's limit of 400 KB. Nothing was written.
+    #[error("the texts are too long for the table; shorten them")]
     TooLarge,
-    /// A request that DynamoDB refused: a mistake of ours or of the set-up.
-    #[error("the table refused the request ({0})")]
-    Refused(String),
+    /// DynamoDB rejected the request, or it could not be made: a mistake in the configuration or in this program.
+    #[error("the table rejected the request ({0})")]
+    Rejected(String),
 }
 
 impl Store {
-    /// Returns a store on this table.
+    /// Returns a store on this table that encrypts with this keyring.
     pub fn new(client: Client, table: impl Into<String>, keyring: Keyring) -> Store {
-        Store { client, table: table.into(), vault: Arc::new(RwLock::new(Arc::new(keyring))) }
+        Store { client, table: table.into(), keyring: Arc::new(RwLock::new(Arc::new(keyring))) }
     }
 
-    /// The same store with another set-up of the SDK, such as a DynamoDB in this process: for who proves what the
-    /// use-cases do, whatever the table does.
-    pub fn with_sdk(&self, set_up: impl FnOnce(Builder) -> Builder) -> Store {
-        Store { client: Client::from_conf(set_up(self.client.config().to_builder()).build()), ..self.clone() }
+    /// Returns the same store with another configuration of the SDK, such as a DynamoDB within this process, for tests.
+    pub fn with_sdk(&self, configure: impl FnOnce(Builder) -> Builder) -> Store {
+        let config = configure(self.client.config().to_builder()).build();
+        Store { client: Client::from_conf(config), ..self.clone() }
     }
 
-    /// Seals and opens with other keys from now on.
-    pub fn use_vault(&self, vault: Keyring) {
-        *self.vault.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(vault);
+    /// Replaces the encryption keys of this store and its clones.
+    pub fn use_keyring(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
     }
 
-    fn vault(&self) -> Arc<Keyring> {
-        self.vault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A text sealed for this attribute of the item with this key.
-    fn seal(&self, key: &Item, attribute: &str, text: &str) -> Result<AttributeValue, Error> {
-        self.seal_bytes(key, attribute, text.as_bytes())
+    /// Encrypts a text for an attribute of an item.
+    fn encrypt(&self, key: &TableKey, attribute: &str, plaintext: &[u8]) -> Result<AttributeValue, Error> {
+        let ciphertext = self.keyring().encrypt(&key.associated_data(attribute), plaintext);
+        Ok(AttributeValue::B(ciphertext.map_err(|error| Error::Rejected(error.to_string()))?.into()))
     }
 
-    fn seal_bytes(&self, key: &Item, attribute: &str, bytes: &[u8]) -> Result<AttributeValue, Error> {
-        let sealed = self.vault().seal(&place(key, attribute), bytes);
-        Ok(AttributeValue::B(sealed.map_err(|error| Error::Refused(error.to_string()))?.into()))
+    /// Decrypts an attribute of an item.
+    fn decrypt(&self, key: &TableKey, attribute: &str, ciphertext: &[u8]) -> Result<Vec<u8>, DecryptError> {
+        self.keyring().decrypt(&key.associated_data(attribute), ciphertext)
     }
 
-    fn open_bytes(&self, key: &Item, attribute: &str, sealed: &[u8]) -> Result<Vec<u8>, vault::Unopened> {
-        self.vault().open(&place(key, attribute), sealed)
-    }
-
-    /// Opens the connection to DynamoDB, so that the first request does not pay for it. A failure is left to that
-    /// request to report.
+    /// Opens a connection to DynamoDB, so that the first request does not have to wait for it. A failure is ignored:
+    /// that request will report it.
     pub async fn connect(&self) {
-        let warm = self.client.get_item().table_name(&self.table).set_key(Some(key("warm", "warm")));
-        let _ = warm.send().await;
+        let request =
+            self.client.get_item().table_name(&self.table).set_key(Some(TableKey::unused().into_item()));
+        let _ = request.send().await;
     }
 }
 
-/// The partition of one user.
-fn partition(platform: &Platform, user: &UserId) -> String {
-    format!("U#{}#{}", escape(platform.as_str()), escape(user.as_str()))
-}
-
-/// Whose partition it is: platform and user.
-fn partition_names(partition: &str) -> Option<(String, String)> {
-    let (platform, user) = partition.strip_prefix("U#")?.split_once('#')?;
-    Some((unescape(platform), unescape(user)))
-}
-
-/// `#` separates the parts of a key, so none of them may contain it.
-fn escape(part: &str) -> String {
-    part.replace('%', "%25").replace('#', "%23")
-}
-
-fn unescape(part: &str) -> String {
-    part.replace("%23", "#").replace("%25", "%")
-}
-
-fn key(partition: &str, sort: &str) -> Item {
-    Item::from([("pk".to_owned(), text(partition)), ("sk".to_owned(), text(sort))])
-}
-
-fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-/// Reads typed attributes of one item; a wrong type makes the item unreadable.
-struct Reader<'a> {
-    item: &'a Item,
-}
-
-impl Reader<'_> {
-    fn name(&self) -> String {
-        // The sort key alone: the partition names a person.
-        self.item.get("sk").and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
-    }
-
-    fn wrong(&self, attribute: &str) -> Error {
-        Error::Unreadable(self.name(), format!("attribute {attribute}"))
-    }
-
-    fn text(&self, attribute: &str) -> Result<Option<String>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(None) };
-        value.as_s().map(|text| Some(text.clone())).map_err(|_| self.wrong(attribute))
-    }
-
-    fn number(&self, attribute: &str) -> Result<Option<i64>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(None) };
-        value
-            .as_n()
-            .ok()
-            .and_then(|number| number.parse().ok())
-            .map(Some)
-            .ok_or_else(|| self.wrong(attribute))
-    }
-
-    fn flag(&self, attribute: &str) -> Result<bool, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(false) };
-        value.as_bool().copied().map_err(|_| self.wrong(attribute))
-    }
-
-    fn bytes(&self, attribute: &str) -> Result<Option<Vec<u8>>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(None) };
-        value.as_b().map(|bytes| Some(bytes.as_ref().to_vec())).map_err(|_| self.wrong(attribute))
-    }
-
-    /// A list of texts.
-    fn list(&self, attribute: &str) -> Result<Vec<String>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(Vec::new()) };
-        let entries = value.as_l().map_err(|_| self.wrong(attribute))?;
-        entries.iter().map(|entry| entry.as_s().cloned().map_err(|_| self.wrong(attribute))).collect()
-    }
-
-    /// A set of texts.
-    fn set(&self, attribute: &str) -> Result<Vec<String>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(Vec::new()) };
-        value.as_ss().cloned().map_err(|_| self.wrong(attribute))
-    }
-
-    /// A map of texts.
-    fn texts(&self, attribute: &str) -> Result<HashMap<String, String>, Error> {
-        let Some(value) = self.item.get(attribute) else { return Ok(HashMap::new()) };
-        let entries = value.as_m().map_err(|_| self.wrong(attribute))?;
-        entries
-            .iter()
-            .map(|(key, value)| Ok((key.clone(), value.as_s().map_err(|_| self.wrong(attribute))?.clone())))
-            .collect()
-    }
-
-    /// A sealed text.
-    fn sealed(&self, vault: &Keyring, attribute: &str) -> Result<Option<String>, Error> {
-        let Some(sealed) = self.bytes(attribute)? else { return Ok(None) };
-        let unreadable = |error: vault::Unopened| {
-            Error::Unreadable(self.name(), format!("attribute {attribute}: {error}"))
-        };
-        let opened = vault.open(&place(self.item, attribute), &sealed).map_err(unreadable)?;
-        String::from_utf8(opened).map(Some).map_err(|_| unreadable(vault::Unopened))
-    }
-}
-
-/// Where a sealed text stands, which is authenticated with it.
-fn place(key: &Item, attribute: &str) -> String {
-    let part = |name| key.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-    format!("{}|{}|{attribute}", part("pk"), part("sk"))
-}
-
-/// What the SDK's failure means for whoever asked.
-fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(error: SdkError<E>) -> Error {
-    let is_too_large = |words: &str| words.starts_with("Item size") && words.contains("exceeded");
+/// Translates a failure of the SDK into what the caller can do about it.
+fn from_sdk_error<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
+    error: SdkError<E>,
+) -> Error {
+    // DynamoDB has no code of its own for this.
+    let is_too_large = |message: &str| message.starts_with("Item size") && message.contains("exceeded");
     let code = match &error {
         SdkError::ServiceError(service) if service.err().message().is_some_and(is_too_large) => {
             return Error::TooLarge;
@@ -241,17 +123,17 @@ fn failed<E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata>(
         SdkError::ServiceError(service) => {
             service.err().code().filter(|code| is_error_code(code)).unwrap_or("unknown").to_owned()
         }
-        SdkError::TimeoutError(_) => return Error::Unavailable("no answer in time".to_owned()),
+        SdkError::TimeoutError(_) => return Error::Unavailable("no response in time".to_owned()),
         SdkError::DispatchFailure(_) => return Error::Unavailable("no connection".to_owned()),
-        SdkError::ResponseError(_) => return Error::Unavailable("the answer broke off".to_owned()),
-        _ => return Error::Refused("the request could not be built".to_owned()),
+        SdkError::ResponseError(_) => return Error::Unavailable("the response was incomplete".to_owned()),
+        _ => return Error::Rejected("the request could not be built".to_owned()),
     };
     match code.as_str() {
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
         | "RequestLimitExceeded"
         | "TransactionConflictException" => Error::Unavailable(code),
-        _ => Error::Refused(code),
+        _ => Error::Rejected(code),
     }
 }
 

@@ -1,23 +1,36 @@
-//! Making the table, as `template.yaml` defines it.
+//! Creation of the table, as `template.yaml` defines it.
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+    ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
 };
 
-use super::{Error, Store, failed};
+use super::{
+    Error, Store,
+    attributes::{DUE_AT, DUE_INDEX, DUE_SHARD, PK, SK, TTL, WAITING_SINCE},
+    from_sdk_error,
+};
 
-/// Why the table could not be made.
+/// How often the state of a new table is read, and how far apart: a minute in all.
+const LOOKS: usize = 120;
+const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The table could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    #[error("the table {0} exists already")]
+    /// There is a table of this name.
+    #[error("the table {0} already exists")]
     Exists(String),
+    /// DynamoDB did not create it.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
 impl Store {
-    /// Makes the table, on demand, with its time to live and the sparse index of what is due.
+    /// Creates the table, billed on demand, with its time to live and the sparse index of due calls.
+    ///
+    /// # Errors
+    /// Fails if there is a table of this name, or if DynamoDB does not create it within a minute.
     pub async fn create_table(&self) -> Result<(), TableError> {
         let attribute = |name: &str, kind| {
             AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().map_err(unbuilt)
@@ -25,66 +38,62 @@ impl Store {
         let element = |name: &str, kind| {
             KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(unbuilt)
         };
-        let due = GlobalSecondaryIndex::builder()
-            .index_name("due")
-            .key_schema(element("dq", KeyType::Hash)?)
-            .key_schema(element("due", KeyType::Range)?)
+        let due_index = GlobalSecondaryIndex::builder()
+            .index_name(DUE_INDEX)
+            .key_schema(element(DUE_SHARD, KeyType::Hash)?)
+            .key_schema(element(DUE_AT, KeyType::Range)?)
             .projection(
                 Projection::builder()
                     .projection_type(ProjectionType::Include)
-                    .non_key_attributes("since")
+                    .non_key_attributes(WAITING_SINCE)
                     .build(),
             )
             .build()
             .map_err(unbuilt)?;
-        let made = self
+        let created = self
             .client
             .create_table()
             .table_name(&self.table)
             .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("pk", ScalarAttributeType::S)?)
-            .attribute_definitions(attribute("sk", ScalarAttributeType::S)?)
-            .attribute_definitions(attribute("dq", ScalarAttributeType::S)?)
-            .attribute_definitions(attribute("due", ScalarAttributeType::N)?)
-            .key_schema(element("pk", KeyType::Hash)?)
-            .key_schema(element("sk", KeyType::Range)?)
-            .global_secondary_indexes(due)
+            .attribute_definitions(attribute(PK, ScalarAttributeType::S)?)
+            .attribute_definitions(attribute(SK, ScalarAttributeType::S)?)
+            .attribute_definitions(attribute(DUE_SHARD, ScalarAttributeType::S)?)
+            .attribute_definitions(attribute(DUE_AT, ScalarAttributeType::N)?)
+            .key_schema(element(PK, KeyType::Hash)?)
+            .key_schema(element(SK, KeyType::Range)?)
+            .global_secondary_indexes(due_index)
             .send()
             .await;
-        if let Err(error) = made {
+        if let Err(error) = created {
             return Err(match error.as_service_error() {
                 Some(service) if service.is_resource_in_use_exception() => {
                     TableError::Exists(self.table.clone())
                 }
-                _ => failed(error).into(),
+                _ => from_sdk_error(error).into(),
             });
         }
         self.wait_until_active().await?;
-        let expiry = TimeToLiveSpecification::builder()
-            .attribute_name("ttl")
-            .enabled(true)
-            .build()
-            .map_err(unbuilt)?;
-        let set =
+        let expiry =
+            TimeToLiveSpecification::builder().attribute_name(TTL).enabled(true).build().map_err(unbuilt)?;
+        let request =
             self.client.update_time_to_live().table_name(&self.table).time_to_live_specification(expiry);
-        set.send().await.map_err(failed)?;
+        request.send().await.map_err(from_sdk_error)?;
         Ok(())
     }
 
     async fn wait_until_active(&self) -> Result<(), Error> {
-        for _ in 0..120 {
-            let described =
-                self.client.describe_table().table_name(&self.table).send().await.map_err(failed)?;
-            let status = described.table.and_then(|table| table.table_status);
-            if status == Some(aws_sdk_dynamodb::types::TableStatus::Active) {
+        for _ in 0..LOOKS {
+            let request = self.client.describe_table().table_name(&self.table);
+            let described = request.send().await.map_err(from_sdk_error)?;
+            if described.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        Err(Error::Unavailable("the table is still being made".to_owned()))
+        Err(Error::Unavailable("DynamoDB is still creating the table".to_owned()))
     }
 }
 
 fn unbuilt(error: aws_sdk_dynamodb::error::BuildError) -> Error {
-    Error::Refused(error.to_string())
+    Error::Rejected(error.to_string())
 }

@@ -1,195 +1,240 @@
-//! Users in the table.
+//! Users in the table, and the claim by which one invocation at a time renews a user's grant.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::{
-    Error, Item, Reader, Store,
-    expression::{Update, Written},
-    failed, key, number, partition, text,
+    Error, Store,
+    attributes::{
+        CREDENTIALS, HOSTNAME, ItemReader, LAST_RENEWAL, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED,
+        SETTINGS, TOKEN_VERSION, ZONE, boolean, number, text,
+    },
+    expression::{Update, WriteOutcome},
+    from_sdk_error,
+    keys::{TableItem, TableKey},
 };
-use crate::model::{Credentials, Platform, Secret, Settings, User, UserId, Zone};
+use crate::model::{Credentials, Secret, Settings, User, UserKey, Zone};
 
-pub(super) const SORT: &str = "USER";
-pub(super) const CREDENTIALS: &str = "credentials";
+/// How often a change of settings is tried again that another request's change overtakes.
+const SETTINGS_ATTEMPTS: usize = 8;
 
-/// A user, and which version of their grant it is.
+/// A user, with the version of the grant that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredUser {
+    /// The user.
     pub user: User,
-    /// One more with each grant that is stored.
+    /// The count of grants stored so far. A renewal takes place only if no other grant was stored since.
     pub token_version: i64,
     /// The CRM refused to renew the grant: the user must connect again.
     pub session_ended: bool,
 }
 
 impl Store {
-    /// The user, or nothing when there is none.
-    pub async fn user(&self, platform: &Platform, id: &UserId) -> Result<Option<StoredUser>, Error> {
-        let item = self.get(key(&partition(platform, id), SORT)).await?;
-        item.map(|item| self.read_user(platform, id, &item)).transpose()
+    /// Reads a user; `None` if there is no such user.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn user(&self, user: &UserKey) -> Result<Option<StoredUser>, Error> {
+        let item = self.get(TableKey::user(user)).await?;
+        item.map(|item| self.read_user(user, &item)).transpose()
     }
 
-    /// Stores a user in place of an earlier one.
+    /// Stores a user, in place of an earlier one of the same key.
+    ///
+    /// # Errors
+    /// Fails if the table does.
     pub async fn put_user(&self, user: &User) -> Result<(), Error> {
         self.put_user_when(user, "").await.map(drop)
     }
 
-    pub(super) async fn put_user_when(&self, user: &User, condition: &str) -> Result<Written, Error> {
-        let key = key(&partition(&user.platform, &user.id), SORT);
+    /// Stores a user, unless there is one of the same key. Returns `false` if there is; it stays as it is.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn import_user(&self, user: &User) -> Result<bool, Error> {
+        let outcome = self.put_user_when(user, &format!("attribute_not_exists(#{PK})")).await?;
+        Ok(matches!(outcome, WriteOutcome::Written(_)))
+    }
+
+    async fn put_user_when(&self, user: &User, condition: &str) -> Result<WriteOutcome, Error> {
+        let key = TableKey::user(&user.key());
         let mut update = Update::when(condition)
-            .set("settings", AttributeValue::M(settings_to_item(&user.settings)))
-            .set_to("tv", "if_not_exists(#tv, :zero) + :one")
-            .value("zero", number(0))
-            .value("one", number(1))
-            .remove("r_own")
-            .remove("r_busy")
-            .remove("reauth");
+            .set(SETTINGS, settings_value(&user.settings))
+            .increment(TOKEN_VERSION)
+            .remove(RENEWAL_HOLDER)
+            .remove(RENEWAL_UNTIL)
+            .remove(SESSION_ENDED);
         update = match &user.hostname {
-            Some(hostname) => update.set("hostname", text(hostname)),
-            None => update.remove("hostname"),
+            Some(hostname) => update.set(HOSTNAME, text(hostname)),
+            None => update.remove(HOSTNAME),
         };
         update = match user.zone {
-            Some(zone) => update.set("zone", text(zone.name())),
-            None => update.remove("zone"),
+            Some(zone) => update.set(ZONE, text(zone.name())),
+            None => update.remove(ZONE),
         };
         update = match &user.credentials {
-            Some(credentials) => update.set(CREDENTIALS, self.seal_credentials(&key, credentials)?),
+            Some(credentials) => update.set(CREDENTIALS, self.encrypt_credentials(&key, credentials)?),
             None => update.remove(CREDENTIALS),
         };
         self.update(key, update).await
     }
 
-    /// Changes some settings of a user and leaves the others; `Null` goes back to the default. False: no such user.
+    /// Changes some settings of a user and keeps the others. `Null` removes a setting, so that its default applies.
+    /// Returns `false` if there is no such user.
+    ///
+    /// # Errors
+    /// Fails if the table does, with [`Error::Unreadable`] if the settings cannot be read, and with
+    /// [`Error::Unavailable`] if other requests keep changing them.
     pub async fn change_settings(
         &self,
-        platform: &Platform,
-        id: &UserId,
+        user: &UserKey,
         changes: &BTreeMap<String, Value>,
     ) -> Result<bool, Error> {
-        // Read and written under the condition that nothing came between, because a setting's name is a caller's
-        // text and may hold anything.
-        for _ in 0..8 {
-            let key = key(&partition(platform, id), SORT);
+        // The whole map is written, on condition that it has not changed since it was read: a setting's name is a
+        // caller's text, which an update expression cannot address.
+        for _ in 0..SETTINGS_ATTEMPTS {
+            let key = TableKey::user(user);
             let Some(item) = self.get(key.clone()).await? else { return Ok(false) };
-            let mut settings = read_settings(&Reader { item: &item })?;
+            let mut settings = read_settings(ItemReader(&item))?;
             for (name, value) in changes {
                 match value {
                     Value::Null => settings.0.remove(name),
                     value => settings.0.insert(name.clone(), value.clone()),
                 };
             }
-            let before = item.get("settings").cloned();
-            let update = match before {
-                Some(before) => Update::when("#settings = :before").value("before", before),
-                None => Update::when("attribute_exists(#pk) AND attribute_not_exists(#settings)"),
+            let update = match item.get(SETTINGS) {
+                Some(before) => {
+                    Update::when(format!("#{SETTINGS} = :before")).value("before", before.clone())
+                }
+                None => {
+                    Update::when(format!("attribute_exists(#{PK}) AND attribute_not_exists(#{SETTINGS})"))
+                }
             };
-            let update = update.set("settings", AttributeValue::M(settings_to_item(&settings)));
-            if let Written::Done(_) = self.update(key, update).await? {
+            let update = update.set(SETTINGS, settings_value(&settings));
+            if let WriteOutcome::Written(_) = self.update(key, update).await? {
                 return Ok(true);
             }
         }
-        Err(Error::Unavailable("the settings are being changed by others".to_owned()))
+        Err(Error::Unavailable("other requests keep changing the settings".to_owned()))
     }
 
-    /// Removes a user; their calls stay. False: no such user.
-    pub async fn remove_user(&self, platform: &Platform, id: &UserId) -> Result<bool, Error> {
+    /// Removes a user; the user's calls stay. Returns `false` if there is no such user.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn remove_user(&self, user: &UserKey) -> Result<bool, Error> {
         let removed = self
             .client
             .delete_item()
             .table_name(&self.table)
-            .set_key(Some(key(&partition(platform, id), SORT)))
+            .set_key(Some(TableKey::user(user).into_item()))
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld)
             .send()
             .await
-            .map_err(failed)?;
+            .map_err(from_sdk_error)?;
         Ok(removed.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// Takes the right to renew a grant for a while: nobody else does meanwhile. False: somebody else has it, or the
-    /// grant is not the one that was seen.
+    /// Claims the renewal of a user's grant for `holder` until `until_ms`, so that no other invocation renews it
+    /// meanwhile. Returns `false` if another invocation has claimed it, or if another grant was stored since `user` was
+    /// read. Times are in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does.
     pub async fn claim_renewal(
         &self,
         user: &StoredUser,
-        me: &str,
+        holder: &str,
         now_ms: i64,
         until_ms: i64,
     ) -> Result<bool, Error> {
-        let update = Update::when("#tv = :seen AND (attribute_not_exists(#r_busy) OR #r_busy <= :now)")
-            .value("seen", number(user.token_version))
+        let is_free = format!("attribute_not_exists(#{RENEWAL_UNTIL}) OR #{RENEWAL_UNTIL} <= :now");
+        let update = Update::when(format!("#{TOKEN_VERSION} = :version AND ({is_free})"))
+            .value("version", number(user.token_version))
             .value("now", number(now_ms))
-            .set("r_own", text(me))
-            .set("r_busy", number(until_ms));
-        match self.update(self.user_key(user), update).await? {
-            Written::Done(_) => Ok(true),
-            Written::Refused(item) => Ok(item.is_some_and(|item| owned_by(&item, me))),
+            .set(RENEWAL_HOLDER, text(holder))
+            .set(RENEWAL_UNTIL, number(until_ms));
+        match self.update(TableKey::user(&user.user.key()), update).await? {
+            WriteOutcome::Written(_) => Ok(true),
+            // Our own claim, which the SDK repeated because the response was lost.
+            WriteOutcome::ConditionFailed(item) => Ok(names_holder(item.as_ref(), RENEWAL_HOLDER, holder)),
         }
     }
 
-    /// Stores the renewed grant and gives the right back, even if that has run out: the grant that it was made from
-    /// works no more. False: somebody else has stored one meanwhile.
+    /// Stores a renewed grant and ends the claim. It stores the grant even if the claim has run out, because the grant
+    /// that it was made from no longer works. Returns `false` if another grant was stored meanwhile.
+    ///
+    /// # Errors
+    /// Fails if the table does.
     pub async fn finish_renewal(
         &self,
         user: &StoredUser,
-        me: &str,
+        holder: &str,
         grant: &Credentials,
     ) -> Result<bool, Error> {
-        let key = self.user_key(user);
-        let update = Update::when("#tv = :seen")
-            .value("seen", number(user.token_version))
-            .set(CREDENTIALS, self.seal_credentials(&key, grant)?)
-            .set("tv", number(user.token_version + 1))
-            .set("r_last", text(me))
-            .remove("r_own")
-            .remove("r_busy")
-            .remove("reauth");
+        let key = TableKey::user(&user.user.key());
+        let update = Update::when(format!("#{TOKEN_VERSION} = :version"))
+            .value("version", number(user.token_version))
+            .set(CREDENTIALS, self.encrypt_credentials(&key, grant)?)
+            .set(TOKEN_VERSION, number(user.token_version + 1))
+            .set(LAST_RENEWAL, text(holder))
+            .remove(RENEWAL_HOLDER)
+            .remove(RENEWAL_UNTIL)
+            .remove(SESSION_ENDED);
         match self.update(key, update).await? {
-            Written::Done(_) => Ok(true),
-            Written::Refused(item) => Ok(item.is_some_and(
-                |item| matches!(item.get("r_last"), Some(AttributeValue::S(last)) if last == me),
-            )),
+            WriteOutcome::Written(_) => Ok(true),
+            // Our own write, which the SDK repeated because the response was lost.
+            WriteOutcome::ConditionFailed(item) => Ok(names_holder(item.as_ref(), LAST_RENEWAL, holder)),
         }
     }
 
-    /// Gives the right back without a new grant; `ended`: the CRM refused to renew.
-    pub async fn give_up_renewal(&self, user: &StoredUser, me: &str, ended: bool) -> Result<(), Error> {
-        let update = Update::when("#tv = :seen AND #r_own = :me")
-            .value("seen", number(user.token_version))
-            .value("me", text(me))
-            .set("reauth", AttributeValue::Bool(ended))
-            .remove("r_own")
-            .remove("r_busy");
-        self.update(self.user_key(user), update).await.map(drop)
+    /// Ends the claim without a new grant. `session_ended`: the CRM refused to renew the grant.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn give_up_renewal(
+        &self,
+        user: &StoredUser,
+        holder: &str,
+        session_ended: bool,
+    ) -> Result<(), Error> {
+        let update = Update::when(format!("#{TOKEN_VERSION} = :version AND #{RENEWAL_HOLDER} = :holder"))
+            .value("version", number(user.token_version))
+            .value("holder", text(holder))
+            .set(SESSION_ENDED, boolean(session_ended))
+            .remove(RENEWAL_HOLDER)
+            .remove(RENEWAL_UNTIL);
+        self.update(TableKey::user(&user.user.key()), update).await.map(drop)
     }
 
-    fn user_key(&self, user: &StoredUser) -> Item {
-        key(&partition(&user.user.platform, &user.user.id), SORT)
-    }
-
-    fn read_user(&self, platform: &Platform, id: &UserId, item: &Item) -> Result<StoredUser, Error> {
-        let reader = Reader { item };
-        let credentials = match reader.sealed(&self.vault(), CREDENTIALS)? {
+    fn read_user(&self, user: &UserKey, item: &TableItem) -> Result<StoredUser, Error> {
+        let reader = ItemReader(item);
+        let credentials = match reader.encrypted(&self.keyring(), CREDENTIALS)? {
             None => None,
-            Some(json) => Some(read_credentials(&json).ok_or_else(|| reader.wrong(CREDENTIALS))?),
+            Some(json) => Some(read_credentials(&json).ok_or_else(|| reader.unreadable(CREDENTIALS))?),
         };
         Ok(StoredUser {
             user: User {
-                id: id.clone(),
-                platform: platform.clone(),
-                hostname: reader.text("hostname")?,
-                zone: reader.text("zone")?.and_then(|name| Zone::parse(&name)),
-                settings: read_settings(&reader)?,
+                id: user.id.clone(),
+                platform: user.platform.clone(),
+                hostname: reader.text(HOSTNAME)?,
+                zone: reader.text(ZONE)?.and_then(|name| Zone::parse(&name)),
+                settings: read_settings(reader)?,
                 credentials,
             },
-            token_version: reader.number("tv")?.unwrap_or(0),
-            session_ended: reader.flag("reauth")?,
+            token_version: reader.number(TOKEN_VERSION)?.unwrap_or(0),
+            session_ended: reader.boolean(SESSION_ENDED)?,
         })
     }
 
-    fn seal_credentials(&self, key: &Item, credentials: &Credentials) -> Result<AttributeValue, Error> {
+    fn encrypt_credentials(
+        &self,
+        key: &TableKey,
+        credentials: &Credentials,
+    ) -> Result<AttributeValue, Error> {
         let json = match credentials {
             Credentials::ApiKey(api_key) => json!({"apiKey": api_key.expose()}),
             Credentials::OAuth { access_token, refresh_token, expires_at } => json!({
@@ -198,12 +243,13 @@ impl Store {
                 "expiresAt": expires_at.map(|time| time.timestamp_millis()),
             }),
         };
-        self.seal(key, CREDENTIALS, &json.to_string())
+        self.encrypt(key, CREDENTIALS, json.to_string().as_bytes())
     }
 }
 
-fn owned_by(item: &Item, me: &str) -> bool {
-    matches!(item.get("r_own"), Some(AttributeValue::S(owner)) if owner == me)
+/// Returns `true` if the attribute of the item names this invocation.
+fn names_holder(item: Option<&TableItem>, attribute: &str, holder: &str) -> bool {
+    item.and_then(|item| item.get(attribute)) == Some(&text(holder))
 }
 
 fn read_credentials(json: &str) -> Option<Credentials> {
@@ -219,15 +265,17 @@ fn read_credentials(json: &str) -> Option<Credentials> {
     })
 }
 
-/// Each setting is one JSON text, so that any value survives.
-fn settings_to_item(settings: &Settings) -> HashMap<String, AttributeValue> {
-    settings.0.iter().map(|(name, value)| (name.clone(), text(value.to_string()))).collect()
+/// Each setting is JSON in a text, so that any value survives.
+fn settings_value(settings: &Settings) -> AttributeValue {
+    AttributeValue::M(
+        settings.0.iter().map(|(name, value)| (name.clone(), text(value.to_string()))).collect(),
+    )
 }
 
-fn read_settings(reader: &Reader<'_>) -> Result<Settings, Error> {
+fn read_settings(reader: ItemReader<'_>) -> Result<Settings, Error> {
     let mut settings = BTreeMap::new();
-    for (name, json) in reader.texts("settings")? {
-        settings.insert(name, serde_json::from_str(&json).map_err(|_| reader.wrong("settings"))?);
+    for (name, json) in reader.texts(SETTINGS)? {
+        settings.insert(name, serde_json::from_str(&json).map_err(|_| reader.unreadable(SETTINGS))?);
     }
     Ok(Settings(settings))
 }

@@ -24,7 +24,7 @@ pub use self::{
     metric::Metric,
     trace::{CORRELATION_HEADER, Trace, session_hash},
 };
-use crate::model::{CallKey, Clock, Platform, SessionId, UserId};
+use crate::model::{CallKey, Clock, SessionId, UserKey};
 
 /// Where CloudWatch keeps the metrics.
 pub const NAMESPACE: &str = "CallLog";
@@ -88,14 +88,14 @@ pub fn attempt(fence: i64) {
 
 /// The call that the work is about.
 pub fn call(key: &CallKey) {
-    session(&key.platform, &key.user, &key.session);
+    session(&key.user, &key.session);
 }
 
 /// The session that the work is about. The line has a hash of it, by which the lines of one call are found by whoever
 /// knows the call, and nobody reads from a line whose it was. It needs no key: it keeps no secret, because whoever can
 /// guess user and session knows them.
-pub fn session(platform: &Platform, user: &UserId, session: &SessionId) {
-    with_current_mut(|work| work.set(SESSION_HASH, trace::session_hash(platform, user, session).into()));
+pub fn session(user: &UserKey, session: &SessionId) {
+    with_current_mut(|work| work.set(SESSION_HASH, trace::session_hash(user, session).into()));
 }
 
 /// A field of the line; noted again it is replaced.

@@ -1,11 +1,9 @@
 //! The ids by which one piece of work is found again in everybody's logs.
 
-use std::fmt::Write;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::model::{Platform, SessionId, UserId};
+use crate::model::{SessionId, UserKey, hash::hex};
 
 /// The header that carries the correlation id, to us and from us.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -68,18 +66,15 @@ fn is_id(text: &str) -> bool {
 }
 
 /// The first 64 bits of SHA-256 of `platform|user|session`, in hexadecimal.
-pub fn session_hash(platform: &Platform, user: &UserId, session: &SessionId) -> String {
+pub fn session_hash(user: &UserKey, session: &SessionId) -> String {
     let digest = Sha256::new()
-        .chain_update(platform.as_str())
+        .chain_update(user.platform.as_str())
         .chain_update("|")
-        .chain_update(user.as_str())
+        .chain_update(user.id.as_str())
         .chain_update("|")
         .chain_update(session.as_str())
         .finalize();
-    digest.iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&digest[..8])
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &m
         let is_clean = item.recovery_criteria.is_empty()
             && item.payload.is_none()
             && !item.outcome_unknown
-            && !item.waits();
+            && !item.has_undelivered();
         if !is_clean || item.queued_details != CallDetails::default() {
             wrong.push(format!("the item is not clean: {item:?}"));
         }

@@ -165,7 +165,7 @@ pub fn create(session: &SessionId) -> CreateCallLog {
         extension: None,
         user: None,
         contact: Some(contact),
-        facts,
+        details: facts,
         additional: Map::new(),
         authorization: None,
         zone: None,
@@ -202,7 +202,7 @@ pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
         session: session.clone(),
         extension: None,
         user: None,
-        facts: told,
+        details: told,
         authorization: None,
         zone: None,
     }

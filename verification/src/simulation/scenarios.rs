@@ -115,8 +115,8 @@ pub fn connected() -> Option<Credentials> {
 
 /// An item of another session that a later version wrote, and that is due.
 pub const UNREADABLE: &str = r#"{"TableName": "calls", "Item": {
-    "pk": {"S": "U#memory#12345-memory"}, "sk": {"S": "C#other#"}, "st": {"S": "FUTURE"}, "busy": {"N": "0"},
-    "dq": {"S": "D#0"}, "due": {"N": "1"}}}"#;
+    "pk": {"S": "U#memory#12345-memory"}, "sk": {"S": "C#other#"}, "state": {"S": "FUTURE"}, "lease_until": {"N": "0"},
+    "due_shard": {"S": "D#0"}, "due_at": {"N": "1"}}}"#;
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {

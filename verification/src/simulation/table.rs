@@ -49,7 +49,7 @@ pub const WAYS: &[(&str, Way)] = &[
 
 /// The user's item and that of a CRM's rest, as requests have to name them.
 const USER: &[u8] = br#""USER""#;
-const REST: &[u8] = br#""REST""#;
+const REST: &[u8] = br#""BREAKER""#;
 
 /// A way that waits for a step of an invocation.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use call_log::{
     adapters,
     api::wire,
-    model::{CallKey, CallLogId, Extension, Platform},
+    model::{CallKey, CallLogId, Extension, Platform, UserKey},
 };
 use serde_json::{Value, json};
 
@@ -49,7 +49,8 @@ pub(super) fn read(row: &Row) -> Result<CallLog, Bad> {
         .ok_or_else(|| row.bad(format!("`thirdPartyLogId` is missing, or longer than {LONGEST_ID} bytes")))?;
     let is_by_number = call.extension.is_some() && row.get("hashedExtensionId") == Value::Null;
     let platform = Platform::new(platform).ok_or_else(|| row.bad(unknown_platform()))?;
-    let key = CallKey { user, platform, session: call.session, extension: call.extension };
+    let user = UserKey { platform, id: user };
+    let key = CallKey { user, session: call.session, extension: call.extension };
     Ok(CallLog { key, log, is_by_number })
 }
 

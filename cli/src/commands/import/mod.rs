@@ -43,8 +43,7 @@ pub(super) async fn run(command: Import) -> Result<(), Failure> {
     match command {
         Import::Users { source, replace } => {
             let (users, bad) = check(&source, &users::COLUMNS, users::read)?;
-            let name = |user: &User| (user.platform.clone(), user.id.clone());
-            let (users, bad) = without_repeats(users, bad, name, |one, other| one == other);
+            let (users, bad) = without_repeats(users, bad, User::key, |one, other| one == other);
             let import = async |app: &App, user: &User| import_user(app, user, replace, source.dry_run).await;
             finish(&source, "users", users, bad, import).await
         }
@@ -103,7 +102,7 @@ fn without_repeats<T, K: Eq + Hash>(
 
 async fn import_user(app: &App, user: &User, replace: bool, dry_run: bool) -> Result<Fate, store::Error> {
     if dry_run || replace {
-        let is_here = app.store.user(&user.platform, &user.id).await?.is_some();
+        let is_here = app.store.user(&user.key()).await?.is_some();
         if is_here && !replace {
             return Ok(Fate::Before);
         }
@@ -120,21 +119,21 @@ async fn import_call(app: &App, key: &CallKey, log: &CallLogId, dry_run: bool) -
         false => app.store.import_call(key, log, app.clock.now_ms()).await?,
         true => match app.store.call(key).await? {
             None => Imported::Done,
-            Some(call) if call.log_id.as_ref() == Some(log) => Imported::Before,
-            Some(call) => Imported::Other(call.state, call.log_id),
+            Some(call) if call.log_id.as_ref() == Some(log) => Imported::AlreadyThere,
+            Some(call) => Imported::Conflicting(call.state, call.log_id),
         },
     };
     Ok(match imported {
         Imported::Done => Fate::Imported,
-        Imported::Before => Fate::Before,
-        Imported::Other(_, Some(other)) => Fate::Refused(format!(
+        Imported::AlreadyThere => Fate::Before,
+        Imported::Conflicting(_, Some(other)) => Fate::Refused(format!(
             "session {} of {} has the log {other} here, and {log} in the file; it is left as it is",
-            key.session, key.user
+            key.session, key.user.id
         )),
-        Imported::Other(state, None) => Fate::Refused(format!(
+        Imported::Conflicting(state, None) => Fate::Refused(format!(
             "session {} of {} is known here and has no log yet ({}); {}",
             key.session,
-            key.user,
+            key.user.id,
             state.name(),
             if state == State::Queued { "its updates wait for a create" } else { "it is left as it is" },
         )),

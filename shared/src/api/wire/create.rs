@@ -33,7 +33,7 @@ pub fn read_create(body: &[u8]) -> Result<CreateCallLog, Invalid> {
         additional: read_additional(&top)?,
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
-        facts,
+        details: facts,
     })
 }
 
@@ -124,7 +124,7 @@ mod tests {
                 name: text("Bob Client"),
                 phone_number: text("+12135550111"),
             }),
-            facts: CallDetails {
+            details: CallDetails {
                 session: Some(session),
                 direction: Some(Direction::Inbound),
                 from: Some(bob),
@@ -160,36 +160,36 @@ mod tests {
 
     #[test]
     fn a_fact_is_found_wherever_it_stands() {
-        check(json!({"note": "a", "logInfo": {"note": "b"}}), |c| c.facts.note, text("a"));
-        check(json!({"note": " ", "logInfo": {"note": "b"}}), |c| c.facts.note, text("b"));
-        check(json!({"note": null, "callLog": {"note": "c"}}), |c| c.facts.note, text("c"));
-        check(json!({"note": " a\n"}), |c| c.facts.note, text(" a\n"));
-        check(json!({"subject": "s"}), |c| c.facts.subject, text("s"));
-        check(json!({"logInfo": {"subject": "s"}}), |c| c.facts.subject, text("s"));
+        check(json!({"note": "a", "logInfo": {"note": "b"}}), |c| c.details.note, text("a"));
+        check(json!({"note": " ", "logInfo": {"note": "b"}}), |c| c.details.note, text("b"));
+        check(json!({"note": null, "callLog": {"note": "c"}}), |c| c.details.note, text("c"));
+        check(json!({"note": " a\n"}), |c| c.details.note, text(" a\n"));
+        check(json!({"subject": "s"}), |c| c.details.subject, text("s"));
+        check(json!({"logInfo": {"subject": "s"}}), |c| c.details.subject, text("s"));
         check(
             json!({"recordingLink": "l", "logInfo": {"recording": {"link": "m"}}}),
-            |c| c.facts.recording,
+            |c| c.details.recording,
             text("l"),
         );
         check(
             json!({"recordingDownloadLink": "l", "logInfo": {"recording": {"downloadUrl": "m"}}}),
-            |c| c.facts.recording,
+            |c| c.details.recording,
             None,
         );
-        check(json!({"logInfo": {"recording": null}}), |c| c.facts.recording, None);
-        check(json!({"logInfo": {"recording": false}}), |c| c.facts.recording, None);
-        check(json!({"voicemailLink": "v"}), |c| c.facts.voicemail, text("v"));
-        check(json!({"logInfo": {"voicemailLink": "v"}}), |c| c.facts.voicemail, text("v"));
-        check(json!({"logInfo": {"voicemail": {"link": "v"}}}), |c| c.facts.voicemail, text("v"));
-        check(json!({"ringSenseAIScore": {"score": 87}}), |c| c.facts.ace_score, text("87"));
-        check(json!({"logInfo": {"ringSenseAIScore": 87}}), |c| c.facts.ace_score, text("87"));
-        check(json!({"logInfo": {"ringSenseLink": "l"}}), |c| c.facts.ace_link, text("l"));
-        check(json!({"ringSenseTranscript": "t"}), |c| c.facts.ace_transcript, text("t"));
-        check(json!({"ringSenseSummary": "s"}), |c| c.facts.ace_summary, text("s"));
-        check(json!({"ringSenseBulletedSummary": "b"}), |c| c.facts.ace_bulleted_summary, text("b"));
-        check(json!({"logInfo": {"duration": "pending"}}), |c| c.facts.duration, CallDuration::Pending);
-        check(json!({"logInfo": {"direction": "OUTBOUND"}}), |c| c.facts.direction, Direction::Outbound);
-        check(json!({"logInfo": {"result": 486}}), |c| c.facts.result, text("486"));
+        check(json!({"logInfo": {"recording": null}}), |c| c.details.recording, None);
+        check(json!({"logInfo": {"recording": false}}), |c| c.details.recording, None);
+        check(json!({"voicemailLink": "v"}), |c| c.details.voicemail, text("v"));
+        check(json!({"logInfo": {"voicemailLink": "v"}}), |c| c.details.voicemail, text("v"));
+        check(json!({"logInfo": {"voicemail": {"link": "v"}}}), |c| c.details.voicemail, text("v"));
+        check(json!({"ringSenseAIScore": {"score": 87}}), |c| c.details.ace_score, text("87"));
+        check(json!({"logInfo": {"ringSenseAIScore": 87}}), |c| c.details.ace_score, text("87"));
+        check(json!({"logInfo": {"ringSenseLink": "l"}}), |c| c.details.ace_link, text("l"));
+        check(json!({"ringSenseTranscript": "t"}), |c| c.details.ace_transcript, text("t"));
+        check(json!({"ringSenseSummary": "s"}), |c| c.details.ace_summary, text("s"));
+        check(json!({"ringSenseBulletedSummary": "b"}), |c| c.details.ace_bulleted_summary, text("b"));
+        check(json!({"logInfo": {"duration": "pending"}}), |c| c.details.duration, CallDuration::Pending);
+        check(json!({"logInfo": {"direction": "OUTBOUND"}}), |c| c.details.direction, Direction::Outbound);
+        check(json!({"logInfo": {"result": 486}}), |c| c.details.result, text("486"));
         check(json!({"logInfo": {"sessionId": 4503991004_i64}}), |c| c.session.to_string(), "4503991004");
         check(
             json!({"timezoneOffset": "+05:30", "user": {"timezoneOffset": 1}}),

@@ -20,7 +20,7 @@ pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, Invalid> {
     Ok(UpdateCallLog {
         extension: read_extension(&identity)?,
         user: read_user_id(&top)?,
-        facts: CallDetails { session: Some(session.clone()), ..read_facts(&call)? },
+        details: CallDetails { session: Some(session.clone()), ..read_facts(&call)? },
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
         session,
@@ -66,7 +66,7 @@ mod tests {
             let update = read(&body).unwrap();
             assert!(!format!("{update:?}").contains("s3cr3t"));
             assert_eq!(update.session, session);
-            let legs = update.facts.legs.clone();
+            let legs = update.details.legs.clone();
             assert_eq!(legs.len(), 1);
             let expected = CallDetails {
                 session: Some(session.clone()),
@@ -81,7 +81,7 @@ mod tests {
                 legs,
                 ..CallDetails::default()
             };
-            assert_eq!(update.facts, expected, "{body}");
+            assert_eq!(update.details, expected, "{body}");
         }
     }
 
@@ -89,16 +89,16 @@ mod tests {
     fn a_fact_is_found_wherever_it_stands() {
         check(
             json!({"sessionId": 1}),
-            |u| u.facts,
+            |u| u.details,
             CallDetails { session: crate::model::SessionId::new("1"), ..CallDetails::default() },
         );
-        check(json!({"logInfo": {"sessionId": 1, "result": "r"}}), |u| u.facts.result, text("r"));
+        check(json!({"logInfo": {"sessionId": 1, "result": "r"}}), |u| u.details.result, text("r"));
         check(
             json!({"sessionId": 1, "callLog": {"legs": [{"direction": "Outbound"}]}}),
-            |u| u.facts.legs.len(),
+            |u| u.details.legs.len(),
             1_usize,
         );
-        check(json!({"sessionId": 1, "legs": [{}]}), |u| u.facts.legs.len(), 0_usize);
+        check(json!({"sessionId": 1, "legs": [{}]}), |u| u.details.legs.len(), 0_usize);
         check(
             json!({"existingCallLog": {"sessionId": 1, "extensionNumber": 7}}),
             |u| u.extension,

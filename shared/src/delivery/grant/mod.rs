@@ -388,8 +388,8 @@ impl<'a> Grant<'a> {
 
     /// Takes over a grant that somebody else has stored. False: it is still the same.
     async fn adopt(&mut self) -> Result<bool, Failure> {
-        let (platform, id) = (self.user.user.platform.clone(), self.user.user.id.clone());
-        let read = self.services.store.user(&platform, &id);
+        let key = self.user.user.key();
+        let read = self.services.store.user(&key);
         let Some(stored) = self.services.sync_points.reach("grant.read", read).await? else {
             return Err(Failure::SessionEnded);
         };

@@ -7,13 +7,13 @@ use std::{
 };
 
 use crate::{
-    model::{Credentials, Platform, UserId},
+    model::{Credentials, UserKey},
     store::StoredUser,
 };
 
 /// The grants of one process; they go with it.
 #[derive(Debug, Default)]
-pub struct UnstoredGrants(Mutex<HashMap<(Platform, UserId), Unstored>>);
+pub struct UnstoredGrants(Mutex<HashMap<UserKey, Unstored>>);
 
 #[derive(Debug)]
 struct Unstored {
@@ -26,20 +26,16 @@ impl UnstoredGrants {
     /// Keeps what was made from this user's stored grant.
     pub(crate) fn put(&self, user: &StoredUser, credentials: Credentials) {
         let token_version = user.token_version;
-        self.grants().insert(name(user), Unstored { token_version, credentials });
+        self.grants().insert(user.user.key(), Unstored { token_version, credentials });
     }
 
     /// What was made from this user's stored grant. Once another has been stored it is worth nothing any more.
     pub(crate) fn take(&self, user: &StoredUser) -> Option<Credentials> {
-        let unstored = self.grants().remove(&name(user))?;
+        let unstored = self.grants().remove(&user.user.key())?;
         (unstored.token_version == user.token_version).then_some(unstored.credentials)
     }
 
-    fn grants(&self) -> MutexGuard<'_, HashMap<(Platform, UserId), Unstored>> {
+    fn grants(&self) -> MutexGuard<'_, HashMap<UserKey, Unstored>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn name(user: &StoredUser) -> (Platform, UserId) {
-    (user.user.platform.clone(), user.user.id.clone())
 }

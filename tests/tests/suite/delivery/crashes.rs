@@ -2,7 +2,7 @@
 
 use call_log::{
     model::{CallDetails, CallLogId, Contact, ContactId, Payload},
-    store::{Change, ClaimCreate, ClaimUpdate, Event, Finish, Lease, Purpose, Release, State, Written},
+    store::{Change, ClaimCreate, ClaimUpdate, Event, Finish, LastWritten, Lease, Purpose, Release, State},
 };
 use chrono::DateTime;
 
@@ -18,7 +18,7 @@ fn payload() -> Payload {
     let start = DateTime::from_timestamp_millis(1_741_794_325_000);
     let contact = Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
     let facts = CallDetails { start, ..CallDetails::default() };
-    Payload { contact, facts, additional: serde_json::Map::new(), zone: None }
+    Payload { contact, details: facts, additional: serde_json::Map::new(), zone: None }
 }
 
 /// Claims the call and dies.
@@ -88,7 +88,7 @@ async fn a_lost_answer_of_dynamodb_is_recognised() {
     assert!(!item.outcome_unknown, "its own claim is no earlier attempt");
     let id = CallLogId::new("5001").unwrap();
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let finished = app.store.finish(&me, &id, &item, &Written::default()).await.unwrap();
+    let finished = app.store.finish(&me, &id, &item, &LastWritten::default()).await.unwrap();
     assert!(matches!(finished, Finish::Released), "{finished:?}");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
     let claim = app.store.claim_update(&me, Change::New(&CallDetails::default())).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_claim_and_a_finish_that_are_repeated_recognise_themselves() {
     assert_eq!(items[0], items[1]);
     let id = CallLogId::new("5001").unwrap();
     for _ in 0..2 {
-        let finished = world.app.store.finish(&me, &id, &items[0], &Written::default()).await.unwrap();
+        let finished = world.app.store.finish(&me, &id, &items[0], &LastWritten::default()).await.unwrap();
         assert!(matches!(finished, Finish::Released), "{finished:?}");
     }
 }
@@ -135,7 +135,7 @@ async fn whoever_wakes_after_their_lease_is_refused() {
         .claim_create(&lease(&world, &key, successor), Purpose::Request(&payload()))
         .await
         .unwrap();
-    assert!(matches!(early, ClaimCreate::Refused(_)), "{early:?}");
+    assert!(matches!(early, ClaimCreate::Rejected(_)), "{early:?}");
     world.pass(LEASE);
     let ClaimCreate::Claimed(taken) = world
         .app
@@ -148,9 +148,9 @@ async fn whoever_wakes_after_their_lease_is_refused() {
     };
     assert!(taken.outcome_unknown, "the sleeper may have posted");
     let id = CallLogId::new("5001").unwrap();
-    let finished = world.app.store.finish(&sleeper, &id, &item, &Written::default()).await.unwrap();
+    let finished = world.app.store.finish(&sleeper, &id, &item, &LastWritten::default()).await.unwrap();
     assert!(matches!(finished, Finish::Lost), "{finished:?}");
-    let kept = world.app.store.keep(&sleeper, &id, &item, &Written::default()).await.unwrap();
+    let kept = world.app.store.keep(&sleeper, &id, &item, &LastWritten::default()).await.unwrap();
     assert!(matches!(kept, Finish::Lost), "{kept:?}");
     world.app.store.release(&sleeper, &item, Release::new(Event::Failed, "late")).await.unwrap();
     let now = world.app.store.call(&key).await.unwrap().unwrap();

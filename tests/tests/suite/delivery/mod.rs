@@ -104,12 +104,7 @@ fn check(answer: &Answer, message: &str, case: &str) {
 }
 
 fn session_key(world: &TestApp) -> CallKey {
-    CallKey {
-        user: world.user.id.clone(),
-        platform: world.user.platform.clone(),
-        session: SessionId::new(SESSION).unwrap(),
-        extension: None,
-    }
+    CallKey { user: world.user.key(), session: SessionId::new(SESSION).unwrap(), extension: None }
 }
 
 /// How many activities were asked to be made, and how often the CRM was searched for one.

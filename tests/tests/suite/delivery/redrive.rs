@@ -35,7 +35,7 @@ pub(super) async fn check_settled(world: &TestApp, case: &str) {
         (State::Logged, None, 0),
         "{case}"
     );
-    assert!(item.payload.is_none() && !item.waits(), "{case}: {item:?}");
+    assert!(item.payload.is_none() && !item.has_undelivered(), "{case}: {item:?}");
     let again = world.post(&call(SESSION)).await;
     assert_eq!((again.message(), again.log_id()), (ALREADY, Some("5001")), "{case}: a retry learns the id");
 }
@@ -54,7 +54,8 @@ async fn raw_item(world: &TestApp) -> Value {
 /// Makes the item one that this version cannot read.
 async fn damage(world: &TestApp) {
     let body = json!({
-        "TableName": "calls", "Key": raw_key(), "UpdateExpression": "SET st = :later",
+        "TableName": "calls", "Key": raw_key(), "UpdateExpression": "SET #state = :later",
+        "ExpressionAttributeNames": {"#state": "state"},
         "ExpressionAttributeValues": {":later": {"S": "OF A LATER VERSION"}},
     });
     world.dynamodb.ask("UpdateItem", &body).await;
@@ -128,7 +129,7 @@ async fn an_update_that_failed_is_written_by_itself() {
         world.redrive_for(2).await;
         check_text(&note(&world), &["Bob asked", "Wants a quote"], &[]);
         let item = item(&world).await;
-        assert!(!item.waits() && item.due_at.is_none(), "{case}: {item:?}");
+        assert!(!item.has_undelivered() && item.due_at.is_none(), "{case}: {item:?}");
     }
 }
 
@@ -183,7 +184,7 @@ async fn who_never_connects_again_is_not_waited_for_longer_than_a_month() {
         world.crm.next(Route::Token, Fault::Refusal(400, r#"{"error": "invalid_grant"}"#));
         assert_eq!(world.post(&call(SESSION)).await.status, 401);
         if is_removed {
-            world.app.store.remove_user(&world.user.platform, &world.user.id).await.unwrap();
+            world.app.store.remove_user(&world.user.key()).await.unwrap();
         }
         world.pass(29 * 24 * HOUR);
         assert_eq!(world.redrive().await.waiting, 1, "removed {is_removed}: within the month");
@@ -290,7 +291,7 @@ async fn an_item_that_cannot_be_read_is_set_aside_as_it_is() {
     assert_eq!(reports.iter().map(|report| report.unreadable).sum::<usize>(), 1, "{reports:?}");
     assert_eq!(reports[2].due, 0, "it is not looked at again");
     let mut after = raw_item(&world).await;
-    for name in ["dq", "due"] {
+    for name in ["due_shard", "due_at"] {
         after[name] = before[name].clone();
     }
     assert_eq!(after, before);
@@ -302,13 +303,13 @@ async fn what_a_request_brought_lies_sealed_and_only_until_the_call_is_logged() 
     world.crm.outage(Some(Fault::Status(503)));
     world.post(&call(SESSION)).await;
     let item = raw_item(&world).await.to_string();
-    assert!(item.contains("\"pay\""), "{item}");
+    assert!(item.contains("\"payload\""), "{item}");
     for words in ["Wants a quote", "+12135550111", "Bob Client", "BOB CLIENT", "Ada Agent"] {
         assert!(!item.contains(words), "{words} in {item}");
     }
     world.crm.outage(None);
     world.redrive_for(2).await;
-    assert_eq!(raw_item(&world).await["pay"], Value::Null);
+    assert_eq!(raw_item(&world).await["payload"], Value::Null);
 }
 
 /// A call as long as a request can be does not fit into the table beside everything else: then it is its sender's to

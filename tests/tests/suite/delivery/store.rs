@@ -37,14 +37,14 @@ fn check_internal(answer: &Answer, case: &str) {
 async fn an_item_that_cannot_be_read_is_left_as_it_is() {
     let world = TestApp::start().await;
     for attributes in [
-        json!({"st": {"S": "FUTURE"}, "busy": {"N": "0"}}),
-        json!({"st": {"S": "FUTURE"}, "busy": {"N": "0"}, "crm": {"S": "5001"}}),
-        json!({"st": {"N": "1"}, "busy": {"N": "0"}}),
-        json!({"busy": {"N": "0"}}),
+        json!({"state": {"S": "FUTURE"}, "lease_until": {"N": "0"}}),
+        json!({"state": {"S": "FUTURE"}, "lease_until": {"N": "0"}, "log_id": {"S": "5001"}}),
+        json!({"state": {"N": "1"}, "lease_until": {"N": "0"}}),
+        json!({"lease_until": {"N": "0"}}),
         json!({}),
-        json!({"st": {"S": "RETRY"}, "busy": {"S": "0"}}),
-        json!({"st": {"S": "LOGGED"}, "busy": {"S": "0"}, "crm": {"S": "5001"}}),
-        json!({"st": {"S": "RETRY"}, "busy": {"N": "0"}, "fence": {"S": "1"}}),
+        json!({"state": {"S": "RETRY"}, "lease_until": {"S": "0"}}),
+        json!({"state": {"S": "LOGGED"}, "lease_until": {"S": "0"}, "log_id": {"S": "5001"}}),
+        json!({"state": {"S": "RETRY"}, "lease_until": {"N": "0"}, "fence": {"S": "1"}}),
     ] {
         let item = item("C#1#", &attributes);
         write(&world, &item).await;
@@ -156,8 +156,7 @@ async fn keys_cannot_be_confused() {
     }
     for (session, extensions) in [("a", 2), ("a#b", 1), ("a%23b", 1)] {
         let session = call_log::model::SessionId::new(session).unwrap();
-        let logs =
-            world.app.store.calls_of_session(&world.user.platform, &world.user.id, &session).await.unwrap();
+        let logs = world.app.store.calls_of_session(&world.user.key(), &session).await.unwrap();
         assert_eq!(logs.len(), extensions, "{session}");
     }
 }

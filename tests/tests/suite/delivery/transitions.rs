@@ -3,8 +3,8 @@
 use call_log::{
     model::{CallDetails, CallKey, CallLogId, Contact, ContactId, Payload, SessionId},
     store::{
-        Change, ClaimCreate, ClaimUpdate, Enqueued, Event, Finish, Lease, Purpose, Rearmed, Release, State,
-        TRANSITIONS, Written,
+        Change, ClaimCreate, ClaimUpdate, Enqueued, Event, Finish, LastWritten, Lease, Purpose, Rearmed,
+        Release, State, TRANSITIONS,
     },
 };
 use serde_json::{Map, Value, json};
@@ -36,8 +36,7 @@ const ME: &str = "me";
 
 fn key(world: &TestApp, session: usize) -> CallKey {
     CallKey {
-        user: world.user.id.clone(),
-        platform: world.user.platform.clone(),
+        user: world.user.key(),
         session: SessionId::new(format!("{session}")).unwrap(),
         extension: None,
     }
@@ -52,14 +51,14 @@ async fn put(world: &TestApp, session: usize, state: State, event: Event) {
     let busy = if is_owned || event == Event::Enqueue { world.now_ms() + 1_000 } else { 0 };
     let mut item = json!({
         "pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{session}#")},
-        "st": {"S": state.name()}, "busy": {"N": busy.to_string()}, "fence": {"N": "1"},
-        "wantv": {"N": "1"}, "pay": {"B": "MA=="},
+        "state": {"S": state.name()}, "lease_until": {"N": busy.to_string()}, "fence": {"N": "1"},
+        "queued": {"N": "1"}, "payload": {"B": "MA=="},
     });
     if is_owned {
-        item["own"] = json!({"S": ME});
+        item["holder"] = json!({"S": ME});
     }
     if matches!(state, State::Logged | State::Deleted) {
-        item["crm"] = json!({"S": "5001"});
+        item["log_id"] = json!({"S": "5001"});
     }
     let put = world.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
     assert_eq!(put, json!({}));
@@ -86,7 +85,7 @@ async fn happen(world: &TestApp, key: &CallKey, event: Event) -> bool {
             let contact =
                 Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
             let payload =
-                Payload { contact, facts: CallDetails::default(), additional: Map::new(), zone: None };
+                Payload { contact, details: CallDetails::default(), additional: Map::new(), zone: None };
             let claim = store.claim_create(&lease, Purpose::Request(&payload)).await.unwrap();
             matches!(claim, ClaimCreate::Claimed(_))
         }
@@ -98,12 +97,12 @@ async fn happen(world: &TestApp, key: &CallKey, event: Event) -> bool {
         }
         Event::Finish => {
             let Some(claimed) = claimed else { return false };
-            let finished = store.finish(&lease, &log, &claimed, &Written::default()).await.unwrap();
+            let finished = store.finish(&lease, &log, &claimed, &LastWritten::default()).await.unwrap();
             matches!(finished, Finish::Released)
         }
         Event::Keep => {
             let Some(claimed) = claimed else { return false };
-            let kept = store.keep(&lease, &log, &claimed, &Written::default()).await.unwrap();
+            let kept = store.keep(&lease, &log, &claimed, &LastWritten::default()).await.unwrap();
             matches!(kept, Finish::MoreQueued(_))
         }
         Event::OutcomeUnknown | Event::Failed | Event::GivenUp | Event::Deleted => {
@@ -157,7 +156,8 @@ async fn a_state_of_a_later_version_is_left_alone() {
         let item_key =
             json!({"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{session}#")}});
         let change = json!({
-            "TableName": "calls", "Key": item_key, "UpdateExpression": "SET st = :later",
+            "TableName": "calls", "Key": item_key, "UpdateExpression": "SET #state = :later",
+            "ExpressionAttributeNames": {"#state": "state"},
             "ExpressionAttributeValues": {":later": {"S": "ARCHIVED"}},
         });
         world.dynamodb.ask("UpdateItem", &change).await;

@@ -197,7 +197,7 @@ async fn facts_that_are_refused_do_not_take_others_along() {
     check(&world.post(&call(SESSION)).await, LOGGED, "what is parked is not the call's fault");
     check_text(&note(&world), &["Wants a quote", "Bob asked"], &["xxx"]);
     let item = world.app.store.call(&session_key(&world)).await.unwrap().unwrap();
-    assert!(!item.waits(), "what is refused is not tried again: {item:?}");
+    assert!(!item.has_undelivered(), "what is refused is not tried again: {item:?}");
 }
 
 #[tokio::test]

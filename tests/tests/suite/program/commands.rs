@@ -21,7 +21,7 @@ fn a_table_is_made_once() {
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
     assert_eq!(
         shell.run(&["table", "create"]).error(),
-        "call-log: the table calls exists already\n  there is nothing to do, unless TABLE_NAME is another\n"
+        "call-log: the table calls already exists\n  there is nothing to do, unless TABLE_NAME is another\n"
     );
 }
 

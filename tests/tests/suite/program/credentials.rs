@@ -47,7 +47,7 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
     for number in 1..=9 {
         world.app.store.put_user(&user(number, &"x".repeat(150_000))).await.unwrap();
     }
-    assert!(world.app.store.sealed_users(None).await.unwrap().1.is_some(), "there is more than a page");
+    assert!(world.app.store.encrypted_users(None).await.unwrap().1.is_some(), "there is more than a page");
     let unconnected = User { credentials: None, ..user(10, "") };
     world.app.store.put_user(&unconnected).await.unwrap();
     world.post(&tests::test_app::call("1")).await;

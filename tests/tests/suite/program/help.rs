@@ -114,18 +114,18 @@ fn what_is_wrong_is_said_with_the_next_step() {
 
     // There is no table yet.
     insta::assert_snapshot!(masked(shell.run(&["token", "1-pipedrive"]).error()), @r"
-    call-log: the table refused the request (ResourceNotFoundException)
+    call-log: the table rejected the request (ResourceNotFoundException)
       there is no table calls at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
     ");
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
     insta::assert_snapshot!(masked(shell.run(&["table", "create"]).error()), @r"
-    call-log: the table calls exists already
+    call-log: the table calls already exists
       there is nothing to do, unless TABLE_NAME is another
     ");
     // A table or an endpoint that is another's.
     let other = with(&[("TABLE_NAME", "other")]);
     insta::assert_snapshot!(masked(other.run(&["show", "1-pipedrive", "1"]).error()), @r"
-    call-log: the table refused the request (ResourceNotFoundException)
+    call-log: the table rejected the request (ResourceNotFoundException)
       there is no table other at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
     ");
     let away = with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);

@@ -40,8 +40,6 @@ pub const NOW_MS: i64 = requests::START_MS + 65_000;
 pub const INVOCATION_MS: i64 = 25_000;
 /// How long the redrive has, in milliseconds.
 pub const REDRIVE_MS: i64 = 55_000;
-/// What the redrive calls the company of the one user.
-const TENANT: &str = "memory#12345-memory";
 /// How many schedules one database serves.
 const SCHEDULES_PER_DATABASE: u64 = 1_000;
 
@@ -130,7 +128,7 @@ impl World {
             // A schedule must not find what another one left.
             self.app
                 .store
-                .set_breaker(TENANT, BreakerState::default(), NOW_MS)
+                .set_breaker(&self.user.tenant(), BreakerState::default(), NOW_MS)
                 .await
                 .expect("the table answers");
             table::is_rest_written();
@@ -165,7 +163,7 @@ impl World {
 
     /// Who sends the requests.
     pub fn caller(&self) -> Caller {
-        Caller { user: self.user.id.clone(), platform: self.user.platform.clone() }
+        Caller { user: self.user.key() }
     }
 }
 
@@ -186,7 +184,7 @@ impl<'w> Driver<'w> {
     /// Somebody else takes the right to renew the grant.
     pub async fn claim_renewal(&self) {
         let store = &self.world.app.store;
-        let user = store.user(&self.world.user.platform, &self.world.user.id).await;
+        let user = store.user(&self.world.user.key()).await;
         let user = user.expect("the table answers").expect("the user is there");
         let now_ms = self.now_ms();
         store.claim_renewal(&user, "somebody else", now_ms, now_ms + 15_000).await.expect("it is free");

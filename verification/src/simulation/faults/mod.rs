@@ -142,7 +142,7 @@ impl Stage {
             |kind: Kind| matches!(kind, Kind::Table(way) if table::WAYS[way].1.contains(&table::Wire::Late));
         let late_writes = run.fault.is_some_and(|(_, _, kind)| has_late(kind));
         let mut wrong = oracle::finish(&mut driver, finish, Beyond { grace: false, late_writes }).await;
-        let user = driver.app().store.user(&driver.caller().platform, &driver.caller().user).await;
+        let user = driver.app().store.user(&driver.caller().user).await;
         if user.is_ok_and(|user| user.is_some_and(|user| user.session_ended)) {
             wrong.push("the user has to connect again".to_owned());
         }

@@ -61,7 +61,7 @@ fn token_calls(world: &TestApp) -> usize {
 
 /// The grant as the table has it.
 async fn stored(world: &TestApp) -> (String, String) {
-    let user = world.app.store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    let user = world.app.store.user(&world.user.key()).await.unwrap().unwrap();
     match user.user.credentials {
         Some(Credentials::OAuth { access_token, refresh_token: Some(refresh_token), .. }) => {
             (access_token.expose().to_owned(), refresh_token.expose().to_owned())

@@ -58,7 +58,7 @@ async fn many_calls_at_the_end_renew_once() {
 async fn a_hundred_at_the_end_renew_once() {
     let world = world(0).await;
     let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
-    let user = world.app.store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    let user = world.app.store.user(&world.user.key()).await.unwrap().unwrap();
     let sent: Vec<_> = (0..100)
         .map(|index| {
             let (app, user, deadline) =
@@ -226,7 +226,7 @@ async fn a_renewal_that_could_not_be_stored_before_the_end_is_not_begun() {
 async fn a_new_grant_is_stored_even_when_another_has_begun_to_renew() {
     let world = world(0).await;
     let store = &world.app.store;
-    let user = store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    let user = store.user(&world.user.key()).await.unwrap().unwrap();
     let claim = async |me: &str| {
         store.claim_renewal(&user, me, world.now_ms(), world.now_ms() + 15_000).await.unwrap()
     };
@@ -244,7 +244,7 @@ async fn a_new_grant_is_stored_even_when_another_has_begun_to_renew() {
     );
     assert!(!store.finish_renewal(&user, "other", &renewed("from another")).await.unwrap());
     assert_eq!(stored(&world).await.1, "from the slow one");
-    let now = store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    let now = store.user(&world.user.key()).await.unwrap().unwrap();
     assert!(!now.session_ended);
 }
 

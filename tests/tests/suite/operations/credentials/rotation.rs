@@ -3,7 +3,7 @@
 //! A change has four phases, and while one follows another there are processes of both:
 //! old → old, and new only verifies and opens → new, and old only verifies and opens → users sealed anew → new.
 
-use call_log::{model::Deadline, store::Resealed, telemetry::Trace};
+use call_log::{model::Deadline, store::RotationOutcome, telemetry::Trace};
 use tests::{
     fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
@@ -78,11 +78,11 @@ impl Drill {
         // Users of either key are sealed anew, while calls come.
         let (mut after, mut done, mut current) = (None, 0, 0);
         loop {
-            let (users, next) = third.store.sealed_users(after).await.unwrap();
+            let (users, next) = third.store.encrypted_users(after).await.unwrap();
             for user in users {
-                match third.store.reseal(user).await.unwrap() {
-                    Resealed::Done => done += 1,
-                    Resealed::Current => current += 1,
+                match third.store.reencrypt(user).await.unwrap() {
+                    RotationOutcome::Reencrypted => done += 1,
+                    RotationOutcome::Current => current += 1,
                     other => panic!("{other:?}"),
                 }
                 self.sessions += 1;
@@ -170,22 +170,22 @@ async fn sealing_anew_changes_the_seal_and_nothing_else() {
     let app = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &blob)]).await.unwrap();
     let mut settings = std::collections::BTreeMap::new();
     settings.insert("addCallLogResult".to_owned(), json!({"value": false}));
-    world.app.store.change_settings(&world.user.platform, &world.user.id, &settings).await.unwrap();
+    world.app.store.change_settings(&world.user.key(), &settings).await.unwrap();
     let before = item(&world, &world.user).await;
-    let (users, next) = app.store.sealed_users(None).await.unwrap();
+    let (users, next) = app.store.encrypted_users(None).await.unwrap();
     assert_eq!((users.len(), next.is_none()), (1, true));
     assert_eq!(users[0].name(), "12345-pipedrive (pipedrive)");
-    assert_eq!(app.store.would_reseal(&users[0]), Resealed::Done);
+    assert_eq!(app.store.preview_reencrypt(&users[0]), RotationOutcome::Reencrypted);
     assert_eq!(item(&world, &world.user).await, before, "not yet");
-    assert_eq!(app.store.reseal(users[0].clone()).await.unwrap(), Resealed::Done);
+    assert_eq!(app.store.reencrypt(users[0].clone()).await.unwrap(), RotationOutcome::Reencrypted);
     let mut after = item(&world, &world.user).await;
     assert_ne!(after["credentials"], before["credentials"]);
     after["credentials"] = before["credentials"].clone();
     assert_eq!(after, before);
 
     // As it was seen before: somebody has changed it since, which is found out.
-    assert_eq!(app.store.reseal(users[0].clone()).await.unwrap(), Resealed::Current);
-    let (users, _) = app.store.sealed_users(None).await.unwrap();
+    assert_eq!(app.store.reencrypt(users[0].clone()).await.unwrap(), RotationOutcome::Current);
+    let (users, _) = app.store.encrypted_users(None).await.unwrap();
     let grant = Credentials::OAuth {
         access_token: Secret::new(ACCESS_TOKEN),
         refresh_token: Some(Secret::new(REFRESH_TOKEN)),
@@ -195,32 +195,36 @@ async fn sealing_anew_changes_the_seal_and_nothing_else() {
     world.app.store.put_user(&renewed).await.unwrap();
     let stale = users[0].clone();
     assert_eq!(
-        app.store.reseal(stale).await.unwrap(),
-        Resealed::Current,
+        app.store.reencrypt(stale).await.unwrap(),
+        RotationOutcome::Current,
         "as it was seen it is sealed already"
     );
-    let (users, _) = app.store.sealed_users(None).await.unwrap();
+    let (users, _) = app.store.encrypted_users(None).await.unwrap();
     world.app.store.put_user(&renewed).await.unwrap();
-    assert_eq!(app.store.reseal(users[0].clone()).await.unwrap(), Resealed::Done, "what is there now is");
-    let stored = app.store.user(&world.user.platform, &world.user.id).await.unwrap().unwrap();
+    assert_eq!(
+        app.store.reencrypt(users[0].clone()).await.unwrap(),
+        RotationOutcome::Reencrypted,
+        "what is there now is"
+    );
+    let stored = app.store.user(&world.user.key()).await.unwrap().unwrap();
     assert_eq!((stored.user.credentials, stored.token_version), (renewed.credentials.clone(), 3));
 
     // Without credentials, sealed with what nobody knows, and removed meanwhile.
     world.app.store.put_user(&renewed).await.unwrap();
-    let (users, _) = app.store.sealed_users(None).await.unwrap();
-    assert_eq!(app.store.would_reseal(&users[0]), Resealed::Done);
+    let (users, _) = app.store.encrypted_users(None).await.unwrap();
+    assert_eq!(app.store.preview_reencrypt(&users[0]), RotationOutcome::Reencrypted);
     world.app.store.put_user(&User { credentials: None, ..world.user.clone() }).await.unwrap();
-    let (unconnected, _) = app.store.sealed_users(None).await.unwrap();
-    assert_eq!(unconnected[0].sealed_under(), None);
-    assert_eq!(app.store.reseal(unconnected[0].clone()).await.unwrap(), Resealed::Nothing);
-    world.app.store.remove_user(&world.user.platform, &world.user.id).await.unwrap();
+    let (unconnected, _) = app.store.encrypted_users(None).await.unwrap();
+    assert_eq!(unconnected[0].key_name(), None);
+    assert_eq!(app.store.reencrypt(unconnected[0].clone()).await.unwrap(), RotationOutcome::NoCredentials);
+    world.app.store.remove_user(&world.user.key()).await.unwrap();
     let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody else knows")]).await.unwrap();
     stranger.store.put_user(&world.user).await.unwrap();
-    let (strange, _) = app.store.sealed_users(None).await.unwrap();
+    let (strange, _) = app.store.encrypted_users(None).await.unwrap();
     let before = item(&world, &world.user).await;
-    assert_eq!(app.store.reseal(strange[0].clone()).await.unwrap(), Resealed::Unreadable);
+    assert_eq!(app.store.reencrypt(strange[0].clone()).await.unwrap(), RotationOutcome::Undecryptable);
     assert_eq!(item(&world, &world.user).await, before);
-    world.app.store.remove_user(&world.user.platform, &world.user.id).await.unwrap();
-    assert_eq!(app.store.reseal(users[0].clone()).await.unwrap(), Resealed::Nothing);
+    world.app.store.remove_user(&world.user.key()).await.unwrap();
+    assert_eq!(app.store.reencrypt(users[0].clone()).await.unwrap(), RotationOutcome::NoCredentials);
     assert_eq!(item(&world, &world.user).await, Value::Null, "nobody is made again");
 }

@@ -203,7 +203,7 @@ async fn what_is_wrong_inside_writes_one_line() {
     let token = &world.app.issue_token(&world.user, DAYS);
     for (variable, value, status, outcome, level) in [
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1", 503, "Unavailable", "WARN"),
-        ("TABLE_NAME", "elsewhere", 500, "Refused", "ERROR"),
+        ("TABLE_NAME", "elsewhere", 500, "Rejected", "ERROR"),
     ] {
         let mut create = Watched::start("create-call-log", &world, &[(variable, value)]);
         create.send(request("POST", token, &call("4503991001")), status, outcome, level, true).await;

@@ -159,7 +159,8 @@ async fn a_call_that_cannot_be_read_is_counted_when_it_is_set_aside() {
     let request = json!({
         "TableName": "calls",
         "Key": {"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": "C#1#"}},
-        "UpdateExpression": "SET st = :nonsense",
+        "UpdateExpression": "SET #state = :nonsense",
+        "ExpressionAttributeNames": {"#state": "state"},
         "ExpressionAttributeValues": {":nonsense": {"S": "ARCHIVED"}},
     });
     world.dynamodb.ask("UpdateItem", &request).await;

@@ -111,8 +111,8 @@ pub(super) async fn let_the_table_fail(stage: &mut Harness) {
     }
     // An item that cannot be read.
     let item = json!({
-        "pk": {"S": format!("U#pipedrive#{KEYED}")}, "sk": {"S": "C#unreadable#"}, "st": {"S": "PARKED"},
-        "busy": {"N": "0"}, "w_note": {"B": base64::encode("too short")},
+        "pk": {"S": format!("U#pipedrive#{KEYED}")}, "sk": {"S": "C#unreadable#"}, "state": {"S": "PARKED"},
+        "lease_until": {"N": "0"}, "q_note": {"B": base64::encode("too short")},
     });
     stage.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
     assert_eq!(stage.send(KEYED, "POST", &create("unreadable")).await.status, 500);

@@ -1,36 +1,36 @@
-//! Which state a call log goes to when something happens to it: the table that the conditions of the writes are made
-//! from, and that the model of the protocol is checked against.
+//! The transitions between the states of a call log. The conditions of the writes are made from this table, and the
+//! model of the protocol is checked against it.
 
 use super::State;
 
-/// What happens to a call log's item.
+/// An event that writes a call's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Event {
-    /// An update comes that nothing is known of.
+    /// An update is queued for a call without an item.
     EnqueueFirst,
-    /// An update comes while somebody is at the log, or before there is one.
+    /// An update is queued while another invocation holds the lease, or before the call is logged.
     Enqueue,
-    /// Somebody takes the right to create it.
+    /// An invocation claims the call to create the record.
     ClaimCreate,
-    /// Somebody takes the right to change it, or to look after it.
+    /// An invocation claims the call to change the record, or to look for duplicates of it.
     ClaimUpdate,
-    /// It is in the CRM as wanted.
+    /// The lease holder confirms that the record has everything that was queued, and gives the lease back.
     Finish,
-    /// It is in the CRM, and its owner goes on to bring it up to date.
+    /// The lease holder confirms that the record exists, and keeps the lease to write more.
     Keep,
-    /// The owner got no answer: it may have an effect, or not.
+    /// The lease holder got no response: its request may have taken effect.
     OutcomeUnknown,
-    /// The owner failed without effect.
+    /// The lease holder's attempt failed without effect.
     Failed,
-    /// The CRM refused the data, or it was tried for too long.
+    /// The CRM rejected the data, or delivery took too long.
     GivenUp,
-    /// It is no longer in the CRM.
+    /// The record is no longer in the CRM.
     Deleted,
-    /// A person wants what was given up tried again.
+    /// The operator has a call that was given up tried again.
     Rearm,
 }
 
-/// Every transition there is: from (nothing: no item), by, to.
+/// All transitions: the state before (`None`: there is no item), the event, the state after.
 pub const TRANSITIONS: &[(Option<State>, Event, State)] = &[
     (None, Event::EnqueueFirst, State::Queued),
     (Some(State::Queued), Event::Enqueue, State::Queued),
@@ -62,18 +62,18 @@ pub const TRANSITIONS: &[(Option<State>, Event, State)] = &[
 ];
 
 impl State {
-    /// Where it goes from here when this happens; `None`: it cannot happen here.
+    /// Returns the state after an event; `None` if the event cannot happen in this state.
     pub fn after(self, event: Event) -> Option<State> {
         state_after(Some(self), event)
     }
 }
 
-/// The states in which this can happen, in the table's order.
+/// Returns the states in which an event can happen, in the order of the table.
 pub(super) fn states_before(event: Event) -> impl Iterator<Item = State> {
     TRANSITIONS.iter().filter(move |(_, by, _)| *by == event).filter_map(|(from, _, _)| *from)
 }
 
-/// Where it goes from there; `None`: it cannot happen there.
+/// Returns the state after an event; `None` if the event cannot happen in the state `from`.
 pub(super) fn state_after(from: Option<State>, event: Event) -> Option<State> {
     TRANSITIONS.iter().find(|(before, by, _)| (*before, *by) == (from, event)).map(|(_, _, to)| *to)
 }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_leads_to_one_state() {
+    fn an_event_in_a_state_leads_to_one_state() {
         for (at, (from, event, _)) in TRANSITIONS.iter().enumerate() {
             let same = |(before, by, _): &&(Option<State>, Event, State)| (before, by) == (from, event);
             assert_eq!(TRANSITIONS.iter().position(|row| same(&row)), Some(at), "{from:?} {event:?}");
@@ -91,9 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_stays_so() {
+    fn a_deleted_call_log_stays_deleted_and_a_dead_letter_can_be_logged_again() {
         let leaves = |state| TRANSITIONS.iter().any(|(from, _, to)| *from == Some(state) && *to != state);
         assert!(!leaves(State::Deleted));
-        assert!(leaves(State::DeadLetter), "a person can log it again");
+        assert!(leaves(State::DeadLetter));
     }
 }

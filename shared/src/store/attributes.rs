@@ -1,0 +1,217 @@
+//! The attributes of the table: all names, constructors of values, and typed reading.
+//!
+//! Names are short because DynamoDB bills an item by the bytes of its names and values. Times are in milliseconds
+//! since 1970-01-01T00:00:00Z unless the constant says otherwise. *Encrypted*: bytes made by
+//! [`Keyring::encrypt`](super::Keyring::encrypt) for this attribute of this item.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    Error, Keyring,
+    keys::{TableItem, TableKey},
+};
+
+// Every item.
+
+/// Text, the partition key: see [`super::keys`].
+pub(super) const PK: &str = "pk";
+/// Text, the sort key: see [`super::keys`].
+pub(super) const SK: &str = "sk";
+/// Number, **seconds** since 1970: DynamoDB deletes the item some time after it. Every write of a call's or breaker's
+/// item by which it is kept longer sets it.
+pub(super) const TTL: &str = "ttl";
+
+// A call's item.
+
+/// Text, [`State::name`](super::State::name). Written by every transition.
+pub(super) const STATE: &str = "state";
+/// Text, the invocation that holds the lease: the only one that may send requests to the CRM for this call. Written by
+/// a claim, removed when the lease is given back.
+pub(super) const HOLDER: &str = "holder";
+/// Number, the end of the lease. Until then no other invocation may claim the call, even if there is no holder: a
+/// request that the last holder sent may still take effect. Written by a claim and when the lease is given back.
+pub(super) const LEASE_UNTIL: &str = "lease_until";
+/// Number, the count of claims. Written by a claim.
+pub(super) const FENCE: &str = "fence";
+/// Text, the CRM's id of the record. Written once the record is known to exist.
+pub(super) const LOG_ID: &str = "log_id";
+/// Boolean, an attempt to create the record may have taken effect without our knowing. A claim to create sets it,
+/// because its holder may die; the end of the attempt says what is known.
+pub(super) const OUTCOME_UNKNOWN: &str = "unknown";
+/// Boolean, the value of [`OUTCOME_UNKNOWN`] before the present claim. Written by a claim to create.
+pub(super) const PREVIOUS_OUTCOME_UNKNOWN: &str = "prev_unknown";
+/// Encrypted JSON, a list of [`RecoveryCriteria`](super::RecoveryCriteria): how to find the records of attempts whose
+/// outcome is unknown. Written by a claim to create and before a differing attempt; removed when the outcome is known.
+pub(super) const RECOVERY_CRITERIA: &str = "criteria";
+/// Number, the time of the first attempt to create. Written by the first claim to create.
+pub(super) const FIRST_AT: &str = "first_at";
+/// Number, the count of queued updates. Written with [`queued_detail`].
+pub(super) const QUEUED_VERSION: &str = "queued";
+/// Number, the value of [`QUEUED_VERSION`] up to which all queued details are in the CRM. Written by the lease holder
+/// at the end.
+pub(super) const APPLIED_VERSION: &str = "applied";
+/// Set of texts, fingerprints of details that a lease holder may have written to the CRM before it died. Added to with
+/// each queued update, removed when the lease holder confirms what it wrote.
+pub(super) const UNCONFIRMED: &str = "unconfirmed";
+/// Map of texts, fingerprints of the note's sections as the lease holder last wrote them: the base of the merge.
+pub(super) const BASE: &str = "base";
+/// Text, the fingerprint of the subject as the lease holder last wrote it.
+pub(super) const BASE_SUBJECT: &str = "base_subject";
+/// Number, the duration in seconds as the lease holder last wrote it; -1: pending.
+pub(super) const BASE_DURATION: &str = "base_duration";
+/// Text, why the last attempt failed. Written when the lease is given back without success, removed by success.
+pub(super) const REASON: &str = "reason";
+/// Encrypted, packed JSON of a [`Payload`](crate::model::Payload): what a request to create brought. Written by its
+/// claim, removed once it is in the CRM.
+pub(super) const PAYLOAD: &str = "payload";
+/// Text, the partition of the index [`DUE_INDEX`]. Present while the call has unfinished work.
+pub(super) const DUE_SHARD: &str = "due_shard";
+/// Number, when the redrive takes the call up, the sort key of the index [`DUE_INDEX`]. A claim sets it to the end of
+/// the lease, so that a dead holder's call is not forgotten; the end of the attempt sets the next try or removes it.
+pub(super) const DUE_AT: &str = "due_at";
+/// Number, since when something waits to be in the CRM. Written by the first claim or by a rearm, removed when nothing
+/// waits any more.
+pub(super) const WAITING_SINCE: &str = "waiting_since";
+/// Number, the count of failed attempts since [`WAITING_SINCE`]. Written when the lease is given back.
+pub(super) const TRIES: &str = "tries";
+/// Number, when to look for a duplicate that an attempt with unknown outcome may have made. Written when the record is
+/// known to exist after such an attempt, removed when the sweep is done.
+pub(super) const SWEEP_AT: &str = "sweep_at";
+/// List of texts `<time> <event>`, the last events of the call for the operator. Written when the lease is given back.
+pub(super) const HISTORY: &str = "history";
+
+/// What the attributes of queued details begin with.
+pub(super) const QUEUED_DETAIL_PREFIX: &str = "q_";
+
+/// Encrypted JSON, a detail of a queued update: its newest value. Written by the caller that queues it, removed by the
+/// lease holder that wrote it to the CRM.
+pub(super) fn queued_detail(name: &str) -> String {
+    format!("{QUEUED_DETAIL_PREFIX}{name}")
+}
+
+/// The sparse index of calls with unfinished work. Its keys are [`DUE_SHARD`] and [`DUE_AT`]; it holds
+/// [`WAITING_SINCE`] too.
+pub(super) const DUE_INDEX: &str = "due";
+
+// A user's item. The operator or a login writes it; renewals of the grant write the attributes named so.
+
+/// Encrypted JSON, the user's [`Credentials`](crate::model::Credentials). Absent: not connected. Also written by a
+/// renewal and by a rotation of the encryption keys.
+pub(super) const CREDENTIALS: &str = "credentials";
+/// Text, the host of the user's CRM.
+pub(super) const HOSTNAME: &str = "hostname";
+/// Text, [`Zone::name`](crate::model::Zone::name).
+pub(super) const ZONE: &str = "zone";
+/// Map of texts, each setting as JSON.
+pub(super) const SETTINGS: &str = "settings";
+/// Number, the count of stored grants. Written with each.
+pub(super) const TOKEN_VERSION: &str = "token_version";
+/// Text, the invocation that may renew the grant. Written by its claim, removed when it is done.
+pub(super) const RENEWAL_HOLDER: &str = "renewal_holder";
+/// Number, until when no other invocation may renew the grant. Written with [`RENEWAL_HOLDER`].
+pub(super) const RENEWAL_UNTIL: &str = "renewal_until";
+/// Text, the invocation that stored the last renewed grant. It recognises its own write if the response was lost.
+pub(super) const LAST_RENEWAL: &str = "last_renewal";
+/// Boolean, the CRM refused to renew the grant: the user must connect again. Written by a renewal.
+pub(super) const SESSION_ENDED: &str = "session_ended";
+
+// A breaker's item. The redrive writes it.
+
+/// Number, [`BreakerState::open_until_ms`](super::BreakerState::open_until_ms).
+pub(super) const OPEN_UNTIL: &str = "open_until";
+/// Number, [`BreakerState::consecutive_failures`](super::BreakerState::consecutive_failures).
+pub(super) const FAILURES: &str = "failures";
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn boolean(value: bool) -> AttributeValue {
+    AttributeValue::Bool(value)
+}
+
+/// A map of texts.
+pub(super) fn texts<'n, 'v>(entries: impl IntoIterator<Item = (&'n str, &'v str)>) -> AttributeValue {
+    AttributeValue::M(entries.into_iter().map(|(name, value)| (name.to_owned(), text(value))).collect())
+}
+
+/// Typed reading of one item. An attribute of a wrong type makes the item [`Error::Unreadable`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ItemReader<'a>(pub(super) &'a TableItem);
+
+impl ItemReader<'_> {
+    pub(super) fn unreadable(&self, attribute: &str) -> Error {
+        // The sort key alone: the partition key names a person.
+        let sort = self.0.get(SK).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+        Error::Unreadable(sort, format!("attribute {attribute}"))
+    }
+
+    pub(super) fn key(&self) -> Result<TableKey, Error> {
+        TableKey::of_item(self.0).ok_or_else(|| self.unreadable(PK))
+    }
+
+    pub(super) fn text(&self, attribute: &str) -> Result<Option<String>, Error> {
+        self.read(attribute, |value| value.as_s().ok().cloned())
+    }
+
+    pub(super) fn number(&self, attribute: &str) -> Result<Option<i64>, Error> {
+        self.read(attribute, |value| value.as_n().ok()?.parse().ok())
+    }
+
+    /// An absent boolean is `false`.
+    pub(super) fn boolean(&self, attribute: &str) -> Result<bool, Error> {
+        Ok(self.read(attribute, |value| value.as_bool().ok().copied())?.unwrap_or(false))
+    }
+
+    pub(super) fn bytes(&self, attribute: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.read(attribute, |value| Some(value.as_b().ok()?.as_ref().to_vec()))
+    }
+
+    /// A list of texts; an absent one is empty.
+    pub(super) fn list(&self, attribute: &str) -> Result<Vec<String>, Error> {
+        let entries = |value: &AttributeValue| {
+            value.as_l().ok()?.iter().map(|entry| entry.as_s().ok().cloned()).collect::<Option<Vec<_>>>()
+        };
+        Ok(self.read(attribute, entries)?.unwrap_or_default())
+    }
+
+    /// A set of texts; an absent one is empty.
+    pub(super) fn set(&self, attribute: &str) -> Result<Vec<String>, Error> {
+        Ok(self.read(attribute, |value| value.as_ss().ok().cloned())?.unwrap_or_default())
+    }
+
+    /// A map of texts; an absent one is empty.
+    pub(super) fn texts(&self, attribute: &str) -> Result<HashMap<String, String>, Error> {
+        let entries = |value: &AttributeValue| {
+            let entries = value.as_m().ok()?.iter();
+            entries
+                .map(|(name, value)| Some((name.clone(), value.as_s().ok()?.clone())))
+                .collect::<Option<HashMap<_, _>>>()
+        };
+        Ok(self.read(attribute, entries)?.unwrap_or_default())
+    }
+
+    /// An encrypted text.
+    pub(super) fn encrypted(&self, keyring: &Keyring, attribute: &str) -> Result<Option<String>, Error> {
+        let Some(ciphertext) = self.bytes(attribute)? else { return Ok(None) };
+        let Ok(plaintext) = keyring.decrypt(&self.key()?.associated_data(attribute), &ciphertext) else {
+            return Err(self.unreadable(&format!("{attribute}, which none of the encryption keys decrypts")));
+        };
+        String::from_utf8(plaintext).map(Some).map_err(|_| self.unreadable(attribute))
+    }
+
+    fn read<T>(
+        &self,
+        attribute: &str,
+        value: impl FnOnce(&AttributeValue) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(stored) = self.0.get(attribute) else { return Ok(None) };
+        value(stored).map(Some).ok_or_else(|| self.unreadable(attribute))
+    }
+}

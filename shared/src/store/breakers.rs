@@ -1,0 +1,55 @@
+//! State of the tenants' circuit breakers: until when the redrive sends a tenant's CRM no requests.
+
+use super::{
+    Error, Store,
+    attributes::{FAILURES, ItemReader, OPEN_UNTIL, TTL, number},
+    expression::Update,
+    keys::TableKey,
+};
+use crate::model::TenantKey;
+
+/// How long the state is kept after the breaker has closed, in seconds.
+const BREAKER_TTL_S: i64 = 7 * 86_400;
+
+/// The state of a tenant's circuit breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BreakerState {
+    /// The redrive sends the CRM no requests before this time, in milliseconds since 1970.
+    pub open_until_ms: i64,
+    /// How many requests in a row have failed.
+    pub consecutive_failures: i64,
+}
+
+impl Store {
+    /// Reads the state of a tenant's breaker.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn breaker(&self, tenant: &TenantKey) -> Result<BreakerState, Error> {
+        let Some(item) = self.get(TableKey::breaker(tenant)).await? else {
+            return Ok(BreakerState::default());
+        };
+        let reader = ItemReader(&item);
+        Ok(BreakerState {
+            open_until_ms: reader.number(OPEN_UNTIL)?.unwrap_or(0),
+            consecutive_failures: reader.number(FAILURES)?.unwrap_or(0),
+        })
+    }
+
+    /// Stores the state of a tenant's breaker. `now_ms`: milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn set_breaker(
+        &self,
+        tenant: &TenantKey,
+        breaker: BreakerState,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let update = Update::default()
+            .set(OPEN_UNTIL, number(breaker.open_until_ms))
+            .set(FAILURES, number(breaker.consecutive_failures))
+            .set(TTL, number(now_ms.max(breaker.open_until_ms) / 1_000 + BREAKER_TTL_S));
+        self.update(TableKey::breaker(tenant), update).await.map(drop)
+    }
+}

@@ -1,0 +1,267 @@
+//! A call's item, as it is read. [`super::super::attributes`] says what the attributes mean.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::SWEEP_AFTER_MS;
+use crate::{
+    model::{CallDetails, CallDuration, CallLogId, ContactId, Direction, Payload, Zone, user},
+    note::Fingerprints,
+    store::{
+        Error, Store,
+        attributes::{
+            APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FIRST_AT, HISTORY,
+            HOLDER, ItemReader, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN,
+            QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES,
+            UNCONFIRMED, WAITING_SINCE, number, text,
+        },
+        keys::TableItem,
+    },
+};
+
+/// How many entries of a history are kept. DynamoDB bills each started KB of an item with each write.
+const HISTORY_ENTRIES: usize = 10;
+/// The longest text of a history entry, in characters.
+const HISTORY_TEXT_CHARS: usize = 100;
+
+/// The state of a call log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Updates came before the request to create.
+    Queued,
+    /// A lease holder creates the record in the CRM, or died while doing so.
+    Creating,
+    /// The outcome of an attempt to create the record is unknown.
+    OutcomeUnknown,
+    /// An attempt to create the record failed without effect. Another may succeed.
+    Retry,
+    /// The record is in the CRM.
+    Logged,
+    /// The CRM rejected the call log, or delivery took too long. Only a new request or the operator tries again.
+    DeadLetter,
+    /// The record was in the CRM and was deleted there.
+    Deleted,
+}
+
+impl State {
+    const ALL: [State; 7] = [
+        State::Queued,
+        State::Creating,
+        State::OutcomeUnknown,
+        State::Retry,
+        State::Logged,
+        State::DeadLetter,
+        State::Deleted,
+    ];
+
+    /// Returns the state's name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Queued => "QUEUED",
+            State::Creating => "CREATING",
+            State::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            State::Retry => "RETRY",
+            State::Logged => "LOGGED",
+            State::DeadLetter => "DEAD_LETTER",
+            State::Deleted => "DELETED",
+        }
+    }
+}
+
+/// What we last wrote to the CRM record: the base of the three-way merge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LastWritten {
+    /// Fingerprints of the note's sections, and unconfirmed ones: of what a lease holder that died may have written.
+    pub sections: Fingerprints,
+    /// The fingerprint of the subject; `None`: not known.
+    pub subject: Option<String>,
+    /// The duration; `None`: none was written.
+    pub duration: Option<CallDuration>,
+}
+
+impl LastWritten {
+    /// Returns the duration as [`BASE_DURATION`].
+    pub(super) fn duration_value(&self) -> Option<AttributeValue> {
+        self.duration.map(|duration| match duration {
+            CallDuration::Seconds(seconds) => number(seconds as i64),
+            CallDuration::Pending => number(-1),
+        })
+    }
+
+    fn read(reader: ItemReader<'_>) -> Result<LastWritten, Error> {
+        let base = reader.texts(BASE)?;
+        let pairs = base.iter().map(|(section, fingerprint)| (section.as_str(), fingerprint.as_str()));
+        Ok(LastWritten {
+            sections: Fingerprints::from_pairs(pairs).with_told(&reader.set(UNCONFIRMED)?),
+            subject: reader.text(BASE_SUBJECT)?,
+            duration: reader.number(BASE_DURATION)?.map(|seconds| match u64::try_from(seconds) {
+                Ok(seconds) => CallDuration::Seconds(seconds),
+                Err(_) => CallDuration::Pending,
+            }),
+        })
+    }
+}
+
+/// How to find the record of an attempt whose outcome is unknown. A later request for the same call may name another
+/// contact, time or zone, so the criteria of each differing attempt are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryCriteria {
+    /// The record's contact.
+    pub contact: ContactId,
+    /// The start of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<DateTime<Utc>>,
+    /// The zone that the request named, in which the note was written.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "user::deserialize_known_zone"
+    )]
+    pub zone: Option<Zone>,
+    /// The direction of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+}
+
+impl RecoveryCriteria {
+    /// Returns the criteria of an attempt with this payload.
+    pub(crate) fn of(payload: &Payload) -> RecoveryCriteria {
+        RecoveryCriteria {
+            contact: payload.contact.id.clone(),
+            start: payload.details.start,
+            zone: payload.zone,
+            direction: payload.details.direction,
+        }
+    }
+}
+
+/// An event in the history of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What happened, for the operator: `logged`, `failed: rate limited (status 429)`.
+    pub what: String,
+}
+
+impl HistoryEntry {
+    fn read(text: &str) -> Option<HistoryEntry> {
+        let (at_ms, what) = text.split_once(' ')?;
+        Some(HistoryEntry { at_ms: at_ms.parse().ok()?, what: what.to_owned() })
+    }
+}
+
+/// Returns a history with one more entry as [`HISTORY`]. Only the last entries are kept.
+pub(in crate::store) fn history_value(history: &[HistoryEntry], at_ms: i64, what: &str) -> AttributeValue {
+    let what: String = what.chars().take(HISTORY_TEXT_CHARS).collect();
+    let kept = &history[history.len().saturating_sub(HISTORY_ENTRIES - 1)..];
+    let entries = kept.iter().map(|entry| (entry.at_ms, entry.what.as_str())).chain([(at_ms, what.as_str())]);
+    AttributeValue::L(entries.map(|(at_ms, what)| text(format!("{at_ms} {what}"))).collect())
+}
+
+/// A call's item. Times are in milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallItem {
+    /// The state of the call log.
+    pub state: State,
+    /// The invocation that holds the lease.
+    pub lease_holder: Option<String>,
+    /// The end of the lease. Until then no other invocation may claim the call.
+    pub lease_expires_at: i64,
+    /// The count of claims.
+    pub fence: i64,
+    /// The CRM's id of the record.
+    pub log_id: Option<CallLogId>,
+    /// An attempt to create the record, before the present one if there is a holder, may have taken effect without
+    /// our knowing.
+    pub outcome_unknown: bool,
+    /// How to find the records of such attempts.
+    pub recovery_criteria: Vec<RecoveryCriteria>,
+    /// The time of the first attempt to create the record.
+    pub first_at: Option<DateTime<Utc>>,
+    /// Details of queued updates that are not known to be in the CRM.
+    pub queued_details: CallDetails,
+    /// The count of queued updates.
+    pub queued_version: i64,
+    /// The `queued_version` up to which all queued details are in the CRM.
+    pub applied_version: i64,
+    /// What we last wrote to the record.
+    pub written: LastWritten,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+    /// What a request to create brought and may not be in the CRM yet, encrypted: [`Store::payload`] decrypts it.
+    pub payload: Option<Vec<u8>>,
+    /// When the redrive takes the call up; `None`: never.
+    pub due_at: Option<i64>,
+    /// When to look for a duplicate that an attempt with unknown outcome may have made; `None`: there is none.
+    pub sweep_at: Option<i64>,
+    /// The count of failed attempts since `waiting_since`.
+    pub tries: i64,
+    /// Since when something waits to be in the CRM.
+    pub waiting_since: Option<i64>,
+    /// The last events, the latest last.
+    pub history: Vec<HistoryEntry>,
+}
+
+impl CallItem {
+    /// Returns `true` if a queued update or a payload has not been delivered to the CRM. Details that the CRM rejected
+    /// are dropped, so they do not count.
+    pub fn has_undelivered(&self) -> bool {
+        let has_queued =
+            self.queued_version > self.applied_version && self.queued_details != CallDetails::default();
+        has_queued || self.payload.is_some()
+    }
+
+    /// Returns when to look for a duplicate once the record is in the CRM; `None` if there can be none.
+    pub(super) fn sweep_after(&self, now_ms: i64) -> Option<i64> {
+        self.sweep_at.or(self.outcome_unknown.then_some(now_ms + SWEEP_AFTER_MS))
+    }
+}
+
+impl Store {
+    pub(in crate::store) fn read_call(&self, item: &TableItem) -> Result<CallItem, Error> {
+        let (reader, keyring) = (ItemReader(item), self.keyring());
+        let state = reader.text(STATE)?;
+        let state = State::ALL.into_iter().find(|known| Some(known.name()) == state.as_deref());
+        let mut queued = Vec::new();
+        for attribute in item.keys() {
+            if let Some(name) = attribute.strip_prefix(QUEUED_DETAIL_PREFIX)
+                && let Some(json) = reader.encrypted(&keyring, attribute)?
+            {
+                let value = serde_json::from_str(&json).map_err(|_| reader.unreadable(attribute))?;
+                queued.push((name.to_owned(), value));
+            }
+        }
+        let recovery_criteria = match reader.encrypted(&keyring, RECOVERY_CRITERIA)? {
+            Some(json) => serde_json::from_str(&json).map_err(|_| reader.unreadable(RECOVERY_CRITERIA))?,
+            None => Vec::new(),
+        };
+        let lease_holder = reader.text(HOLDER)?;
+        Ok(CallItem {
+            state: state.ok_or_else(|| reader.unreadable(STATE))?,
+            lease_expires_at: reader.number(LEASE_UNTIL)?.unwrap_or(0),
+            fence: reader.number(FENCE)?.unwrap_or(0),
+            log_id: reader.text(LOG_ID)?.and_then(CallLogId::new),
+            outcome_unknown: reader.boolean(match lease_holder {
+                Some(_) => PREVIOUS_OUTCOME_UNKNOWN,
+                None => OUTCOME_UNKNOWN,
+            })?,
+            lease_holder,
+            recovery_criteria,
+            first_at: reader.number(FIRST_AT)?.and_then(DateTime::from_timestamp_millis),
+            queued_details: CallDetails::from_named(queued)
+                .map_err(|_| reader.unreadable(QUEUED_DETAIL_PREFIX))?,
+            queued_version: reader.number(QUEUED_VERSION)?.unwrap_or(0),
+            applied_version: reader.number(APPLIED_VERSION)?.unwrap_or(0),
+            written: LastWritten::read(reader)?,
+            reason: reader.text(REASON)?,
+            payload: reader.bytes(PAYLOAD)?,
+            due_at: if item.contains_key(DUE_SHARD) { reader.number(DUE_AT)? } else { None },
+            sweep_at: reader.number(SWEEP_AT)?,
+            tries: reader.number(TRIES)?.unwrap_or(0),
+            waiting_since: reader.number(WAITING_SINCE)?,
+            history: reader.list(HISTORY)?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
+        })
+    }
+}

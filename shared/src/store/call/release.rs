@@ -1,0 +1,255 @@
+//! The end of an attempt: the lease holder confirms what is in the CRM, or says when the next attempt may start.
+
+use super::{
+    CallItem, Event, LastWritten, Lease, State, claim::LOGGED_TTL_S, due::shard_of, item::history_value,
+};
+use crate::{
+    model::{CallDetails, CallLogId},
+    store::{
+        Error, Store,
+        attributes::{
+            APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, HISTORY, HOLDER,
+            LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
+            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL, UNCONFIRMED, WAITING_SINCE, boolean, number,
+            queued_detail, text, texts,
+        },
+        expression::{Update, WriteOutcome},
+        keys::TableKey,
+    },
+};
+
+/// How long after the record was created a duplicate is looked for, if the outcome of an earlier attempt was unknown,
+/// in milliseconds: whatever that attempt sent has taken effect by then.
+pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
+
+/// The outcome of finishing.
+#[derive(Debug)]
+pub enum Finish {
+    /// The lease is given back.
+    Released,
+    /// More details were queued meanwhile. This invocation keeps the lease and writes them too.
+    MoreQueued(Box<CallItem>),
+    /// The lease has run out and another invocation has claimed the call.
+    Lost,
+}
+
+/// The end of an attempt without success.
+#[derive(Clone, Copy, Debug)]
+pub struct Release<'a> {
+    /// How the attempt ended.
+    pub event: Event,
+    /// When the next attempt may start, in milliseconds since 1970.
+    pub lease_expires_at_ms: i64,
+    /// When the redrive tries again, in milliseconds since 1970; `None`: never.
+    pub due_ms: Option<i64>,
+    /// An attempt to create the record may have taken effect without our knowing.
+    pub outcome_unknown: bool,
+    /// Why the attempt failed, for the operator.
+    pub reason: &'a str,
+    /// The CRM rejected the queued details and would reject them again: they are removed.
+    pub drops_queued: bool,
+    /// The payload is removed.
+    pub drops_payload: bool,
+}
+
+impl<'a> Release<'a> {
+    /// The end of an attempt that changed nothing and is not tried again.
+    pub fn new(event: Event, reason: &'a str) -> Release<'a> {
+        Release {
+            event,
+            lease_expires_at_ms: 0,
+            due_ms: None,
+            outcome_unknown: false,
+            reason,
+            drops_queued: false,
+            drops_payload: false,
+        }
+    }
+}
+
+impl Store {
+    /// Confirms that the record `log` has everything that was queued when the item was `seen`, and gives the lease
+    /// back. If more was queued meanwhile, keeps the lease.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn finish(
+        &self,
+        lease: &Lease<'_>,
+        log: &CallLogId,
+        seen: &CallItem,
+        written: &LastWritten,
+    ) -> Result<Finish, Error> {
+        let what = if seen.log_id.is_some() { "updated" } else { "logged" };
+        let sweep_at = seen.sweep_after(lease.now_ms);
+        let update = confirmed(log, written, sweep_at)
+            .set(HISTORY, history_value(&seen.history, lease.now_ms, what))
+            .set(LEASE_UNTIL, number(0))
+            .set(APPLIED_VERSION, number(seen.queued_version))
+            .set(TTL, number(lease.now_ms / 1_000 + LOGGED_TTL_S))
+            .remove(HOLDER)
+            .remove(PAYLOAD)
+            .remove(UNCONFIRMED)
+            .remove(WAITING_SINCE)
+            .remove(TRIES);
+        let update = remove_queued(due(update, lease, sweep_at), &seen.queued_details);
+        let update = if_holder_and_queue_unchanged(update, lease, seen);
+        match self.update(TableKey::call(lease.key), update).await? {
+            WriteOutcome::Written(_) => Ok(Finish::Released),
+            WriteOutcome::ConditionFailed(Some(item)) => {
+                let call = self.read_call(&item)?;
+                match &call.lease_holder {
+                    Some(holder) if holder == lease.holder => self.keep(lease, log, seen, written).await,
+                    // Our own write, which the SDK repeated because the response was lost.
+                    None if call.log_id.as_ref() == Some(log)
+                        && call.applied_version >= seen.queued_version =>
+                    {
+                        Ok(Finish::Released)
+                    }
+                    _ => Ok(Finish::Lost),
+                }
+            }
+            WriteOutcome::ConditionFailed(None) => Ok(Finish::Lost),
+        }
+    }
+
+    /// Confirms that the record `log` exists and keeps the lease, because there is more to write. Returns
+    /// [`Finish::MoreQueued`], or [`Finish::Lost`].
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn keep(
+        &self,
+        lease: &Lease<'_>,
+        log: &CallLogId,
+        seen: &CallItem,
+        written: &LastWritten,
+    ) -> Result<Finish, Error> {
+        let update = confirmed(log, written, seen.sweep_after(lease.now_ms))
+            .add(UNCONFIRMED, written.sections.told())
+            .returning_item()
+            .condition(format!("#{HOLDER} = :holder"))
+            .value("holder", text(lease.holder));
+        match self.update(TableKey::call(lease.key), update).await? {
+            WriteOutcome::Written(item) => Ok(Finish::MoreQueued(Box::new(self.read_call(&item)?))),
+            WriteOutcome::ConditionFailed(_) => Ok(Finish::Lost),
+        }
+    }
+
+    /// Gives the lease back without success. `claimed`: the item as this invocation knows it. If the lease has run out
+    /// and another invocation has claimed the call, nothing changes.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Rejected`] if the event cannot happen in the item's state.
+    pub async fn release(
+        &self,
+        lease: &Lease<'_>,
+        claimed: &CallItem,
+        release: Release<'_>,
+    ) -> Result<(), Error> {
+        let state = claimed.state.after(release.event).ok_or_else(|| {
+            Error::Rejected(format!("{:?} is not possible in state {:?}", release.event, claimed.state))
+        })?;
+        let update = given_back(lease, claimed, release, state, release.due_ms);
+        let update =
+            if release.drops_queued { remove_queued(update, &claimed.queued_details) } else { update };
+        if state != State::Logged || release.due_ms.is_some() {
+            return self.update(TableKey::call(lease.key), update).await.map(drop);
+        }
+        // No attempt follows, so this must not happen if more details were queued meanwhile.
+        let update = if_holder_and_queue_unchanged(update, lease, claimed);
+        if let WriteOutcome::ConditionFailed(_) = self.update(TableKey::call(lease.key), update).await? {
+            // Then everything stays queued and is due at once.
+            let update = given_back(lease, claimed, release, state, Some(lease.now_ms));
+            self.update(TableKey::call(lease.key), update).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The write that gives a lease back without success; the redrive tries again at `due_ms`.
+fn given_back(
+    lease: &Lease<'_>,
+    claimed: &CallItem,
+    release: Release<'_>,
+    state: State,
+    due_ms: Option<i64>,
+) -> Update {
+    let what = match release.event {
+        Event::OutcomeUnknown => "outcome unknown",
+        Event::GivenUp => "given up",
+        Event::Deleted => "deleted in the CRM",
+        _ => "failed",
+    };
+    let what = format!("{what}: {}", release.reason);
+    let is_deleted = state == State::Deleted;
+    let mut update = Update::when(format!("#{HOLDER} = :holder"))
+        .value("holder", text(lease.holder))
+        .set(HISTORY, history_value(&claimed.history, lease.now_ms, &what))
+        .set(STATE, text(state.name()))
+        .set(LEASE_UNTIL, number(release.lease_expires_at_ms))
+        .set(OUTCOME_UNKNOWN, boolean(release.outcome_unknown))
+        .set(REASON, text(release.reason))
+        .remove(HOLDER);
+    update = due(update, lease, due_ms.or(claimed.sweep_at).filter(|_| !is_deleted));
+    update = match due_ms {
+        Some(_) => update.set(TRIES, number(claimed.tries + 1)),
+        None => update.remove(WAITING_SINCE).remove(TRIES),
+    };
+    if release.drops_payload || is_deleted {
+        update = update.remove(PAYLOAD);
+    }
+    if is_deleted {
+        update = remove_queued(update.remove(SWEEP_AT), &claimed.queued_details);
+    }
+    // The criteria are needed for recovery and for the duplicate sweep.
+    if is_deleted || !release.outcome_unknown && claimed.sweep_at.is_none() {
+        update = update.remove(RECOVERY_CRITERIA);
+    }
+    update
+}
+
+/// The part of a write that confirms that a record exists. `sweep_at_ms`: when to look for a duplicate.
+fn confirmed(log: &CallLogId, written: &LastWritten, sweep_at_ms: Option<i64>) -> Update {
+    let mut update = Update::default()
+        .set(STATE, text(State::Logged.name()))
+        .set(LOG_ID, text(log.as_str()))
+        .set(OUTCOME_UNKNOWN, boolean(false))
+        .set(BASE, texts(written.sections.iter()))
+        .remove(PREVIOUS_OUTCOME_UNKNOWN)
+        .remove(REASON);
+    update = match sweep_at_ms {
+        // The sweep needs the recovery criteria.
+        Some(sweep_at_ms) => update.set(SWEEP_AT, number(sweep_at_ms)),
+        None => update.remove(SWEEP_AT).remove(RECOVERY_CRITERIA),
+    };
+    if let Some(subject) = &written.subject {
+        update = update.set(BASE_SUBJECT, text(subject));
+    }
+    if let Some(duration) = written.duration_value() {
+        update = update.set(BASE_DURATION, duration);
+    }
+    update
+}
+
+/// Puts the call into the index of due calls, or takes it out.
+fn due(update: Update, lease: &Lease<'_>, due_ms: Option<i64>) -> Update {
+    match due_ms {
+        Some(due_ms) => update.set(DUE_SHARD, shard_of(lease.key)).set(DUE_AT, number(due_ms)),
+        None => update.remove(DUE_SHARD).remove(DUE_AT),
+    }
+}
+
+/// Makes the update happen only if this invocation holds the lease and nothing was queued since the item was `seen`.
+fn if_holder_and_queue_unchanged(update: Update, lease: &Lease<'_>, seen: &CallItem) -> Update {
+    let is_unchanged = format!("attribute_not_exists(#{QUEUED_VERSION}) OR #{QUEUED_VERSION} = :seen");
+    update
+        .condition(format!("#{HOLDER} = :holder AND ({is_unchanged})"))
+        .value("holder", text(lease.holder))
+        .value("seen", number(seen.queued_version))
+}
+
+/// Removes queued details.
+fn remove_queued(update: Update, queued: &CallDetails) -> Update {
+    queued.named_details().iter().fold(update, |update, detail| update.remove(&queued_detail(&detail.name)))
+}
