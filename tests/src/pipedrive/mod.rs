@@ -1,7 +1,7 @@
-//! A stand-in for Pipedrive: as much of its API as call logs need, as strict as Pipedrive says it is.
+//! The fake of Pipedrive: as much of its API as call logs need, as strict as its API reference.
 //!
-//! It serves tests in this process and whole programs alike (`CRM_BASE_URL_PIPEDRIVE`). What goes wrong on the way
-//! is the business of the [`FaultProxy`] before it.
+//! It serves tests in this process as well as whole programs (`CRM_BASE_URL_PIPEDRIVE`). The [`FaultProxy`] in front of
+//! it causes the faults.
 
 mod records;
 
@@ -19,39 +19,59 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use call_log::model::Clock;
+use call_log::{
+    adapters::{self, Crm},
+    model::Clock,
+};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use self::records::{Crm, Failure, activity_type, known, object, store, success};
-use crate::fault_proxy::{Exchange, Fault, FaultProxy, Target};
+use self::records::{Failure, Records, activity_type, check_names, object, store, success};
+use crate::{
+    fake_crm::{FakeCrm, Routes},
+    fault_proxy::{Exchange, Fault, FaultProxy, Target},
+};
 
-/// The user whom every credential belongs to.
+/// The user to whom every credential belongs.
 pub const USER: u64 = 12345;
-/// The credentials that are good from the start.
+/// The access token that is valid when the fake starts.
 pub const ACCESS_TOKEN: &str = "pipedrive-access-0";
+/// The refresh token that is valid when the fake starts.
 pub const REFRESH_TOKEN: &str = "pipedrive-refresh-0";
+/// The API key that is valid when the fake starts.
 pub const API_KEY: &str = "pipedrive-api-key";
-/// The persons from the start: one of organisation 501, and one of none.
+/// A person of organisation 501, who exists when the fake starts.
 pub const BOB: u64 = 77;
+/// A person without an organisation, who exists when the fake starts.
 pub const SOLO: u64 = 78;
 
-/// The requests that a fault can be queued for.
+/// The requests for which faults can be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
+    /// "Get details of a person"
     GetPerson,
+    /// "Search persons"
     SearchPersons,
+    /// "Add a new person"
     CreatePerson,
+    /// "Get all activity types" (API v1)
     ActivityTypes,
+    /// "Add a new activity"
     CreateActivity,
+    /// "Get details of an activity"
     GetActivity,
+    /// "Update an activity"
     UpdateActivity,
+    /// "Get all activities"
     ListActivities,
+    /// "Delete an activity"
     DeleteActivity,
+    /// The exchange of a refresh token for an access token
     Token,
 }
 
 impl Route {
+    /// Returns the method and the path of the request.
     pub const fn target(self) -> Target {
         let (method, path) = match self {
             Route::GetPerson => ("GET", "/api/v2/persons/*"),
@@ -69,139 +89,221 @@ impl Route {
     }
 }
 
-/// A running stand-in; it stops when it is dropped.
+/// A running fake; it stops when it is dropped.
 #[derive(Debug)]
 pub struct FakePipedrive {
-    crm: Arc<Mutex<Crm>>,
+    records: Arc<Mutex<Records>>,
     proxy: FaultProxy,
 }
 
-/// The same CRM without a proxy, for who needs neither faults nor records, but connections that stay open.
+/// Returns the fake without a proxy: it has no faults and keeps connections open, as benchmarks need it.
 pub fn server() -> Router {
-    router(Arc::new(Mutex::new(Crm::new(Clock::System))))
+    router(Arc::new(Mutex::new(Records::new(Clock::System))))
 }
 
 impl FakePipedrive {
+    /// Starts a fake on the system's clock.
+    ///
+    /// # Panics
+    ///
+    /// If no loopback port is free.
     pub fn start() -> FakePipedrive {
         FakePipedrive::with_clock(Clock::System)
     }
 
-    /// A stand-in whose records carry the times of this clock.
+    /// Starts a fake whose records carry the times of this clock.
+    ///
+    /// # Panics
+    ///
+    /// If no loopback port is free.
     pub fn with_clock(clock: Clock) -> FakePipedrive {
-        let crm = Arc::new(Mutex::new(Crm::new(clock)));
-        FakePipedrive { proxy: FaultProxy::around(router(crm.clone())), crm }
+        let records = Arc::new(Mutex::new(Records::new(clock)));
+        FakePipedrive { proxy: FaultProxy::around(router(records.clone())), records }
     }
 
+    /// Returns the base URL, without a slash at its end.
     pub fn base_url(&self) -> String {
         self.proxy.base_url()
     }
 
+    /// Returns the proxy in front of the fake.
     pub fn proxy(&self) -> &FaultProxy {
         &self.proxy
     }
 
-    /// The next request of that kind meets this fault.
+    /// Queues a fault for the next request of this kind.
     pub fn next(&self, route: Route, fault: Fault) {
         self.proxy.next(route.target(), fault);
     }
 
-    /// Faults that nobody has met yet are forgotten.
+    /// Removes the faults that were queued but have not happened.
     pub fn forget_faults(&self) {
         self.proxy.forget_faults();
     }
 
-    /// From now on every request that no other fault is for meets this one; `None`: all goes well again.
+    /// Sets the fault of every request for which none is queued, or ends such an outage (`None`).
     pub fn outage(&self, fault: Option<Fault>) {
         self.proxy.outage(fault);
     }
 
-    /// From now on every answer says that so much is left of a burst budget of a hundred requests.
+    /// Sets the remainder that every response reports, of a burst budget of a hundred requests.
     pub fn leave(&self, remaining: u64) {
-        self.crm().remaining = remaining;
+        self.records().remaining = remaining;
     }
 
-    /// Every request that arrived, in order.
+    /// Returns every request that has arrived, in order.
     pub fn requests(&self) -> Vec<Exchange> {
         self.proxy.exchanges()
     }
 
-    /// How many requests of that kind arrived.
+    /// Returns the number of requests of this kind that have arrived.
     pub fn count(&self, route: Route) -> usize {
         self.proxy.count(route.target())
     }
 
-    /// The activities that are not deleted, in the order of their ids.
+    /// Returns the activities that are not deleted, in the order of their ids.
     pub fn activities(&self) -> Vec<Value> {
-        self.crm().activities.values().filter(|activity| activity["is_deleted"] == false).cloned().collect()
+        let records = self.records();
+        records.activities.values().filter(|activity| activity["is_deleted"] == false).cloned().collect()
     }
 
-    /// Changes one field of an activity, as its user would on the page.
+    /// Changes one field of an activity, as a person does on Pipedrive's page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such activity.
     pub fn edit(&self, id: u64, field: &str, value: Value) {
-        let mut crm = self.crm();
-        let now = crm.now();
-        let activity = crm.activities.get_mut(&id).expect("an activity to edit");
+        let mut records = self.records();
+        let now = records.now();
+        let activity = records.activities.get_mut(&id).expect("an activity to edit");
         activity[field] = value;
         activity["update_time"] = json!(now);
     }
 
+    /// Changes the note of an activity, as a person does on Pipedrive's page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such activity.
     pub fn edit_note(&self, id: u64, note: &str) {
         self.edit(id, "note", json!(note));
     }
 
+    /// Deletes an activity, as a person does on Pipedrive's page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such activity.
     pub fn delete(&self, id: u64) {
         self.edit(id, "is_deleted", json!(true));
     }
 
-    /// A request that made this activity arrives once more, now.
+    /// Carries out the request that created this activity once more, now.
     pub fn land(&self, activity: &Value) {
-        let mut crm = self.crm();
-        let id = crm.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
+        let mut records = self.records();
+        let id = records.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
         let mut copy = activity.clone();
         copy["id"] = json!(id);
-        copy["add_time"] = json!(crm.now());
+        copy["add_time"] = json!(records.now());
         copy["update_time"] = copy["add_time"].clone();
-        crm.activities.insert(id, copy);
+        records.activities.insert(id, copy);
     }
 
+    /// Adds a person and returns the person's id.
     pub fn add_person(&self, name: &str, phone: &str, org: Option<u64>) -> u64 {
-        self.crm().add_person(name, phone, org)
+        self.records().add_person(name, phone, org)
     }
 
-    /// Replaces the activity types: name, key, and whether it is active.
+    /// Replaces the activity types. Each has a name, a key, and `true` if it is active.
     pub fn set_types(&self, types: &[(&str, &str, bool)]) {
-        self.crm().types =
+        self.records().types =
             types.iter().map(|(name, key, active)| activity_type(name, key, *active)).collect();
     }
 
-    /// From now on HTML and times are rewritten when they are stored, as CRMs do.
+    /// Sets if the fake rewrites HTML and times before it stores them, as CRMs do.
     pub fn normalise(&self, on: bool) {
-        self.crm().normalise = on;
+        self.records().normalise = on;
     }
 
-    /// No access token and no API key is good any more; the refresh token is.
+    /// Invalidates all access tokens and API keys. The refresh token stays valid.
     pub fn end_access(&self) {
-        self.crm().access.clear();
+        self.records().access.clear();
     }
 
-    /// How often a refresh token was exchanged.
+    /// Returns the number of requests to exchange a refresh token.
     pub fn refreshes(&self) -> u64 {
-        self.crm().refreshes
+        self.records().refreshes
     }
 
-    /// The one refresh token that is good.
+    /// Returns the only valid refresh token.
     pub fn refresh_token(&self) -> String {
-        self.crm().refresh.clone()
+        self.records().refresh.clone()
     }
 
-    fn crm(&self) -> MutexGuard<'_, Crm> {
-        lock(&self.crm)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        lock(&self.records)
     }
 }
 
-type Shared = State<Arc<Mutex<Crm>>>;
-type Answer = Result<Json<Value>, Failure>;
+impl FakeCrm for FakePipedrive {
+    fn adapter(&self) -> &'static dyn Crm {
+        adapters::find("pipedrive").expect("the adapter is in the registry")
+    }
 
-fn router(crm: Arc<Mutex<Crm>>) -> Router {
+    fn proxy(&self) -> &FaultProxy {
+        &self.proxy
+    }
+
+    fn api_key(&self) -> &'static str {
+        API_KEY
+    }
+
+    fn contacts(&self) -> [String; 2] {
+        [BOB, SOLO].map(|id| id.to_string())
+    }
+
+    fn routes(&self) -> Routes {
+        Routes {
+            create: Route::CreateActivity.target(),
+            read: Route::GetActivity.target(),
+            update: Route::UpdateActivity.target(),
+            list: Route::ListActivities.target(),
+            find_contacts: Route::SearchPersons.target(),
+            create_contact: Route::CreatePerson.target(),
+        }
+    }
+
+    fn own_hosts(&self) -> &'static [(Option<&'static str>, &'static str)] {
+        &[
+            (Some("acme.pipedrive.com"), "https://acme.pipedrive.com"),
+            (Some("a-1.pipedrive.com"), "https://a-1.pipedrive.com"),
+        ]
+    }
+
+    fn foreign_hosts(&self) -> &'static [&'static str] {
+        &[
+            "pipedrive.com",
+            ".pipedrive.com",
+            "a.b.pipedrive.com",
+            "ACME.pipedrive.com",
+            "acme.pipedrive.com.",
+            "acme.pipedrive.com:443",
+            "user@acme.pipedrive.com",
+            "evil.com/.pipedrive.com",
+            "evil.com#.pipedrive.com",
+            "acme.pipedrive.com.evil.com",
+            "acmé.pipedrive.com",
+            "acme.pipedrive.com\n",
+            // The label has 64 characters, one too many.
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.pipedrive.com",
+        ]
+    }
+}
+
+type Shared = State<Arc<Mutex<Records>>>;
+type Reply = Result<Json<Value>, Failure>;
+
+fn router(records: Arc<Mutex<Records>>) -> Router {
     Router::new()
         .route("/api/v2/persons", post(create_person))
         .route("/api/v2/persons/search", get(search_persons))
@@ -210,21 +312,21 @@ fn router(crm: Arc<Mutex<Crm>>) -> Router {
         .route("/api/v2/activities", get(list_activities).post(create_activity))
         .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity).delete(delete_activity))
         .fallback(async || Failure::not_found())
-        .layer(middleware::from_fn_with_state(crm.clone(), authorize))
+        .layer(middleware::from_fn_with_state(records.clone(), authorize))
         .route("/oauth/token", post(token))
-        .with_state(crm)
+        .with_state(records)
 }
 
-fn lock(crm: &Mutex<Crm>) -> MutexGuard<'_, Crm> {
-    crm.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Crm> {
+    records.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets in who has a good credential, and says what is left of the budget.
-async fn authorize(State(crm): Shared, request: Request, next: Next) -> Response {
-    if !lock(&crm).access.contains(shown_credential(request.headers()).unwrap_or_default()) {
+/// Rejects a request without a valid credential, and adds the budget to the response.
+async fn authorize(State(records): Shared, request: Request, next: Next) -> Response {
+    if !lock(&records).access.contains(shown_credential(request.headers()).unwrap_or_default()) {
         return Failure(StatusCode::UNAUTHORIZED, "unauthorized access".to_owned()).into_response();
     }
-    let remaining = lock(&crm).remaining.to_string();
+    let remaining = lock(&records).remaining.to_string();
     let budget = [
         ("x-ratelimit-limit", "100"),
         ("x-ratelimit-remaining", remaining.as_str()),
@@ -239,17 +341,17 @@ fn shown_credential(headers: &HeaderMap) -> Option<&str> {
     header("authorization").and_then(|value| value.strip_prefix("Bearer ")).or_else(|| header("x-api-token"))
 }
 
-async fn get_person(State(crm): Shared, Path(id): Path<u64>) -> Answer {
-    lock(&crm).persons.get(&id).cloned().map(success).ok_or_else(Failure::not_found)
+async fn get_person(State(records): Shared, Path(id): Path<u64>) -> Reply {
+    lock(&records).persons.get(&id).cloned().map(success).ok_or_else(Failure::not_found)
 }
 
-async fn search_persons(State(crm): Shared, Query(query): Query<BTreeMap<String, String>>) -> Answer {
-    known(query.keys(), &["term", "fields", "exact_match", "organization_id", "limit", "cursor"])?;
+async fn search_persons(State(records): Shared, Query(query): Query<BTreeMap<String, String>>) -> Reply {
+    check_names(query.keys(), &["term", "fields", "exact_match", "organization_id", "limit", "cursor"])?;
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let term = query.get("term").map(|term| digits(term)).filter(|term| term.len() > 1);
     let term = term.ok_or_else(|| Failure::bad("the term must have two characters"))?;
     let exact = query.get("exact_match").is_some_and(|exact| exact == "true");
-    let items: Vec<Value> = lock(&crm)
+    let items: Vec<Value> = lock(&records)
         .persons
         .values()
         .filter_map(|person| {
@@ -263,69 +365,69 @@ async fn search_persons(State(crm): Shared, Query(query): Query<BTreeMap<String,
     Ok(success(json!({ "items": items })))
 }
 
-async fn create_person(State(crm): Shared, body: Bytes) -> Answer {
+async fn create_person(State(records): Shared, body: Bytes) -> Reply {
     let fields = object(&body)?;
-    known(fields.keys(), &["name", "phones", "emails", "owner_id", "org_id", "label_ids"])?;
+    check_names(fields.keys(), &["name", "phones", "emails", "owner_id", "org_id", "label_ids"])?;
     let fields = Value::Object(fields);
     let (Some(name), Some(phone)) = (fields["name"].as_str(), fields["phones"][0]["value"].as_str()) else {
         return Err(Failure::bad("Validation failed: name, phones"));
     };
-    let mut crm = lock(&crm);
-    let id = crm.add_person(name, phone, fields["org_id"].as_u64());
-    Ok(success(crm.persons[&id].clone()))
+    let mut records = lock(&records);
+    let id = records.add_person(name, phone, fields["org_id"].as_u64());
+    Ok(success(records.persons[&id].clone()))
 }
 
-async fn activity_types(State(crm): Shared) -> Answer {
-    Ok(success(json!(lock(&crm).types)))
+async fn activity_types(State(records): Shared) -> Reply {
+    Ok(success(json!(lock(&records).types)))
 }
 
-async fn create_activity(State(crm): Shared, body: Bytes) -> Answer {
-    let mut crm = lock(&crm);
-    let fields = crm.accept(object(&body)?)?;
-    let id = crm.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
+async fn create_activity(State(records): Shared, body: Bytes) -> Reply {
+    let mut records = lock(&records);
+    let fields = records.accept(object(&body)?)?;
+    let id = records.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
     let mut activity = json!({
         "id": id, "subject": "Call", "type": "call", "owner_id": USER, "creator_user_id": USER, "is_deleted": false,
-        "add_time": crm.now(), "update_time": crm.now(), "deal_id": null, "lead_id": null, "person_id": null,
+        "add_time": records.now(), "update_time": records.now(), "deal_id": null, "lead_id": null, "person_id": null,
         "org_id": null, "project_id": null, "due_date": null, "due_time": null, "duration": null, "busy": false,
         "done": false, "location": null, "participants": [], "attendees": [], "public_description": null,
         "priority": null, "note": null,
     });
     store(&mut activity, fields);
-    crm.activities.insert(id, activity.clone());
+    records.activities.insert(id, activity.clone());
     Ok(success(activity))
 }
 
-async fn get_activity(State(crm): Shared, Path(id): Path<u64>) -> Answer {
-    let crm = lock(&crm);
-    let found = crm.activities.get(&id).filter(|activity| activity["is_deleted"] == false);
+async fn get_activity(State(records): Shared, Path(id): Path<u64>) -> Reply {
+    let records = lock(&records);
+    let found = records.activities.get(&id).filter(|activity| activity["is_deleted"] == false);
     found.cloned().map(success).ok_or_else(Failure::not_found)
 }
 
-async fn update_activity(State(crm): Shared, Path(id): Path<u64>, body: Bytes) -> Answer {
-    let mut crm = lock(&crm);
-    let fields = crm.accept(object(&body)?)?;
-    let now = crm.now();
-    let found = crm.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
+async fn update_activity(State(records): Shared, Path(id): Path<u64>, body: Bytes) -> Reply {
+    let mut records = lock(&records);
+    let fields = records.accept(object(&body)?)?;
+    let now = records.now();
+    let found = records.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
     let activity = found.ok_or_else(Failure::not_found)?;
     store(activity, fields);
     activity["update_time"] = json!(now);
     Ok(success(activity.clone()))
 }
 
-async fn delete_activity(State(crm): Shared, Path(id): Path<u64>) -> Answer {
-    let mut crm = lock(&crm);
-    let now = crm.now();
-    let found = crm.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
+async fn delete_activity(State(records): Shared, Path(id): Path<u64>) -> Reply {
+    let mut records = lock(&records);
+    let now = records.now();
+    let found = records.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
     let activity = found.ok_or_else(Failure::not_found)?;
     activity["is_deleted"] = json!(true);
     activity["update_time"] = json!(now);
     Ok(success(json!({ "id": id })))
 }
 
-async fn list_activities(State(crm): Shared, Query(query): Query<BTreeMap<String, String>>) -> Answer {
+async fn list_activities(State(records): Shared, Query(query): Query<BTreeMap<String, String>>) -> Reply {
     let names =
         ["person_id", "owner_id", "done", "updated_since", "sort_by", "sort_direction", "limit", "cursor"];
-    known(query.keys(), &names)?;
+    check_names(query.keys(), &names)?;
     let number = |name: &str, default: u64| match query.get(name) {
         Some(text) => text.parse::<u64>().map_err(|_| Failure::bad(name)),
         None => Ok(default),
@@ -335,8 +437,8 @@ async fn list_activities(State(crm): Shared, Query(query): Query<BTreeMap<String
     let since =
         query.get("updated_since").map(|text| time(text).ok_or_else(|| Failure::bad("updated_since")));
     let since = since.transpose()?;
-    let crm = lock(&crm);
-    let mut found: Vec<&Value> = crm
+    let records = lock(&records);
+    let mut found: Vec<&Value> = records
         .activities
         .values()
         .filter(|activity| person == 0 || activity["person_id"] == person)
@@ -361,25 +463,25 @@ async fn list_activities(State(crm): Shared, Query(query): Query<BTreeMap<String
     Ok(Json(json!({ "success": true, "data": page, "additional_data": { "next_cursor": next } })))
 }
 
-/// Exchanges a refresh token; each is good once.
-async fn token(State(crm): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let mut crm = lock(&crm);
+/// Exchanges a refresh token. Each works once.
+async fn token(State(records): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let mut records = lock(&records);
     let form = String::from_utf8_lossy(&body).into_owned();
     let is_form = headers.get("content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     let has = |pair: String| form.split('&').any(|given| given == pair);
-    crm.refreshes += 1;
+    records.refreshes += 1;
     if !is_form
         || !has("grant_type=refresh_token".to_owned())
-        || !has(format!("refresh_token={}", crm.refresh))
+        || !has(format!("refresh_token={}", records.refresh))
     {
         return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))).into_response();
     }
-    let number = crm.refreshes;
+    let number = records.refreshes;
     let access = format!("pipedrive-access-{number}");
-    crm.refresh = format!("pipedrive-refresh-{number}");
-    crm.access.insert(access.clone());
+    records.refresh = format!("pipedrive-refresh-{number}");
+    records.access.insert(access.clone());
     Json(json!({
-        "access_token": access, "refresh_token": crm.refresh, "token_type": "Bearer", "expires_in": 3599,
+        "access_token": access, "refresh_token": records.refresh, "token_type": "Bearer", "expires_in": 3599,
         "scope": "base", "api_domain": "https://acme.pipedrive.com",
     }))
     .into_response()
