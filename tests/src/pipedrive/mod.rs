@@ -317,7 +317,7 @@ fn router(records: Arc<Mutex<Records>>) -> Router {
         .with_state(records)
 }
 
-fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Crm> {
+fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Records> {
     records.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Path, Query, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -175,15 +175,19 @@ fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Records> {
     records.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Rejects a request without the API key, which may also be an OAuth access token.
+/// Rejects a request without the API key.
 async fn authorize(request: Request, next: Next) -> Response {
-    let header = |name: &str| request.headers().get(name)?.to_str().ok();
-    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    if bearer.or_else(|| header("x-api-token")) == Some(API_KEY) {
+    if credential(request.headers()) == Some(API_KEY) {
         next.run(request).await
     } else {
         failure(StatusCode::UNAUTHORIZED, "the API key is missing or wrong")
     }
+}
+
+/// Returns the API key, or the OAuth access token, of a request.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    header("authorization").and_then(|value| value.strip_prefix("Bearer ")).or_else(|| header("x-api-token"))
 }
 
 async fn create_call(State(records): Shared, Json(new): Json<NewCall>) -> Response {

@@ -38,7 +38,7 @@ impl Connected<FakePipedrive> {
 
     /// Creates a record that is rejected, and returns the reason.
     async fn rejection(&self, log: &NewCallLog) -> String {
-        let error = self.crm.create_log(&self.access(), log).await.unwrap_err();
+        let error = self.crm.create_record(&self.access(), log).await.unwrap_err();
         assert_eq!(error.effect, Effect::None);
         match error.kind {
             ErrorKind::Rejected { message } => message,
@@ -172,7 +172,7 @@ async fn a_failure_before_the_activity_is_created_has_no_effect() {
             now.fetch_add(24 * 60 * 60 * 1_000, Ordering::SeqCst);
             connected.fake.next(route, fault.clone());
             let error =
-                connected.crm.create_log(&connected.access(), &connected.log(START)).await.unwrap_err();
+                connected.crm.create_record(&connected.access(), &connected.log(START)).await.unwrap_err();
             assert_eq!(error.effect, Effect::None, "{route:?} {fault:?}");
         }
     }
@@ -261,7 +261,7 @@ async fn the_fake_accepts_a_refresh_token_once() {
     let (access_token, refresh_token) = (grant.access_token, grant.refresh_token);
     let stored = Credentials::OAuth { access_token, refresh_token: refresh_token.clone(), expires_at: None };
     let access = Access { authorization: Authorization::Stored(stored), ..connected.access() };
-    connected.crm.create_log(&access, &connected.log(START)).await.unwrap();
+    connected.crm.create_record(&access, &connected.log(START)).await.unwrap();
     let again = renew_grant(&connected.http, &url, None, &first).await.unwrap_err();
     assert!(matches!(again, RenewalError::Rejected), "{again:?}");
     renew_grant(&connected.http, &url, None, &refresh_token.unwrap()).await.unwrap();

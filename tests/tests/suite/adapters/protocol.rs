@@ -1,6 +1,6 @@
 //! The protocol of creates and updates with every adapter.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use call_log::{
     model::{Clock, Credentials, Platform, Secret, Settings, User},
@@ -22,10 +22,11 @@ async fn start(connected: &Connected, dynamodb: &DynamoDb) -> (App, User) {
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("JWT_SECRET", JWT_SECRET),
     ]);
-    let mut config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
-    config.crm_base_urls.insert(connected.name().to_owned(), connected.proxy().base_url());
+    let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
     let mut app = App::new(config, Clock::System).await.unwrap();
-    app.crms = Box::leak(Box::new([connected.crm]));
+    let services = &mut app.api.services;
+    services.crms = Box::leak(Box::new([connected.crm]));
+    services.crm_base_urls.insert(connected.name().to_owned(), connected.proxy().base_url());
     app.store.create_table().await.unwrap();
     let user = User {
         id: connected.user.clone(),
@@ -45,7 +46,6 @@ async fn the_edit_window_is_recorded_if_the_crm_cannot_compare_versions() {
     each(async |connected| {
         let dynamodb = DynamoDb::start();
         let (app, user) = start(connected, &dynamodb).await;
-        let app = Arc::new(app);
         let token = app.issue_token(&user, 1);
         let request = async |method, body: &Value| {
             send(&app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
