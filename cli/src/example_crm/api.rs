@@ -1,4 +1,4 @@
-//! The Example CRM's HTTP API, as far as a CRM's API matters to a call log.
+//! The Example CRM's HTTP API: the part of a CRM's API that call logs need.
 
 use std::convert::Infallible;
 
@@ -27,23 +27,23 @@ use serde_json::json;
 use super::{
     ExampleCrm,
     record::{Activity, ActivityChange, NewActivity, NewContact},
-    store::Refusal,
+    store::Rejection,
 };
 
-/// The largest body that is read, in bytes.
+/// The largest request body that is read, in bytes.
 const MAX_BODY: usize = 4 << 20;
 
-/// The CRM's routes, below `/example-crm/v1`.
+/// Returns the CRM's routes, below `/example-crm/v1`.
 pub fn router(crm: ExampleCrm) -> Router {
     let routes = Router::new()
         .route("/contacts", get(list_contacts).post(create_contact))
         .route("/contacts/{id}", get(read_contact))
         .route("/activities", get(list_activities).post(create_activity))
-        .route("/activities/{id}", get(read_activity).patch(change_activity).delete(remove_activity))
+        .route("/activities/{id}", get(read_activity).patch(change_activity).delete(delete_activity))
         .route("/events", get(events))
         .fallback(async || Failure::not_found())
         .method_not_allowed_fallback(async || {
-            Failure(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here".to_owned())
+            Failure(StatusCode::METHOD_NOT_ALLOWED, "this method is not allowed here".to_owned())
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(crm.clone(), authorize))
@@ -51,18 +51,18 @@ pub fn router(crm: ExampleCrm) -> Router {
     Router::new().nest("/example-crm/v1", routes)
 }
 
-/// Lets in who shows the key.
+/// Rejects a request without the key.
 async fn authorize(State(crm): State<ExampleCrm>, request: Request, next: Next) -> Response {
-    if shown_key(&request).as_deref() == Some(crm.key.expose()) {
+    if key_of(&request).as_deref() == Some(crm.key.expose()) {
         next.run(request).await
     } else {
         Failure(StatusCode::UNAUTHORIZED, "the key is missing or wrong".to_owned()).into_response()
     }
 }
 
-/// The key in `Authorization: Bearer` or in `x-api-token`; for `/events` also in the query, because a browser's
-/// `EventSource` sends no headers of ours.
-fn shown_key(request: &Request) -> Option<String> {
+/// Returns the key in `Authorization: Bearer` or in `x-api-token`. For `/events` also the key in the query, because a
+/// browser's `EventSource` cannot send such headers.
+fn key_of(request: &Request) -> Option<String> {
     #[derive(Deserialize)]
     struct Token {
         access_token: String,
@@ -130,7 +130,10 @@ async fn read_activity(
     State(crm): State<ExampleCrm>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Failure> {
-    crm.store.activity(&id?.0).map(|activity| answer(StatusCode::OK, activity)).ok_or_else(Failure::not_found)
+    crm.store
+        .activity(&id?.0)
+        .map(|activity| response(StatusCode::OK, activity))
+        .ok_or_else(Failure::not_found)
 }
 
 async fn create_activity(
@@ -138,7 +141,7 @@ async fn create_activity(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
     let activity = crm.store.add_activity(read_json::<NewActivity>(body)?)?;
-    Ok(answer(StatusCode::CREATED, activity))
+    Ok(response(StatusCode::CREATED, activity))
 }
 
 async fn change_activity(
@@ -148,12 +151,12 @@ async fn change_activity(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
     let change = read_json::<ActivityChange>(body)?;
-    let activity = crm.store.change_activity(&id?.0, |version| names(&headers, version), change)?;
-    Ok(answer(StatusCode::OK, activity))
+    let activity = crm.store.change_activity(&id?.0, |version| matches(&headers, version), change)?;
+    Ok(response(StatusCode::OK, activity))
 }
 
-/// Whether `If-Match` (RFC 9110, section 13.1.1), if there is one, names this version.
-fn names(headers: &HeaderMap, version: u64) -> bool {
+/// Returns `true` if there is no `If-Match` header, or if it contains this version (RFC 9110, section 13.1.1).
+fn matches(headers: &HeaderMap, version: u64) -> bool {
     match headers.get(IF_MATCH).map(|value| value.to_str()) {
         None => true,
         Some(Ok(tags)) => tags
@@ -164,16 +167,17 @@ fn names(headers: &HeaderMap, version: u64) -> bool {
     }
 }
 
-async fn remove_activity(
+async fn delete_activity(
     State(crm): State<ExampleCrm>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Failure> {
-    crm.store.remove_activity(&id?.0, |version| names(&headers, version))?;
+    crm.store.delete_activity(&id?.0, |version| matches(&headers, version))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tells every change as it happens. A listener that falls behind is cut off: it connects again and reads all anew.
+/// Sends every change as an event. A listener that falls behind is disconnected, so that it connects and reads all
+/// records again.
 async fn events(State(crm): State<ExampleCrm>) -> impl IntoResponse {
     let changes = futures_util::stream::unfold(crm.store.listen(), async |mut listener| {
         let change = listener.recv().await.ok()?;
@@ -183,8 +187,8 @@ async fn events(State(crm): State<ExampleCrm>) -> impl IntoResponse {
     Sse::new(changes).keep_alive(KeepAlive::default())
 }
 
-/// An activity, with its version where HTTP has a place for it.
-fn answer(status: StatusCode, activity: Activity) -> Response {
+/// Returns a response with the activity as its body, and the version also in the header `ETag`.
+fn response(status: StatusCode, activity: Activity) -> Response {
     (status, [(ETAG, format!("\"{}\"", activity.version))], Json(activity)).into_response()
 }
 
@@ -192,14 +196,14 @@ fn read_json<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result
     serde_json::from_slice(&body?).map_err(|error| Failure(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-/// Reads a time of the query, where an unescaped `+` of an offset has become a space.
+/// Parses a time of the query. An unescaped `+` of its offset was decoded as a space.
 fn instant(text: &str) -> Result<DateTime<Utc>, Failure> {
-    text.replace(' ', "+").parse().map_err(|_| {
-        Failure(StatusCode::BAD_REQUEST, format!("{text:?} is not a time as RFC 3339 writes it"))
-    })
+    text.replace(' ', "+")
+        .parse()
+        .map_err(|_| Failure(StatusCode::BAD_REQUEST, format!("{text:?} is not an RFC 3339 time")))
 }
 
-/// A status and, in words, why.
+/// A failed request: the status and the reason.
 #[derive(Debug)]
 struct Failure(StatusCode, String);
 
@@ -215,17 +219,17 @@ impl IntoResponse for Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        match refusal {
-            Refusal::NotFound => Failure::not_found(),
-            Refusal::VersionDiffers => {
-                Failure(StatusCode::PRECONDITION_FAILED, "the record was changed meanwhile".to_owned())
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Failure {
+        match rejection {
+            Rejection::NotFound => Failure::not_found(),
+            Rejection::VersionDiffers => {
+                Failure(StatusCode::PRECONDITION_FAILED, "the record has another version".to_owned())
             }
-            Refusal::Invalid(words) => Failure(StatusCode::UNPROCESSABLE_ENTITY, words),
-            Refusal::NotKept(error) => {
+            Rejection::Invalid(reason) => Failure(StatusCode::UNPROCESSABLE_ENTITY, reason),
+            Rejection::NotSaved(error) => {
                 tracing::error!(%error, "the Example CRM's file cannot be written");
-                Failure(StatusCode::INTERNAL_SERVER_ERROR, "the change cannot be kept".to_owned())
+                Failure(StatusCode::INTERNAL_SERVER_ERROR, "the change cannot be saved".to_owned())
             }
         }
     }

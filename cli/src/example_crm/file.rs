@@ -1,4 +1,4 @@
-//! The Example CRM's file: read once, and replaced as a whole after each change.
+//! The Example CRM's file: read once, and replaced after each change.
 
 use std::{
     fs::{self, File},
@@ -10,14 +10,14 @@ use super::record::Data;
 
 const NAME: &str = "example-crm.json";
 
-/// Where the data is kept, in a directory that is made when it is missing.
+/// Returns the path of the file in this directory. Creates the directory if it is missing.
 pub(crate) fn path_in(directory: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(directory)?;
     Ok(directory.join(NAME))
 }
 
-/// What the file holds; `None` when there is none. A file that cannot be understood is set aside under another name
-/// and reported, so that whoever needs it can repair it.
+/// Returns the data in the file, or `None` if there is no file. A damaged file is renamed and logged, so that its owner
+/// can repair it.
 pub(crate) fn read(path: &Path, now_ms: i64) -> io::Result<Option<Data>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -27,18 +27,18 @@ pub(crate) fn read(path: &Path, now_ms: i64) -> io::Result<Option<Data>> {
     match serde_json::from_slice(&bytes) {
         Ok(data) => Ok(Some(data)),
         Err(error) => {
-            let aside = path.with_extension(format!("damaged-{now_ms}.json"));
-            fs::rename(path, &aside)?;
+            let renamed = path.with_extension(format!("damaged-{now_ms}.json"));
+            fs::rename(path, &renamed)?;
             tracing::warn!(
-                file = %path.display(), kept_as = %aside.display(), %error,
-                "the Example CRM's file is damaged; it was set aside, and the CRM starts anew"
+                file = %path.display(), renamed_to = %renamed.display(), %error,
+                "the Example CRM's file is damaged; it was renamed, and the CRM starts with new data"
             );
             Ok(None)
         }
     }
 }
 
-/// Replaces the file. Whatever happens meanwhile, it holds either the old data or the new.
+/// Replaces the file. It contains either the old or the new data at any time, also if the process is killed.
 pub(crate) fn write(path: &Path, data: &Data) -> io::Result<()> {
     let temporary = path.with_extension("json.new");
     let mut file = File::create(&temporary)?;

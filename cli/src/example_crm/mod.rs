@@ -1,8 +1,7 @@
-//! The Example CRM: a small CRM inside this program, so that a call log's whole life can be seen without an account
-//! anywhere.
+//! The Example CRM: a small CRM inside this program, to see how calls are logged without an account of a real CRM.
 //!
-//! [`record`] says what it keeps, [`store`] keeps it and tells who listens, [`file`](mod@file) puts it on disk,
-//! [`api`] speaks HTTP. It knows nothing of call notes: a body is text, as in any CRM.
+//! [`record`] defines the records, [`store`] holds them and publishes changes, [`file`](mod@file) saves them, and
+//! [`api`] is the HTTP API. Nothing here knows the format of notes: a body is text, as in any CRM.
 
 mod api;
 mod file;
@@ -16,7 +15,7 @@ use std::{io, path::PathBuf, sync::Arc};
 pub use api::router;
 use call_log::model::{Clock, Secret};
 
-/// One Example CRM; clones share it.
+/// An Example CRM. Clones share its records.
 #[derive(Clone, Debug)]
 pub struct ExampleCrm {
     store: Arc<store::Store>,
@@ -24,13 +23,17 @@ pub struct ExampleCrm {
 }
 
 impl ExampleCrm {
-    /// Opens the CRM that is kept in `directory`, or one in memory. A new one starts with a few contacts. Callers of
-    /// its API must show `key`.
+    /// Opens the CRM whose data is in `directory`, or a new one in memory. A new CRM has a few contacts. Requests to its
+    /// API must contain `key`.
+    ///
+    /// # Errors
+    ///
+    /// If `key` is empty, or the file in `directory` cannot be read or written.
     pub fn open(directory: Option<PathBuf>, key: &str, clock: Clock) -> io::Result<ExampleCrm> {
         if key.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "the Example CRM needs a key that is not empty",
+                "the Example CRM requires a key that is not empty",
             ));
         }
         let store = Arc::new(store::Store::open(directory, clock)?);

@@ -1,8 +1,8 @@
-//! What the Example CRM keeps, as it stands in its answers and in its file.
+//! The Example CRM's records, as its responses and its file contain them.
 
 use serde::{Deserialize, Serialize};
 
-/// Somebody who calls or is called.
+/// A person with a telephone number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Contact {
@@ -26,13 +26,13 @@ pub(crate) struct Activity {
     pub(crate) start_time: Option<String>,
     pub(crate) duration_seconds: Option<u64>,
     pub(crate) result: Option<String>,
-    /// Counts the changes, from 1.
+    /// The version: 1 after the creation, and one more after each change.
     pub(crate) version: u64,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
 }
 
-/// A contact to be made.
+/// A contact to be created.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewContact {
@@ -42,7 +42,7 @@ pub(crate) struct NewContact {
     pub(crate) kind: Option<String>,
 }
 
-/// An activity to be made.
+/// An activity to be created.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewActivity {
@@ -55,7 +55,7 @@ pub(crate) struct NewActivity {
     pub(crate) result: Option<String>,
 }
 
-/// What changes in an activity; absent: stays.
+/// A change of an activity. A field that is `None` stays as it is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ActivityChange {
@@ -64,26 +64,26 @@ pub(crate) struct ActivityChange {
     pub(crate) duration_seconds: Option<u64>,
 }
 
-/// Told to everybody who listens.
+/// A change, as it is published to listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Change {
-    pub(crate) kind: Kind,
+    pub(crate) kind: RecordKind,
     pub(crate) id: String,
 }
 
-/// What has changed.
+/// The kind of record that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub(crate) enum RecordKind {
     Activity,
     Contact,
 }
 
-/// Everything the CRM keeps, in the order in which it was made.
+/// All records, in the order in which they were created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Data {
-    /// The numbers of the next records: never given twice, not even after a deletion.
+    /// The numbers of the next records. No number is used twice, not even after a deletion.
     pub(crate) next_contact: u64,
     pub(crate) next_activity: u64,
     pub(crate) contacts: Vec<Contact>,
@@ -91,7 +91,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// A new CRM: a few people to talk to, among them the two of RingCentral's documentation.
+    /// Returns the data of a new CRM: a few contacts, among them the two of RingCentral's documentation.
     pub(crate) fn seed() -> Data {
         let people = [
             ("Jane Smith", "+18662019834"),

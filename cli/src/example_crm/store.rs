@@ -1,4 +1,4 @@
-//! The Example CRM's contacts and activities, and the news of their changes.
+//! The Example CRM's contacts and activities, and the stream of their changes.
 
 use std::{
     io,
@@ -12,31 +12,31 @@ use tokio::sync::broadcast;
 
 use super::{
     file,
-    record::{Activity, ActivityChange, Change, Contact, Data, Kind, NewActivity, NewContact},
+    record::{Activity, ActivityChange, Change, Contact, Data, NewActivity, NewContact, RecordKind},
 };
 
-/// How many changes a listener may be late before it has to start over.
+/// The number of changes by which a listener may fall behind before it is disconnected.
 const BACKLOG: usize = 1024;
 
-/// Why a change was not made.
+/// The reasons for which a change is not made.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     NotFound,
-    /// The record has another version than the caller thinks.
+    /// The record does not have the version that the request requires.
     VersionDiffers,
-    /// The data makes no sense; in words.
+    /// The data is invalid, with the reason.
     Invalid(String),
     /// The file cannot be written.
-    NotKept(io::Error),
+    NotSaved(io::Error),
 }
 
 /// The records of one CRM.
 #[derive(Debug)]
 pub(crate) struct Store {
     clock: Clock,
-    /// Absent: in memory only.
+    /// The path of the file; `None` if the records are only in memory.
     path: Option<PathBuf>,
-    /// A std mutex, held while the file is written too: changes are short, and the file must follow their order.
+    /// Locked also while the file is written: the file must have the order of the changes, and they are short.
     data: Mutex<Data>,
     changes: broadcast::Sender<Change>,
 }
@@ -44,11 +44,11 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn open(directory: Option<PathBuf>, clock: Clock) -> io::Result<Store> {
         let path = directory.map(|directory| file::path_in(&directory)).transpose()?;
-        let kept = match &path {
+        let saved = match &path {
             Some(path) => file::read(path, clock.now_ms())?,
             None => None,
         };
-        let data = match (kept, &path) {
+        let data = match (saved, &path) {
             (Some(data), _) => data,
             (None, path) => {
                 let data = Data::seed();
@@ -61,12 +61,12 @@ impl Store {
         Ok(Store { clock, path, data: Mutex::new(data), changes: broadcast::Sender::new(BACKLOG) })
     }
 
-    /// The changes from now on.
+    /// Returns a receiver of all changes from now on.
     pub(crate) fn listen(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
 
-    /// All contacts, or those with that number, however it is punctuated.
+    /// Returns all contacts, or those with this telephone number, whatever its punctuation.
     pub(crate) fn contacts(&self, phone_number: Option<&str>) -> Vec<Contact> {
         let wanted = phone_number.map(digits);
         let matches = |contact: &&Contact| match &wanted {
@@ -80,15 +80,15 @@ impl Store {
         self.data().contacts.iter().find(|contact| contact.id == id).cloned()
     }
 
-    pub(crate) fn add_contact(&self, new: NewContact) -> Result<Contact, Refusal> {
+    pub(crate) fn add_contact(&self, new: NewContact) -> Result<Contact, Rejection> {
         let name = new.name.trim();
         if name.is_empty() {
-            return Err(Refusal::Invalid("a contact needs a name".to_owned()));
+            return Err(Rejection::Invalid("a contact requires a name".to_owned()));
         }
         if digits(&new.phone_number).is_empty() {
-            return Err(Refusal::Invalid(format!("{:?} is not a telephone number", new.phone_number)));
+            return Err(Rejection::Invalid(format!("{:?} is not a telephone number", new.phone_number)));
         }
-        self.change(Kind::Contact, |data| {
+        self.change(RecordKind::Contact, |data| {
             let contact = Contact {
                 id: format!("c-{}", data.next_contact),
                 name: name.to_owned(),
@@ -101,9 +101,9 @@ impl Store {
         })
     }
 
-    /// The activities, newest first: all, or those of a contact, or those made at or after an instant.
+    /// Returns the activities, newest first: all, or those of one contact, or those created at this time or later.
     pub(crate) fn activities(&self, contact: Option<&str>, since: Option<DateTime<Utc>>) -> Vec<Activity> {
-        // Records carry milliseconds; what was made in the same one counts.
+        // Records have milliseconds. An activity of the same millisecond is included.
         let since = since.map(|since| since.timestamp_millis());
         let matches = |activity: &&Activity| {
             contact.is_none_or(|id| activity.contact_id == id)
@@ -116,21 +116,21 @@ impl Store {
         self.data().activities.iter().find(|activity| activity.id == id).cloned()
     }
 
-    pub(crate) fn add_activity(&self, new: NewActivity) -> Result<Activity, Refusal> {
+    pub(crate) fn add_activity(&self, new: NewActivity) -> Result<Activity, Rejection> {
         let direction = ["Inbound", "Outbound"]
             .into_iter()
             .find(|direction| direction.eq_ignore_ascii_case(&new.direction))
-            .ok_or_else(|| Refusal::Invalid("the direction is neither Inbound nor Outbound".to_owned()))?;
+            .ok_or_else(|| Rejection::Invalid("the direction must be Inbound or Outbound".to_owned()))?;
         let start_time = match new.start_time {
-            Some(text) => Some(written(text.parse::<DateTime<Utc>>().map_err(|_| {
-                Refusal::Invalid(format!("the startTime {text:?} is not a time as RFC 3339 writes it"))
+            Some(text) => Some(timestamp(text.parse::<DateTime<Utc>>().map_err(|_| {
+                Rejection::Invalid(format!("the startTime {text:?} is not an RFC 3339 time"))
             })?)),
             None => None,
         };
-        let now = written(self.clock.now());
-        self.change(Kind::Activity, |data| {
+        let now = timestamp(self.clock.now());
+        self.change(RecordKind::Activity, |data| {
             if !data.contacts.iter().any(|contact| contact.id == new.contact_id) {
-                return Err(Refusal::Invalid(format!("there is no contact {:?}", new.contact_id)));
+                return Err(Rejection::Invalid(format!("there is no contact {:?}", new.contact_id)));
             }
             let activity = Activity {
                 id: data.next_activity.to_string(),
@@ -151,19 +151,19 @@ impl Store {
         })
     }
 
-    /// Changes an activity, if it still has one of the versions that `expected` accepts.
+    /// Changes an activity if `expected` returns `true` for its version.
     pub(crate) fn change_activity(
         &self,
         id: &str,
         expected: impl Fn(u64) -> bool,
         change: ActivityChange,
-    ) -> Result<Activity, Refusal> {
-        let now = written(self.clock.now());
-        self.change(Kind::Activity, |data| {
+    ) -> Result<Activity, Rejection> {
+        let now = timestamp(self.clock.now());
+        self.change(RecordKind::Activity, |data| {
             let activity =
-                data.activities.iter_mut().find(|activity| activity.id == id).ok_or(Refusal::NotFound)?;
+                data.activities.iter_mut().find(|activity| activity.id == id).ok_or(Rejection::NotFound)?;
             if !expected(activity.version) {
-                return Err(Refusal::VersionDiffers);
+                return Err(Rejection::VersionDiffers);
             }
             if let Some(subject) = change.subject {
                 activity.subject = subject;
@@ -180,25 +180,25 @@ impl Store {
         })
     }
 
-    /// Removes an activity, if it still has one of the versions that `expected` accepts.
-    pub(crate) fn remove_activity(&self, id: &str, expected: impl Fn(u64) -> bool) -> Result<(), Refusal> {
-        self.change(Kind::Activity, |data| {
+    /// Deletes an activity if `expected` returns `true` for its version.
+    pub(crate) fn delete_activity(&self, id: &str, expected: impl Fn(u64) -> bool) -> Result<(), Rejection> {
+        self.change(RecordKind::Activity, |data| {
             let place =
-                data.activities.iter().position(|activity| activity.id == id).ok_or(Refusal::NotFound)?;
+                data.activities.iter().position(|activity| activity.id == id).ok_or(Rejection::NotFound)?;
             if !expected(data.activities[place].version) {
-                return Err(Refusal::VersionDiffers);
+                return Err(Rejection::VersionDiffers);
             }
             data.activities.remove(place);
             Ok((id.to_owned(), ()))
         })
     }
 
-    /// Makes one change: in memory, in the file, and known to the listeners; or not at all.
+    /// Makes a change in memory and in the file, and publishes it. If the file cannot be written, nothing changes.
     fn change<T>(
         &self,
-        kind: Kind,
-        apply: impl FnOnce(&mut Data) -> Result<(String, T), Refusal>,
-    ) -> Result<T, Refusal> {
+        kind: RecordKind,
+        apply: impl FnOnce(&mut Data) -> Result<(String, T), Rejection>,
+    ) -> Result<T, Rejection> {
         let mut data = self.data();
         let before = self.path.is_some().then(|| data.clone());
         let (id, outcome) = apply(&mut data)?;
@@ -206,28 +206,28 @@ impl Store {
             && let Err(error) = file::write(path, &data)
         {
             *data = before;
-            return Err(Refusal::NotKept(error));
+            return Err(Rejection::NotSaved(error));
         }
-        // Fails when nobody listens.
+        // An error means that there are no listeners.
         let _ = self.changes.send(Change { kind, id });
         Ok(outcome)
     }
 
-    /// The data. It is whole even after a panic elsewhere: nothing panics between the parts of a change.
+    /// Locks the data. A poisoned lock is no problem, because no code panics in the middle of a change.
     fn data(&self) -> MutexGuard<'_, Data> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What makes two telephone numbers the same.
+/// Returns the digits, by which two telephone numbers are compared.
 fn digits(phone_number: &str) -> String {
     phone_number.chars().filter(char::is_ascii_digit).collect()
 }
 
-fn written(time: DateTime<Utc>) -> String {
+fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn milliseconds(written: &str) -> i64 {
-    written.parse::<DateTime<Utc>>().map(|time| time.timestamp_millis()).unwrap_or_default()
+fn milliseconds(timestamp: &str) -> i64 {
+    timestamp.parse::<DateTime<Utc>>().map(|time| time.timestamp_millis()).unwrap_or_default()
 }

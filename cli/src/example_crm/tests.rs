@@ -1,4 +1,4 @@
-//! The API as its callers see it, over a real connection.
+//! Tests of the HTTP API over a TCP connection.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ const KEY: &str = "the-key";
 /// 2025-03-12T15:45:25.000Z
 const NOW: i64 = 1_741_794_325_000;
 
-/// A served CRM, and its clock.
+/// A running CRM and its clock.
 struct Served {
     address: SocketAddr,
     now: Arc<AtomicI64>,
@@ -44,11 +44,11 @@ fn serve(directory: Option<PathBuf>) -> Served {
 }
 
 impl Served {
-    /// Sends a request as it stands, without its first line's end and the headers that every request has.
+    /// Sends a request. `head` is the request line and the headers, without those that every request has.
     fn raw(&self, head: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let length = body.len();
-        // A server that refuses a body early may stop reading it.
+        // A server that rejects a request early may not read its body.
         let _ = write!(
             stream,
             "{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -57,10 +57,10 @@ impl Served {
     }
 
     fn send(&self, request: &str, headers: &str, body: &str) -> (u16, Value) {
-        let mut answer = Vec::new();
-        self.raw(&format!("{request} HTTP/1.0{headers}"), body).read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = Vec::new();
+        self.raw(&format!("{request} HTTP/1.0{headers}"), body).read_to_end(&mut response).unwrap();
+        let response = String::from_utf8(response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap() })
     }
@@ -71,12 +71,16 @@ impl Served {
         self.send(&format!("{method} /example-crm/v1{path}"), &headers, body)
     }
 
-    /// States a request, and the answer's status and the part of it that `pointer` names.
+    /// Checks the status of the response to a request, and the part of its body that `pointer` names.
     #[track_caller]
     fn check(&self, request: &str, body: Value, status: u16, pointer: &str, expected: Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let (got, answer) = self.call(request, &body);
-        assert_eq!((got, answer.pointer(pointer)), (status, Some(&expected)), "{request} {body}: {answer}");
+        let (got, response) = self.call(request, &body);
+        assert_eq!(
+            (got, response.pointer(pointer)),
+            (status, Some(&expected)),
+            "{request} {body}: {response}"
+        );
     }
 }
 
@@ -87,14 +91,14 @@ fn activity() -> Value {
     })
 }
 
-/// Some activity with one field changed.
+/// Returns the activity with another value of one field.
 fn with(field: &str, value: Value) -> Value {
     let mut activity = activity();
     activity[field] = value;
     activity
 }
 
-/// A directory of this test's own.
+/// Returns the path of a directory that no other test uses.
 fn directory() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("example-crm-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -102,7 +106,7 @@ fn directory() -> PathBuf {
 }
 
 #[test]
-fn contacts_are_found_by_number_and_made() {
+fn contacts_are_created_and_found_by_number() {
     let crm = serve(None);
     let check =
         |request, body, status, pointer, expected| crm.check(request, body, status, pointer, expected);
@@ -120,16 +124,22 @@ fn contacts_are_found_by_number_and_made() {
         "/contacts/0/name",
         json!("John Smith"),
     );
-    check("GET /contacts?phoneNumber=nobody", Value::Null, 200, "/contacts", json!([]));
+    check("GET /contacts?phoneNumber=unknown", Value::Null, 200, "/contacts", json!([]));
     check("GET /contacts?phoneNumber=", Value::Null, 200, "/contacts", json!([]));
     check("GET /contacts", Value::Null, 200, "/contacts/4/name", json!("山田 花子"));
     check("GET /contacts/c-2", Value::Null, 200, "/phoneNumber", json!("+16504445566"));
     check("GET /contacts/c-99", Value::Null, 404, "/error", json!("there is no such record"));
     check("GET /contacts/%ff", Value::Null, 400, "/error", json!("Invalid URL: Invalid UTF-8 in `id`"));
 
-    let made = json!({"id": "c-7", "name": "Ada", "phoneNumber": "+49 30 901820", "type": "contact"});
-    check("POST /contacts", json!({"name": " Ada ", "phoneNumber": "+49 30 901820"}), 201, "", made.clone());
-    check("GET /contacts?phoneNumber=%2B4930901820", Value::Null, 200, "/contacts", json!([made]));
+    let created = json!({"id": "c-7", "name": "Ada", "phoneNumber": "+49 30 901820", "type": "contact"});
+    check(
+        "POST /contacts",
+        json!({"name": " Ada ", "phoneNumber": "+49 30 901820"}),
+        201,
+        "",
+        created.clone(),
+    );
+    check("GET /contacts?phoneNumber=%2B4930901820", Value::Null, 200, "/contacts", json!([created]));
     check(
         "POST /contacts",
         json!({"name": "L", "phoneNumber": "1", "type": "lead"}),
@@ -142,7 +152,7 @@ fn contacts_are_found_by_number_and_made() {
         json!({"name": " ", "phoneNumber": "1"}),
         422,
         "/error",
-        json!("a contact needs a name"),
+        json!("a contact requires a name"),
     );
     check(
         "POST /contacts",
@@ -154,11 +164,11 @@ fn contacts_are_found_by_number_and_made() {
 }
 
 #[test]
-fn activities_are_made_read_changed_and_removed() {
+fn activities_are_created_read_changed_and_deleted() {
     let crm = serve(None);
     let check =
         |request, body, status, pointer, expected| crm.check(request, body, status, pointer, expected);
-    let mut made = activity();
+    let mut created = activity();
     for (field, value) in [
         ("id", json!("5001")),
         ("startTime", json!("2025-03-12T15:45:25.000Z")),
@@ -166,10 +176,10 @@ fn activities_are_made_read_changed_and_removed() {
         ("createdAt", json!("2025-03-12T15:45:25.000Z")),
         ("updatedAt", json!("2025-03-12T15:45:25.000Z")),
     ] {
-        made[field] = value;
+        created[field] = value;
     }
-    check("POST /activities", activity(), 201, "", made.clone());
-    check("GET /activities/5001", Value::Null, 200, "", made);
+    check("POST /activities", activity(), 201, "", created.clone());
+    check("GET /activities/5001", Value::Null, 200, "", created);
     crm.now.fetch_add(1_000, Ordering::SeqCst);
     check("POST /activities", with("contactId", json!("c-2")), 201, "/id", json!("5002"));
     check("POST /activities", with("startTime", Value::Null), 201, "/startTime", Value::Null);
@@ -217,12 +227,12 @@ fn activities_are_made_read_changed_and_removed() {
 }
 
 #[test]
-fn data_that_makes_no_sense_is_refused_in_words() {
+fn invalid_data_is_rejected_with_a_reason() {
     let crm = serve(None);
-    for (body, status, words) in [
+    for (body, status, reason) in [
         (with("contactId", json!("c-99")), 422, "there is no contact \"c-99\""),
-        (with("direction", json!("Sideways")), 422, "the direction is neither Inbound nor Outbound"),
-        (with("startTime", json!("noon")), 422, "the startTime \"noon\" is not a time as RFC 3339 writes it"),
+        (with("direction", json!("Sideways")), 422, "the direction must be Inbound or Outbound"),
+        (with("startTime", json!("noon")), 422, "the startTime \"noon\" is not an RFC 3339 time"),
         (
             with("durationSeconds", json!(-1)),
             400,
@@ -231,25 +241,25 @@ fn data_that_makes_no_sense_is_refused_in_words() {
         (json!({}), 400, "missing field `contactId` at line 1 column 2"),
         (Value::Null, 400, "EOF while parsing a value at line 1 column 0"),
     ] {
-        crm.check("POST /activities", body, status, "/error", json!(words));
+        crm.check("POST /activities", body, status, "/error", json!(reason));
     }
     crm.check(
         "GET /activities?since=noon",
         Value::Null,
         400,
         "/error",
-        json!("\"noon\" is not a time as RFC 3339 writes it"),
+        json!("\"noon\" is not an RFC 3339 time"),
     );
     crm.check("GET /nothing", Value::Null, 404, "/error", json!("there is no such record"));
-    crm.check("PUT /contacts", Value::Null, 405, "/error", json!("this cannot be done here"));
+    crm.check("PUT /contacts", Value::Null, 405, "/error", json!("this method is not allowed here"));
     let large = with("body", json!("x".repeat((4 << 20) - 1_000)));
     crm.check("POST /activities", large, 201, "/id", json!("5001"));
-    let (status, answer) = crm.call("POST /activities", &" ".repeat((4 << 20) + 1));
-    assert_eq!((status, answer["error"].is_string()), (413, true));
+    let (status, response) = crm.call("POST /activities", &" ".repeat((4 << 20) + 1));
+    assert_eq!((status, response["error"].is_string()), (413, true));
 }
 
 #[test]
-fn a_change_names_the_version_that_it_means() {
+fn a_change_with_if_match_requires_the_version() {
     let crm = serve(None);
     crm.check("POST /activities", activity(), 201, "/version", json!(1));
     let version = std::cell::Cell::new(1);
@@ -266,15 +276,15 @@ fn a_change_names_the_version_that_it_means() {
         ("\u{e9}", 412),
     ] {
         let headers = format!("\r\nx-api-token: {KEY}\r\nIf-Match: {if_match}");
-        let (got, answer) = crm.send("PATCH /example-crm/v1/activities/5001", &headers, r#"{"body": "x"}"#);
-        assert_eq!(got, status, "{if_match} {answer}");
+        let (got, response) = crm.send("PATCH /example-crm/v1/activities/5001", &headers, r#"{"body": "x"}"#);
+        assert_eq!(got, status, "{if_match} {response}");
         version.set(version.get() + u64::from(status == 200));
         crm.check("GET /activities/5001", Value::Null, 200, "/version", json!(version.get()));
     }
 }
 
 #[test]
-fn only_the_key_opens() {
+fn a_request_requires_the_key() {
     let crm = serve(None);
     for (path, headers, status) in [
         ("/contacts", "Authorization: Bearer the-key", 200),
@@ -290,20 +300,20 @@ fn only_the_key_opens() {
         ("/events?access_token=wrong", "Accept: */*", 401),
         ("/nothing", "Accept: */*", 401),
     ] {
-        let (got, answer) = crm.send(&format!("GET /example-crm/v1{path}"), &format!("\r\n{headers}"), "");
+        let (got, response) = crm.send(&format!("GET /example-crm/v1{path}"), &format!("\r\n{headers}"), "");
         assert_eq!(got, status, "{path} {headers}");
-        assert_eq!(answer["error"].is_string(), status == 401, "{path} {headers}");
+        assert_eq!(response["error"].is_string(), status == 401, "{path} {headers}");
     }
     assert!(ExampleCrm::open(None, "", Clock::System).is_err());
 }
 
 #[test]
-fn changes_are_told_as_they_happen() {
+fn listeners_receive_every_change() {
     let crm = serve(None);
     let mut stream = crm.raw("GET /example-crm/v1/events?access_token=the-key HTTP/1.0", "");
-    let mut told = String::new();
-    // The head comes first: from then on nothing is missed.
-    read_until(&mut stream, &mut told, "\r\n\r\n");
+    let mut head = String::new();
+    // From the head on, the listener receives every change.
+    read_until(&mut stream, &mut head, "\r\n\r\n");
     crm.call("POST /contacts", r#"{"name": "Ada", "phoneNumber": "1"}"#);
     crm.call("POST /activities", &activity().to_string());
     crm.call("POST /activities", &with("contactId", json!("c-99")).to_string());
@@ -315,7 +325,7 @@ fn changes_are_told_as_they_happen() {
     let mut events = String::new();
     read_until(&mut stream, &mut events, &expected);
     assert_eq!(events, expected);
-    assert!(told.contains("content-type: text/event-stream"), "{told}");
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
 }
 
 fn read_until(stream: &mut TcpStream, read: &mut String, end: &str) {
@@ -328,7 +338,7 @@ fn read_until(stream: &mut TcpStream, read: &mut String, end: &str) {
 }
 
 #[test]
-fn what_is_kept_survives_a_restart() {
+fn saved_records_survive_a_restart() {
     let directory = directory();
     let first = serve(Some(directory.clone()));
     first.check("POST /contacts", json!({"name": "Ада", "phoneNumber": "+7"}), 201, "/id", json!("c-7"));
@@ -342,23 +352,23 @@ fn what_is_kept_survives_a_restart() {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside() {
+fn a_damaged_file_is_renamed() {
     let directory = directory();
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("example-crm.json"), "{\"contacts\": [").unwrap();
     serve(Some(directory.clone())).check("GET /contacts/c-1", Value::Null, 200, "/name", json!("Jane Smith"));
-    let aside = format!("example-crm.damaged-{NOW}.json");
-    assert_eq!(files(&directory), [aside.as_str(), "example-crm.json"]);
-    assert_eq!(fs::read_to_string(directory.join(aside)).unwrap(), "{\"contacts\": [");
+    let renamed = format!("example-crm.damaged-{NOW}.json");
+    assert_eq!(files(&directory), [renamed.as_str(), "example-crm.json"]);
+    assert_eq!(fs::read_to_string(directory.join(renamed)).unwrap(), "{\"contacts\": [");
     fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]
-fn a_change_that_cannot_be_kept_is_not_made() {
+fn a_change_that_cannot_be_saved_is_not_made() {
     let directory = directory();
     let crm = serve(Some(directory.clone()));
     fs::remove_dir_all(&directory).unwrap();
-    crm.check("POST /activities", activity(), 500, "/error", json!("the change cannot be kept"));
+    crm.check("POST /activities", activity(), 500, "/error", json!("the change cannot be saved"));
     crm.check("GET /activities", Value::Null, 200, "/activities", json!([]));
     fs::create_dir_all(&directory).unwrap();
     crm.check("POST /activities", activity(), 201, "/id", json!("5001"));

@@ -1,4 +1,4 @@
-//! What a CRM says of its burst budget: how many requests it takes in a short window, and how many are left.
+//! The burst budget of each CRM account: how many requests it accepts in a short window, and how many are left.
 
 use std::{
     collections::BTreeMap,
@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-/// From so many companies on, what is no longer true is forgotten.
-const MANY_COMPANIES: usize = 1_000;
-/// The longest window that is a burst's, in seconds; a longer one is a daily budget's.
+/// The number of accounts from which on expired budgets are removed.
+const MANY_TENANTS: usize = 1_000;
+/// The longest window of a burst budget, in seconds. A longer one belongs to a daily budget.
 const LONGEST_WINDOW: i64 = 10;
 
-/// The last word of each CRM, by its base URL.
+/// The latest burst budget of each CRM account, by base URL.
 #[derive(Debug, Default)]
 pub struct Budgets(Mutex<BTreeMap<String, Budget>>);
 
@@ -19,13 +19,16 @@ pub struct Budgets(Mutex<BTreeMap<String, Budget>>);
 struct Budget {
     limit: i64,
     remaining: i64,
-    /// When the window ends, in milliseconds since 1970.
+    /// The end of the window, in milliseconds since 1970.
     reset_ms: i64,
 }
 
 impl Budgets {
-    /// Notes what an answer said; `reset`: in seconds from now.
-    pub fn saw(
+    /// Stores the budget that a response reports. Does nothing if the response has no limit or no remainder.
+    ///
+    /// `reset` is the time until the window ends, in seconds; 2 s if the response does not say it. `now_ms` is the
+    /// current time in milliseconds since 1970.
+    pub fn record(
         &self,
         base_url: &str,
         limit: Option<i64>,
@@ -36,13 +39,14 @@ impl Budgets {
         let (Some(limit), Some(remaining)) = (limit, remaining) else { return };
         let reset_ms = now_ms + reset.unwrap_or(2).clamp(0, LONGEST_WINDOW) * 1_000;
         let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if budgets.len() >= MANY_COMPANIES {
+        if budgets.len() >= MANY_TENANTS {
             budgets.retain(|_, budget| now_ms < budget.reset_ms);
         }
         budgets.insert(base_url.to_owned(), Budget { limit, remaining, reset_ms });
     }
 
-    /// How long to wait until at least half of the budget is there; `None`: it is now, as far as is known.
+    /// Returns the time until at least half of the budget is free again, or `None` if, as far as we know, it is free
+    /// now. The redrive waits that long, so that callers have the other half.
     pub(crate) fn until_half_is_free(&self, base_url: &str, now_ms: i64) -> Option<Duration> {
         let budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = budgets.get(base_url)?;
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_budget_is_left_to_others() {
+    fn the_redrive_waits_while_less_than_half_of_the_budget_is_left() {
         for (limit, remaining, reset, now_ms, wait_ms) in [
             (Some(80), Some(41), Some(2), 0, None),
             (Some(80), Some(40), Some(2), 0, Some(2_000)),
@@ -68,7 +72,7 @@ mod tests {
             (Some(80), None, Some(2), 0, None),
         ] {
             let budgets = Budgets::default();
-            budgets.saw("https://acme", limit, remaining, reset, 0);
+            budgets.record("https://acme", limit, remaining, reset, 0);
             let wait = budgets.until_half_is_free("https://acme", now_ms);
             assert_eq!(
                 wait.map(|wait| wait.as_millis()),

@@ -1,5 +1,5 @@
-//! The Example CRM that `call-log serve` contains: the seed documents' CRM in plain text. It shows what a CRM with
-//! versions of its records looks like.
+//! The Example CRM, which is part of `call-log serve`: bodies in plain text, and conditional changes by the version of
+//! a record.
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -13,9 +13,10 @@ use crate::{
     note::Format,
 };
 
-/// The version of an activity that nobody has changed.
+/// The version of an activity that was not changed after its creation.
 const FIRST_VERSION: &str = "1";
 
+/// The adapter of the Example CRM.
 #[derive(Debug)]
 pub(super) struct Example;
 
@@ -41,7 +42,7 @@ impl Crm for Example {
         true
     }
 
-    /// It runs on the same machine, whatever a user's host is said to be.
+    /// Ignores the user's host, because the Example CRM always runs on this machine.
     fn base_url(&self, _: Option<&str>) -> Option<String> {
         Some("http://127.0.0.1:3000".to_owned())
     }
@@ -50,7 +51,7 @@ impl Crm for Example {
         None
     }
 
-    async fn create_log(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
+    async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let activity = json!({
             "contactId": log.contact.id.as_str(),
             "subject": log.subject,
@@ -60,18 +61,18 @@ impl Crm for Example {
             "durationSeconds": seconds(log.duration),
             "result": log.result,
         });
-        let made = access.post("/example-crm/v1/activities", &activity).await?;
-        text(&made, "id").and_then(CallLogId::new).ok_or_else(Error::malformed)
+        let created = access.post("/example-crm/v1/activities", &activity).await?;
+        text(&created, "id").and_then(CallLogId::new).ok_or_else(Error::malformed)
     }
 
-    async fn read_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
+    async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let activity = access.get(&activity_path(id)?, &[]).await?;
-        let body = text(&activity, "body").ok_or_else(|| Error::malformed().harmless())?;
+        let body = text(&activity, "body").ok_or_else(|| Error::malformed().without_effect())?;
         let version = activity.get("version").and_then(Value::as_u64).map(|version| version.to_string());
         Ok(CallLog { subject: text(&activity, "subject"), body, version })
     }
 
-    async fn update_log(
+    async fn update_record(
         &self,
         access: &Access<'_>,
         id: &CallLogId,
@@ -95,7 +96,7 @@ impl Crm for Example {
         if changed.get("id").is_some() { Ok(()) } else { Err(Error::malformed()) }
     }
 
-    async fn find_logs(
+    async fn find_records(
         &self,
         access: &Access<'_>,
         log: &NewCallLog,
@@ -103,13 +104,13 @@ impl Crm for Example {
     ) -> Result<Vec<CallLogId>, Error> {
         let since = timestamp(since);
         let query = [("contactId", log.contact.id.as_str()), ("since", since.as_str())];
-        let answer = access.get("/example-crm/v1/activities", &query).await?;
-        let newest_first = list(&answer, "activities")?.iter();
-        let oldest_first = newest_first.rev().filter(|activity| is_same(activity, log));
+        let response = access.get("/example-crm/v1/activities", &query).await?;
+        let newest_first = list(&response, "activities")?.iter();
+        let oldest_first = newest_first.rev().filter(|activity| is_same_call(activity, log));
         Ok(oldest_first.filter_map(|activity| CallLogId::new(text(activity, "id")?)).collect())
     }
 
-    async fn remove_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
+    async fn delete_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
         match access.delete(&activity_path(id)?, Some(FIRST_VERSION)).await {
             Ok(_) | Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(true),
             Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),
@@ -117,9 +118,9 @@ impl Crm for Example {
         }
     }
 
-    async fn find_contact(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
-        let answer = access.get("/example-crm/v1/contacts", &[("phoneNumber", phone_number)]).await?;
-        Ok(list(&answer, "contacts")?.iter().filter_map(contact).collect())
+    async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
+        let response = access.get("/example-crm/v1/contacts", &[("phoneNumber", phone_number)]).await?;
+        Ok(list(&response, "contacts")?.iter().filter_map(contact).collect())
     }
 
     async fn create_contact(&self, access: &Access<'_>, new: &NewContact) -> Result<Contact, Error> {
@@ -127,18 +128,18 @@ impl Crm for Example {
         if let Some(kind) = &new.kind {
             fields["type"] = json!(kind);
         }
-        let made = access.post("/example-crm/v1/contacts", &fields).await?;
-        contact(&made).ok_or_else(Error::malformed)
+        let created = access.post("/example-crm/v1/contacts", &fields).await?;
+        contact(&created).ok_or_else(Error::malformed)
     }
 }
 
-/// Whether an activity is what an earlier attempt to create `log` has made.
-fn is_same(activity: &Value, log: &NewCallLog) -> bool {
+/// Returns `true` if an earlier attempt to create `log` has made this activity.
+fn is_same_call(activity: &Value, log: &NewCallLog) -> bool {
     let start = text(activity, "startTime").and_then(|start| start.parse::<DateTime<Utc>>().ok());
     let body = text(activity, "body").unwrap_or_default();
     text(activity, "direction").as_deref() == Some(log.direction.as_str())
         && start.map(|start| start.timestamp()) == log.start.map(|start| start.timestamp())
-        && log.is_told_by(Format::Plain, &body).unwrap_or_else(|| {
+        && log.matches_body(Format::Plain, &body).unwrap_or_else(|| {
             text(activity, "subject").as_deref() == Some(log.subject.as_str())
                 && activity.get("durationSeconds").and_then(Value::as_u64) == seconds(log.duration)
         })
@@ -153,12 +154,13 @@ fn contact(entry: &Value) -> Option<Contact> {
     })
 }
 
-/// Its ids are letters, digits and hyphens; anything else is none of them, and has no place in a path.
+/// Returns the path of an activity. An id of the Example CRM consists of letters, digits and hyphens; any other
+/// character could lead to another path.
 fn activity_path(id: &CallLogId) -> Result<String, Error> {
     if id.as_str().bytes().all(|byte| byte == b'-' || byte.is_ascii_alphanumeric()) {
         Ok(format!("/example-crm/v1/activities/{id}"))
     } else {
-        Err(Error::new(ErrorKind::NotFound, Effect::None, "the log id is none of the Example CRM's"))
+        Err(Error::new(ErrorKind::NotFound, Effect::None, "the record id cannot be an id of the Example CRM"))
     }
 }
 
@@ -177,10 +179,10 @@ fn text(entity: &Value, field: &str) -> Option<String> {
     entity.get(field)?.as_str().map(str::to_owned)
 }
 
-fn list<'a>(answer: &'a Value, field: &str) -> Result<&'a [Value], Error> {
-    answer
+fn list<'a>(response: &'a Value, field: &str) -> Result<&'a [Value], Error> {
+    response
         .get(field)
         .and_then(Value::as_array)
         .map(Vec::as_slice)
-        .ok_or_else(|| Error::malformed().harmless())
+        .ok_or_else(|| Error::malformed().without_effect())
 }

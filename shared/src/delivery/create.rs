@@ -185,13 +185,13 @@ impl Attempt<'_> {
                 return Ok(Outcome::BeingLogged);
             }
         }
-        let mut made = grant.create_log(&draft.log).await;
+        let mut made = grant.create_record(&draft.log).await;
         // What is parked must not keep the call from being logged: it may be what the CRM refuses.
         let is_alone = self.item.queued_details != CallDetails::default()
             && made.as_ref().is_err_and(Failure::is_refusal);
         if is_alone {
             draft = Draft::new(&grant, &payload.details, &payload, zone);
-            made = grant.create_log(&draft.log).await;
+            made = grant.create_record(&draft.log).await;
         }
         match made {
             Ok(id) if is_alone => self.add(grant, id, &draft.written, CallDetails::default(), zone).await,
@@ -238,12 +238,12 @@ impl Attempt<'_> {
         }
         let first_at = self.item.first_at.unwrap_or_else(|| self.services.clock.now());
         let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
-        let mut found = grant.find_logs(log, since).await?;
+        let mut found = grant.find_records(log, since).await?;
         for sought in self.item.recovery_criteria.iter().filter(|_| self.item.outcome_unknown) {
             if found.is_empty()
                 && let Some(earlier) = self.sought_otherwise(sought, grant, log, facts, zone)
             {
-                found = grant.find_logs(&earlier, since).await?;
+                found = grant.find_records(&earlier, since).await?;
             }
         }
         if found.len() > 1 {

@@ -26,18 +26,18 @@ pub(crate) async fn remove_duplicates(
     kept: &CallLogId,
 ) -> Result<(), Failure> {
     // First of all the log itself: if a person has deleted it, no other may be taken for a duplicate of it.
-    let current = grant.read_log(kept).await?;
+    let current = grant.read_record(kept).await?;
     let first_at = item.first_at.unwrap_or(DateTime::UNIX_EPOCH);
     let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
     let mut found = BTreeSet::new();
     for sought in &item.recovery_criteria {
         let log = searched(grant, call, item, sought, &current);
-        found.extend(grant.find_logs(&log, since).await?);
+        found.extend(grant.find_records(&log, since).await?);
     }
     for duplicate in found.into_iter().filter(|found| found != kept) {
         telemetry::count(Metric::DuplicateFound);
         telemetry::set_field("log_id", kept.as_str().to_owned());
-        if grant.remove_log(&duplicate).await? {
+        if grant.delete_record(&duplicate).await? {
             telemetry::count(Metric::Deduped);
             tracing::warn!("a second log of the call had landed late; it is removed");
         } else {

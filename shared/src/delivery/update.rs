@@ -302,7 +302,7 @@ async fn change(
     let mut unanswered: Option<(Failure, CallLogChange)> = None;
     for _ in 0..CHANGES {
         let read_at_ms = grant.now_ms();
-        let current = match grant.read_log(log).await {
+        let current = match grant.read_record(log).await {
             Ok(current) => current,
             Err(failure) => return Err(unanswered.map_or(failure, |(first, _)| first)),
         };
@@ -313,7 +313,7 @@ async fn change(
             None if plan.change.is_empty() => return Ok(plan),
             None => {}
         }
-        let changed = grant.update_log(log, &plan.change).await;
+        let changed = grant.update_record(log, &plan.change).await;
         if !grant.crm().compare_and_set() {
             telemetry::record(Metric::EditWindow, grant.now_ms() - read_at_ms);
         }

@@ -1,4 +1,4 @@
-//! What the stand-in keeps, and what it takes and refuses.
+//! The records of the fake, and the checks of the data that it stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,9 @@ use super::{ACCESS_TOKEN, API_KEY, BOB, REFRESH_TOKEN, USER};
 /// The largest note, in bytes.
 const MAX_NOTE: usize = 100_000;
 
-/// What Pipedrive keeps.
+/// The records and the state of the fake.
 #[derive(Debug)]
-pub(super) struct Crm {
+pub(super) struct Records {
     pub(super) clock: Clock,
     pub(super) persons: BTreeMap<u64, Value>,
     pub(super) activities: BTreeMap<u64, Value>,
@@ -26,14 +26,14 @@ pub(super) struct Crm {
     pub(super) access: BTreeSet<String>,
     pub(super) refresh: String,
     pub(super) refreshes: u64,
-    /// What is left of a burst budget of a hundred requests.
+    /// The remainder of a burst budget of a hundred requests.
     pub(super) remaining: u64,
     pub(super) normalise: bool,
 }
 
-impl Crm {
-    pub(super) fn new(clock: Clock) -> Crm {
-        let mut crm = Crm {
+impl Records {
+    pub(super) fn new(clock: Clock) -> Records {
+        let mut records = Records {
             clock,
             persons: BTreeMap::new(),
             activities: BTreeMap::new(),
@@ -48,9 +48,9 @@ impl Crm {
             remaining: 99,
             normalise: false,
         };
-        crm.add_person("Bob Client", "+12135550111", Some(501));
-        crm.add_person("Solo", "(213) 555-0122", None);
-        crm
+        records.add_person("Bob Client", "+12135550111", Some(501));
+        records.add_person("Solo", "(213) 555-0122", None);
+        records
     }
 
     pub(super) fn now(&self) -> String {
@@ -68,7 +68,7 @@ impl Crm {
         id
     }
 
-    /// Whether fields may be stored, and as what.
+    /// Checks fields, and returns them as they are stored.
     pub(super) fn accept(&self, fields: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
         let stored = fields.into_iter().map(|(name, value)| {
             self.check(&name, &value)?;
@@ -115,7 +115,7 @@ impl Crm {
     }
 }
 
-/// Stores accepted fields, and what follows from them.
+/// Stores checked fields, and the fields that Pipedrive derives from them.
 pub(super) fn store(activity: &mut Value, fields: Map<String, Value>) {
     for (name, value) in fields {
         activity[name] = value;
@@ -132,7 +132,7 @@ pub(super) fn activity_type(name: &str, key: &str, active: bool) -> Value {
     json!({ "name": name, "key_string": key, "active_flag": active, "is_custom_flag": false })
 }
 
-/// A value as CRMs rewrite it: HTML with other tags, times with seconds.
+/// Returns a value as a CRM may rewrite it: HTML with other tags, times with seconds.
 fn rewritten(name: &str, value: Value) -> Value {
     match (name, value.as_str()) {
         ("note", Some(note)) => {
@@ -144,7 +144,7 @@ fn rewritten(name: &str, value: Value) -> Value {
     }
 }
 
-/// The hours and minutes of `HH:MM`.
+/// Parses `HH:MM` as hours and minutes.
 fn clock_time(text: &str) -> Option<(u32, u32)> {
     let (hours, minutes) = text.split_once(':')?;
     let digits = |text: &str| text.len() >= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -159,8 +159,11 @@ fn is_uuid(text: &str) -> bool {
         && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
 }
 
-/// Refuses names that Pipedrive does not know.
-pub(super) fn known<'a>(names: impl IntoIterator<Item = &'a String>, known: &[&str]) -> Result<(), Failure> {
+/// Rejects a name that Pipedrive does not know.
+pub(super) fn check_names<'a>(
+    names: impl IntoIterator<Item = &'a String>,
+    known: &[&str],
+) -> Result<(), Failure> {
     match names.into_iter().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(Failure::bad(format!("Validation failed: {name} is not allowed"))),
         None => Ok(()),
@@ -168,14 +171,14 @@ pub(super) fn known<'a>(names: impl IntoIterator<Item = &'a String>, known: &[&s
 }
 
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    serde_json::from_slice(body).map_err(|_| Failure::bad("the body is no JSON object"))
+    serde_json::from_slice(body).map_err(|_| Failure::bad("the body is not a JSON object"))
 }
 
 pub(super) fn success(data: Value) -> Json<Value> {
     Json(json!({ "success": true, "data": data }))
 }
 
-/// A refusal, as Pipedrive words them.
+/// A rejection in Pipedrive's form and words.
 #[derive(Debug)]
 pub(super) struct Failure(pub(super) StatusCode, pub(super) String);
 

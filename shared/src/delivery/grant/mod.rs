@@ -127,12 +127,12 @@ impl<'a> Grant<'a> {
         self.crm
     }
 
-    /// See [`Crm::create_log`].
-    pub(crate) async fn create_log(&mut self, log: &NewCallLog) -> Result<CallLogId, Failure> {
+    /// See [`Crm::create_record`].
+    pub(crate) async fn create_record(&mut self, log: &NewCallLog) -> Result<CallLogId, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.services.sync_points.reach("crm.create_log", self.crm.create_log(&access, log)).await
+                self.services.sync_points.reach("crm.create_log", self.crm.create_record(&access, log)).await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -140,12 +140,12 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// See [`Crm::read_log`].
-    pub(crate) async fn read_log(&mut self, id: &CallLogId) -> Result<CallLog, Failure> {
+    /// See [`Crm::read_record`].
+    pub(crate) async fn read_record(&mut self, id: &CallLogId) -> Result<CallLog, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.services.sync_points.reach("crm.read_log", self.crm.read_log(&access, id)).await
+                self.services.sync_points.reach("crm.read_log", self.crm.read_record(&access, id)).await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -153,14 +153,18 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// See [`Crm::update_log`].
-    pub(crate) async fn update_log(&mut self, id: &CallLogId, change: &CallLogChange) -> Result<(), Failure> {
+    /// See [`Crm::update_record`].
+    pub(crate) async fn update_record(
+        &mut self,
+        id: &CallLogId,
+        change: &CallLogChange,
+    ) -> Result<(), Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
                 self.services
                     .sync_points
-                    .reach("crm.update_log", self.crm.update_log(&access, id, change))
+                    .reach("crm.update_log", self.crm.update_record(&access, id, change))
                     .await
             };
             if !self.renewed_after(&answer).await? {
@@ -169,8 +173,8 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// See [`Crm::find_logs`].
-    pub(crate) async fn find_logs(
+    /// See [`Crm::find_records`].
+    pub(crate) async fn find_records(
         &mut self,
         log: &NewCallLog,
         since: DateTime<Utc>,
@@ -180,7 +184,7 @@ impl<'a> Grant<'a> {
                 let access = self.access()?;
                 self.services
                     .sync_points
-                    .reach("crm.find_logs", self.crm.find_logs(&access, log, since))
+                    .reach("crm.find_logs", self.crm.find_records(&access, log, since))
                     .await
             };
             if !self.renewed_after(&answer).await? {
@@ -189,12 +193,12 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// See [`Crm::remove_log`].
-    pub(crate) async fn remove_log(&mut self, id: &CallLogId) -> Result<bool, Failure> {
+    /// See [`Crm::delete_record`].
+    pub(crate) async fn delete_record(&mut self, id: &CallLogId) -> Result<bool, Failure> {
         loop {
             let answer = {
                 let access = self.access()?;
-                self.services.sync_points.reach("crm.remove_log", self.crm.remove_log(&access, id)).await
+                self.services.sync_points.reach("crm.remove_log", self.crm.delete_record(&access, id)).await
             };
             if !self.renewed_after(&answer).await? {
                 return Ok(answer?);
@@ -307,12 +311,14 @@ impl<'a> Grant<'a> {
         let client = self.services.sync_points.reach("grant.client", client).await;
         let exchange = || renew_grant(&self.services.http, &url, client.as_ref(), &refresh_token);
         let mut renewed = self.services.sync_points.reach("grant.exchange", exchange()).await;
-        let mut may_be_lost = matches!(renewed, Err(RenewalError::Unanswered));
-        if matches!(renewed, Err(RenewalError::Unanswered | RenewalError::Unsent)) && self.has(RENEWAL_TIME) {
+        let mut may_be_lost = matches!(renewed, Err(RenewalError::OutcomeUnknown));
+        if matches!(renewed, Err(RenewalError::OutcomeUnknown | RenewalError::NotSent))
+            && self.has(RENEWAL_TIME)
+        {
             // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
             // once more in this case (FAPI 2.0).
             renewed = self.services.sync_points.reach("grant.exchange_again", exchange()).await;
-            may_be_lost |= matches!(renewed, Err(RenewalError::Unanswered));
+            may_be_lost |= matches!(renewed, Err(RenewalError::OutcomeUnknown));
         }
         match renewed {
             Ok(renewed) => {
@@ -328,7 +334,7 @@ impl<'a> Grant<'a> {
                 };
                 self.keep(credentials).await
             }
-            Err(RenewalError::Refused) => {
+            Err(RenewalError::Rejected) => {
                 // Final only if nobody has stored another grant meanwhile.
                 if self.adopt().await? {
                     return Ok(());

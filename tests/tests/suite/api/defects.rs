@@ -29,7 +29,7 @@ async fn what_is_left_of_a_budget_is_in_the_log() {
     let mut log = log_of_a_create(&world, &details).await;
     log += &log_of_a_create(&world, &details).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let answers: Vec<_> = lines.iter().filter(|line| line["message"] == "CRM answered").collect();
+    let answers: Vec<_> = lines.iter().filter(|line| line["message"] == "the CRM responded").collect();
     let (none, all) = ([const { None }; 4], [Some(100), Some(99), Some(2), Some(9_999)]);
     let expected = [
         ("GET", "/api/v2/persons", 500, none),

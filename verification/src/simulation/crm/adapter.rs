@@ -42,7 +42,7 @@ fn check(access: &Access<'_>) -> Result<(), Error> {
     }
     let (tokens, burst) = with(|account| (account.tokens.clone(), account.burst));
     if let Some(left) = burst {
-        access.budgets.saw(&access.base_url, Some(100), Some(left), Some(10), access.clock.now_ms());
+        access.budgets.record(&access.base_url, Some(100), Some(left), Some(10), access.clock.now_ms());
     }
     let now_ms = access.clock.now_ms();
     if let Some(error) = with(|account| account.knock(access, now_ms)) {
@@ -88,11 +88,11 @@ impl Crm for Memory {
         with(|account| account.tokens.as_ref().map(|host| host.url))
     }
 
-    async fn create_log(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
+    async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         self.send(access, "crm.create_log", Request::Create(Box::new(log.clone()))).await
     }
 
-    async fn read_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
+    async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         self.read(access, |account| {
             let entry = account.live().find(|entry| entry.id == *id);
             let entry = entry.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
@@ -104,7 +104,7 @@ impl Crm for Memory {
         })
     }
 
-    async fn update_log(
+    async fn update_record(
         &self,
         access: &Access<'_>,
         id: &CallLogId,
@@ -114,7 +114,7 @@ impl Crm for Memory {
         self.send(access, "crm.update_log", request).await.map(drop)
     }
 
-    async fn find_logs(
+    async fn find_records(
         &self,
         access: &Access<'_>,
         log: &NewCallLog,
@@ -127,7 +127,7 @@ impl Crm for Memory {
         })
     }
 
-    async fn remove_log(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
+    async fn delete_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
         match self.send(access, "crm.remove_log", Request::Remove(id.clone())).await {
             Ok(_) => Ok(true),
             Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),
@@ -135,7 +135,7 @@ impl Crm for Memory {
         }
     }
 
-    async fn find_contact(&self, _: &Access<'_>, _: &str) -> Result<Vec<Contact>, Error> {
+    async fn find_contacts(&self, _: &Access<'_>, _: &str) -> Result<Vec<Contact>, Error> {
         Ok(Vec::new())
     }
 

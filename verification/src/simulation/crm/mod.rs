@@ -140,7 +140,7 @@ pub fn with<T>(look: impl FnOnce(&mut Account) -> T) -> T {
 
 /// A failure as the adapters report it.
 pub fn failure(kind: ErrorKind, effect: Effect) -> Error {
-    Error { kind, effect, detail: "as the schedule has it".to_owned() }
+    Error { kind, effect, reason: "as the schedule has it".to_owned() }
 }
 
 impl Account {
@@ -215,7 +215,7 @@ impl Account {
         self.window.1 += 1;
         let left = limit - self.window.1;
         let reset = (self.window.0 + WINDOW_MS - now_ms + 999) / 1_000;
-        access.budgets.saw(&access.base_url, Some(limit), Some(left.max(0)), Some(reset), now_ms);
+        access.budgets.record(&access.base_url, Some(limit), Some(left.max(0)), Some(reset), now_ms);
         self.too_many += usize::from(left < 0);
         (left < 0).then(|| failure(ErrorKind::RateLimited { retry_after: None }, Effect::None))
     }

@@ -57,7 +57,7 @@ pub(super) async fn let_the_crm_quote_credentials(stage: &mut Harness) {
         let answer = stage.send(id, "POST", &body).await;
         assert_eq!(answer.message(), "Pipedrive refused the call log");
         let said = &answer.body["returnMessage"]["details"][0]["items"][0]["text"];
-        assert_eq!(said, "It gave a reason that quotes your credentials.", "{answer:?}");
+        assert_eq!(said, "The CRM gave a reason that quotes your credentials.", "{answer:?}");
     }
 }
 

@@ -1,0 +1,488 @@
+//! The fake of Pipedrive: as much of its API as call logs need, as strict as its API reference.
+//!
+//! It serves tests in this process as well as whole programs (`CRM_BASE_URL_PIPEDRIVE`). The [`FaultProxy`] in front of
+//! it causes the faults.
+
+mod records;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use call_log::{
+    adapters::{self, Crm},
+    model::Clock,
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use self::records::{Failure, Records, activity_type, check_names, object, store, success};
+use crate::{
+    fake_crm::{FakeCrm, Routes},
+    fault_proxy::{Exchange, Fault, FaultProxy, Target},
+};
+
+/// The user to whom every credential belongs.
+pub const USER: u64 = 12345;
+/// The access token that is valid when the fake starts.
+pub const ACCESS_TOKEN: &str = "pipedrive-access-0";
+/// The refresh token that is valid when the fake starts.
+pub const REFRESH_TOKEN: &str = "pipedrive-refresh-0";
+/// The API key that is valid when the fake starts.
+pub const API_KEY: &str = "pipedrive-api-key";
+/// A person of organisation 501, who exists when the fake starts.
+pub const BOB: u64 = 77;
+/// A person without an organisation, who exists when the fake starts.
+pub const SOLO: u64 = 78;
+
+/// The requests for which faults can be queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// "Get details of a person"
+    GetPerson,
+    /// "Search persons"
+    SearchPersons,
+    /// "Add a new person"
+    CreatePerson,
+    /// "Get all activity types" (API v1)
+    ActivityTypes,
+    /// "Add a new activity"
+    CreateActivity,
+    /// "Get details of an activity"
+    GetActivity,
+    /// "Update an activity"
+    UpdateActivity,
+    /// "Get all activities"
+    ListActivities,
+    /// "Delete an activity"
+    DeleteActivity,
+    /// The exchange of a refresh token for an access token
+    Token,
+}
+
+impl Route {
+    /// Returns the method and the path of the request.
+    pub const fn target(self) -> Target {
+        let (method, path) = match self {
+            Route::GetPerson => ("GET", "/api/v2/persons/*"),
+            Route::SearchPersons => ("GET", "/api/v2/persons/search"),
+            Route::CreatePerson => ("POST", "/api/v2/persons"),
+            Route::ActivityTypes => ("GET", "/v1/activityTypes"),
+            Route::CreateActivity => ("POST", "/api/v2/activities"),
+            Route::GetActivity => ("GET", "/api/v2/activities/*"),
+            Route::UpdateActivity => ("PATCH", "/api/v2/activities/*"),
+            Route::DeleteActivity => ("DELETE", "/api/v2/activities/*"),
+            Route::ListActivities => ("GET", "/api/v2/activities"),
+            Route::Token => ("POST", "/oauth/token"),
+        };
+        Target { method, path }
+    }
+}
+
+/// A running fake; it stops when it is dropped.
+#[derive(Debug)]
+pub struct FakePipedrive {
+    records: Arc<Mutex<Records>>,
+    proxy: FaultProxy,
+}
+
+/// Returns the fake without a proxy: it has no faults and keeps connections open, as benchmarks need it.
+pub fn server() -> Router {
+    router(Arc::new(Mutex::new(Records::new(Clock::System))))
+}
+
+impl FakePipedrive {
+    /// Starts a fake on the system's clock.
+    ///
+    /// # Panics
+    ///
+    /// If no loopback port is free.
+    pub fn start() -> FakePipedrive {
+        FakePipedrive::with_clock(Clock::System)
+    }
+
+    /// Starts a fake whose records carry the times of this clock.
+    ///
+    /// # Panics
+    ///
+    /// If no loopback port is free.
+    pub fn with_clock(clock: Clock) -> FakePipedrive {
+        let records = Arc::new(Mutex::new(Records::new(clock)));
+        FakePipedrive { proxy: FaultProxy::around(router(records.clone())), records }
+    }
+
+    /// Returns the base URL, without a slash at its end.
+    pub fn base_url(&self) -> String {
+        self.proxy.base_url()
+    }
+
+    /// Returns the proxy in front of the fake.
+    pub fn proxy(&self) -> &FaultProxy {
+        &self.proxy
+    }
+
+    /// Queues a fault for the next request of this kind.
+    pub fn next(&self, route: Route, fault: Fault) {
+        self.proxy.next(route.target(), fault);
+    }
+
+    /// Removes the faults that were queued but have not happened.
+    pub fn forget_faults(&self) {
+        self.proxy.forget_faults();
+    }
+
+    /// Sets the fault of every request for which none is queued, or ends such an outage (`None`).
+    pub fn outage(&self, fault: Option<Fault>) {
+        self.proxy.outage(fault);
+    }
+
+    /// Sets the remainder that every response reports, of a burst budget of a hundred requests.
+    pub fn leave(&self, remaining: u64) {
+        self.records().remaining = remaining;
+    }
+
+    /// Returns every request that has arrived, in order.
+    pub fn requests(&self) -> Vec<Exchange> {
+        self.proxy.exchanges()
+    }
+
+    /// Returns the number of requests of this kind that have arrived.
+    pub fn count(&self, route: Route) -> usize {
+        self.proxy.count(route.target())
+    }
+
+    /// Returns the activities that are not deleted, in the order of their ids.
+    pub fn activities(&self) -> Vec<Value> {
+        let records = self.records();
+        records.activities.values().filter(|activity| activity["is_deleted"] == false).cloned().collect()
+    }
+
+    /// Changes one field of an activity, as a person does on Pipedrive's page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such activity.
+    pub fn edit(&self, id: u64, field: &str, value: Value) {
+        let mut records = self.records();
+        let now = records.now();
+        let activity = records.activities.get_mut(&id).expect("an activity to edit");
+        activity[field] = value;
+        activity["update_time"] = json!(now);
+    }
+
+    /// Changes the note of an activity, as a person does on Pipedrive's page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such activity.
+    pub fn edit_note(&self, id: u64, note: &str) {
+        self.edit(id, "note", json!(note));
+    }
+
+    /// Deletes an activity, as a person does on Pipedrive's page.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such activity.
+    pub fn delete(&self, id: u64) {
+        self.edit(id, "is_deleted", json!(true));
+    }
+
+    /// Carries out the request that created this activity once more, now.
+    pub fn land(&self, activity: &Value) {
+        let mut records = self.records();
+        let id = records.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
+        let mut copy = activity.clone();
+        copy["id"] = json!(id);
+        copy["add_time"] = json!(records.now());
+        copy["update_time"] = copy["add_time"].clone();
+        records.activities.insert(id, copy);
+    }
+
+    /// Adds a person and returns the person's id.
+    pub fn add_person(&self, name: &str, phone: &str, org: Option<u64>) -> u64 {
+        self.records().add_person(name, phone, org)
+    }
+
+    /// Replaces the activity types. Each has a name, a key, and `true` if it is active.
+    pub fn set_types(&self, types: &[(&str, &str, bool)]) {
+        self.records().types =
+            types.iter().map(|(name, key, active)| activity_type(name, key, *active)).collect();
+    }
+
+    /// Sets if the fake rewrites HTML and times before it stores them, as CRMs do.
+    pub fn normalise(&self, on: bool) {
+        self.records().normalise = on;
+    }
+
+    /// Invalidates all access tokens and API keys. The refresh token stays valid.
+    pub fn end_access(&self) {
+        self.records().access.clear();
+    }
+
+    /// Returns the number of requests to exchange a refresh token.
+    pub fn refreshes(&self) -> u64 {
+        self.records().refreshes
+    }
+
+    /// Returns the only valid refresh token.
+    pub fn refresh_token(&self) -> String {
+        self.records().refresh.clone()
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        lock(&self.records)
+    }
+}
+
+impl FakeCrm for FakePipedrive {
+    fn adapter(&self) -> &'static dyn Crm {
+        adapters::find("pipedrive").expect("the adapter is in the registry")
+    }
+
+    fn proxy(&self) -> &FaultProxy {
+        &self.proxy
+    }
+
+    fn api_key(&self) -> &'static str {
+        API_KEY
+    }
+
+    fn contacts(&self) -> [String; 2] {
+        [BOB, SOLO].map(|id| id.to_string())
+    }
+
+    fn routes(&self) -> Routes {
+        Routes {
+            create: Route::CreateActivity.target(),
+            read: Route::GetActivity.target(),
+            update: Route::UpdateActivity.target(),
+            list: Route::ListActivities.target(),
+            find_contacts: Route::SearchPersons.target(),
+            create_contact: Route::CreatePerson.target(),
+        }
+    }
+
+    fn own_hosts(&self) -> &'static [(Option<&'static str>, &'static str)] {
+        &[
+            (Some("acme.pipedrive.com"), "https://acme.pipedrive.com"),
+            (Some("a-1.pipedrive.com"), "https://a-1.pipedrive.com"),
+        ]
+    }
+
+    fn foreign_hosts(&self) -> &'static [&'static str] {
+        &[
+            "pipedrive.com",
+            ".pipedrive.com",
+            "a.b.pipedrive.com",
+            "ACME.pipedrive.com",
+            "acme.pipedrive.com.",
+            "acme.pipedrive.com:443",
+            "user@acme.pipedrive.com",
+            "evil.com/.pipedrive.com",
+            "evil.com#.pipedrive.com",
+            "acme.pipedrive.com.evil.com",
+            "acmé.pipedrive.com",
+            "acme.pipedrive.com\n",
+            // The label has 64 characters, one too many.
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.pipedrive.com",
+        ]
+    }
+}
+
+type Shared = State<Arc<Mutex<Records>>>;
+type Reply = Result<Json<Value>, Failure>;
+
+fn router(records: Arc<Mutex<Records>>) -> Router {
+    Router::new()
+        .route("/api/v2/persons", post(create_person))
+        .route("/api/v2/persons/search", get(search_persons))
+        .route("/api/v2/persons/{id}", get(get_person))
+        .route("/v1/activityTypes", get(activity_types))
+        .route("/api/v2/activities", get(list_activities).post(create_activity))
+        .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity).delete(delete_activity))
+        .fallback(async || Failure::not_found())
+        .layer(middleware::from_fn_with_state(records.clone(), authorize))
+        .route("/oauth/token", post(token))
+        .with_state(records)
+}
+
+fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Records> {
+    records.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Rejects a request without a valid credential, and adds the budget to the response.
+async fn authorize(State(records): Shared, request: Request, next: Next) -> Response {
+    if !lock(&records).access.contains(shown_credential(request.headers()).unwrap_or_default()) {
+        return Failure(StatusCode::UNAUTHORIZED, "unauthorized access".to_owned()).into_response();
+    }
+    let remaining = lock(&records).remaining.to_string();
+    let budget = [
+        ("x-ratelimit-limit", "100"),
+        ("x-ratelimit-remaining", remaining.as_str()),
+        ("x-ratelimit-reset", "2"),
+        ("x-daily-requests-left", "9999"),
+    ];
+    (budget, next.run(request).await).into_response()
+}
+
+fn shown_credential(headers: &HeaderMap) -> Option<&str> {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    header("authorization").and_then(|value| value.strip_prefix("Bearer ")).or_else(|| header("x-api-token"))
+}
+
+async fn get_person(State(records): Shared, Path(id): Path<u64>) -> Reply {
+    lock(&records).persons.get(&id).cloned().map(success).ok_or_else(Failure::not_found)
+}
+
+async fn search_persons(State(records): Shared, Query(query): Query<BTreeMap<String, String>>) -> Reply {
+    check_names(query.keys(), &["term", "fields", "exact_match", "organization_id", "limit", "cursor"])?;
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let term = query.get("term").map(|term| digits(term)).filter(|term| term.len() > 1);
+    let term = term.ok_or_else(|| Failure::bad("the term must have two characters"))?;
+    let exact = query.get("exact_match").is_some_and(|exact| exact == "true");
+    let items: Vec<Value> = lock(&records)
+        .persons
+        .values()
+        .filter_map(|person| {
+            let phone = person["phones"][0]["value"].as_str().unwrap_or_default();
+            let hit = if exact { digits(phone) == term } else { digits(phone).contains(&term) };
+            let item =
+                json!({ "id": person["id"], "type": "person", "name": person["name"], "phones": [phone] });
+            hit.then(|| json!({ "result_score": 0.5, "item": item }))
+        })
+        .collect();
+    Ok(success(json!({ "items": items })))
+}
+
+async fn create_person(State(records): Shared, body: Bytes) -> Reply {
+    let fields = object(&body)?;
+    check_names(fields.keys(), &["name", "phones", "emails", "owner_id", "org_id", "label_ids"])?;
+    let fields = Value::Object(fields);
+    let (Some(name), Some(phone)) = (fields["name"].as_str(), fields["phones"][0]["value"].as_str()) else {
+        return Err(Failure::bad("Validation failed: name, phones"));
+    };
+    let mut records = lock(&records);
+    let id = records.add_person(name, phone, fields["org_id"].as_u64());
+    Ok(success(records.persons[&id].clone()))
+}
+
+async fn activity_types(State(records): Shared) -> Reply {
+    Ok(success(json!(lock(&records).types)))
+}
+
+async fn create_activity(State(records): Shared, body: Bytes) -> Reply {
+    let mut records = lock(&records);
+    let fields = records.accept(object(&body)?)?;
+    let id = records.activities.last_key_value().map_or(5001, |(id, _)| id + 1);
+    let mut activity = json!({
+        "id": id, "subject": "Call", "type": "call", "owner_id": USER, "creator_user_id": USER, "is_deleted": false,
+        "add_time": records.now(), "update_time": records.now(), "deal_id": null, "lead_id": null, "person_id": null,
+        "org_id": null, "project_id": null, "due_date": null, "due_time": null, "duration": null, "busy": false,
+        "done": false, "location": null, "participants": [], "attendees": [], "public_description": null,
+        "priority": null, "note": null,
+    });
+    store(&mut activity, fields);
+    records.activities.insert(id, activity.clone());
+    Ok(success(activity))
+}
+
+async fn get_activity(State(records): Shared, Path(id): Path<u64>) -> Reply {
+    let records = lock(&records);
+    let found = records.activities.get(&id).filter(|activity| activity["is_deleted"] == false);
+    found.cloned().map(success).ok_or_else(Failure::not_found)
+}
+
+async fn update_activity(State(records): Shared, Path(id): Path<u64>, body: Bytes) -> Reply {
+    let mut records = lock(&records);
+    let fields = records.accept(object(&body)?)?;
+    let now = records.now();
+    let found = records.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
+    let activity = found.ok_or_else(Failure::not_found)?;
+    store(activity, fields);
+    activity["update_time"] = json!(now);
+    Ok(success(activity.clone()))
+}
+
+async fn delete_activity(State(records): Shared, Path(id): Path<u64>) -> Reply {
+    let mut records = lock(&records);
+    let now = records.now();
+    let found = records.activities.get_mut(&id).filter(|activity| activity["is_deleted"] == false);
+    let activity = found.ok_or_else(Failure::not_found)?;
+    activity["is_deleted"] = json!(true);
+    activity["update_time"] = json!(now);
+    Ok(success(json!({ "id": id })))
+}
+
+async fn list_activities(State(records): Shared, Query(query): Query<BTreeMap<String, String>>) -> Reply {
+    let names =
+        ["person_id", "owner_id", "done", "updated_since", "sort_by", "sort_direction", "limit", "cursor"];
+    check_names(query.keys(), &names)?;
+    let number = |name: &str, default: u64| match query.get(name) {
+        Some(text) => text.parse::<u64>().map_err(|_| Failure::bad(name)),
+        None => Ok(default),
+    };
+    let (person, owner, limit) = (number("person_id", 0)?, number("owner_id", 0)?, number("limit", 100)?);
+    let time = |text: &str| text.parse::<DateTime<Utc>>().ok();
+    let since =
+        query.get("updated_since").map(|text| time(text).ok_or_else(|| Failure::bad("updated_since")));
+    let since = since.transpose()?;
+    let records = lock(&records);
+    let mut found: Vec<&Value> = records
+        .activities
+        .values()
+        .filter(|activity| person == 0 || activity["person_id"] == person)
+        .filter(|activity| owner == 0 || activity["owner_id"] == owner)
+        .filter(|activity| query.get("done").is_none_or(|done| activity["done"] == (done == "true")))
+        .filter(|activity| since.is_none() || activity["update_time"].as_str().and_then(time) >= since)
+        .collect();
+    let sort_by = query.get("sort_by").map_or("id", String::as_str);
+    if !["id", "update_time", "add_time", "due_date"].contains(&sort_by) || !(1..=500).contains(&limit) {
+        return Err(Failure::bad("sort_by, limit"));
+    }
+    found.sort_by_key(|activity| (activity[sort_by].to_string(), activity["id"].as_u64()));
+    if query.get("sort_direction").is_some_and(|direction| direction == "desc") {
+        found.reverse();
+    }
+    let cursor =
+        query.get("cursor").map(|cursor| cursor.strip_prefix("after-").and_then(|at| at.parse().ok()));
+    let from: usize = cursor.map_or(Some(0), |from| from).ok_or_else(|| Failure::bad("cursor"))?;
+    let to = from + limit as usize;
+    let next = (to < found.len()).then(|| format!("after-{to}"));
+    let page: Vec<&Value> = found.into_iter().skip(from).take(limit as usize).collect();
+    Ok(Json(json!({ "success": true, "data": page, "additional_data": { "next_cursor": next } })))
+}
+
+/// Exchanges a refresh token. Each works once.
+async fn token(State(records): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let mut records = lock(&records);
+    let form = String::from_utf8_lossy(&body).into_owned();
+    let is_form = headers.get("content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    let has = |pair: String| form.split('&').any(|given| given == pair);
+    records.refreshes += 1;
+    if !is_form
+        || !has("grant_type=refresh_token".to_owned())
+        || !has(format!("refresh_token={}", records.refresh))
+    {
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))).into_response();
+    }
+    let number = records.refreshes;
+    let access = format!("pipedrive-access-{number}");
+    records.refresh = format!("pipedrive-refresh-{number}");
+    records.access.insert(access.clone());
+    Json(json!({
+        "access_token": access, "refresh_token": records.refresh, "token_type": "Bearer", "expires_in": 3599,
+        "scope": "base", "api_domain": "https://acme.pipedrive.com",
+    }))
+    .into_response()
+}
