@@ -19,6 +19,7 @@ use call_log::{
     },
     telemetry::Trace,
 };
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::FakePipedrive};
@@ -162,6 +163,15 @@ impl TestApp {
     pub async fn send(&self, app: &App, method: &str, body: &Value) -> Answer {
         let token = app.issue_token(&self.user, 1);
         send(app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
+    }
+}
+
+/// An OAuth grant of Pipedrive that expires `expires_in_ms` after [`NOW_MS`].
+pub fn grant(expires_in_ms: i64, refresh_token: &str) -> Credentials {
+    Credentials::OAuth {
+        access_token: Secret::new(crate::pipedrive::ACCESS_TOKEN),
+        refresh_token: Some(Secret::new(refresh_token)),
+        expires_at: DateTime::from_timestamp_millis(NOW_MS + expires_in_ms),
     }
 }
 

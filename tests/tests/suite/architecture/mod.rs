@@ -1,7 +1,7 @@
 //! The invariants of ARCHITECTURE.md, read off the sources.
 
 mod app_connect_page;
-mod steps;
+mod sync_points;
 
 use std::{
     fs,

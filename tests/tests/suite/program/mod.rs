@@ -5,5 +5,5 @@ mod compose;
 mod credentials;
 mod help;
 mod import;
-pub(crate) mod run;
 mod serve;
+pub(crate) mod shell;

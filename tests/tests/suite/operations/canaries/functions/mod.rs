@@ -1,7 +1,7 @@
 //! The function binaries, as Lambda runs them.
 
 mod failures;
-mod nonsense;
+mod malformed;
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tests::{
 
 use self::{
     failures::{let_renewals_fail, let_the_crm_fail, let_the_crm_quote_credentials, let_the_table_fail},
-    nonsense::send_nonsense,
+    malformed::send_malformed_requests,
 };
 use super::*;
 
@@ -145,7 +145,7 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
     let_the_crm_fail(&mut stage).await;
     let_renewals_fail(&mut stage).await;
     let_the_table_fail(&mut stage).await;
-    send_nonsense(&mut stage).await;
+    send_malformed_requests(&mut stage).await;
     redrive(&mut stage).await;
     let Harness { crm, dynamodb, create, update, redrive, answers, tokens, .. } = stage;
     let requests: String = crm.requests().iter().map(|sent| sent.body.clone()).collect();
