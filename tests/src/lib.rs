@@ -1,7 +1,7 @@
 //! What the tests stand on: a table, a CRM with faults, and the Lambda Runtime API, all on loopback.
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
-//! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`fault_proxy`];
+//! - [`pipedrive`]: a Pipedrive that is as strict as its documentation, behind a [`proxy`];
 //! - [`meter`]: counts what passes, and makes the way longer; [`metered`]: a world that is counted so, and its cases;
 //!   [`cost`]: what that costs;
 //! - [`aws`]: the Parameter Store and the KMS that a process asks when it starts;
@@ -14,10 +14,9 @@
 pub mod aws;
 pub mod cost;
 pub mod dynamodb;
-pub mod fault_proxy;
 pub mod log;
-pub mod meter;
 pub mod metered;
 pub mod pipedrive;
+pub mod proxy;
 pub mod runtime_api;
 pub mod test_app;

@@ -1,7 +1,7 @@
 //! A stand-in for Pipedrive: as much of its API as call logs need, as strict as Pipedrive says it is.
 //!
 //! It serves tests in this process and whole programs alike (`CRM_BASE_URL_PIPEDRIVE`). What goes wrong on the way
-//! is the business of the [`FaultProxy`] before it.
+//! is the business of the [`Proxy`] before it.
 
 mod records;
 
@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::records::{Crm, Failure, activity_type, known, object, store, success};
-use crate::fault_proxy::{Exchange, Fault, FaultProxy, Target};
+use crate::proxy::{Exchange, Fault, Proxy, Target};
 
 /// The user whom every credential belongs to.
 pub const USER: u64 = 12345;
@@ -73,7 +73,7 @@ impl Route {
 #[derive(Debug)]
 pub struct FakePipedrive {
     crm: Arc<Mutex<Crm>>,
-    proxy: FaultProxy,
+    proxy: Proxy,
 }
 
 /// The same CRM without a proxy, for who needs neither faults nor records, but connections that stay open.
@@ -89,14 +89,14 @@ impl FakePipedrive {
     /// A stand-in whose records carry the times of this clock.
     pub fn with_clock(clock: Clock) -> FakePipedrive {
         let crm = Arc::new(Mutex::new(Crm::new(clock)));
-        FakePipedrive { proxy: FaultProxy::around(router(crm.clone())), crm }
+        FakePipedrive { proxy: Proxy::around(router(crm.clone())), crm }
     }
 
     pub fn base_url(&self) -> String {
         self.proxy.base_url()
     }
 
-    pub fn proxy(&self) -> &FaultProxy {
+    pub fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 

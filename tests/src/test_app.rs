@@ -22,7 +22,7 @@ use call_log::{
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::FakePipedrive};
+use crate::{dynamodb::DynamoDb, pipedrive::FakePipedrive, proxy::Proxy};
 
 /// When the test's clock starts: 2025-03-12T15:46:30Z, a minute after the calls of the tests began.
 pub const NOW_MS: i64 = 1_741_794_390_000;
@@ -117,9 +117,9 @@ impl TestApp {
     }
 
     /// Another process whose requests to DynamoDB go through a proxy.
-    pub async fn proxied_app(&self) -> (Arc<App>, FaultProxy) {
+    pub async fn proxied_app(&self) -> (Arc<App>, Proxy) {
         let address = self.dynamodb.url.trim_start_matches("http://").parse().expect("an address");
-        let proxy = FaultProxy::before(address);
+        let proxy = Proxy::before(address);
         let app = self.app_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &proxy.base_url())]).await;
         (app.expect("the app starts"), proxy)
     }

@@ -13,8 +13,8 @@ use call_log::{
 use chrono::{DateTime, Utc};
 use serde_json::Map;
 use tests::{
-    fault_proxy::{FaultProxy, Target},
     pipedrive::{API_KEY, BOB, FakePipedrive, SOLO},
+    proxy::{Proxy, Target},
 };
 
 use super::pipedrive;
@@ -36,7 +36,7 @@ pub(super) struct FakeCrm {
 
 pub(super) enum Server {
     Pipedrive(FakePipedrive),
-    Example(FaultProxy),
+    Example(Proxy),
 }
 
 pub(super) struct Routes {
@@ -74,7 +74,7 @@ impl FakeCrm {
         }
     }
 
-    pub(super) fn proxy(&self) -> &FaultProxy {
+    pub(super) fn proxy(&self) -> &Proxy {
         match &self.server {
             Server::Pipedrive(stand_in) => stand_in.proxy(),
             Server::Example(proxy) => proxy,
@@ -163,9 +163,9 @@ impl FakeCrm {
 }
 
 /// The Example CRM as `call-log serve` has it.
-fn example_crm() -> FaultProxy {
+fn example_crm() -> Proxy {
     let crm = cli::example_crm::ExampleCrm::open(None, API_KEY, Clock::System).unwrap();
-    FaultProxy::around(cli::example_crm::router(crm))
+    Proxy::around(cli::example_crm::router(crm))
 }
 
 fn example_routes() -> Routes {

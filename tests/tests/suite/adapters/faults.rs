@@ -6,7 +6,7 @@ use call_log::{
     adapters::{Access, Effect, Error, ErrorKind, NewContact, client::Authorization},
     model::{Credentials, Secret},
 };
-use tests::{fault_proxy::Fault, pipedrive::API_KEY};
+use tests::{pipedrive::API_KEY, proxy::Fault};
 
 use super::{body, each, fake_crm::START};
 

@@ -3,14 +3,14 @@
 
 use tests::{
     cost::{US_EAST_1, per_million, total},
-    meter::Passed,
     metered::{self, Counted, Metered, units},
+    proxy::Exchange,
 };
 
 use super::*;
 
-fn names(passed: &[Passed]) -> Vec<String> {
-    let mut names: Vec<_> = passed.iter().map(|one| format!("{} {}", one.method, one.name)).collect();
+fn names(passed: &[Exchange]) -> Vec<String> {
+    let mut names: Vec<_> = passed.iter().map(|one| format!("{} {}", one.method, one.name())).collect();
     // The first two are under way at once, and come back in any order.
     let at_once = names.len().min(2);
     names[..at_once].sort();
@@ -23,7 +23,7 @@ async fn a_create_is_two_round_trips_to_dynamodb_and_the_crms_own() {
     let Counted { dynamodb, crm, .. } = metered.send("POST", &call("2")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(
-        crm.iter().map(|one| format!("{} {}", one.method, one.name)).collect::<Vec<_>>(),
+        crm.iter().map(|one| format!("{} {}", one.method, one.name())).collect::<Vec<_>>(),
         ["GET /api/v2/persons/77", "POST /api/v2/activities"]
     );
     // The claim is in the index of what is due, should its owner die; the finish takes it out.

@@ -10,8 +10,8 @@ use call_log::{
 use chrono::DateTime;
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
+    proxy::Fault,
     test_app::{Answer, INVOCATION_MS, NOW_MS, TestApp, call, grant, send},
 };
 use tokio::task::JoinHandle;

@@ -23,8 +23,8 @@ use call_log::{
 };
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::{Fault, Target},
     pipedrive::Route,
+    proxy::{Fault, Target},
     test_app::{Answer, INVOCATION_MS, TestApp, call, send},
 };
 use tokio::task::JoinHandle;

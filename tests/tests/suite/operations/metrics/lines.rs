@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::Fault,
     log::{STACK, check_metrics, endings, read, values},
     pipedrive::{API_KEY, Route},
+    proxy::Fault,
     runtime_api::{Function, event, with_body},
     test_app::{TestApp, call, environment},
 };

@@ -11,9 +11,9 @@ use call_log::{
 };
 use serde_json::json;
 use tests::{
-    fault_proxy::{Fault, Target},
     log::{Log, check_metrics, endings, values},
     pipedrive::{REFRESH_TOKEN, Route},
+    proxy::{Fault, Target},
     test_app::{TestApp, call, grant},
 };
 

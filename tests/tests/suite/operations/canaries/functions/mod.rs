@@ -11,8 +11,8 @@ use call_log::{
 };
 use tests::{
     aws::REQUEST,
-    fault_proxy::{Fault, FaultProxy, Target},
     pipedrive::{ACCESS_TOKEN, Route},
+    proxy::{Fault, Proxy, Target},
     runtime_api::{Function, event, with_body},
 };
 
@@ -30,7 +30,7 @@ const KEYED: &str = "54321-pipedrive";
 struct Harness {
     crm: FakePipedrive,
     dynamodb: DynamoDb,
-    table: FaultProxy,
+    table: Proxy,
     aws: Aws,
     /// The table as an operator reaches it.
     app: App,
@@ -45,7 +45,7 @@ struct Harness {
 impl Harness {
     async fn start() -> Harness {
         let (crm, dynamodb, aws) = (FakePipedrive::start(), DynamoDb::start(), Aws::start());
-        let table = FaultProxy::before(dynamodb.url.trim_start_matches("http://").parse().unwrap());
+        let table = Proxy::before(dynamodb.url.trim_start_matches("http://").parse().unwrap());
         let with_faults = variables(&table.base_url(), &crm, &aws, &dynamodb);
         let own = variables(&dynamodb.url, &crm, &aws, &dynamodb);
         let config = Config::read(|name| own.get(name).cloned()).unwrap();
