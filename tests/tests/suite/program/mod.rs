@@ -3,6 +3,7 @@
 mod commands;
 mod compose;
 mod credentials;
+mod documents;
 mod help;
 mod import;
 mod serve;

@@ -7,6 +7,9 @@
 //! connection pool hides a cut. One made with [`Proxy::metering`] keeps connections open, as DynamoDB and CRMs do, and asks
 //! DynamoDB what each operation consumes.
 
+mod exchange;
+mod message;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -19,107 +22,18 @@ use std::{
 };
 
 use axum::Router;
-use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
     sync::{Barrier, oneshot},
 };
 use tokio_rustls::TlsAcceptor;
 
-/// Headers that are not recorded: a failing test must not print credentials.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "x-api-token", "cookie"];
-
-/// What goes wrong with one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The server is not asked; the response has this status.
-    Status(u16),
-    /// The server is not asked; the response has this status and this JSON.
-    Refusal(u16, &'static str),
-    /// The server is not asked; the response is 429.
-    RateLimited {
-        /// The value of the header `Retry-After`, in seconds.
-        retry_after: Option<u64>,
-    },
-    /// The server is not asked; the network before the CRM responds with 403 and a web page.
-    Blocked,
-    /// The server is not asked; the response is 200 with a web page.
-    Html,
-    /// The server is not asked, and the connection is cut.
-    DropBeforeEffect,
-    /// The server carries the request out, and the connection is cut before the response.
-    DropBeforeAnswer,
-    /// The server carries the request out, and the response is cut in its middle.
-    Truncated,
-    /// The server carries the request out; the response is a success without an id.
-    NoId,
-    /// The server carries the request out at once; the response comes after this time.
-    Delay(Duration),
-    /// The request reaches the server after this time, even if the client has given up by then.
-    DelayEffect(Duration),
-    /// The server gets the request twice; the client gets the second response.
-    Repeat,
-}
-
-/// The requests that a fault is for: a method, and a path in which `*` stands for any one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub method: &'static str,
-    pub path: &'static str,
-}
-
-impl Target {
-    fn matches(&self, request: &Exchange) -> bool {
-        let mut segments = request.path.split('/');
-        let same =
-            self.path.split('/').all(|own| segments.next().is_some_and(|other| own == "*" || own == other));
-        self.method == request.method && same && segments.next().is_none()
-    }
-}
-
-/// A request that arrived, and what became of it.
-#[derive(Clone, Debug)]
-pub struct Exchange {
-    pub method: String,
-    pub path: String,
-    pub query: String,
-    /// Names in lower case; no credentials.
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-    pub fault: Option<Fault>,
-    /// The length of head and body.
-    pub request_bytes: usize,
-    /// The time from the end of the request to the beginning of the response, with the delay; `None` until then.
-    pub took: Option<Duration>,
-    /// The capacity units that DynamoDB says the operation consumed. For a rejected write: the most that it can have been.
-    pub units: Option<f64>,
-}
-
-impl Exchange {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        header(&self.headers, name)
-    }
-
-    /// The body, if it is JSON.
-    pub fn json(&self) -> Option<Value> {
-        serde_json::from_str(&self.body).ok()
-    }
-
-    /// The DynamoDB operation, or else the path.
-    pub fn name(&self) -> &str {
-        operation(&self.headers).unwrap_or(&self.path)
-    }
-}
-
-fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
-}
-
-/// Returns the DynamoDB operation that a request asks for.
-fn operation(headers: &[(String, String)]) -> Option<&str> {
-    header(headers, "x-amz-target")?.split('.').nth(1)
-}
+pub use self::exchange::{Exchange, Fault, Target};
+use self::{
+    exchange::{consumed, metered, operation},
+    message::Message,
+};
 
 /// A running proxy. When it is dropped, the server of [`Proxy::around`] stops and the proxy cuts every connection. Its port
 /// stays taken, because adapters cache by address what they have learned of a CRM.
@@ -347,7 +261,7 @@ async fn pass(client: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> io:
     let mut client = BufReader::new(client);
     let mut server = Upstream { state, connection: None };
     while let Some(request) = Message::read(&mut client).await? {
-        let mut exchange = request.exchange(state.is_metering);
+        let mut exchange = Exchange::of(&request, state.is_metering);
         let fault = {
             let mut faults = lock(&state.faults);
             let position = faults.queue.iter().position(|(target, _)| target.matches(&exchange));
@@ -443,17 +357,6 @@ fn next_to_gather(gathering: &mut Option<(Arc<Barrier>, usize)>) -> Option<Arc<B
     Some(barrier)
 }
 
-/// Returns the units of a response of DynamoDB. A write that its condition rejects takes units too, by the size of the item
-/// that is there (DynamoDB developer guide, "Capacity unit consumption for write operations"), but the response does not
-/// say how many. The item's JSON is longer than the item.
-fn consumed(body: &[u8]) -> Option<f64> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    if answer["__type"].as_str().is_some_and(|kind| kind.ends_with("ConditionalCheckFailedException")) {
-        return Some((answer["Item"].to_string().len() as f64 / 1_024.0).ceil());
-    }
-    answer.pointer("/ConsumedCapacity/CapacityUnits")?.as_f64()
-}
-
 const REFUSAL: &str = r#"{"success": false, "error": "A fault of the test", "code": "ERR_TEST"}"#;
 const PAGE: &str = "<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>";
 
@@ -475,114 +378,12 @@ impl Upstream<'_> {
             }
         };
         let closes = !self.state.is_metering;
-        let bytes = if closes { request.bytes(true) } else { request.metered().bytes(false) };
+        let bytes = if closes { request.bytes(true) } else { metered(request).bytes(false) };
         connection.get_mut().write_all(&bytes).await?;
         let response = Message::read(&mut connection).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
         if !response.closes {
             self.connection = Some(connection);
         }
         Ok(response)
-    }
-}
-
-/// A whole request or response.
-#[derive(Clone, Debug)]
-struct Message {
-    first: String,
-    /// Names in lower case, without `connection` and `content-length`.
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-    /// Has the header `connection: close`.
-    closes: bool,
-    /// Is sent without its last two bytes.
-    is_truncated: bool,
-}
-
-impl Message {
-    fn made_up(status: u16, content_type: &str, body: &str) -> Message {
-        Message {
-            first: format!("HTTP/1.1 {status} Made up"),
-            headers: vec![("content-type".to_owned(), content_type.to_owned())],
-            body: body.as_bytes().to_vec(),
-            closes: true,
-            is_truncated: false,
-        }
-    }
-
-    /// Reads a message; `None` if the connection has ended.
-    async fn read(stream: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Message>> {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await? == 0 {
-            return Ok(None);
-        }
-        let mut message = Message {
-            first: line.trim_end().to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            closes: false,
-            is_truncated: false,
-        };
-        loop {
-            line.clear();
-            if stream.read_line(&mut line).await? == 0 {
-                return Ok(None);
-            }
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
-            let (name, value) = (name.to_ascii_lowercase(), value.trim().to_owned());
-            match name.as_str() {
-                "connection" => message.closes = value.eq_ignore_ascii_case("close"),
-                "content-length" => message.body = vec![0; value.parse().map_err(io::Error::other)?],
-                "transfer-encoding" => return Err(io::Error::other("chunked bodies are not supported")),
-                _ => message.headers.push((name, value)),
-            }
-        }
-        stream.read_exact(&mut message.body).await?;
-        Ok(Some(message))
-    }
-
-    /// The request as a DynamoDB that is asked what the operation consumes gets it. The client gets that too, and ignores
-    /// it.
-    fn metered(&self) -> Message {
-        let mut message = self.clone();
-        if operation(&self.headers).is_some() && self.body.len() > 2 {
-            message.body.splice(1..1, *b"\"ReturnConsumedCapacity\":\"TOTAL\",");
-        }
-        message
-    }
-
-    fn bytes(&self, closes: bool) -> Vec<u8> {
-        let mut head = format!("{}\r\ncontent-length: {}\r\n", self.first, self.body.len());
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if closes {
-            head.push_str("connection: close\r\n");
-        }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        bytes.extend(&self.body);
-        if self.is_truncated {
-            bytes.truncate(bytes.len().saturating_sub(2));
-        }
-        bytes
-    }
-
-    fn exchange(&self, is_metering: bool) -> Exchange {
-        let mut words = self.first.split(' ').map(str::to_owned);
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let is_kept = |(name, _): &&(String, String)| !SECRET_HEADERS.contains(&name.as_str());
-        let sent = if is_metering { self.metered().bytes(false) } else { self.bytes(false) };
-        Exchange {
-            method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: self.headers.iter().filter(is_kept).cloned().collect(),
-            body: String::from_utf8_lossy(&self.body).into_owned(),
-            fault: None,
-            request_bytes: sent.len(),
-            took: None,
-            units: None,
-        }
     }
 }
