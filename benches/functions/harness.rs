@@ -10,8 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
-    meter::Meter,
     pipedrive,
+    proxy::Proxy,
     runtime_api::{event, with_body},
     test_app,
 };
@@ -25,8 +25,8 @@ use tokio_rustls::{
 
 /// The stand-ins, a table with one user, and that user's token.
 pub(crate) struct Harness {
-    pub(crate) dynamodb: Meter,
-    pub(crate) crm: Meter,
+    pub(crate) dynamodb: Proxy,
+    pub(crate) crm: Proxy,
     app: App,
     runtime: tokio::runtime::Runtime,
     user: User,
@@ -61,8 +61,8 @@ impl Harness {
             app
         });
         Harness {
-            dynamodb: Meter::before_with_tls(&database.url, acceptor.clone()),
-            crm: Meter::before_with_tls(&crm, acceptor),
+            dynamodb: Proxy::metering_with_tls(&database.url, acceptor.clone()),
+            crm: Proxy::metering_with_tls(&crm, acceptor),
             app,
             runtime,
             user,
@@ -74,7 +74,7 @@ impl Harness {
 
     /// The environment variables of a function on this stage.
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
-        let mut variables = plain_variables(&self.dynamodb.url(), &self.crm.url());
+        let mut variables = plain_variables(&self.dynamodb.base_url(), &self.crm.base_url());
         let ca = self.ca.display().to_string();
         variables.insert("NODE_EXTRA_CA_CERTS".to_owned(), ca.clone());
         variables.insert("SSL_CERT_FILE".to_owned(), ca);

@@ -41,8 +41,13 @@ pub(crate) fn measure(stage: &mut Harness, subjects: &[&Subject]) -> Vec<Hops> {
             let (to_dynamodb, to_crm) = (stage.dynamodb.take(), stage.crm.take());
             // The user is read while the call is claimed: tests/suite/counts.rs sees to it that they are under way at
             // once, and the longer of the two counts.
-            let all = to_dynamodb.iter().chain(&to_crm).map(|passed| passed.took);
-            let shorter = to_dynamodb.iter().take(2).map(|passed| passed.took).min().unwrap_or_default();
+            let all = to_dynamodb.iter().chain(&to_crm).map(|passed| passed.took.unwrap_or_default());
+            let shorter = to_dynamodb
+                .iter()
+                .take(2)
+                .map(|passed| passed.took.unwrap_or_default())
+                .min()
+                .unwrap_or_default();
             let hops = (all.sum::<Duration>() - shorter).as_secs_f64() * 1e3;
             took.add(ms);
             way.add(hops);

@@ -20,7 +20,7 @@ use ring::{digest, hmac};
 use serde_json::{Value, json};
 
 use crate::{
-    fault_proxy::{FaultProxy, Target},
+    proxy::{Proxy, Target},
     test_app::JWT_SECRET,
 };
 
@@ -32,8 +32,8 @@ const KEY_ARN: &str = "arn:aws:kms:us-east-1:123456789012:key/";
 /// Both services; they stop when it is dropped.
 #[derive(Debug)]
 pub struct Aws {
-    pub ssm: FaultProxy,
-    pub kms: FaultProxy,
+    pub ssm: Proxy,
+    pub kms: Proxy,
     state: Shared,
 }
 
@@ -60,7 +60,7 @@ impl Aws {
     pub fn start() -> Aws {
         let state = Shared::default();
         let router = |service: Service| {
-            FaultProxy::around(Router::new().route("/", post(serve)).with_state((service, state.clone())))
+            Proxy::around(Router::new().route("/", post(serve)).with_state((service, state.clone())))
         };
         let aws = Aws { ssm: router(Service::Ssm), kms: router(Service::Kms), state: state.clone() };
         aws.put("/jwt", JWT_SECRET);

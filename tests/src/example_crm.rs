@@ -7,7 +7,7 @@ use call_log::{
 
 use crate::{
     fake_crm::{FakeCrm, Routes},
-    fault_proxy::{FaultProxy, Target},
+    proxy::{Proxy, Target},
 };
 
 /// The key that the Example CRM accepts.
@@ -16,7 +16,7 @@ pub const API_KEY: &str = "example-api-key";
 /// A running Example CRM; it stops when it is dropped.
 #[derive(Debug)]
 pub struct FakeExampleCrm {
-    proxy: FaultProxy,
+    proxy: Proxy,
 }
 
 impl FakeExampleCrm {
@@ -28,7 +28,7 @@ impl FakeExampleCrm {
     pub fn start() -> FakeExampleCrm {
         let crm = cli::example_crm::ExampleCrm::open(None, API_KEY, Clock::System)
             .expect("a CRM in memory has no file that could be unreadable");
-        FakeExampleCrm { proxy: FaultProxy::around(cli::example_crm::router(crm)) }
+        FakeExampleCrm { proxy: Proxy::around(cli::example_crm::router(crm)) }
     }
 }
 
@@ -37,7 +37,7 @@ impl FakeCrm for FakeExampleCrm {
         adapters::find("example").expect("the adapter is in the registry")
     }
 
-    fn proxy(&self) -> &FaultProxy {
+    fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 

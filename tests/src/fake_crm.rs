@@ -1,6 +1,6 @@
 //! The fakes of all CRMs, as the conformance suite of the adapters sees them.
 //!
-//! A fake is a small server on loopback that behaves as the CRM's API reference says, behind a [`FaultProxy`]. Each
+//! A fake is a small server on loopback that behaves as the CRM's API reference says, behind a [`Proxy`]. Each
 //! implements [`FakeCrm`] and has a row in [`FAKES`]. The suite never distinguishes CRMs by name.
 
 use std::fmt;
@@ -9,8 +9,8 @@ use call_log::adapters::Crm;
 
 use crate::{
     example_crm::FakeExampleCrm,
-    fault_proxy::{FaultProxy, Target},
     pipedrive::FakePipedrive,
+    proxy::{Proxy, Target},
     template_crm::FakeTemplateCrm,
 };
 
@@ -27,7 +27,7 @@ pub trait FakeCrm: fmt::Debug {
     fn adapter(&self) -> &'static dyn Crm;
 
     /// The proxy through which the adapter reaches the fake.
-    fn proxy(&self) -> &FaultProxy;
+    fn proxy(&self) -> &Proxy;
 
     /// An API key that the fake accepts, as a key and as a bearer token.
     fn api_key(&self) -> &'static str;

@@ -1,7 +1,7 @@
 //! What the tests stand on: a table, a CRM with faults, and the Lambda Runtime API, all on loopback.
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
-//! - [`fake_crm`]: the fakes of all CRMs, each behind a [`fault_proxy`]: [`example_crm`], [`pipedrive`] and
+//! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`pipedrive`] and
 //!   [`template_crm`], which is also the template for a new adapter;
 //! - [`meter`]: counts what passes, and makes the way longer; [`metered`]: a world that is counted so, and its cases;
 //!   [`cost`]: what that costs;
@@ -17,11 +17,10 @@ pub mod cost;
 pub mod dynamodb;
 pub mod example_crm;
 pub mod fake_crm;
-pub mod fault_proxy;
 pub mod log;
-pub mod meter;
 pub mod metered;
 pub mod pipedrive;
+pub mod proxy;
 pub mod runtime_api;
 pub mod template_crm;
 pub mod test_app;

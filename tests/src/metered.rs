@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     aws::{Aws, REQUEST},
     cost::Use,
-    fault_proxy::Fault,
     log::Log,
-    meter::{Meter, Passed},
+    proxy::{Exchange, Fault, Proxy},
     test_app::{Answer, REDRIVE_MS, TestApp, call},
 };
 
@@ -39,16 +38,16 @@ pub const SECURE_STRINGS: f64 = 1.0;
 pub struct Metered {
     pub world: TestApp,
     pub app: Arc<App>,
-    pub dynamodb: Meter,
-    pub crm: Meter,
+    pub dynamodb: Proxy,
+    pub crm: Proxy,
     log: Log,
 }
 
 /// What was counted of one piece of work.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    pub dynamodb: Vec<Passed>,
-    pub crm: Vec<Passed>,
+    pub dynamodb: Vec<Exchange>,
+    pub crm: Vec<Exchange>,
     /// What the function wrote.
     pub log_bytes: usize,
     pub log_lines: usize,
@@ -62,9 +61,11 @@ impl Metered {
     pub async fn start() -> Metered {
         let log = Log::capture();
         let world = TestApp::start().await;
-        let (dynamodb, crm) = (Meter::before(&world.dynamodb.url), Meter::before(&world.crm.base_url()));
-        let variables =
-            [("AWS_ENDPOINT_URL_DYNAMODB", &*dynamodb.url()), ("CRM_BASE_URL_PIPEDRIVE", &*crm.url())];
+        let (dynamodb, crm) = (Proxy::metering(&world.dynamodb.url), Proxy::metering(&world.crm.base_url()));
+        let variables = [
+            ("AWS_ENDPOINT_URL_DYNAMODB", &*dynamodb.base_url()),
+            ("CRM_BASE_URL_PIPEDRIVE", &*crm.base_url()),
+        ];
         let app = world.app_with(&variables).await.expect("the app starts");
         Metered { world, app, dynamodb, crm, log }
     }
@@ -121,8 +122,8 @@ impl Metered {
 }
 
 /// DynamoDB's units of these operations: of the reads, or of the writes.
-pub fn units(passed: &[Passed], reads: bool) -> f64 {
-    let is_read = |one: &Passed| ["GetItem", "Query"].contains(&one.name.as_str());
+pub fn units(passed: &[Exchange], reads: bool) -> f64 {
+    let is_read = |one: &Exchange| ["GetItem", "Query"].contains(&one.name());
     let of_kind = passed.iter().filter(|one| is_read(one) == reads);
     of_kind.map(|one| one.units.expect("DynamoDB says what it took")).fold(0.0, |sum, one| sum + one)
 }
@@ -231,10 +232,10 @@ async fn idle_look() -> Counted {
 async fn process_start() -> Use {
     let (world, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
-    let meter = Meter::before(&world.dynamodb.url);
+    let meter = Proxy::metering(&world.dynamodb.url);
     let mut variables = aws.environment();
     variables.push(("CREDENTIALS_DATA_KEY_PARAMETER".to_owned(), "/data-key".to_owned()));
-    variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), meter.url()));
+    variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), meter.base_url()));
     let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let log = Log::capture();
     world.app_with(&variables).await.expect("the app starts");

@@ -19,9 +19,10 @@ use call_log::{
     },
     telemetry::Trace,
 };
+use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::{dynamodb::DynamoDb, fault_proxy::FaultProxy, pipedrive::FakePipedrive};
+use crate::{dynamodb::DynamoDb, pipedrive::FakePipedrive, proxy::Proxy};
 
 /// When the test's clock starts: 2025-03-12T15:46:30Z, a minute after the calls of the tests began.
 pub const NOW_MS: i64 = 1_741_794_390_000;
@@ -116,9 +117,9 @@ impl TestApp {
     }
 
     /// Another process whose requests to DynamoDB go through a proxy.
-    pub async fn proxied_app(&self) -> (Arc<App>, FaultProxy) {
+    pub async fn proxied_app(&self) -> (Arc<App>, Proxy) {
         let address = self.dynamodb.url.trim_start_matches("http://").parse().expect("an address");
-        let proxy = FaultProxy::before(address);
+        let proxy = Proxy::before(address);
         let app = self.app_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &proxy.base_url())]).await;
         (app.expect("the app starts"), proxy)
     }
@@ -162,6 +163,15 @@ impl TestApp {
     pub async fn send(&self, app: &App, method: &str, body: &Value) -> Answer {
         let token = app.issue_token(&self.user, 1);
         send(app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
+    }
+}
+
+/// An OAuth grant of Pipedrive that expires `expires_in_ms` after [`NOW_MS`].
+pub fn grant(expires_in_ms: i64, refresh_token: &str) -> Credentials {
+    Credentials::OAuth {
+        access_token: Secret::new(crate::pipedrive::ACCESS_TOKEN),
+        refresh_token: Some(Secret::new(refresh_token)),
+        expires_at: DateTime::from_timestamp_millis(NOW_MS + expires_in_ms),
     }
 }
 

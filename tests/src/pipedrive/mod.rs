@@ -1,6 +1,6 @@
 //! The fake of Pipedrive: as much of its API as call logs need, as strict as its API reference.
 //!
-//! It serves tests in this process as well as whole programs (`CRM_BASE_URL_PIPEDRIVE`). The [`FaultProxy`] in front of
+//! It serves tests in this process as well as whole programs (`CRM_BASE_URL_PIPEDRIVE`). The [`Proxy`] in front of
 //! it causes the faults.
 
 mod records;
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use self::records::{Failure, Records, activity_type, check_names, object, store, success};
 use crate::{
     fake_crm::{FakeCrm, Routes},
-    fault_proxy::{Exchange, Fault, FaultProxy, Target},
+    proxy::{Exchange, Fault, Proxy, Target},
 };
 
 /// The user to whom every credential belongs.
@@ -93,7 +93,7 @@ impl Route {
 #[derive(Debug)]
 pub struct FakePipedrive {
     records: Arc<Mutex<Records>>,
-    proxy: FaultProxy,
+    proxy: Proxy,
 }
 
 /// Returns the fake without a proxy: it has no faults and keeps connections open, as benchmarks need it.
@@ -118,7 +118,7 @@ impl FakePipedrive {
     /// If no loopback port is free.
     pub fn with_clock(clock: Clock) -> FakePipedrive {
         let records = Arc::new(Mutex::new(Records::new(clock)));
-        FakePipedrive { proxy: FaultProxy::around(router(records.clone())), records }
+        FakePipedrive { proxy: Proxy::around(router(records.clone())), records }
     }
 
     /// Returns the base URL, without a slash at its end.
@@ -127,7 +127,7 @@ impl FakePipedrive {
     }
 
     /// Returns the proxy in front of the fake.
-    pub fn proxy(&self) -> &FaultProxy {
+    pub fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 
@@ -250,7 +250,7 @@ impl FakeCrm for FakePipedrive {
         adapters::find("pipedrive").expect("the adapter is in the registry")
     }
 
-    fn proxy(&self) -> &FaultProxy {
+    fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use super::TemplateCrm;
 use crate::{
     fake_crm::{FakeCrm, Feature, Routes},
-    fault_proxy::{FaultProxy, Target},
+    proxy::{Proxy, Target},
 };
 
 /// The API key that the fake accepts.
@@ -35,7 +35,7 @@ pub const API_KEY: &str = "template-api-key";
 /// A running fake; it stops when it is dropped.
 #[derive(Debug)]
 pub struct FakeTemplateCrm {
-    proxy: FaultProxy,
+    proxy: Proxy,
 }
 
 impl FakeTemplateCrm {
@@ -52,7 +52,7 @@ impl FakeTemplateCrm {
         };
         let persons = vec![person("1", "Bob Client", "+12135550111"), person("2", "Solo", "+12135550122")];
         let records = Arc::new(Mutex::new(Records { persons, calls: Vec::new() }));
-        FakeTemplateCrm { proxy: FaultProxy::around(router(records)) }
+        FakeTemplateCrm { proxy: Proxy::around(router(records)) }
     }
 }
 
@@ -62,7 +62,7 @@ impl FakeCrm for FakeTemplateCrm {
         &TemplateCrm
     }
 
-    fn proxy(&self) -> &FaultProxy {
+    fn proxy(&self) -> &Proxy {
         &self.proxy
     }
 

@@ -7,6 +7,7 @@ mod api;
 mod architecture;
 mod delivery;
 mod harness;
+mod markdown;
 mod notes;
 mod operations;
 mod program;

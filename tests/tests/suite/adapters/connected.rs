@@ -14,7 +14,7 @@ use call_log::{
 use serde_json::{Map, json};
 use tests::{
     fake_crm::{FakeCrm, Routes},
-    fault_proxy::FaultProxy,
+    proxy::Proxy,
 };
 
 /// The start of most calls of the suite.
@@ -50,7 +50,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
         self.crm.platform()
     }
 
-    pub(super) fn proxy(&self) -> &FaultProxy {
+    pub(super) fn proxy(&self) -> &Proxy {
         self.fake.proxy()
     }
 

@@ -8,7 +8,7 @@ use call_log::{
 };
 use tests::{
     fake_crm::Feature,
-    fault_proxy::{Fault, Target},
+    proxy::{Fault, Target},
 };
 
 use super::{

@@ -17,8 +17,8 @@ use call_log::{
 };
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::Fault,
     pipedrive::{BOB, FakePipedrive, REFRESH_TOKEN, Route, SOLO},
+    proxy::Fault,
 };
 
 use super::{

@@ -10,8 +10,8 @@ use cli::example_crm::{ExampleCrm, router};
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
-    fault_proxy::FaultProxy,
     pipedrive::{API_KEY, FakePipedrive},
+    proxy::Proxy,
     runtime_api::{Function, event},
     test_app::environment,
 };
@@ -161,7 +161,7 @@ async fn the_ways_in_differ_in_what_does_not_matter() {
 /// Both functions with both CRMs, and their users.
 struct Harness {
     crm: FakePipedrive,
-    example: FaultProxy,
+    example: Proxy,
     app: App,
     create: Function,
     update: Function,
@@ -171,7 +171,7 @@ impl Harness {
     async fn start() -> Harness {
         let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
         let example = ExampleCrm::open(None, EXAMPLE_KEY, Clock::System).expect("an Example CRM");
-        let example = FaultProxy::around(router(example));
+        let example = Proxy::around(router(example));
         let variables = environment(&dynamodb, &crm, &[("CRM_BASE_URL_EXAMPLE", &example.base_url())]);
         let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
         let app = App::new(config, Clock::System).await.expect("the app starts");

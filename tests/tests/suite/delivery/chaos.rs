@@ -20,8 +20,8 @@ use call_log::{
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
-    fault_proxy::Fault,
     pipedrive::{API_KEY, FakePipedrive, Route, USER},
+    proxy::Fault,
     runtime_api::{Function, event, with_body},
     test_app::{call, environment},
 };

@@ -6,7 +6,7 @@ use call_log::{
 };
 use chrono::DateTime;
 
-use super::*;
+use super::{redrive::check_settled, *};
 
 /// A lease as an invocation takes it now.
 fn lease<'a>(world: &TestApp, key: &'a CallKey, owner: &'a str) -> Lease<'a> {
@@ -198,4 +198,68 @@ async fn facts_that_the_crm_refused_do_not_hold_the_call_when_more_has_come() {
         (now.lease_holder, now.lease_expires_at, now.queued_details.ai_note.as_deref()),
         (None, 0, Some("Bob asked"))
     );
+}
+
+/// An updater dies when the CRM has its subject and the table does not know that; then another subject comes.
+#[tokio::test]
+async fn a_subject_whose_writer_died_is_not_taken_for_a_persons() {
+    let world = logged().await;
+    let (mortal, dynamodb) = world.proxied_app().await;
+    world.crm.next(Route::UpdateActivity, SLOW);
+    let dying = start(&mortal, &world.user, "PATCH", update(json!({"subject": "Quote"})));
+    arrived(&world, Route::UpdateActivity, 1).await;
+    for _ in 0..10 {
+        dynamodb.next(DYNAMODB, Fault::DropBeforeEffect);
+    }
+    assert_eq!(dying.await.unwrap().status, 503, "what it wrote could not be noted");
+    assert_eq!(activity(&world)["subject"], "Quote");
+    world.pass(LEASE);
+    check(&world.patch(&update(json!({"subject": "Quote for Bob"}))).await, UPDATED, "the successor");
+    assert_eq!(activity(&world)["subject"], "Quote for Bob");
+    world.crm.edit(5001, "subject", json!("Quote"));
+    check(&world.patch(&update(json!({"subject": "Quote, third"}))).await, UPDATED, "after a person");
+    assert_eq!(activity(&world)["subject"], "Quote", "a person has put it back");
+}
+
+/// The same with sections of the note, and a person who adds a line below.
+#[tokio::test]
+async fn a_section_whose_writer_died_is_not_taken_for_a_persons() {
+    for (field, first, second) in [
+        ("note", "The first", "The second"),
+        ("note", "The first", "Wants a quote"),
+        ("aiNote", "The first\nof them", "The second"),
+        ("transcript", "The first", "The first\nand more"),
+    ] {
+        let world = logged().await;
+        let (mortal, dynamodb) = world.proxied_app().await;
+        world.crm.next(Route::UpdateActivity, SLOW);
+        let dying = start(&mortal, &world.user, "PATCH", update(json!({field: first})));
+        arrived(&world, Route::UpdateActivity, 1).await;
+        for _ in 0..10 {
+            dynamodb.next(DYNAMODB, Fault::DropBeforeEffect);
+        }
+        assert_eq!(dying.await.unwrap().status, 503, "{field}: what it wrote could not be noted");
+        check_text(&note(&world), &[first.lines().next().unwrap()], &[]);
+        let below = format!("{}<div>Typed by a person</div>", note(&world));
+        world.crm.edit(5001, "note", json!(below));
+        world.pass(LEASE);
+        check(&world.patch(&update(json!({field: second}))).await, UPDATED, field);
+        let body = note(&world);
+        check_text(&body, &["Typed by a person"], &["edited in the CRM", "of them"]);
+        assert!(second.lines().all(|line| body.contains(line)), "{field}: {body}");
+        assert_eq!(body.matches("The first").count(), second.matches("The first").count(), "{field}: {body}");
+    }
+}
+
+/// An updater claims the log when another has written everything already, and dies.
+#[tokio::test]
+async fn an_owner_that_dies_with_nothing_to_do_leaves_nothing_behind() {
+    let world = logged().await;
+    let key = session_key(&world);
+    let now_ms = world.now_ms();
+    let lease = Lease { key: &key, holder: "the dead", now_ms, until_ms: now_ms + INVOCATION_MS };
+    let claim = world.app.store.claim_update(&lease, Change::AlreadyQueued).await.unwrap();
+    assert!(matches!(claim, ClaimUpdate::Claimed(_)), "{claim:?}");
+    world.redrive_for(2).await;
+    check_settled(&world, "after its lease").await;
 }

@@ -1,6 +1,7 @@
 //! A call that is logged, again and again and at once.
 
 use super::*;
+use crate::harness::with;
 
 #[tokio::test]
 async fn the_same_call_again_is_told_its_id() {
@@ -82,4 +83,53 @@ async fn a_call_without_a_contact_is_not_claimed() {
     }
     check(&world.post(&nobody).await, "Contact not found for number +12135550111", "nobody");
     assert_eq!(world.app.store.call(&session_key(&world)).await.unwrap(), None);
+}
+
+/// The session is all that names a call: what else RingCentral numbers it by may be missing, or be another's.
+#[tokio::test]
+async fn a_call_needs_no_id_but_its_session() {
+    for fields in [
+        json!({"id": null, "telephonySessionId": null}),
+        json!({"id": null}),
+        json!({"telephonySessionId": null}),
+        json!({"id": "another", "telephonySessionId": "s-another"}),
+    ] {
+        let world = TestApp::start().await;
+        let body = with(call(SESSION), json!({"logInfo": fields}));
+        check(&world.post(&body).await, LOGGED, &fields.to_string());
+        check(&world.post(&call(SESSION)).await, "Call already logged", &fields.to_string());
+        let update = update(json!({"telephonySessionId": "s-other", "aiNote": "Bob asked"}));
+        check(&world.patch(&update).await, UPDATED, &fields.to_string());
+        assert!(note(&world).contains("Bob asked"), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_subject_says_who_called_whom() {
+    let world = TestApp::start().await;
+    let (bob, number) = (json!({"phoneNumber": "+1213", "name": "BOB"}), json!({"phoneNumber": "+1213"}));
+    let inbound = |name: Value, from: &Value| (name, json!({"direction": "Inbound", "from": from, "to": {}}));
+    let outbound = |name: Value, to: &Value| (name, json!({"direction": "Outbound", "from": {}, "to": to}));
+    let quote = json!({"direction": "Inbound", "customSubject": "Quote $&"});
+    for (index, ((name, fields), subject)) in [
+        (inbound(json!("Bob Client"), &bob), "Inbound Call from Bob Client"),
+        (outbound(json!("Bob Client"), &bob), "Outbound Call to Bob Client"),
+        (inbound(json!(null), &bob), "Inbound Call from BOB"),
+        (outbound(json!(""), &bob), "Outbound Call to BOB"),
+        (inbound(json!(null), &number), "Inbound Call from +1213"),
+        (outbound(json!(null), &number), "Outbound Call to +1213"),
+        (inbound(json!(null), &json!({})), "Inbound Call from unknown"),
+        (outbound(json!(null), &json!(null)), "Outbound Call to unknown"),
+        ((json!("Bob Client"), quote), "Quote $&"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut body = call(SESSION);
+        body["logInfo"] = fields;
+        body["logInfo"]["sessionId"] = json!(format!("session-{index}"));
+        body["contactName"] = name;
+        check(&world.post(&body).await, LOGGED, subject);
+        assert_eq!(world.crm.activities()[index]["subject"], subject);
+    }
 }

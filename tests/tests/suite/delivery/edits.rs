@@ -112,3 +112,24 @@ async fn a_subject_whose_change_had_no_answer_is_still_ours() {
         assert_eq!(activity(&world)["subject"], told);
     }
 }
+
+/// An empty note tells nothing: its sender may have none, and what a person wrote must not go with it.
+#[tokio::test]
+async fn an_empty_note_takes_nothing_away() {
+    let world = logged().await;
+    for empty in [json!(""), json!(" \n"), json!(null)] {
+        check(&world.patch(&update(json!({"note": empty}))).await, UPDATED, "empty");
+        assert!(note(&world).contains("Wants a quote"), "{empty}");
+    }
+}
+
+/// A note that somebody emptied is an empty note, not a failure and not a reason to write everything anew.
+#[tokio::test]
+async fn a_log_without_a_note_takes_what_is_new() {
+    let world = logged().await;
+    world.crm.edit(5001, "note", Value::Null);
+    let update = update(json!({"note": "Wants a quote", "recordingLink": "https://rec.example/1"}));
+    check(&world.patch(&update).await, UPDATED, "the update");
+    let note = note(&world);
+    assert!(note.contains("https://rec.example/1") && !note.contains("Wants a quote"), "{note}");
+}

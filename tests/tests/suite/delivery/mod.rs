@@ -1,20 +1,17 @@
 //! Exactly once: what becomes of a call whatever happens on the way. `docs/exactly-once.md` says why.
 
-mod audits;
 mod chaos;
-mod counts;
+mod costs;
 mod crashes;
 mod creates;
-mod defects;
+mod crm_failures;
 mod edits;
-mod failures;
-mod found;
 mod grants;
-mod identities;
-mod operations;
 mod orders;
+mod ownership;
 mod redrive;
 mod store;
+mod sweeps;
 mod transitions;
 mod updates;
 
@@ -26,8 +23,8 @@ use call_log::{
 };
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::{Fault, Target},
     pipedrive::Route,
+    proxy::{Fault, Target},
     test_app::{Answer, INVOCATION_MS, TestApp, call, send},
 };
 use tokio::task::JoinHandle;

@@ -2,8 +2,8 @@
 
 use call_log::{
     delivery::redrive::Report,
-    model::{Credentials, Secret},
-    store::{Rearmed, State},
+    model::{CallDetails, Credentials, Secret},
+    store::{Change, Lease, Rearmed, State},
 };
 
 use super::*;
@@ -341,4 +341,19 @@ fn random_letters() -> impl Iterator<Item = u8> {
         b'0' + (state % 64) as u8
     })
     .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { b'-' })
+}
+
+/// A redrive sees a call with nothing to do; before it settles that, another claims it, whose lease ends just then too.
+#[tokio::test]
+async fn nothing_is_settled_that_was_claimed_since() {
+    let world = logged().await;
+    let (key, now_ms) = (session_key(&world), world.now_ms());
+    let lease = |owner| Lease { key: &key, holder: owner, now_ms, until_ms: now_ms };
+    world.app.store.claim_update(&lease("the dead"), Change::AlreadyQueued).await.unwrap();
+    let seen = item(&world).await;
+    let facts = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
+    world.app.store.claim_update(&lease("the late"), Change::New(&facts)).await.unwrap();
+    world.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
+    let now = item(&world).await;
+    assert_eq!((now.lease_holder.as_deref(), now.due_at), (Some("the late"), Some(now_ms)));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::{Fault, Target},
+    proxy::{Fault, Target},
     test_app::{Answer, TestApp, call},
 };
 

@@ -1,6 +1,7 @@
 //! What becomes known later, in any order and at once.
 
 use super::*;
+use crate::harness::with;
 
 #[tokio::test]
 async fn what_comes_before_its_call_is_in_the_call() {
@@ -258,4 +259,96 @@ async fn an_update_that_waits_survives_attempts_that_fail() {
         (activity(&world)["duration"].as_str(), world.crm.count(Route::UpdateActivity)),
         (Some("00:03"), 0)
     );
+}
+
+/// Server-side logging notes that it logged the call; what the agent typed counts, whichever comes first.
+#[tokio::test]
+async fn an_agents_note_wins_over_that_of_automatic_logging() {
+    let automatic = json!("From auto logging (Pending)");
+    let typed = json!("Wants a quote\nCall back Friday");
+    for (before, create, after) in [
+        (vec![&typed], &automatic, vec![]),
+        (vec![&json!("first"), &typed], &automatic, vec![]),
+        (vec![&typed], &automatic, vec![&automatic]),
+        (vec![&typed, &automatic], &automatic, vec![]),
+        (vec![&automatic], &typed, vec![]),
+        (vec![&automatic, &typed], &automatic, vec![]),
+        (vec![], &automatic, vec![&typed]),
+        (vec![], &automatic, vec![&typed, &automatic, &automatic]),
+        (vec![], &typed, vec![&automatic]),
+    ] {
+        let world = TestApp::start().await;
+        let case = format!("{before:?}, {create}, {after:?}");
+        for note in before {
+            check(&world.patch(&update(json!({"note": note}))).await, PARKED, &case);
+        }
+        let body = with(call(SESSION), json!({"note": create, "logInfo": {"duration": "pending"}}));
+        check(&world.post(&body).await, LOGGED, &case);
+        for note in after {
+            check(&world.patch(&update(json!({"note": note}))).await, UPDATED, &case);
+        }
+        let note = note(&world);
+        assert!(
+            note.contains("Wants a quote<br>Call back Friday") && !note.contains("auto"),
+            "{case}: {note}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_voicemail_that_waits_is_not_displaced_by_its_placeholder() {
+    let (link, placeholder) = ("https://voicemail.example/1", "(pending...)");
+    for (before, create) in [(vec![link, placeholder], None), (vec![placeholder], Some(link))] {
+        let world = TestApp::start().await;
+        let case = format!("{before:?}, {create:?}");
+        for voicemail in before {
+            let body = update(json!({"voicemailLink": voicemail}));
+            check(&world.patch(&body).await, PARKED, &case);
+        }
+        check(&world.post(&with(call(SESSION), json!({"voicemailLink": create}))).await, LOGGED, &case);
+        assert!(note(&world).contains(link), "{case}: {}", note(&world));
+    }
+}
+
+/// A fact that an update does not tell is not thereby told to be now, or nothing.
+#[tokio::test]
+async fn an_update_of_one_fact_leaves_the_others_as_they_are() {
+    let world = logged().await;
+    let before = activity(&world);
+    world.pass(3_600_000);
+    for facts in [
+        json!({"note": "Wants two quotes"}),
+        json!({"note": "Wants three quotes", "startTime": null, "duration": null, "direction": "", "from": null}),
+        json!({"note": "Wants a quote", "duration": "", "startTime": "", "result": ""}),
+    ] {
+        check(&world.patch(&update(facts.clone())).await, UPDATED, &facts.to_string());
+        let now = activity(&world);
+        let note = facts["note"].as_str().unwrap();
+        assert_eq!(now["note"], before["note"].as_str().unwrap().replace("Wants a quote", note), "{facts}");
+        let unchanged = |name: &&String| !["note", "update_time"].contains(&name.as_str());
+        for name in before.as_object().unwrap().keys().filter(unchanged) {
+            assert_eq!(now[name], before[name], "{name} after {facts}");
+        }
+    }
+}
+
+/// An update waits for the owner, who lets go; a newer one comes and is put off; then the first takes its turn.
+#[tokio::test]
+async fn a_fact_that_waited_does_not_take_a_newer_ones_place() {
+    let world = logged().await;
+    let reads = world.crm.count(Route::GetActivity);
+    world.crm.next(Route::GetActivity, Fault::Delay(Duration::from_secs(2)));
+    world.crm.next(Route::UpdateActivity, Fault::RateLimited { retry_after: None });
+    world.crm.next(Route::GetActivity, Fault::Status(500));
+    let body = update(json!({"recordingLink": "https://media.example/r"}));
+    let owner = start(&world.app, &world.user, "PATCH", body);
+    arrived(&world, Route::GetActivity, reads + 1).await;
+    let (second, third) = (world.another_app().await, world.another_app().await);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let older = start(&second, &world.user, "PATCH", update(json!({"aiNote": "The older"})));
+    owner.await.unwrap();
+    world.send(&third, "PATCH", &update(json!({"aiNote": "The newer"}))).await;
+    older.await.unwrap();
+    world.redrive_for(10).await;
+    check_text(&note(&world), &["The newer"], &["The older"]);
 }

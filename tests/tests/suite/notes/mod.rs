@@ -1,5 +1,5 @@
 //! The call note: conformance, what people edit, and reported faults.
 
-mod conformance;
-mod contract;
-mod defects;
+mod examples;
+mod merging;
+mod requests;

@@ -4,3 +4,4 @@ mod canaries;
 mod credentials;
 mod metrics;
 mod parameters;
+mod secrets;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{
     aws::{Aws, REQUEST as SSM},
-    fault_proxy::Fault,
+    proxy::Fault,
     test_app::{INVOCATION_MS, TestApp, call, send},
 };
 

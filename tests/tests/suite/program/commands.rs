@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::dynamodb::DynamoDb;
 
-use super::run::{Server, Shell};
+use super::shell::{Server, Shell};
 use crate::harness::with;
 
 /// A shell with a table in its environment, and the server that keeps it.

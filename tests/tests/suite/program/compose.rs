@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::run::{Shell, said};
+use super::shell::{Shell, said};
 
 /// What one line becomes.
 fn compose(format: &str, line: &Value) -> String {

@@ -4,7 +4,7 @@ use call_log::model::{Credentials, Platform, Secret, Settings, User, UserId};
 use serde_json::json;
 use tests::{aws::Aws, test_app::TestApp};
 
-use super::run::{Said, Shell};
+use super::shell::{Said, Shell};
 
 fn user(number: usize, setting: &str) -> User {
     User {

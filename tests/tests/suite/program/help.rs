@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::dynamodb::DynamoDb;
 
-use super::{commands::served, run::Shell};
+use super::{commands::served, shell::Shell};
 
 /// Every command that there is, by the words that lead to it.
 fn commands() -> Vec<Vec<String>> {

@@ -6,7 +6,7 @@ use tests::{
     test_app::{TestApp, call},
 };
 
-use super::run::{Said, Shell};
+use super::shell::{Said, Shell};
 
 /// A shell with a table that is there.
 fn shell() -> Shell {

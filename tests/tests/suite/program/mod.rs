@@ -3,7 +3,8 @@
 mod commands;
 mod compose;
 mod credentials;
+mod documents;
 mod help;
 mod import;
-pub(crate) mod run;
 mod serve;
+pub(crate) mod shell;

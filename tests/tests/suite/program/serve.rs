@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::test_app::call;
 
-use super::run::{Server, Shell};
+use super::shell::{Server, Shell};
 use crate::harness::with;
 
 #[test]

@@ -4,26 +4,47 @@ use std::collections::BTreeSet;
 
 use call_log::api::wire::{Invalid, read_create, read_update};
 use serde_json::{Value, json};
+use syn::{
+    Expr, ExprLit, ExprMethodCall, Item, Lit,
+    visit::{self, Visit},
+};
 
-use super::document::{Document, file};
+use super::document::Document;
+use crate::architecture::source::{attributes_of, is_test, parse};
 
-/// Where a request's fields are read; `call` is its call record's place.
+/// The files of `api::wire` that read the fields of a request.
 const READERS: [&str; 4] = ["contact", "create", "record", "update"];
-/// How the sources ask for a field.
-const ASKS: [&str; 6] = [".get(\"", ".inside(\"", ".lenient(\"", ".list(\"", ".require(\"", ".text(\""];
+/// The methods that read a field, whose name is their first argument.
+const METHODS: [&str; 6] = ["get", "inside", "lenient", "list", "require", "text"];
 
-/// Every name that the readers ask for.
-fn read_names() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for reader in READERS {
-        let source = file(&format!("shared/src/api/wire/{reader}.rs"));
-        let code = source.split("#[cfg(test)]").next().unwrap();
-        for ask in ASKS {
-            let after = code.split(ask).skip(1);
-            names.extend(after.map(|rest| rest.split('"').next().unwrap().to_owned()));
+/// The names of the fields that a file reads.
+#[derive(Default)]
+struct Fields(BTreeSet<String>);
+
+impl<'ast> Visit<'ast> for Fields {
+    fn visit_item(&mut self, item: &'ast Item) {
+        if !is_test(attributes_of(item)) {
+            visit::visit_item(self, item);
         }
     }
-    names
+
+    fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
+        if METHODS.iter().any(|method| call.method == method)
+            && let Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) = call.args.first()
+        {
+            self.0.insert(name.value());
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// The names of all fields that are read.
+fn read_names() -> BTreeSet<String> {
+    let mut fields = Fields::default();
+    for reader in READERS {
+        fields.visit_file(&parse(&format!("shared/src/api/wire/{reader}.rs")));
+    }
+    fields.0
 }
 
 /// Every name that the requests' schemas describe.

@@ -1,8 +1,8 @@
 //! `docs/openapi.yaml` says what the edge does: no field, status or header more, and none less.
 
 mod document;
-mod edge;
 mod fields;
+mod responses;
 
 use serde_json::Value;
 

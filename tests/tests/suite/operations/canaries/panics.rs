@@ -28,7 +28,8 @@ async fn a_process_that_panics() {
 #[test]
 fn a_panic_tells_where_and_not_what() {
     for kind in ["cloud", "terminal"] {
-        let arguments = ["--exact", "canaries::panics::a_process_that_panics", "--ignored", "--nocapture"];
+        let test = format!("{}::a_process_that_panics", module_path!().split_once("::").unwrap().1);
+        let arguments = ["--exact", &test, "--ignored", "--nocapture"];
         let mut process = Command::new(std::env::current_exe().unwrap());
         let output = process.args(arguments).arg(format!("--skip={kind}")).output().unwrap();
         let said = [output.stdout, output.stderr].concat();

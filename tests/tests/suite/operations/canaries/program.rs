@@ -1,7 +1,7 @@
 //! `call-log serve` at its most talkative.
 
 use super::*;
-use crate::program::run::Shell;
+use crate::program::shell::Shell;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve_tells_nothing_on_the_way() {

@@ -1,6 +1,6 @@
 //! A data key that KMS has encrypted.
 
-use tests::{aws::REQUEST, fault_proxy::Fault};
+use tests::{aws::REQUEST, proxy::Fault};
 
 use super::*;
 

@@ -1,5 +1,6 @@
 //! Credentials at rest: the data keys of KMS and of key files, and their rotation.
 
+mod at_rest;
 mod files;
 mod kms;
 mod rotation;

@@ -5,8 +5,8 @@
 
 use call_log::{model::Deadline, store::RotationOutcome, telemetry::Trace};
 use tests::{
-    fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
+    proxy::Fault,
     test_app::{INVOCATION_MS, send},
 };
 

@@ -6,16 +6,15 @@ mod protocol;
 use std::{collections::BTreeMap, time::Duration};
 
 use call_log::{
-    model::{Clock, Credentials, Secret},
+    model::Clock,
     telemetry::{Metric, Trace, instrument, record},
 };
-use chrono::DateTime;
 use serde_json::json;
 use tests::{
-    fault_proxy::{Fault, Target},
     log::{Log, check_metrics, endings, values},
-    pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
-    test_app::{NOW_MS, TestApp, call},
+    pipedrive::{REFRESH_TOKEN, Route},
+    proxy::{Fault, Target},
+    test_app::{TestApp, call, grant},
 };
 
 use Metric::*;
@@ -253,10 +252,5 @@ fn the_page_has_every_metric_and_alarm() {
 
 /// A world whose user's grant ends after so many milliseconds.
 async fn ending_grant(ends_in: i64) -> TestApp {
-    let credentials = Credentials::OAuth {
-        access_token: Secret::new(ACCESS_TOKEN),
-        refresh_token: Some(Secret::new(REFRESH_TOKEN)),
-        expires_at: DateTime::from_timestamp_millis(NOW_MS + ends_in),
-    };
-    TestApp::with_credentials(credentials).await
+    TestApp::with_credentials(grant(ends_in, REFRESH_TOKEN)).await
 }

@@ -137,3 +137,14 @@ async fn a_users_settings_and_zone_shape_the_note() {
     let note = stage.crm.activities()[1]["note"].as_str().unwrap().to_owned();
     assert!(note.contains("09:15:25"), "the request's zone before the user's: {note}");
 }
+
+/// A user of whom no zone is known has their times in UTC, wherever the function runs.
+#[tokio::test]
+async fn the_machines_zone_is_in_no_note() {
+    let stage = Harness::with(&[("TZ", "Asia/Tokyo")]).await;
+    stage.post(&call("1")).await;
+    let note = stage.note();
+    assert!(note.contains("2025-03-12 03:45:25 PM"), "{note}");
+    let activity = &stage.crm.activities()[0];
+    assert_eq!((&activity["due_date"], &activity["due_time"]), (&json!("2025-03-12"), &json!("15:45")));
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 use call_log::model::{Credentials, Secret};
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::Fault,
     pipedrive::{FakePipedrive, Route},
+    proxy::Fault,
     test_app::{Answer, call},
 };
 

@@ -94,3 +94,27 @@ async fn each_contact_that_an_attempt_was_told_of_is_looked_for() {
     check(&world.post(&with_contact(77)).await, LOGGED, "the third");
     assert_eq!(world.crm.activities().len(), 1, "finds what the second made");
 }
+
+/// A redrive looks after the log; an update comes meanwhile, and then the CRM does not answer.
+#[tokio::test]
+async fn an_update_during_an_audit_that_fails_is_not_forgotten() {
+    let world = TestApp::start().await;
+    world.crm.next(Route::CreateActivity, Fault::Status(500));
+    world.crm.next(Route::ListActivities, Fault::Status(500));
+    check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
+    world.redrive_for(1).await;
+    world.pass(16 * 60_000);
+    let reads = world.crm.count(Route::GetActivity);
+    world.crm.next(Route::GetActivity, Fault::Delay(Duration::ZERO));
+    world.crm.next(Route::ListActivities, Fault::Delay(Duration::from_secs(5)));
+    world.crm.next(Route::GetActivity, Fault::Status(500));
+    let other = world.another_app().await;
+    let update = async {
+        arrived(&world, Route::GetActivity, reads + 1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.send(&other, "PATCH", &update(json!({"aiNote": "Bob asked"}))).await
+    };
+    tokio::join!(world.redrive(), update);
+    world.redrive_for(30).await;
+    check_text(&note(&world), &["Bob asked"], &[]);
+}

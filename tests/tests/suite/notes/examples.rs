@@ -7,7 +7,7 @@ use call_log::{
 };
 use serde_json::Value;
 
-const EXAMPLES: &str = include_str!("../../../fixtures/conformance/compose.jsonl");
+const EXAMPLES: &str = include_str!("../../../fixtures/notes/app_connect.jsonl");
 
 #[test]
 fn a_fresh_note_is_app_connects_but_for_what_we_do_otherwise() {

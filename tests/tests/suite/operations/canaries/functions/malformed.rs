@@ -3,7 +3,7 @@
 use super::*;
 
 /// Tokens that are refused, bodies that are none, and events that no gateway sends.
-pub(super) async fn send_nonsense(stage: &mut Harness) {
+pub(super) async fn send_malformed_requests(stage: &mut Harness) {
     let stranger = variables(&stage.dynamodb.url, &stage.crm, &stage.aws, &stage.dynamodb);
     let stranger = Config::read(|name| match name {
         "JWT_SECRET" => Some("canary-secret-of-a-stranger-who-guesses".to_owned()),

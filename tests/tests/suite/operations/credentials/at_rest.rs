@@ -1,6 +1,9 @@
 //! What lies in the table cannot be read there, and the secret it is sealed with can be changed.
 
-use tests::{pipedrive::API_KEY, test_app::JWT_SECRET};
+use tests::{
+    pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN},
+    test_app::{INVOCATION_MS, JWT_SECRET, grant, send},
+};
 
 use super::*;
 
@@ -51,7 +54,7 @@ fn base64_is_decoded() {
 
 #[tokio::test]
 async fn nothing_secret_lies_open_in_the_table() {
-    for credentials in [oauth(0, REFRESH_TOKEN), Credentials::ApiKey(Secret::new(API_KEY))] {
+    for credentials in [grant(0, REFRESH_TOKEN), Credentials::ApiKey(Secret::new(API_KEY))] {
         let world = TestApp::with_credentials(credentials).await;
         let told = ["canary one", "canary two", "canary three", "https://rec.example/canary"];
         for session in ["logged", "parked"] {
@@ -82,7 +85,7 @@ async fn nothing_secret_lies_open_in_the_table() {
 
 #[tokio::test]
 async fn a_changed_secret_loses_no_user_and_refuses_no_token() {
-    let world = world(60 * MINUTE).await;
+    let world = TestApp::with_credentials(grant(3_600_000, REFRESH_TOKEN)).await;
     let parked = world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await;
     assert_eq!(parked.body["successful"], true);
     let changed =
@@ -90,15 +93,15 @@ async fn a_changed_secret_loses_no_user_and_refuses_no_token() {
     let app = world.app_with(&changed).await.unwrap();
     let old_token = world.app.issue_token(&world.user, 1);
     let answer = send(&app, "POST", &old_token, call("1").to_string().into_bytes(), INVOCATION_MS).await;
-    check(&answer, LOGGED, "an old token, an old seal");
+    assert_eq!(answer.message(), LOGGED, "an old token, an old seal");
     assert!(world.crm.activities()[0]["note"].as_str().unwrap().contains("Bob asked"));
-    check(&world.send(&app, "POST", &call("2")).await, LOGGED, "a new token");
+    assert_eq!(world.send(&app, "POST", &call("2")).await.message(), LOGGED, "a new token");
 
     // A key of its own seals from now on; what the token secrets have sealed still opens.
     let keyed = world.app_with(&[("CREDENTIALS_KEY", "a key for what lies in the table")]).await.unwrap();
-    check(&world.send(&keyed, "POST", &call("3")).await, LOGGED, "an old seal");
+    assert_eq!(world.send(&keyed, "POST", &call("3")).await.message(), LOGGED, "an old seal");
     keyed.store.put_user(&world.user).await.unwrap();
-    check(&world.send(&keyed, "POST", &call("4")).await, LOGGED, "a new seal");
+    assert_eq!(world.send(&keyed, "POST", &call("4")).await.message(), LOGGED, "a new seal");
     assert_eq!(world.send(&world.app, "POST", &call("5")).await.status, 500, "without the key it stays shut");
 
     let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody knows")]).await.unwrap();

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tests::{
-    fault_proxy::Fault,
     pipedrive::{ACCESS_TOKEN, API_KEY, Route},
+    proxy::Fault,
     runtime_api::Function,
     test_app::{JWT_SECRET, call},
 };

@@ -184,3 +184,29 @@ async fn what_is_parked_does_not_keep_the_call_from_being_logged() {
     assert_eq!((item.lease_holder, item.queued_details), (None, Default::default()));
     check(&world.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "and goes on");
 }
+
+/// What Pipedrive says in its body counts, and a refusal is one whatever its number.
+#[tokio::test]
+async fn a_failure_is_told_as_what_it_is() {
+    let no = r#"{"success": false, "error": "No"}"#;
+    for (status, message) in [(200, NO_ANSWER), (404, REFUSED), (409, REFUSED), (410, REFUSED)] {
+        let world = TestApp::start().await;
+        world.crm.next(Route::CreateActivity, Fault::Refusal(status, no));
+        let answer = world.post(&call(SESSION)).await;
+        check(&answer, message, &format!("create {status}"));
+        assert_eq!((answer.log_id(), world.crm.activities().len()), (None, 0), "{status}");
+        world.pass(GRACE);
+        check(&world.post(&call(SESSION)).await, LOGGED, &format!("create after {status}"));
+    }
+    for (status, message) in [(200, NO_ANSWER), (409, REFUSED)] {
+        let world = logged().await;
+        let before = activity(&world);
+        world.crm.next(Route::UpdateActivity, Fault::Refusal(status, no));
+        let update = update(json!({"aiNote": "Bob asked"}));
+        check(&world.patch(&update).await, message, &format!("update {status}"));
+        assert_eq!(activity(&world), before, "{status}");
+        world.pass(GRACE);
+        check(&world.patch(&update).await, UPDATED, &format!("update after {status}"));
+        assert!(note(&world).contains("Bob asked"), "{status}");
+    }
+}

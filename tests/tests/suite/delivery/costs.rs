@@ -1,16 +1,16 @@
 //! What an invocation does, counted: operations, round trips, units, connections. A bill is made of these, and nothing
 //! here depends on a clock.
 
-use serde_json::json;
 use tests::{
     cost::{US_EAST_1, per_million, total},
-    meter::Passed,
     metered::{self, Counted, Metered, units},
-    test_app::call,
+    proxy::Exchange,
 };
 
-fn names(passed: &[Passed]) -> Vec<String> {
-    let mut names: Vec<_> = passed.iter().map(|one| format!("{} {}", one.method, one.name)).collect();
+use super::*;
+
+fn names(passed: &[Exchange]) -> Vec<String> {
+    let mut names: Vec<_> = passed.iter().map(|one| format!("{} {}", one.method, one.name())).collect();
     // The first two are under way at once, and come back in any order.
     let at_once = names.len().min(2);
     names[..at_once].sort();
@@ -23,7 +23,7 @@ async fn a_create_is_two_round_trips_to_dynamodb_and_the_crms_own() {
     let Counted { dynamodb, crm, .. } = metered.send("POST", &call("2")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(
-        crm.iter().map(|one| format!("{} {}", one.method, one.name)).collect::<Vec<_>>(),
+        crm.iter().map(|one| format!("{} {}", one.method, one.name())).collect::<Vec<_>>(),
         ["GET /api/v2/persons/77", "POST /api/v2/activities"]
     );
     // The claim is in the index of what is due, should its owner die; the finish takes it out.
@@ -74,5 +74,27 @@ async fn the_bill_has_every_case_and_each_costs_something() {
         let bill = per_million(&used, &US_EAST_1);
         assert!(bill.iter().all(|position| position.per_million >= 0.0), "{name}: {bill:?}");
         assert!(total(&bill) > 0.5, "{name}: {bill:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_happy_paths_take_three_operations_and_a_repetition_two() {
+    let world = TestApp::start().await;
+    let (app, dynamodb) = world.proxied_app().await;
+    let mut seen = (0, 0);
+    for (method, body, message, operations, requests) in [
+        ("PATCH", update(json!({"aiNote": "Bob asked"})), PARKED, 3, 0),
+        // The person's organisation, the type that calls have, the call.
+        ("POST", call(SESSION), LOGGED, 3, 3),
+        ("POST", call(SESSION), ALREADY, 2, 0),
+        // Reading and changing.
+        ("PATCH", update(json!({"result": "Voicemail"})), UPDATED, 3, 2),
+        ("PATCH", update(json!({"result": "Voicemail"})), UPDATED, 3, 1),
+        ("POST", call("4503991005"), LOGGED, 3, 2),
+    ] {
+        check(&world.send(&app, method, &body).await, message, method);
+        let now = (dynamodb.count(DYNAMODB), world.crm.requests().len());
+        assert_eq!((now.0 - seen.0, now.1 - seen.1), (operations, requests), "{method} {message}");
+        seen = now;
     }
 }

@@ -1,7 +1,7 @@
 //! The function binaries, as Lambda runs them.
 
 mod failures;
-mod nonsense;
+mod malformed;
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use call_log::{
 };
 use tests::{
     aws::REQUEST,
-    fault_proxy::{Fault, FaultProxy, Target},
     pipedrive::{ACCESS_TOKEN, Route},
+    proxy::{Fault, Proxy, Target},
     runtime_api::{Function, event, with_body},
 };
 
 use self::{
     failures::{let_renewals_fail, let_the_crm_fail, let_the_crm_quote_credentials, let_the_table_fail},
-    nonsense::send_nonsense,
+    malformed::send_malformed_requests,
 };
 use super::*;
 
@@ -30,7 +30,7 @@ const KEYED: &str = "54321-pipedrive";
 struct Harness {
     crm: FakePipedrive,
     dynamodb: DynamoDb,
-    table: FaultProxy,
+    table: Proxy,
     aws: Aws,
     /// The table as an operator reaches it.
     app: App,
@@ -45,7 +45,7 @@ struct Harness {
 impl Harness {
     async fn start() -> Harness {
         let (crm, dynamodb, aws) = (FakePipedrive::start(), DynamoDb::start(), Aws::start());
-        let table = FaultProxy::before(dynamodb.url.trim_start_matches("http://").parse().unwrap());
+        let table = Proxy::before(dynamodb.url.trim_start_matches("http://").parse().unwrap());
         let with_faults = variables(&table.base_url(), &crm, &aws, &dynamodb);
         let own = variables(&dynamodb.url, &crm, &aws, &dynamodb);
         let config = Config::read(|name| own.get(name).cloned()).unwrap();
@@ -145,7 +145,7 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
     let_the_crm_fail(&mut stage).await;
     let_renewals_fail(&mut stage).await;
     let_the_table_fail(&mut stage).await;
-    send_nonsense(&mut stage).await;
+    send_malformed_requests(&mut stage).await;
     redrive(&mut stage).await;
     let Harness { crm, dynamodb, create, update, redrive, answers, tokens, .. } = stage;
     let requests: String = crm.requests().iter().map(|sent| sent.body.clone()).collect();

@@ -1,8 +1,10 @@
 //! Whose call it is.
 
 use call_log::model::{Platform, UserId};
+use tests::pipedrive::USER;
 
 use super::*;
+use crate::harness::with;
 
 /// The call, as an extension logs it.
 fn call_of(extension: &str) -> Value {
@@ -71,4 +73,23 @@ async fn each_extension_logs_the_call_once() {
         check(&world.post(&call_of(extension)).await, message, extension);
     }
     assert_eq!(world.crm.activities().len(), 2);
+}
+
+/// Nobody but the token says whose log it is, and nobody but the table what they want in it.
+#[tokio::test]
+async fn a_body_chooses_neither_the_owner_nor_the_settings() {
+    let mut world = TestApp::start().await;
+    world.user.settings.0.insert("addCallLogDuration".to_owned(), json!({"value": false}));
+    world.app.store.put_user(&world.user).await.unwrap();
+    let form =
+        json!({"isAssignedToUser": true, "adminAssignedUserRcId": "9", "adminAssignedUserToken": "x.y.z"});
+    let settings = json!({"addCallLogDuration": {"value": true}, "addCallLogNote": {"value": false}});
+    let fields =
+        json!({"additionalSubmission": form, "user": {"userSettings": settings}, "userSettings": settings});
+    check(&world.post(&with(call(SESSION), fields.clone())).await, LOGGED, "the call");
+    check(&world.patch(&with(update(json!({"duration": 130})), fields)).await, UPDATED, "the update");
+    let activity = activity(&world);
+    let note = activity["note"].as_str().unwrap();
+    assert_eq!(activity["owner_id"], USER);
+    assert!(note.contains("Wants a quote") && !note.contains("Duration"), "{note}");
 }

@@ -1,8 +1,63 @@
 //! When a grant is renewed, by whom, and what becomes of the others.
 
-use call_log::{delivery::grant::Grant, model::Deadline};
+use std::{sync::Arc, time::Duration};
 
-use super::*;
+use call_log::{
+    delivery::grant::Grant,
+    model::{Credentials, Deadline, Secret},
+    startup::app::App,
+};
+use chrono::DateTime;
+use serde_json::{Value, json};
+use tests::{
+    pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
+    proxy::Fault,
+    test_app::{Answer, INVOCATION_MS, NOW_MS, TestApp, call, grant, send},
+};
+use tokio::task::JoinHandle;
+
+const MINUTE: i64 = 60_000;
+const LOGGED: &str = "Call logged";
+const UPDATED: &str = "Call log updated.";
+const NO_ANSWER: &str = "Pipedrive is not answering";
+const ENDED: &str = "User session expired. Please connect again.";
+
+async fn world(ends_in: i64) -> TestApp {
+    TestApp::with_credentials(grant(ends_in, REFRESH_TOKEN)).await
+}
+
+fn check(answer: &Answer, message: &str, case: &str) {
+    assert_eq!(answer.message(), message, "{case}: {}", answer.body);
+    let (status, code) =
+        if message == ENDED { (401, json!("CRM_SESSION_REVOKED")) } else { (200, Value::Null) };
+    assert_eq!((answer.status, &answer.body["errorCode"]), (status, &code), "{case}");
+    assert_eq!(answer.body["successful"], [LOGGED, UPDATED].contains(&message), "{case}");
+}
+
+/// Logs a call of its own beside what the test does.
+fn start(app: &Arc<App>, world: &TestApp, session: String) -> JoinHandle<Answer> {
+    let (app, token) = (app.clone(), app.issue_token(&world.user, 1));
+    #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+    tokio::spawn(async move {
+        send(&app, "POST", &token, call(&session).to_string().into_bytes(), INVOCATION_MS).await
+    })
+}
+
+/// How many token requests arrived, whatever became of them.
+fn token_calls(world: &TestApp) -> usize {
+    world.crm.count(Route::Token)
+}
+
+/// The grant as the table has it.
+async fn stored(world: &TestApp) -> (String, String) {
+    let user = world.app.store.user(&world.user.key()).await.unwrap().unwrap();
+    match user.user.credentials {
+        Some(Credentials::OAuth { access_token, refresh_token: Some(refresh_token), .. }) => {
+            (access_token.expose().to_owned(), refresh_token.expose().to_owned())
+        }
+        other => panic!("{other:?}"),
+    }
+}
 
 #[tokio::test]
 async fn a_grant_is_renewed_when_its_end_is_near() {
@@ -161,7 +216,7 @@ async fn a_lost_answer_is_asked_for_once_more() {
 
 #[tokio::test]
 async fn a_refused_grant_ends_the_session_until_the_user_connects_again() {
-    let world = TestApp::with_credentials(oauth(0, "revoked")).await;
+    let world = TestApp::with_credentials(grant(0, "revoked")).await;
     for session in ["1", "1", "2"] {
         check(&world.post(&call(session)).await, ENDED, session);
     }
@@ -169,7 +224,7 @@ async fn a_refused_grant_ends_the_session_until_the_user_connects_again() {
     assert_eq!(world.crm.activities().len(), 0);
 
     let mut user = world.user.clone();
-    user.credentials = Some(oauth(60 * MINUTE, REFRESH_TOKEN));
+    user.credentials = Some(grant(60 * MINUTE, REFRESH_TOKEN));
     world.app.store.put_user(&user).await.unwrap();
     check(&world.post(&call("1")).await, LOGGED, "connected again");
     assert_eq!((token_calls(&world), world.crm.count(Route::ListActivities)), (1, 0));
@@ -180,10 +235,10 @@ async fn what_comes_while_the_session_is_ended_is_kept() {
     let world = world(60 * MINUTE).await;
     check(&world.post(&call("1")).await, LOGGED, "the call");
     let mut user = world.user.clone();
-    user.credentials = Some(oauth(0, "revoked"));
+    user.credentials = Some(grant(0, "revoked"));
     world.app.store.put_user(&user).await.unwrap();
     check(&world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await, ENDED, "kept");
-    user.credentials = Some(oauth(60 * MINUTE, REFRESH_TOKEN));
+    user.credentials = Some(grant(60 * MINUTE, REFRESH_TOKEN));
     world.app.store.put_user(&user).await.unwrap();
     check_updated(
         &world.patch(&json!({"sessionId": "1", "result": "Voicemail"})).await,
@@ -234,7 +289,7 @@ async fn a_new_grant_is_stored_even_when_another_has_begun_to_renew() {
     assert!(!claim("other").await, "one at a time");
     world.pass(16_000);
     assert!(claim("other").await, "the slow one's time is over");
-    let renewed = |name: &str| oauth(60 * MINUTE, name);
+    let renewed = |name: &str| grant(60 * MINUTE, name);
     // The old refresh token is used up: what the slow one got is the only grant there is.
     store.give_up_renewal(&user, "other", true).await.unwrap();
     assert!(store.finish_renewal(&user, "slow", &renewed("from the slow one")).await.unwrap());
@@ -273,7 +328,7 @@ async fn a_grant_that_the_table_did_not_take_is_stored_with_the_next_request() {
                 "pipedrive-refresh-1"
             }
             "the user connects again" => {
-                let credentials = Some(oauth(60 * MINUTE, "newer"));
+                let credentials = Some(grant(60 * MINUTE, "newer"));
                 let user = call_log::model::User { credentials, ..world.user.clone() };
                 world.app.store.put_user(&user).await.unwrap();
                 "newer"

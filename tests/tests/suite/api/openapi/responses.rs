@@ -10,8 +10,8 @@ use call_log::{
 };
 use serde_json::{Value, json};
 use tests::{
-    fault_proxy::Fault,
     pipedrive::Route,
+    proxy::Fault,
     test_app::{Answer, INVOCATION_MS, TestApp, call},
 };
 

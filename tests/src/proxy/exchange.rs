@@ -1,0 +1,140 @@
+//! What passes through a proxy: requests with their responses, and the faults that they meet.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::message::Message;
+
+/// Headers that are not recorded: a failing test must not print credentials.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "x-api-token", "cookie"];
+
+/// What goes wrong with one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The server is not asked; the response has this status.
+    Status(u16),
+    /// The server is not asked; the response has this status and this JSON.
+    Refusal(u16, &'static str),
+    /// The server is not asked; the response is 429.
+    RateLimited {
+        /// The value of the header `Retry-After`, in seconds.
+        retry_after: Option<u64>,
+    },
+    /// The server is not asked; the network before the CRM responds with 403 and a web page.
+    Blocked,
+    /// The server is not asked; the response is 200 with a web page.
+    Html,
+    /// The server is not asked, and the connection is cut.
+    DropBeforeEffect,
+    /// The server carries the request out, and the connection is cut before the response.
+    DropBeforeAnswer,
+    /// The server carries the request out, and the response is cut in its middle.
+    Truncated,
+    /// The server carries the request out; the response is a success without an id.
+    NoId,
+    /// The server carries the request out at once; the response comes after this time.
+    Delay(Duration),
+    /// The request reaches the server after this time, even if the client has given up by then.
+    DelayEffect(Duration),
+    /// The server gets the request twice; the client gets the second response.
+    Repeat,
+}
+
+/// The requests that a fault is for: a method, and a path in which `*` stands for any one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub method: &'static str,
+    pub path: &'static str,
+}
+
+impl Target {
+    pub(super) fn matches(&self, request: &Exchange) -> bool {
+        let mut segments = request.path.split('/');
+        let same =
+            self.path.split('/').all(|own| segments.next().is_some_and(|other| own == "*" || own == other));
+        self.method == request.method && same && segments.next().is_none()
+    }
+}
+
+/// A request that arrived, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    /// Names in lower case; no credentials.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    pub fault: Option<Fault>,
+    /// The length of head and body.
+    pub request_bytes: usize,
+    /// The time from the end of the request to the beginning of the response, with the delay; `None` until then.
+    pub took: Option<Duration>,
+    /// The capacity units that DynamoDB says the operation consumed. For a rejected write: the most that it can have been.
+    pub units: Option<f64>,
+}
+
+impl Exchange {
+    pub(super) fn of(request: &Message, is_metering: bool) -> Exchange {
+        let mut words = request.first.split(' ').map(str::to_owned);
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let is_recorded = |(name, _): &&(String, String)| !SECRET_HEADERS.contains(&name.as_str());
+        let sent = if is_metering { metered(request).bytes(false) } else { request.bytes(false) };
+        Exchange {
+            method,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: request.headers.iter().filter(is_recorded).cloned().collect(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+            fault: None,
+            request_bytes: sent.len(),
+            took: None,
+            units: None,
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+
+    /// The body, if it is JSON.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_str(&self.body).ok()
+    }
+
+    /// The DynamoDB operation, or else the path.
+    pub fn name(&self) -> &str {
+        operation(&self.headers).unwrap_or(&self.path)
+    }
+}
+
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+}
+
+/// Returns the DynamoDB operation that a request asks for.
+pub(super) fn operation(headers: &[(String, String)]) -> Option<&str> {
+    header(headers, "x-amz-target")?.split('.').nth(1)
+}
+
+/// The request with which DynamoDB is asked what its operation consumes. The client gets that too, and ignores it.
+pub(super) fn metered(request: &Message) -> Message {
+    let mut request = request.clone();
+    if operation(&request.headers).is_some() && request.body.len() > 2 {
+        request.body.splice(1..1, *b"\"ReturnConsumedCapacity\":\"TOTAL\",");
+    }
+    request
+}
+
+/// Returns the units of a response of DynamoDB. A write that its condition rejects takes units too, by the size of the item
+/// that is there (DynamoDB developer guide, "Capacity unit consumption for write operations"), but the response does not
+/// say how many. The item's JSON is longer than the item.
+pub(super) fn consumed(body: &[u8]) -> Option<f64> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    if answer["__type"].as_str().is_some_and(|kind| kind.ends_with("ConditionalCheckFailedException")) {
+        return Some((answer["Item"].to_string().len() as f64 / 1_024.0).ceil());
+    }
+    answer.pointer("/ConsumedCapacity/CapacityUnits")?.as_f64()
+}

@@ -1,0 +1,132 @@
+//! ARCHITECTURE.md and the top of each module say what is where; files have one way to be named and a length.
+
+use std::{collections::BTreeSet, fs};
+
+use syn::{Attribute, Expr, Lit, Meta};
+
+use super::{
+    paths::Crate,
+    source::{parse, root, rust_files},
+};
+use crate::markdown::Page;
+
+/// Rows of the code map whose directories come with other work; empty once they are there.
+const ROWS_TO_COME: &[&str] = &["lambda/", ".github/"];
+/// The longest file that needs no reason, in lines.
+const MAX_LINES: usize = 500;
+/// Longer files, each with the reason.
+const LONG_FILES: &[(&str, &str)] = &[];
+/// Files beside a directory of their name today, which belong in its `mod.rs`.
+const MOD_RS_TO_COME: &[&str] = &["shared/src/note/html.rs", "tests/src/pipedrive.rs"];
+/// The modules that may know everything, so that the crate's documentation says nothing of what they do not know.
+const KNOW_ALL: &[&str] = &["startup"];
+
+/// The paths in the first column of the code map.
+fn rows() -> Vec<String> {
+    let rows = Page::read("ARCHITECTURE.md").table_below("Code map");
+    assert!(rows.len() > 10, "the code map was found");
+    rows.iter()
+        .map(|row| match row[0].code.as_slice() {
+            [path] => path.clone(),
+            other => panic!("a row of the code map is about one path: {other:?}"),
+        })
+        .collect()
+}
+
+/// Directories that the code map must have: crates, modules, and what else is in the repository.
+fn places() -> BTreeSet<String> {
+    let directories = |of: &str| {
+        let entries = fs::read_dir(root().join(of)).unwrap().map(|entry| entry.unwrap());
+        let directories = entries.filter(|entry| entry.path().is_dir());
+        let names = directories.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.collect::<Vec<_>>()
+    };
+    let is_skipped = |name: &str| ["target", ".git"].contains(&name);
+    let own = directories("")
+        .into_iter()
+        .filter(|name| !is_skipped(name) && name != "shared" && name != "functions");
+    let functions = directories("functions").into_iter().map(|name| format!("functions/{name}"));
+    let shared = Crate::read("call_log", "shared/src");
+    let modules = shared
+        .top_level_modules()
+        .into_iter()
+        .map(|module| format!("shared/src/{module}"))
+        .collect::<Vec<_>>();
+    own.chain(functions).chain(modules).map(|path| format!("{path}/")).collect()
+}
+
+#[test]
+fn the_code_map_has_one_row_for_each_place() {
+    let rows = rows();
+    for row in &rows {
+        let is_there = root().join(row).exists();
+        let is_to_come = ROWS_TO_COME.contains(&row.as_str());
+        assert!(is_there != is_to_come, "{row}: exists: {is_there}, in ROWS_TO_COME: {is_to_come}");
+        assert_eq!(rows.iter().filter(|other| *other == row).count(), 1, "{row} has more than one row");
+    }
+    let missing: Vec<_> = places().into_iter().filter(|place| !rows.contains(place)).collect();
+    assert!(missing.is_empty(), "the code map has no row for {missing:?}");
+}
+
+/// The text of doc comments.
+fn documentation(attributes: &[Attribute]) -> String {
+    let line = |attribute: &Attribute| match &attribute.meta {
+        Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    attributes.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_module_says_what_it_is_and_the_crate_what_each_must_not_know() {
+    let shared = Crate::read("call_log", "shared/src");
+    let root = parse("shared/src/lib.rs");
+    let map = documentation(&root.attrs);
+    for module in shared.top_level_modules() {
+        let file = parse(&format!("shared/src/{module}/mod.rs"));
+        assert!(
+            documentation(&file.attrs).trim().len() > 20,
+            "shared/src/{module}/mod.rs begins with its documentation"
+        );
+        // An item of the list goes on until the next one.
+        let entries: Vec<&str> = map.split(&format!("[`{module}`]: ")).skip(1).collect();
+        assert_eq!(entries.len(), 1, "shared/src/lib.rs has one entry for {module}");
+        let entry = entries[0].split("[`").next().unwrap_or_default();
+        let says_so = ["Knows", "knows", "must not"].iter().any(|word| entry.contains(word));
+        assert!(
+            says_so || KNOW_ALL.contains(&module),
+            "shared/src/lib.rs does not say what {module} knows: {entry}"
+        );
+    }
+}
+
+#[test]
+fn a_module_with_files_below_it_is_in_a_mod_rs() {
+    let directories =
+        ["shared/src", "cli/src", "functions", "tests/src", "tests/tests", "verification", "benches"];
+    let files = directories.iter().flat_map(|directory| rust_files(directory));
+    let found: Vec<String> =
+        files.filter(|file| root().join(file.trim_end_matches(".rs")).is_dir()).collect();
+    assert_eq!(found, MOD_RS_TO_COME, "these belong in the `mod.rs` of the directory of their name");
+}
+
+#[test]
+fn a_long_file_has_a_reason() {
+    let mut long = BTreeSet::new();
+    for directory in ["shared/src", "cli/src", "functions", "tests", "verification", "benches"] {
+        for file in rust_files(directory) {
+            let lines = fs::read_to_string(root().join(&file)).unwrap().lines().count();
+            if lines > MAX_LINES {
+                long.insert(file);
+            }
+        }
+    }
+    let expected: BTreeSet<String> = LONG_FILES.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(long, expected, "LONG_FILES has each file of more than {MAX_LINES} lines, and no other");
+}
