@@ -2,8 +2,9 @@
 
 use super::{
     Error, Store,
-    attributes::{FAILURES, ItemReader, OPEN_UNTIL, TTL, number},
+    attributes::{FAILURES, OPEN_UNTIL, TTL, number},
     expression::Update,
+    item_reader::ItemReader,
     keys::TableKey,
 };
 use crate::model::TenantKey;

@@ -18,6 +18,7 @@ mod breakers;
 mod call;
 mod expression;
 mod import;
+mod item_reader;
 mod keyring;
 mod keys;
 mod rotation;

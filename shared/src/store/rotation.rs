@@ -5,9 +5,10 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
     Error, KeyName, Keyring, Store,
-    attributes::{CREDENTIALS, ItemReader, PK, SK, TOKEN_VERSION, text},
+    attributes::{CREDENTIALS, PK, SK, TOKEN_VERSION, text},
     expression::{Update, WriteOutcome},
     from_sdk_error,
+    item_reader::ItemReader,
     keys::{TableItem, TableKey, USER_SORT_KEY},
 };
 

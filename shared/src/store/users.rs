@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use super::{
     Error, Store,
     attributes::{
-        CREDENTIALS, HOSTNAME, ItemReader, LAST_RENEWAL, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED,
-        SETTINGS, TOKEN_VERSION, ZONE, boolean, number, text,
+        CREDENTIALS, HOSTNAME, LAST_RENEWAL, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS,
+        TOKEN_VERSION, ZONE, boolean, number, text,
     },
     expression::{Update, WriteOutcome},
     from_sdk_error,
+    item_reader::ItemReader,
     keys::{TableItem, TableKey},
 };
 use crate::model::{Credentials, Secret, Settings, User, UserKey, Zone};

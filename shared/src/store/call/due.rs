@@ -9,11 +9,12 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            DUE_AT, DUE_INDEX, DUE_SHARD, FENCE, HOLDER, ItemReader, LEASE_UNTIL, STATE, TRIES,
-            WAITING_SINCE, number, text,
+            DUE_AT, DUE_INDEX, DUE_SHARD, FENCE, HOLDER, LEASE_UNTIL, STATE, TRIES, WAITING_SINCE, number,
+            text,
         },
         expression::{Update, WriteOutcome},
         from_sdk_error,
+        item_reader::ItemReader,
         keys::{TableItem, TableKey},
     },
 };

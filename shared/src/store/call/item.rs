@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::SWEEP_AFTER_MS;
+use super::State;
 use crate::{
     model::{CallDetails, CallDuration, CallLogId, ContactId, Direction, Payload, Zone, user},
     note::Fingerprints,
@@ -12,10 +12,11 @@ use crate::{
         Error, Store,
         attributes::{
             APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FIRST_AT, HISTORY,
-            HOLDER, ItemReader, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN,
+            HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN,
             QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES,
             UNCONFIRMED, WAITING_SINCE, number, text,
         },
+        item_reader::ItemReader,
         keys::TableItem,
     },
 };
@@ -25,49 +26,9 @@ const HISTORY_ENTRIES: usize = 10;
 /// The longest text of a history entry, in characters.
 const HISTORY_TEXT_CHARS: usize = 100;
 
-/// The state of a call log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum State {
-    /// Updates came before the request to create.
-    Queued,
-    /// A lease holder creates the record in the CRM, or died while doing so.
-    Creating,
-    /// The outcome of an attempt to create the record is unknown.
-    OutcomeUnknown,
-    /// An attempt to create the record failed without effect. Another may succeed.
-    Retry,
-    /// The record is in the CRM.
-    Logged,
-    /// The CRM rejected the call log, or delivery took too long. Only a new request or the operator tries again.
-    DeadLetter,
-    /// The record was in the CRM and was deleted there.
-    Deleted,
-}
-
-impl State {
-    const ALL: [State; 7] = [
-        State::Queued,
-        State::Creating,
-        State::OutcomeUnknown,
-        State::Retry,
-        State::Logged,
-        State::DeadLetter,
-        State::Deleted,
-    ];
-
-    /// Returns the state's name in the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Queued => "QUEUED",
-            State::Creating => "CREATING",
-            State::OutcomeUnknown => "OUTCOME_UNKNOWN",
-            State::Retry => "RETRY",
-            State::Logged => "LOGGED",
-            State::DeadLetter => "DEAD_LETTER",
-            State::Deleted => "DELETED",
-        }
-    }
-}
+/// How long after the record was created a duplicate is looked for, if the outcome of an earlier attempt was unknown,
+/// in milliseconds: whatever that attempt sent has taken effect by then.
+pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
 
 /// What we last wrote to the CRM record: the base of the three-way merge.
 #[derive(Clone, Debug, Default, PartialEq)]

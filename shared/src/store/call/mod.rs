@@ -13,14 +13,15 @@ mod transition;
 
 pub use claim::{Change, ClaimCreate, ClaimUpdate, Enqueued, Lease, Purpose};
 pub use due::{Due, Rearmed};
-pub use item::{CallItem, HistoryEntry, LastWritten, RecoveryCriteria, State};
-pub use release::{Finish, Release, SWEEP_AFTER_MS};
-pub use transition::{Event, TRANSITIONS};
+pub use item::{CallItem, HistoryEntry, LastWritten, RecoveryCriteria, SWEEP_AFTER_MS};
+pub use release::{Finish, Release};
+pub use transition::{Event, State, TRANSITIONS};
 
 use super::{
     Error, Store,
-    attributes::{ItemReader, PK, SK, text},
+    attributes::{PK, SK, text},
     from_sdk_error,
+    item_reader::ItemReader,
     keys::{TableKey, session_prefix, user_partition},
 };
 use crate::model::{CallKey, Extension, SessionId, UserKey};

@@ -18,10 +18,6 @@ use crate::{
     },
 };
 
-/// How long after the record was created a duplicate is looked for, if the outcome of an earlier attempt was unknown,
-/// in milliseconds: whatever that attempt sent has taken effect by then.
-pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
-
 /// The outcome of finishing.
 #[derive(Debug)]
 pub enum Finish {

@@ -1,7 +1,49 @@
-//! The transitions between the states of a call log. The conditions of the writes are made from this table, and the
+//! The states of a call log and the transitions between them. The conditions of the writes are made from this table, and the
 //! model of the protocol is checked against it.
 
-use super::State;
+/// The state of a call log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Updates came before the request to create.
+    Queued,
+    /// A lease holder creates the record in the CRM, or died while doing so.
+    Creating,
+    /// The outcome of an attempt to create the record is unknown.
+    OutcomeUnknown,
+    /// An attempt to create the record failed without effect. Another may succeed.
+    Retry,
+    /// The record is in the CRM.
+    Logged,
+    /// The CRM rejected the call log, or delivery took too long. Only a new request or the operator tries again.
+    DeadLetter,
+    /// The record was in the CRM and was deleted there.
+    Deleted,
+}
+
+impl State {
+    pub(super) const ALL: [State; 7] = [
+        State::Queued,
+        State::Creating,
+        State::OutcomeUnknown,
+        State::Retry,
+        State::Logged,
+        State::DeadLetter,
+        State::Deleted,
+    ];
+
+    /// Returns the state's name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Queued => "QUEUED",
+            State::Creating => "CREATING",
+            State::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            State::Retry => "RETRY",
+            State::Logged => "LOGGED",
+            State::DeadLetter => "DEAD_LETTER",
+            State::Deleted => "DELETED",
+        }
+    }
+}
 
 /// An event that writes a call's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
