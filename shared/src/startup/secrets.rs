@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    auth::Keys,
+    auth::TokenKeys,
     model::{Clock, OAuthClient, SecretReader},
     startup::{
         app::StartError,
@@ -37,7 +37,7 @@ pub(crate) struct Secrets {
 /// The values of the secrets.
 #[derive(Clone, Debug)]
 struct Current {
-    token_keys: Keys,
+    token_keys: TokenKeys,
     oauth_clients: BTreeMap<String, OAuthClient>,
     /// Data keys that KMS has decrypted.
     data_keys: Decrypted,
@@ -76,7 +76,7 @@ impl Secrets {
         }
     }
 
-    pub(crate) fn token_keys(&self) -> Keys {
+    pub(crate) fn token_keys(&self) -> TokenKeys {
         self.current().token_keys.clone()
     }
 
@@ -166,7 +166,7 @@ async fn read(
     let jwt = resolve(&config.jwt_secret)?;
     let jwt_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
     let token_keys =
-        Keys::new(&jwt, jwt_previous.as_ref()).ok_or_else(|| config::Invalid::missing("JWT_SECRET"))?;
+        TokenKeys::new(&jwt, jwt_previous.as_ref()).ok_or_else(|| config::Invalid::missing("JWT_SECRET"))?;
 
     // The first one seals: what was made to seal before what also can. What an earlier set-up sealed opens with the
     // others.
