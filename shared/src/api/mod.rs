@@ -23,7 +23,8 @@ use crate::{
     adapters::{Crm, ErrorKind},
     api::wire::{Answer, read_create, read_update},
     auth::{
-        Caller, TokenError, TokenKeys, caller::token_of,
+        Caller, Keys,
+        caller::{Refused, token_of},
     },
     delivery::{create, grant::Failure, services::Services, update},
     model::{Deadline, UserId},
@@ -81,21 +82,21 @@ pub const UPDATE_CALL_LOG: Route = Route {
 #[derive(Debug)]
 pub struct Api {
     pub services: Services,
-    token_keys: RwLock<Arc<TokenKeys>>,
+    token_keys: RwLock<Arc<Keys>>,
 }
 
 impl Api {
     /// Returns an API on these services that verifies tokens with these keys.
-    pub fn new(services: Services, token_keys: TokenKeys) -> Api {
+    pub fn new(services: Services, token_keys: Keys) -> Api {
         Api { services, token_keys: RwLock::new(Arc::new(token_keys)) }
     }
 
     /// Verifies tokens with other keys from now on.
-    pub fn use_token_keys(&self, token_keys: TokenKeys) {
+    pub fn use_token_keys(&self, token_keys: Keys) {
         *self.token_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(token_keys);
     }
 
-    fn token_keys(&self) -> Arc<TokenKeys> {
+    fn token_keys(&self) -> Arc<Keys> {
         self.token_keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -168,7 +169,7 @@ enum Refusal {
     #[error("The body is over 1 MiB.")]
     TooLarge,
     #[error("{0}")]
-    Token(#[from] TokenError),
+    Token(#[from] Refused),
     #[error("{0}")]
     Invalid(#[from] wire::Invalid),
     #[error("The user in the body is not the user of the token.")]
@@ -205,12 +206,12 @@ fn admit(api: &Api, request: &Request<Bytes>, method: &Method) -> Result<Caller,
 }
 
 /// Who sent the request, by its token.
-pub fn authenticate(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, TokenError> {
+pub fn authenticate(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Refused> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let query = uri.query().unwrap_or_default();
     let query_token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "jwtToken");
     let token =
-        token_of(header, query_token.as_ref().map(|(_, token)| token.as_ref())).ok_or(TokenError::Missing)?;
+        token_of(header, query_token.as_ref().map(|(_, token)| token.as_ref())).ok_or(Refused::Missing)?;
     api.token_keys().verify(token, api.services.clock.now())
 }
 

@@ -1,4 +1,4 @@
-//! Callers' tokens: JSON Web Tokens (RFC 7519) that are signed with HS256.
+//! Who calls us: the token that a caller shows.
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
@@ -8,20 +8,18 @@ use serde_json::Number;
 use super::hmac_provider;
 use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId};
 
-/// The minimum length of a secret for HS256, in bytes (RFC 7518, section 3.2).
-const MIN_SECRET_LENGTH: usize = 32;
+/// The fewest bytes of a secret that HS256 deserves (RFC 7518, 3.2).
+const STRONG: usize = 32;
 
-/// The user that a verified token identifies.
+/// Whom a token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The claim `id`.
     pub user: UserId,
-    /// The claim `platform`, in lower case.
     pub platform: Platform,
 }
 
 impl Caller {
-    /// Returns the key of this caller's log of a session. The user is the token's, never one that a body names.
+    /// What identifies this caller's log of a session. The user is the token's, whatever a body says.
     pub fn call(&self, session: &SessionId, extension: Option<&Extension>) -> CallKey {
         CallKey {
             user: self.user.clone(),
@@ -32,80 +30,67 @@ impl Caller {
     }
 }
 
-/// A missing or invalid token.
+/// Why a token is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// The request has no token. [`TokenKeys::verify`] never returns this.
-    #[error("the token is missing: send it as `Authorization: Bearer <token>`")]
+pub enum Refused {
+    /// For whoever found no token to verify.
+    #[error("A token is missing: send it as `Authorization: Bearer <token>`")]
     Missing,
-    /// The text is not a JSON Web Token, or lacks a claim.
-    #[error("the token is malformed: send an HS256 JSON Web Token with `id`, `platform` and `exp`")]
+    #[error("The token is malformed: expected an HS256 JSON Web Token with `id`, `platform` and `exp`")]
     Malformed,
-    /// Another secret signed the token.
-    #[error("the token's signature is invalid: connect again, or ask your administrator for a new token")]
+    #[error("The token's signature is wrong")]
     Signature,
-    /// The time of the claim `exp` has passed.
-    #[error("the token has expired: connect again, or ask your administrator for a new token")]
+    #[error("The token has expired")]
     Expired,
 }
 
-/// The keys that sign and verify tokens. The current secret signs; the previous secret only verifies, while a secret is
-/// rotated.
+/// The secrets that tokens are signed with: the current one, and the one before it while tokens of it are about.
 #[derive(Clone, Debug)]
-pub struct TokenKeys {
+pub struct Keys {
     signing: EncodingKey,
-    /// The key of the current secret comes first.
+    /// The current one first.
     verifying: Vec<DecodingKey>,
-    is_weak: bool,
+    weak: bool,
 }
 
-impl TokenKeys {
-    /// Returns the keys of these secrets, or `None` if the current secret is empty, because then anyone could sign. An
-    /// empty previous secret counts as absent.
-    pub fn new(current: &Secret, previous: Option<&Secret>) -> Option<TokenKeys> {
-        // The provider is global. An error means that it is installed already.
+impl Keys {
+    /// The keys, unless the current secret is empty: then everybody could sign. An empty previous one is none.
+    pub fn new(current: &Secret, previous: Option<&Secret>) -> Option<Keys> {
+        // The crate asks for its cryptography in one place of the process; whoever came first has put the same.
         let _ = hmac_provider::PROVIDER.install_default();
         let secrets =
             [Some(current), previous].into_iter().flatten().map(|secret| secret.expose().as_bytes());
         let secrets: Vec<_> = secrets.filter(|secret| !secret.is_empty()).collect();
-        (!current.expose().is_empty()).then(|| TokenKeys {
+        (!current.expose().is_empty()).then(|| Keys {
             signing: EncodingKey::from_secret(current.expose().as_bytes()),
             verifying: secrets.iter().map(|secret| DecodingKey::from_secret(secret)).collect(),
-            is_weak: secrets.iter().any(|secret| secret.len() < MIN_SECRET_LENGTH),
+            weak: secrets.iter().any(|secret| secret.len() < STRONG),
         })
     }
 
-    /// Returns `true` if a secret is shorter than HS256 requires.
+    /// Whether a secret is shorter than it should be.
     pub fn is_weak(&self) -> bool {
-        self.is_weak
+        self.weak
     }
 
-    /// Returns the caller that a token identifies at the time `now`.
-    ///
-    /// # Errors
-    ///
-    /// If the token is malformed or expired, or if none of the secrets has signed it.
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, TokenError> {
+    /// Whom the token speaks for at that time.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, Refused> {
         let claims = self.claims(token)?;
-        // No leeway: the issuer and the verifier share a clock.
-        let expires = claims.exp.as_f64().ok_or(TokenError::Malformed)?;
+        // No leeway: whoever issues and whoever verifies share a clock.
+        let expires = claims.exp.as_f64().ok_or(Refused::Malformed)?;
         if now.timestamp_millis() as f64 >= expires * 1000.0 {
-            return Err(TokenError::Expired);
+            return Err(Refused::Expired);
         }
-        let user = UserId::new(claims.id.into_text()).ok_or(TokenError::Malformed)?;
-        let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(TokenError::Malformed)?;
+        let user = UserId::new(claims.id.into_text()).ok_or(Refused::Malformed)?;
+        let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(Refused::Malformed)?;
         Ok(Caller { user, platform })
     }
 
-    /// Returns a token for a user that is valid for this number of days.
-    ///
-    /// # Panics
-    ///
-    /// Never: the claims are plain text and numbers, which can always be encoded.
+    /// A token for a user, valid for so many days.
     pub fn issue(&self, user: &UserId, platform: &Platform, now: DateTime<Utc>, days: u32) -> String {
         let iat = now.timestamp();
         let claims = Claims {
-            id: IdClaim::Text(user.to_string()),
+            id: Id::Text(user.to_string()),
             platform: platform.to_string(),
             iat: Some(iat.into()),
             exp: (iat + i64::from(days) * 86_400).into(),
@@ -114,24 +99,24 @@ impl TokenKeys {
             .expect("an HMAC of four plain claims cannot fail")
     }
 
-    fn claims(&self, token: &str) -> Result<Claims, TokenError> {
+    fn claims(&self, token: &str) -> Result<Claims, Refused> {
         let mut rules = Validation::new(Algorithm::HS256);
-        // `verify` checks the time by our clock; the crate would use the system's.
+        // The crate would ask the system for the time.
         rules.validate_exp = false;
         for key in &self.verifying {
             match jsonwebtoken::decode::<Claims>(token, key, &rules) {
-                // `crit` lists extensions that a verifier must understand (RFC 7515, section 4.1.11). We support none.
-                Ok(token) if token.header.crit.is_some() => return Err(TokenError::Malformed),
+                // Extensions that must be understood (RFC 7515, 4.1.11): we understand none.
+                Ok(token) if token.header.crit.is_some() => return Err(Refused::Malformed),
                 Ok(token) => return Ok(token.claims),
                 Err(error) if *error.kind() == ErrorKind::InvalidSignature => {}
-                Err(_) => return Err(TokenError::Malformed),
+                Err(_) => return Err(Refused::Malformed),
             }
         }
-        Err(TokenError::Signature)
+        Err(Refused::Signature)
     }
 }
 
-/// Returns the token of a request: the `Authorization` header's, or else the one in the query parameter `jwtToken`.
+/// The token that a request shows: in its `Authorization` header, else in the query `jwtToken`.
 pub fn token_of<'a>(authorization: Option<&'a str>, query_token: Option<&'a str>) -> Option<&'a str> {
     let bearer = authorization.and_then(|header| header.trim().split_once(' '));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
@@ -140,26 +125,25 @@ pub fn token_of<'a>(authorization: Option<&'a str>, query_token: Option<&'a str>
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
-    id: IdClaim,
+    id: Id,
     platform: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<Number>,
     exp: Number,
 }
 
-/// The claim `id`, which some issuers write as a number.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum IdClaim {
+enum Id {
     Text(String),
     Number(i64),
 }
 
-impl IdClaim {
+impl Id {
     fn into_text(self) -> String {
         match self {
-            IdClaim::Text(text) => text,
-            IdClaim::Number(number) => number.to_string(),
+            Id::Text(text) => text,
+            Id::Number(number) => number.to_string(),
         }
     }
 }
@@ -176,8 +160,8 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const NOW: i64 = 1_741_794_325;
 
-    fn keys(current: &str, previous: Option<&str>) -> TokenKeys {
-        TokenKeys::new(&Secret::new(current), previous.map(Secret::new).as_ref()).unwrap()
+    fn keys(current: &str, previous: Option<&str>) -> Keys {
+        Keys::new(&Secret::new(current), previous.map(Secret::new).as_ref()).unwrap()
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -188,7 +172,7 @@ mod tests {
         json!({"id": "12345-pipedrive", "platform": "pipedrive", "iat": NOW, "exp": NOW + 60})
     }
 
-    /// Unpadded base64url (RFC 4648, section 5), written here so that the tests do not use the code under test.
+    /// Unpadded base64 for URLs, written out here so that nothing of what is tested makes the tokens.
     fn base64(bytes: &[u8]) -> String {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut bits = String::new();
@@ -210,17 +194,17 @@ mod tests {
         token(hmac::HMAC_SHA256, secret, &json!({"alg": "HS256", "typ": "JWT"}), &claims.to_string())
     }
 
-    fn check(token: &str, expected: Result<(&str, &str), TokenError>) {
+    fn check(token: &str, expected: Result<(&str, &str), Refused>) {
         let read = keys(SECRET, Some("previous")).verify(token, at(NOW));
         let read = read
             .as_ref()
             .map(|caller| (caller.user.as_str(), caller.platform.as_str()))
-            .map_err(|error| *error);
+            .map_err(|refused| *refused);
         assert_eq!(read, expected, "{token}");
     }
 
     #[test]
-    fn a_valid_token_identifies_its_user() {
+    fn a_token_speaks_for_whom_it_names() {
         let with = |name: &str, value: Value| {
             let mut claims = claims();
             claims[name] = value;
@@ -228,15 +212,15 @@ mod tests {
         };
         check(&hs256(SECRET, &claims()), Ok(("12345-pipedrive", "pipedrive")));
         check(&hs256("previous", &claims()), Ok(("12345-pipedrive", "pipedrive")));
-        check(&hs256("other", &claims()), Err(TokenError::Signature));
-        check(&hs256("", &claims()), Err(TokenError::Signature));
+        check(&hs256("other", &claims()), Err(Refused::Signature));
+        check(&hs256("", &claims()), Err(Refused::Signature));
         check(&with("id", json!(12345)), Ok(("12345", "pipedrive")));
         check(&with("platform", json!("PipeDrive")), Ok(("12345-pipedrive", "pipedrive")));
         check(&with("exp", json!(NOW as f64 + 0.5)), Ok(("12345-pipedrive", "pipedrive")));
         check(&with("iat", json!(null)), Ok(("12345-pipedrive", "pipedrive")));
         check(&with("more", json!({"a": [1]})), Ok(("12345-pipedrive", "pipedrive")));
-        check(&with("exp", json!(NOW)), Err(TokenError::Expired));
-        check(&with("exp", json!(NOW - 1)), Err(TokenError::Expired));
+        check(&with("exp", json!(NOW)), Err(Refused::Expired));
+        check(&with("exp", json!(NOW - 1)), Err(Refused::Expired));
 
         for (name, value) in [
             ("exp", json!(null)),
@@ -250,35 +234,35 @@ mod tests {
             ("id", json!(1.5)),
             ("platform", json!(null)),
             ("platform", json!(" ")),
-            ("aud", json!("another service")),
+            ("aud", json!("somebody else")),
         ] {
-            check(&with(name, value), Err(TokenError::Malformed));
+            check(&with(name, value), Err(Refused::Malformed));
         }
     }
 
     #[test]
-    fn only_hs256_is_accepted() {
+    fn only_hs256_is_taken() {
         let claims = claims().to_string();
         let header = |name: &str| json!({"alg": name, "typ": "JWT"});
-        check(&token(hmac::HMAC_SHA384, SECRET, &header("HS384"), &claims), Err(TokenError::Malformed));
-        check(&token(hmac::HMAC_SHA512, SECRET, &header("HS512"), &claims), Err(TokenError::Malformed));
+        check(&token(hmac::HMAC_SHA384, SECRET, &header("HS384"), &claims), Err(Refused::Malformed));
+        check(&token(hmac::HMAC_SHA512, SECRET, &header("HS512"), &claims), Err(Refused::Malformed));
         for name in
             ["HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "none", "None", "NONE", "hs256", ""]
         {
             let signed = token(hmac::HMAC_SHA256, SECRET, &header(name), &claims);
-            check(&signed, Err(TokenError::Malformed));
+            check(&signed, Err(Refused::Malformed));
             let unsigned = &signed[..=signed.rfind('.').unwrap()];
-            check(unsigned, Err(TokenError::Malformed));
+            check(unsigned, Err(Refused::Malformed));
         }
         let unsigned = hs256(SECRET, &json!({}));
-        check(&unsigned[..=unsigned.rfind('.').unwrap()], Err(TokenError::Signature));
+        check(&unsigned[..=unsigned.rfind('.').unwrap()], Err(Refused::Signature));
         let critical = json!({"alg": "HS256", "crit": ["b64"], "b64": false});
-        check(&token(hmac::HMAC_SHA256, SECRET, &critical, &claims), Err(TokenError::Malformed));
-        check(&token(hmac::HMAC_SHA256, SECRET, &json!({"typ": "JWT"}), &claims), Err(TokenError::Malformed));
+        check(&token(hmac::HMAC_SHA256, SECRET, &critical, &claims), Err(Refused::Malformed));
+        check(&token(hmac::HMAC_SHA256, SECRET, &json!({"typ": "JWT"}), &claims), Err(Refused::Malformed));
     }
 
     #[test]
-    fn text_that_is_not_a_token_is_malformed() {
+    fn what_is_no_token_is_malformed() {
         let good = hs256(SECRET, &claims());
         let (message, tag) = good.rsplit_once('.').unwrap();
         for text in [
@@ -294,9 +278,9 @@ mod tests {
             &format!("{good}="),
             &format!(" {good}"),
         ] {
-            check(text, Err(TokenError::Malformed));
+            check(text, Err(Refused::Malformed));
         }
-        check(&format!("{message}.{}", tag.to_lowercase()), Err(TokenError::Signature));
+        check(&format!("{message}.{}", tag.to_lowercase()), Err(Refused::Signature));
         let header = json!({"alg": "HS256"});
         for claims in [
             "",
@@ -307,12 +291,12 @@ mod tests {
             r#"{"id": "a", "platform": "p", "exp": 1e400}"#,
             &"[".repeat(1000),
         ] {
-            check(&token(hmac::HMAC_SHA256, SECRET, &header, claims), Err(TokenError::Malformed));
+            check(&token(hmac::HMAC_SHA256, SECRET, &header, claims), Err(Refused::Malformed));
         }
     }
 
     #[test]
-    fn an_issued_token_is_valid_until_it_expires() {
+    fn an_issued_token_is_taken_until_it_expires() {
         let caller =
             Caller { user: UserId::new("ü 1").unwrap(), platform: Platform::new("example").unwrap() };
         let old = keys(SECRET, None);
@@ -321,22 +305,22 @@ mod tests {
         for (keys, seconds, expected) in [
             (&old, NOW, Ok(caller.clone())),
             (&old, end - 1, Ok(caller.clone())),
-            (&old, end, Err(TokenError::Expired)),
+            (&old, end, Err(Refused::Expired)),
             (&keys("new", Some(SECRET)), NOW, Ok(caller.clone())),
-            (&keys("new", Some(SECRET)), end, Err(TokenError::Expired)),
-            (&keys("new", None), NOW, Err(TokenError::Signature)),
-            (&keys("new", Some("")), NOW, Err(TokenError::Signature)),
+            (&keys("new", Some(SECRET)), end, Err(Refused::Expired)),
+            (&keys("new", None), NOW, Err(Refused::Signature)),
+            (&keys("new", Some("")), NOW, Err(Refused::Signature)),
         ] {
             assert_eq!(keys.verify(&issued, at(seconds)), expected, "{seconds}");
         }
         let new = keys("new", Some(SECRET)).issue(&caller.user, &caller.platform, at(NOW), 14);
-        assert_eq!(old.verify(&new, at(NOW)), Err(TokenError::Signature), "signed with the current secret");
+        assert_eq!(old.verify(&new, at(NOW)), Err(Refused::Signature), "signed with the current secret");
         assert!(issued.starts_with("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."), "{issued}");
     }
 
     #[test]
-    fn short_secrets_are_weak_and_debug_output_hides_secrets() {
-        assert!(TokenKeys::new(&Secret::new(""), Some(&Secret::new(SECRET))).is_none());
+    fn secrets_are_judged_and_never_shown() {
+        assert!(Keys::new(&Secret::new(""), Some(&Secret::new(SECRET))).is_none());
         for (current, previous, weak) in [
             (SECRET, None, false),
             (SECRET, Some(""), false),
@@ -351,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_takes_precedence_over_the_query() {
+    fn the_header_wins() {
         for (authorization, query, expected) in [
             (None, None, None),
             (None, Some("q"), Some("q")),

@@ -1,4 +1,5 @@
-//! HS256 (RFC 7518, section 3.2) for the crate `jsonwebtoken`, with `ring`, which TLS uses already.
+//! HS256 (RFC 7518, section 3.2) on `ring`, which the TLS of this program stands on already, for the crate that reads
+//! tokens.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily,
@@ -8,7 +9,7 @@ use jsonwebtoken::{
 };
 use ring::hmac;
 
-/// The cryptography that the crate may use: HMAC with SHA-256 and nothing else.
+/// All that a token can ask for.
 pub(super) static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| {
         Ok(Box::new(Hmac::new(algorithm, key.family(), key.as_bytes())?) as Box<dyn JwtSigner>)

@@ -1,6 +1,6 @@
-//! Issues and verifies callers' tokens.
+//! Verification of callers' tokens.
 
 pub mod caller;
 mod hmac_provider;
 
-pub use caller::{Caller, TokenError, TokenKeys};
+pub use caller::{Caller, Keys};

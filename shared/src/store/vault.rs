@@ -2,18 +2,14 @@
 //!
 //! AES-256-GCM. The place of a text (key and attribute) is authenticated with it, so that a sealed text moved to
 //! another user's item does not open. The name of the key stands before it, so that keys can be rotated.
-//!
-//! A key is used as it is (a data key: 256 random bits) or derived from a text that somebody chose.
 
 use std::fmt;
 
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest, hkdf,
+    digest,
     rand::{SecureRandom, SystemRandom},
 };
-
-use crate::model::Secret;
 
 const KEY_NAME_LEN: usize = 4;
 
@@ -111,25 +107,20 @@ impl Key {
     pub(crate) fn with_source(self, source: &'static str) -> Key {
         Key { source, ..self }
     }
-
-    /// Derived (HKDF-SHA256, RFC 5869) from a text.
-    pub fn derived(secret: &Secret, source: &'static str) -> Key {
-        let mut bytes = [0; 32];
-        hkdf::Salt::new(hkdf::HKDF_SHA256, b"call-log")
-            .extract(secret.expose().as_bytes())
-            .expand(&[b"values at rest"], &AES_256_GCM)
-            .and_then(|output| output.fill(&mut bytes))
-            .expect("HKDF gives 32 bytes");
-        Key::data(&bytes, source)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn vault(secrets: &[&str]) -> Keyring {
-        Keyring::new(secrets.iter().map(|secret| Key::derived(&Secret::new(*secret), "test")))
+    const ONE: [u8; 32] = [
+        249, 143, 41, 113, 124, 9, 165, 242, 100, 122, 108, 17, 161, 245, 48, 26, 83, 74, 140, 46, 56, 189,
+        73, 42, 161, 22, 224, 143, 231, 152, 32, 38,
+    ];
+    const TWO: [u8; 32] = [2; 32];
+
+    fn vault(keys: &[[u8; 32]]) -> Keyring {
+        Keyring::new(keys.iter().map(|key| Key::data(key, "test")))
     }
 
     /// What an earlier version sealed opens for good.
@@ -139,7 +130,7 @@ mod tests {
             20, 220, 181, 240, 54, 45, 49, 170, 51, 73, 102, 167, 23, 210, 17, 176, 128, 163, 61, 208, 113,
             14, 67, 183, 167, 150, 103, 35, 166, 56, 192, 20, 126, 7, 152, 60,
         ];
-        assert_eq!(vault(&["one"]).open("p", &sealed).as_deref(), Ok(&b"text"[..]));
+        assert_eq!(vault(&[ONE]).open("p", &sealed).as_deref(), Ok(&b"text"[..]));
         assert_eq!(Keyring::key_of(&sealed).map(|name| name.to_string()).as_deref(), Some("14dcb5f0"));
     }
 
@@ -157,29 +148,30 @@ mod tests {
 
     #[test]
     fn opens_in_its_place_with_its_key_and_nowhere_else() {
-        let sealed = vault(&["one"]).seal("user|credentials", "τέστ".as_bytes()).unwrap();
-        for (secrets, place, opened) in [
-            (&["one"][..], "user|credentials", Some("τέστ")),
-            (&["two", "one"], "user|credentials", Some("τέστ")),
-            (&["two"], "user|credentials", None),
-            (&["one"], "other|credentials", None),
+        let sealed = vault(&[ONE]).seal("user|credentials", "τέστ".as_bytes()).unwrap();
+        for (keys, place, opened) in [
+            (&[ONE][..], "user|credentials", Some("τέστ")),
+            (&[TWO, ONE], "user|credentials", Some("τέστ")),
+            (&[TWO], "user|credentials", None),
+            (&[ONE], "other|credentials", None),
         ] {
             assert_eq!(
-                vault(secrets).open(place, &sealed).ok(),
+                vault(keys).open(place, &sealed).ok(),
                 opened.map(Vec::from),
-                "{secrets:?} {place}"
+                "{} keys, {place}",
+                keys.len()
             );
         }
     }
 
     #[test]
     fn damage_is_noticed() {
-        let sealed = vault(&["one"]).seal("p", b"text").unwrap();
+        let sealed = vault(&[ONE]).seal("p", b"text").unwrap();
         for at in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[at] ^= 1;
-            assert_eq!(vault(&["one"]).open("p", &damaged), Err(Unopened), "byte {at}");
-            assert_eq!(vault(&["one"]).open("p", &sealed[..at]), Err(Unopened), "cut at {at}");
+            assert_eq!(vault(&[ONE]).open("p", &damaged), Err(Unopened), "byte {at}");
+            assert_eq!(vault(&[ONE]).open("p", &sealed[..at]), Err(Unopened), "cut at {at}");
         }
     }
 }

@@ -12,23 +12,21 @@ async fn a_process_that_panics() {
         Some("--skip=cloud") => call_log::startup::log_to_cloud(),
         _ => call_log::telemetry::logging::to_terminal(tracing::Level::INFO),
     }
-    call_log::startup::panics::log_places();
+    call_log::startup::panics::install_hook();
     let note = format!("é{NOTE}");
     let cut = call_log::startup::panics::caught(async { note[1..].len() });
     assert_eq!(cut.await, Err(call_log::startup::panics::Panicked));
     let plain =
         call_log::startup::panics::caught(async { if note.is_empty() { 0 } else { panic!("{note}") } });
-    assert_eq!(
-        plain.await.unwrap_err().to_string(),
-        "the request made the program panic; the log says where"
-    );
+    assert_eq!(plain.await.unwrap_err().to_string(), "the request panicked: the log has the location");
     assert_eq!(call_log::startup::panics::caught(async { 1 }).await, Ok(1));
 }
 
 #[test]
 fn a_panic_tells_where_and_not_what() {
     for kind in ["cloud", "terminal"] {
-        let arguments = ["--exact", "canaries::panics::a_process_that_panics", "--ignored", "--nocapture"];
+        let test = format!("{}::a_process_that_panics", module_path!().split_once("::").unwrap().1);
+        let arguments = ["--exact", &test, "--ignored", "--nocapture"];
         let mut process = Command::new(std::env::current_exe().unwrap());
         let output = process.args(arguments).arg(format!("--skip={kind}")).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
