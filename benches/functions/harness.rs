@@ -113,6 +113,7 @@ impl Harness {
 }
 
 fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
+    let key_file = test_app::key_file("credentials");
     let own = [
         ("TABLE_NAME", "calls"),
         ("AWS_REGION", "us-east-1"),
@@ -120,6 +121,7 @@ fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
         ("JWT_SECRET", test_app::JWT_SECRET),
+        ("CREDENTIALS_KEY_FILE", key_file.as_str()),
         ("CRM_BASE_URL_PIPEDRIVE", crm),
         ("METRICS_STACK", "bench"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),

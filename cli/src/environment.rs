@@ -92,17 +92,15 @@ pub fn local_secret(directory: &Path) -> io::Result<String> {
     Ok(secret)
 }
 
-/// The file with the key that credentials are sealed with in a local data directory, made on its first use. The
-/// environment's comes first; and where the environment brings the token secret, the functions beside it know no file
-/// of ours.
-pub fn local_key_file(directory: Option<&Path>) -> io::Result<Option<String>> {
-    let Some(directory) = directory else { return Ok(variable(KEY_FILE_VARIABLE)) };
-    let known = variable(KEY_FILE_VARIABLE).or_else(|| existing_key_file(directory));
-    if known.is_none() && variable("JWT_SECRET").is_none() {
-        data_keys::make_file(&directory.join(KEY_FILE))?;
-        return Ok(existing_key_file(directory));
+/// Returns the path of the key file: the environment's, or else the one in the data directory, which is created on its
+/// first use.
+pub fn local_key_file(directory: &Path) -> io::Result<String> {
+    if let Some(path) = variable(KEY_FILE_VARIABLE).or_else(|| existing_key_file(directory)) {
+        return Ok(path);
     }
-    Ok(known)
+    let path = directory.join(KEY_FILE);
+    data_keys::create_key_file(&path)?;
+    Ok(fs::canonicalize(path)?.to_string_lossy().into_owned())
 }
 
 /// The data directory's own, with its whole path, because others are told of it.

@@ -24,13 +24,14 @@ use call_log::{
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{
         app::{App, StartError},
-        config::{Config, Invalid},
+        config::{Config, ConfigError},
     },
     store,
     telemetry::Trace,
 };
 use dynoxide::Database;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -71,9 +72,13 @@ pub struct Local {
     /// What the Example CRM asks of its callers.
     pub crm_key: String,
     pub jwt_secret: String,
+    /// The path of the file with the key that encrypts credentials.
+    pub key_file: String,
     servers: JoinSet<()>,
     /// Keeps others from the data directory.
     _lock: Option<File>,
+    /// The directory of the key file, if there is no data directory.
+    _temporary: Option<TempDir>,
 }
 
 /// Why it does not start.
@@ -88,7 +93,7 @@ pub enum LocalError {
     #[error("the embedded DynamoDB does not start: {0}")]
     DynamoDb(String),
     #[error(transparent)]
-    Config(#[from] Invalid),
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -108,7 +113,13 @@ impl Local {
             (None, Some(directory)) => environment::local_secret(directory).map_err(in_directory)?,
             (None, None) => environment::random_secret(),
         };
-        let key_file = environment::local_key_file(directory.as_deref()).map_err(in_directory)?;
+        let (key_file, temporary) = match &directory {
+            Some(directory) => (environment::local_key_file(directory).map_err(in_directory)?, None),
+            None => {
+                let temporary = tempfile::tempdir().map_err(in_directory)?;
+                (environment::local_key_file(temporary.path()).map_err(in_directory)?, Some(temporary))
+            }
+        };
         let mut servers = JoinSet::new();
 
         let database = match &directory {
@@ -125,7 +136,7 @@ impl Local {
             "TABLE_NAME" => Some(table.clone()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(dynamodb_url.clone()),
             "JWT_SECRET" => Some(jwt_secret.clone()),
-            "CREDENTIALS_KEY_FILE" => key_file.clone(),
+            "CREDENTIALS_KEY_FILE" => Some(key_file.clone()),
             "CRM_BASE_URL_EXAMPLE" => environment::variable(name).or_else(|| Some(url.clone())),
             // Whatever account the shell has is of no use here, nor what only its KMS opens.
             name if name.starts_with("AWS_") || name.starts_with("CREDENTIALS_DATA_KEY") => None,
@@ -157,7 +168,19 @@ impl Local {
                 tracing::error!(%error, "serving ended");
             }
         });
-        Ok(Local { app, url, dynamodb_url, table, user, crm_key, jwt_secret, servers, _lock: lock })
+        Ok(Local {
+            app,
+            url,
+            dynamodb_url,
+            table,
+            user,
+            crm_key,
+            jwt_secret,
+            key_file,
+            servers,
+            _lock: lock,
+            _temporary: temporary,
+        })
     }
 
     /// A caller's token for the demo user.

@@ -9,7 +9,7 @@ use cli::{arguments::Arguments, commands, output};
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     call_log::telemetry::logging::to_terminal(arguments.log_level());
-    call_log::startup::panics::log_places();
+    call_log::startup::panics::install_hook();
     match commands::run(arguments.command()).await {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.

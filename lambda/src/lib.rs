@@ -1,6 +1,6 @@
-//! Runs a route or the redrive as an AWS Lambda function: the only library that knows Lambda.
+//! Runs a route or the redrive as an AWS Lambda function. The only library that knows Lambda.
 //!
-//! A function's binary names the one thing that it serves, so that it links nothing else.
+//! A function's binary names the one route that it serves, so that it links no other handlers.
 
 use bytes::Bytes;
 use call_log::{
@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 pub async fn serve(route: &'static Route) -> Result<(), Error> {
     startup::log_to_cloud();
     let app = App::start().await?;
-    lambda_http::run(service_fn(|request: Request| answer(&app, route, request))).await
+    lambda_http::run(service_fn(|request: Request| handle(&app, route, request))).await
 }
 
-async fn answer(app: &App, route: &Route, request: Request) -> Result<Response<Body>, Error> {
+async fn handle(app: &App, route: &Route, request: Request) -> Result<Response<Body>, Error> {
     let context = request.lambda_context();
     let invocation = Invocation {
         deadline: deadline(&context),
@@ -38,7 +38,7 @@ async fn answer(app: &App, route: &Route, request: Request) -> Result<Response<B
     Ok(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned())))
 }
 
-/// Serves the redrive: each invocation delivers what is due, whatever the event says. The response has the counts.
+/// Serves the redrive: each invocation delivers the work that is due and returns the counts. Events are ignored.
 ///
 /// # Errors
 ///
@@ -46,10 +46,10 @@ async fn answer(app: &App, route: &Route, request: Request) -> Result<Response<B
 pub async fn serve_redrive() -> Result<(), Error> {
     startup::log_to_cloud();
     let app = App::start().await?;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| deliver(&app, event.context))).await
+    lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| redrive(&app, event.context))).await
 }
 
-async fn deliver(app: &App, context: Context) -> Result<Value, Error> {
+async fn redrive(app: &App, context: Context) -> Result<Value, Error> {
     let deadline = deadline(&context);
     let trace = Trace::new(context.request_id, context.xray_trace_id);
     let report = panics::caught(app.redrive(deadline, trace)).await??;

@@ -6,7 +6,7 @@ use std::{
     sync::Once,
 };
 
-use call_log::telemetry::logging::{self, Lines};
+use call_log::telemetry::logging::{self, LineSubscriber};
 use serde_json::Value;
 
 /// The name of the stack whose metrics are counted.
@@ -25,7 +25,7 @@ impl Log {
     pub fn capture() -> Log {
         static WRITER: Once = Once::new();
         WRITER.call_once(|| {
-            logging::install(Lines::cloud(Some(STACK.to_owned()), |line: &[u8]| {
+            logging::install(LineSubscriber::cloud(Some(STACK.to_owned()), |line: &[u8]| {
                 CAPTURED.with_borrow_mut(|captured| captured.extend_from_slice(line));
             }));
         });

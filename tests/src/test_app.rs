@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
 };
 
+use aws_smithy_types::base64;
 use bytes::Bytes;
 use call_log::{
     api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
@@ -69,7 +71,7 @@ pub fn environment(
     crm: &FakePipedrive,
     extra: &[(&str, &str)],
 ) -> BTreeMap<String, String> {
-    let base_url = crm.base_url();
+    let (base_url, key_file) = (crm.base_url(), key_file("credentials"));
     let own = [
         ("TABLE_NAME", "calls"),
         ("AWS_REGION", "us-east-1"),
@@ -77,9 +79,25 @@ pub fn environment(
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("JWT_SECRET", JWT_SECRET),
+        ("CREDENTIALS_KEY_FILE", key_file.as_str()),
         ("CRM_BASE_URL_PIPEDRIVE", base_url.as_str()),
     ];
     own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Returns the path of a key file beside the test program. Each name has its own key, which is the same in every run.
+pub fn key_file(name: &str) -> String {
+    let program = std::env::current_exe().expect("the program has a path");
+    let path = program.with_file_name(format!("{name}.key"));
+    if !path.exists() {
+        let key: Vec<u8> = name.bytes().cycle().take(32).collect();
+        let directory = program.parent().expect("a file is in a directory");
+        let mut file = tempfile::NamedTempFile::new_in(directory).expect("the directory is writable");
+        writeln!(file, "{}", base64::encode(key)).expect("the file can be written");
+        // Other processes of the tests may read the file at the same time, so it appears as a whole.
+        file.persist(&path).expect("the file can be renamed");
+    }
+    path.display().to_string()
 }
 
 impl TestApp {

@@ -51,5 +51,5 @@ fn compose(format: Format, input: &ComposeLine) -> String {
 }
 
 fn content(input: &ComposeLine) -> Content {
-    Content::new(&input.facts, &input.settings, input.zone)
+    Content::new(&input.details, &input.settings, input.zone)
 }

@@ -135,6 +135,7 @@ async fn for_each_user(
 }
 
 fn new_key_file(path: &Path) -> Result<(), Failure> {
-    data_keys::make_file(path).map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
+    data_keys::create_key_file(path)
+        .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
     Ok(say(format!("CREDENTIALS_KEY_FILE={}", path.display()))?)
 }

@@ -87,9 +87,9 @@ pub fn advice(error: &(dyn Error + 'static)) -> Option<String> {
             ),
             _ => format!("asked {endpoint} for the table {}", environment::table()),
         }),
-        store::Error::Unreadable(..) => {
-            Some("is CREDENTIALS_DATA_KEY, CREDENTIALS_KEY_FILE, CREDENTIALS_KEY or JWT_SECRET the one that it was sealed with?".to_owned())
-        }
+        store::Error::Unreadable(..) => Some(
+            "is CREDENTIALS_DATA_KEY or CREDENTIALS_KEY_FILE the one that it was sealed with?".to_owned(),
+        ),
         store::Error::TooLarge => None,
     }
 }

@@ -5,7 +5,6 @@ use call_log::model::Clock;
 use super::{Failure, say};
 use crate::{
     arguments::Serve,
-    environment,
     local::{Local, Options},
 };
 
@@ -42,13 +41,9 @@ async fn announce_and_serve(local: Local, data_dir: Option<&std::path::Path>) ->
 }
 
 fn announce(local: &Local, data_dir: Option<&std::path::Path>) -> std::io::Result<()> {
-    let Local { url, dynamodb_url, table, user, jwt_secret, .. } = local;
+    let Local { url, dynamodb_url, table, user, jwt_secret, key_file, .. } = local;
     let kept = data_dir.map_or("nothing is kept".to_owned(), |path| format!("kept in {}", path.display()));
     let token = local.token();
-    let key_file = match environment::local_key_file(data_dir)? {
-        Some(path) => format!("export CREDENTIALS_KEY_FILE='{path}'\n"),
-        None => String::new(),
-    };
     say(format!(
         r#"call-log is running; {kept}. Stop it with Ctrl-C.
 
@@ -68,7 +63,8 @@ curl -s '{url}/callLog?jwtToken={token}' -H 'content-type: application/json' -d 
 For the functions beside it (cargo lambda watch, sam local) and for the other commands elsewhere:
 
 export TABLE_NAME={table} AWS_ENDPOINT_URL_DYNAMODB={dynamodb_url} CRM_BASE_URL_EXAMPLE={url}
-{key_file}export JWT_SECRET={jwt_secret}"#,
+export CREDENTIALS_KEY_FILE='{key_file}'
+export JWT_SECRET={jwt_secret}"#,
         user = user.id,
     ))
 }

@@ -1,4 +1,4 @@
-//! AWS Lambda function: `POST /callLog`.
+//! AWS Lambda function for `POST /callLog`: logs a call.
 
 use call_log::api;
 

@@ -1,4 +1,4 @@
-//! AWS Lambda function, invoked once a minute: delivers what could not be delivered when it was requested.
+//! AWS Lambda function that runs once a minute: delivers calls and updates that could not be delivered before.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda::Error> {

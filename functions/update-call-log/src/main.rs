@@ -1,4 +1,4 @@
-//! AWS Lambda function: `PATCH /callLog`.
+//! AWS Lambda function for `PATCH /callLog`: updates the log of a call.
 
 use call_log::api;
 

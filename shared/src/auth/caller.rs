@@ -1,4 +1,4 @@
-//! Who calls us: the token that a caller shows.
+//! Callers' tokens: JSON Web Tokens (RFC 7519) that are signed with HS256.
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
@@ -8,83 +8,97 @@ use serde_json::Number;
 use super::hmac_provider;
 use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId, UserKey};
 
-/// The fewest bytes of a secret that HS256 deserves (RFC 7518, 3.2).
-const STRONG: usize = 32;
+/// The minimum length of a secret for HS256, in bytes (RFC 7518, section 3.2).
+const MIN_SECRET_LENGTH: usize = 32;
 
-/// Whom a token speaks for.
+/// The user that a verified token identifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// The claims `platform`, in lower case, and `id`.
     pub user: UserKey,
 }
 
 impl Caller {
-    /// What identifies this caller's log of a session. The user is the token's, whatever a body says.
+    /// Returns the key of this caller's log of a session. The user is the token's, never one that a body names.
     pub fn call(&self, session: &SessionId, extension: Option<&Extension>) -> CallKey {
         CallKey { user: self.user.clone(), session: session.clone(), extension: extension.cloned() }
     }
 }
 
-/// Why a token is not taken.
+/// A missing or invalid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// For whoever found no token to verify.
-    #[error("A token is missing: send it as `Authorization: Bearer <token>`")]
+pub enum TokenError {
+    /// The request has no token. [`TokenKeys::verify`] never returns this.
+    #[error("the token is missing: send it as `Authorization: Bearer <token>`")]
     Missing,
-    #[error("The token is malformed: expected an HS256 JSON Web Token with `id`, `platform` and `exp`")]
+    /// The text is not a JSON Web Token, or lacks a claim.
+    #[error("the token is malformed: send an HS256 JSON Web Token with `id`, `platform` and `exp`")]
     Malformed,
-    #[error("The token's signature is wrong")]
+    /// Another secret signed the token.
+    #[error("the token's signature is invalid: connect again, or ask your administrator for a new token")]
     Signature,
-    #[error("The token has expired")]
+    /// The time of the claim `exp` has passed.
+    #[error("the token has expired: connect again, or ask your administrator for a new token")]
     Expired,
 }
 
-/// The secrets that tokens are signed with: the current one, and the one before it while tokens of it are about.
+/// The keys that sign and verify tokens. The current secret signs; the previous secret only verifies, while a secret is
+/// rotated.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct TokenKeys {
     signing: EncodingKey,
-    /// The current one first.
+    /// The key of the current secret comes first.
     verifying: Vec<DecodingKey>,
-    weak: bool,
+    is_weak: bool,
 }
 
-impl Keys {
-    /// The keys, unless the current secret is empty: then everybody could sign. An empty previous one is none.
-    pub fn new(current: &Secret, previous: Option<&Secret>) -> Option<Keys> {
-        // The crate asks for its cryptography in one place of the process; whoever came first has put the same.
+impl TokenKeys {
+    /// Returns the keys of these secrets, or `None` if the current secret is empty, because then anyone could sign. An
+    /// empty previous secret counts as absent.
+    pub fn new(current: &Secret, previous: Option<&Secret>) -> Option<TokenKeys> {
+        // The provider is global. An error means that it is installed already.
         let _ = hmac_provider::PROVIDER.install_default();
         let secrets =
             [Some(current), previous].into_iter().flatten().map(|secret| secret.expose().as_bytes());
         let secrets: Vec<_> = secrets.filter(|secret| !secret.is_empty()).collect();
-        (!current.expose().is_empty()).then(|| Keys {
+        (!current.expose().is_empty()).then(|| TokenKeys {
             signing: EncodingKey::from_secret(current.expose().as_bytes()),
             verifying: secrets.iter().map(|secret| DecodingKey::from_secret(secret)).collect(),
-            weak: secrets.iter().any(|secret| secret.len() < STRONG),
+            is_weak: secrets.iter().any(|secret| secret.len() < MIN_SECRET_LENGTH),
         })
     }
 
-    /// Whether a secret is shorter than it should be.
+    /// Returns `true` if a secret is shorter than HS256 requires.
     pub fn is_weak(&self) -> bool {
-        self.weak
+        self.is_weak
     }
 
-    /// Whom the token speaks for at that time.
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, Refused> {
+    /// Returns the caller that a token identifies at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// If the token is malformed or expired, or if none of the secrets has signed it.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, TokenError> {
         let claims = self.claims(token)?;
-        // No leeway: whoever issues and whoever verifies share a clock.
-        let expires = claims.exp.as_f64().ok_or(Refused::Malformed)?;
+        // No leeway: the issuer and the verifier share a clock.
+        let expires = claims.exp.as_f64().ok_or(TokenError::Malformed)?;
         if now.timestamp_millis() as f64 >= expires * 1000.0 {
-            return Err(Refused::Expired);
+            return Err(TokenError::Expired);
         }
-        let user = UserId::new(claims.id.into_text()).ok_or(Refused::Malformed)?;
-        let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(Refused::Malformed)?;
+        let user = UserId::new(claims.id.into_text()).ok_or(TokenError::Malformed)?;
+        let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(TokenError::Malformed)?;
         Ok(Caller { user: UserKey { platform, id: user } })
     }
 
-    /// A token for a user, valid for so many days.
+    /// Returns a token for a user that is valid for this number of days.
+    ///
+    /// # Panics
+    ///
+    /// Never: the claims are plain text and numbers, which can always be encoded.
     pub fn issue(&self, user: &UserKey, now: DateTime<Utc>, days: u32) -> String {
         let iat = now.timestamp();
         let claims = Claims {
-            id: Id::Text(user.id.to_string()),
+            id: IdClaim::Text(user.id.to_string()),
             platform: user.platform.to_string(),
             iat: Some(iat.into()),
             exp: (iat + i64::from(days) * 86_400).into(),
@@ -93,24 +107,24 @@ impl Keys {
             .expect("an HMAC of four plain claims cannot fail")
     }
 
-    fn claims(&self, token: &str) -> Result<Claims, Refused> {
+    fn claims(&self, token: &str) -> Result<Claims, TokenError> {
         let mut rules = Validation::new(Algorithm::HS256);
-        // The crate would ask the system for the time.
+        // `verify` checks the time by our clock; the crate would use the system's.
         rules.validate_exp = false;
         for key in &self.verifying {
             match jsonwebtoken::decode::<Claims>(token, key, &rules) {
-                // Extensions that must be understood (RFC 7515, 4.1.11): we understand none.
-                Ok(token) if token.header.crit.is_some() => return Err(Refused::Malformed),
+                // `crit` lists extensions that a verifier must understand (RFC 7515, section 4.1.11). We support none.
+                Ok(token) if token.header.crit.is_some() => return Err(TokenError::Malformed),
                 Ok(token) => return Ok(token.claims),
                 Err(error) if *error.kind() == ErrorKind::InvalidSignature => {}
-                Err(_) => return Err(Refused::Malformed),
+                Err(_) => return Err(TokenError::Malformed),
             }
         }
-        Err(Refused::Signature)
+        Err(TokenError::Signature)
     }
 }
 
-/// The token that a request shows: in its `Authorization` header, else in the query `jwtToken`.
+/// Returns the token of a request: the `Authorization` header's, or else the one in the query parameter `jwtToken`.
 pub fn token_of<'a>(authorization: Option<&'a str>, query_token: Option<&'a str>) -> Option<&'a str> {
     let bearer = authorization.and_then(|header| header.trim().split_once(' '));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
@@ -119,25 +133,26 @@ pub fn token_of<'a>(authorization: Option<&'a str>, query_token: Option<&'a str>
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
-    id: Id,
+    id: IdClaim,
     platform: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<Number>,
     exp: Number,
 }
 
+/// The claim `id`, which some issuers write as a number.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Id {
+enum IdClaim {
     Text(String),
     Number(i64),
 }
 
-impl Id {
+impl IdClaim {
     fn into_text(self) -> String {
         match self {
-            Id::Text(text) => text,
-            Id::Number(number) => number.to_string(),
+            IdClaim::Text(text) => text,
+            IdClaim::Number(number) => number.to_string(),
         }
     }
 }
@@ -154,8 +169,8 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const NOW: i64 = 1_741_794_325;
 
-    fn keys(current: &str, previous: Option<&str>) -> Keys {
-        Keys::new(&Secret::new(current), previous.map(Secret::new).as_ref()).unwrap()
+    fn keys(current: &str, previous: Option<&str>) -> TokenKeys {
+        TokenKeys::new(&Secret::new(current), previous.map(Secret::new).as_ref()).unwrap()
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -166,7 +181,7 @@ mod tests {
         json!({"id": "12345-pipedrive", "platform": "pipedrive", "iat": NOW, "exp": NOW + 60})
     }
 
-    /// Unpadded base64 for URLs, written out here so that nothing of what is tested makes the tokens.
+    /// Unpadded base64url (RFC 4648, section 5), written here so that the tests do not use the code under test.
     fn base64(bytes: &[u8]) -> String {
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let mut bits = String::new();
@@ -188,17 +203,17 @@ mod tests {
         token(hmac::HMAC_SHA256, secret, &json!({"alg": "HS256", "typ": "JWT"}), &claims.to_string())
     }
 
-    fn check(token: &str, expected: Result<(&str, &str), Refused>) {
+    fn check(token: &str, expected: Result<(&str, &str), TokenError>) {
         let read = keys(SECRET, Some("previous")).verify(token, at(NOW));
         let read = read
             .as_ref()
             .map(|caller| (caller.user.id.as_str(), caller.user.platform.as_str()))
-            .map_err(|refused| *refused);
+            .map_err(|error| *error);
         assert_eq!(read, expected, "{token}");
     }
 
     #[test]
-    fn a_token_speaks_for_whom_it_names() {
+    fn a_valid_token_identifies_its_user() {
         let with = |name: &str, value: Value| {
             let mut claims = claims();
             claims[name] = value;
@@ -206,15 +221,15 @@ mod tests {
         };
         check(&hs256(SECRET, &claims()), Ok(("12345-pipedrive", "pipedrive")));
         check(&hs256("previous", &claims()), Ok(("12345-pipedrive", "pipedrive")));
-        check(&hs256("other", &claims()), Err(Refused::Signature));
-        check(&hs256("", &claims()), Err(Refused::Signature));
+        check(&hs256("other", &claims()), Err(TokenError::Signature));
+        check(&hs256("", &claims()), Err(TokenError::Signature));
         check(&with("id", json!(12345)), Ok(("12345", "pipedrive")));
         check(&with("platform", json!("PipeDrive")), Ok(("12345-pipedrive", "pipedrive")));
         check(&with("exp", json!(NOW as f64 + 0.5)), Ok(("12345-pipedrive", "pipedrive")));
         check(&with("iat", json!(null)), Ok(("12345-pipedrive", "pipedrive")));
         check(&with("more", json!({"a": [1]})), Ok(("12345-pipedrive", "pipedrive")));
-        check(&with("exp", json!(NOW)), Err(Refused::Expired));
-        check(&with("exp", json!(NOW - 1)), Err(Refused::Expired));
+        check(&with("exp", json!(NOW)), Err(TokenError::Expired));
+        check(&with("exp", json!(NOW - 1)), Err(TokenError::Expired));
 
         for (name, value) in [
             ("exp", json!(null)),
@@ -228,35 +243,35 @@ mod tests {
             ("id", json!(1.5)),
             ("platform", json!(null)),
             ("platform", json!(" ")),
-            ("aud", json!("somebody else")),
+            ("aud", json!("another service")),
         ] {
-            check(&with(name, value), Err(Refused::Malformed));
+            check(&with(name, value), Err(TokenError::Malformed));
         }
     }
 
     #[test]
-    fn only_hs256_is_taken() {
+    fn only_hs256_is_accepted() {
         let claims = claims().to_string();
         let header = |name: &str| json!({"alg": name, "typ": "JWT"});
-        check(&token(hmac::HMAC_SHA384, SECRET, &header("HS384"), &claims), Err(Refused::Malformed));
-        check(&token(hmac::HMAC_SHA512, SECRET, &header("HS512"), &claims), Err(Refused::Malformed));
+        check(&token(hmac::HMAC_SHA384, SECRET, &header("HS384"), &claims), Err(TokenError::Malformed));
+        check(&token(hmac::HMAC_SHA512, SECRET, &header("HS512"), &claims), Err(TokenError::Malformed));
         for name in
             ["HS384", "HS512", "RS256", "ES256", "PS256", "EdDSA", "none", "None", "NONE", "hs256", ""]
         {
             let signed = token(hmac::HMAC_SHA256, SECRET, &header(name), &claims);
-            check(&signed, Err(Refused::Malformed));
+            check(&signed, Err(TokenError::Malformed));
             let unsigned = &signed[..=signed.rfind('.').unwrap()];
-            check(unsigned, Err(Refused::Malformed));
+            check(unsigned, Err(TokenError::Malformed));
         }
         let unsigned = hs256(SECRET, &json!({}));
-        check(&unsigned[..=unsigned.rfind('.').unwrap()], Err(Refused::Signature));
+        check(&unsigned[..=unsigned.rfind('.').unwrap()], Err(TokenError::Signature));
         let critical = json!({"alg": "HS256", "crit": ["b64"], "b64": false});
-        check(&token(hmac::HMAC_SHA256, SECRET, &critical, &claims), Err(Refused::Malformed));
-        check(&token(hmac::HMAC_SHA256, SECRET, &json!({"typ": "JWT"}), &claims), Err(Refused::Malformed));
+        check(&token(hmac::HMAC_SHA256, SECRET, &critical, &claims), Err(TokenError::Malformed));
+        check(&token(hmac::HMAC_SHA256, SECRET, &json!({"typ": "JWT"}), &claims), Err(TokenError::Malformed));
     }
 
     #[test]
-    fn what_is_no_token_is_malformed() {
+    fn text_that_is_not_a_token_is_malformed() {
         let good = hs256(SECRET, &claims());
         let (message, tag) = good.rsplit_once('.').unwrap();
         for text in [
@@ -272,9 +287,9 @@ mod tests {
             &format!("{good}="),
             &format!(" {good}"),
         ] {
-            check(text, Err(Refused::Malformed));
+            check(text, Err(TokenError::Malformed));
         }
-        check(&format!("{message}.{}", tag.to_lowercase()), Err(Refused::Signature));
+        check(&format!("{message}.{}", tag.to_lowercase()), Err(TokenError::Signature));
         let header = json!({"alg": "HS256"});
         for claims in [
             "",
@@ -285,12 +300,12 @@ mod tests {
             r#"{"id": "a", "platform": "p", "exp": 1e400}"#,
             &"[".repeat(1000),
         ] {
-            check(&token(hmac::HMAC_SHA256, SECRET, &header, claims), Err(Refused::Malformed));
+            check(&token(hmac::HMAC_SHA256, SECRET, &header, claims), Err(TokenError::Malformed));
         }
     }
 
     #[test]
-    fn an_issued_token_is_taken_until_it_expires() {
+    fn an_issued_token_is_valid_until_it_expires() {
         let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("ü 1").unwrap() };
         let caller = Caller { user };
         let old = keys(SECRET, None);
@@ -299,22 +314,22 @@ mod tests {
         for (keys, seconds, expected) in [
             (&old, NOW, Ok(caller.clone())),
             (&old, end - 1, Ok(caller.clone())),
-            (&old, end, Err(Refused::Expired)),
+            (&old, end, Err(TokenError::Expired)),
             (&keys("new", Some(SECRET)), NOW, Ok(caller.clone())),
-            (&keys("new", Some(SECRET)), end, Err(Refused::Expired)),
-            (&keys("new", None), NOW, Err(Refused::Signature)),
-            (&keys("new", Some("")), NOW, Err(Refused::Signature)),
+            (&keys("new", Some(SECRET)), end, Err(TokenError::Expired)),
+            (&keys("new", None), NOW, Err(TokenError::Signature)),
+            (&keys("new", Some("")), NOW, Err(TokenError::Signature)),
         ] {
             assert_eq!(keys.verify(&issued, at(seconds)), expected, "{seconds}");
         }
         let new = keys("new", Some(SECRET)).issue(&caller.user, at(NOW), 14);
-        assert_eq!(old.verify(&new, at(NOW)), Err(Refused::Signature), "signed with the current secret");
+        assert_eq!(old.verify(&new, at(NOW)), Err(TokenError::Signature), "signed with the current secret");
         assert!(issued.starts_with("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."), "{issued}");
     }
 
     #[test]
-    fn secrets_are_judged_and_never_shown() {
-        assert!(Keys::new(&Secret::new(""), Some(&Secret::new(SECRET))).is_none());
+    fn short_secrets_are_weak_and_debug_output_hides_secrets() {
+        assert!(TokenKeys::new(&Secret::new(""), Some(&Secret::new(SECRET))).is_none());
         for (current, previous, weak) in [
             (SECRET, None, false),
             (SECRET, Some(""), false),
@@ -329,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_wins() {
+    fn the_header_takes_precedence_over_the_query() {
         for (authorization, query, expected) in [
             (None, None, None),
             (None, Some("q"), Some("q")),

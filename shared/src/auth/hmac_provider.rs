@@ -1,5 +1,4 @@
-//! HS256 (RFC 7518, section 3.2) on `ring`, which the TLS of this program stands on already, for the crate that reads
-//! tokens.
+//! HS256 (RFC 7518, section 3.2) for the crate `jsonwebtoken`, with `ring`, which TLS uses already.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily,
@@ -9,7 +8,7 @@ use jsonwebtoken::{
 };
 use ring::hmac;
 
-/// All that a token can ask for.
+/// The cryptography that the crate may use: HMAC with SHA-256 and nothing else.
 pub(super) static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| {
         Ok(Box::new(Hmac::new(algorithm, key.family(), key.as_bytes())?) as Box<dyn JwtSigner>)

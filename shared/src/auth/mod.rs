@@ -1,6 +1,6 @@
-//! Verification of callers' tokens.
+//! Issues and verifies callers' tokens.
 
 pub mod caller;
 mod hmac_provider;
 
-pub use caller::{Caller, Keys};
+pub use caller::{Caller, TokenError, TokenKeys};

@@ -1,4 +1,4 @@
-//! The running process: everything that lives as long as it does, built once and used by every request.
+//! The app of a process: the API with its services and secrets, built once and used by every request.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -21,8 +21,10 @@ use crate::{
     },
     model::{Clock, Deadline, User},
     startup::{
-        config::{self, Config},
-        data_keys, panics, parameters,
+        config::{Config, ConfigError},
+        data_keys::DataKeyError,
+        panics,
+        parameters::ParameterError,
         secrets::Secrets,
         transport,
     },
@@ -33,21 +35,26 @@ use crate::{
 /// The HTTP API with its services, and the secrets that are refreshed between requests.
 #[derive(Debug)]
 pub struct App {
+    /// The HTTP API with its services.
     pub api: Api,
     secrets: Arc<Secrets>,
 }
 
-/// Why the process cannot start.
+/// The reason why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// An environment variable is missing or invalid.
     #[error(transparent)]
-    Config(#[from] config::Invalid),
-    #[error("the HTTP client could not be built: {0}")]
+    Config(#[from] ConfigError),
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client could not be built ({0}): check the file that SSL_CERT_FILE names")]
     Http(#[from] reqwest::Error),
+    /// Parameter Store does not return a secret.
     #[error(transparent)]
-    Parameters(#[from] parameters::Unreadable),
+    Parameters(#[from] ParameterError),
+    /// A key that encrypts values in the table cannot be used.
     #[error(transparent)]
-    DataKey(#[from] data_keys::Unusable),
+    DataKey(#[from] DataKeyError),
 }
 
 impl App {
@@ -57,7 +64,7 @@ impl App {
     ///
     /// If a variable is missing or wrong, or a secret cannot be read.
     pub async fn start() -> Result<App, StartError> {
-        panics::log_places();
+        panics::install_hook();
         // A request begins with two concurrent requests to DynamoDB. Their connections open while the secrets are read.
         let warm = async |store: &Store| {
             tokio::join!(store.connect(), store.connect());
@@ -95,7 +102,8 @@ impl App {
         let token_keys = secrets.token_keys();
         if token_keys.is_weak() {
             tracing::warn!(
-                "JWT_SECRET is shorter than the 32 bytes that HS256 requires (RFC 7518, section 3.2)"
+                "JWT_SECRET or JWT_SECRET_PREVIOUS is shorter than the 32 bytes that HS256 requires (RFC 7518, section \
+                 3.2): set a longer secret"
             );
         }
         let services = Services {
@@ -133,8 +141,8 @@ impl App {
         redrive::run(&self.api.services, deadline, trace).await
     }
 
-    /// Reads the secrets again if they come from another service and have aged. If that fails, the known secrets stay
-    /// in use.
+    /// Reads the secrets again if they come from another service and are old. If that fails, the known secrets stay in
+    /// use.
     async fn refresh_secrets(&self) {
         if let Some(keyring) = self.secrets.refresh().await {
             self.api.services.store.use_keyring(keyring);
@@ -142,7 +150,7 @@ impl App {
         }
     }
 
-    /// Returns a caller's token for this user.
+    /// Returns a token for this user that is valid for this number of days.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
         let now = self.api.services.clock.now();
         self.secrets.token_keys().issue(&user.key(), now, days)
@@ -157,7 +165,7 @@ impl Deref for App {
     }
 }
 
-/// Returns the SDK's client on the one HTTP client of the process.
+/// Returns the SDK's client for DynamoDB, which sends its requests with `http`.
 fn dynamodb_client(config: &Config, http: reqwest::Client) -> Client {
     let aws = &config.aws;
     let credentials = Credentials::new(

@@ -1,7 +1,7 @@
-//! One signed request to an AWS service that speaks its JSON 1.1 protocol.
+//! Signed requests to AWS services that use the JSON 1.1 protocol.
 //!
-//! Parameter Store and KMS are asked a question each when a process starts: their SDK crates would weigh more than all
-//! else that the functions do.
+//! The start of a process needs one request each to Parameter Store and KMS. Their SDK crates would be larger than all
+//! the rest of a function.
 
 use std::time::Duration;
 
@@ -18,60 +18,68 @@ use crate::{
     store::is_error_code,
 };
 
+/// The time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What is asked for.
+/// An operation of a service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operation<'a> {
-    /// The service, as it is signed for and as its host begins: `ssm`.
+    /// The name of the service in signatures and host names, such as `ssm`.
     pub(crate) service: &'static str,
-    /// `AmazonSSM.GetParameters`
+    /// The value of `X-Amz-Target`, such as `AmazonSSM.GetParameters`.
     pub(crate) target: &'static str,
-    /// Another service than the region's own.
+    /// The endpoint, if it is not the region's own.
     pub(crate) endpoint: Option<&'a str>,
 }
 
-/// Why there is no answer. It names nothing of the request or the answer but an error's code.
+/// A request that returned no result. The text contains nothing of the request or the response except an error code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error("the request could not be made: {0}")]
+pub(crate) enum AwsError {
+    #[error("the request could not be built: {0}")]
     Request(&'static str),
-    #[error("no answer")]
-    NoAnswer,
+    #[error("no response")]
+    NoResponse,
     #[error("status {status}{}", if code.is_empty() { String::new() } else { format!(" {code}") })]
-    Refused { status: u16, code: String },
-    #[error("the answer is not JSON")]
+    Rejected { status: u16, code: String },
+    #[error("the response is not JSON")]
     Malformed,
 }
 
-/// Asks once; nothing is repeated.
+/// Sends a request once and returns the response's body.
+///
+/// # Errors
+///
+/// If the request cannot be built, or the response is missing, an error or not JSON.
 pub(crate) async fn call(
     http: &reqwest::Client,
     config: &Config,
     clock: &Clock,
     operation: Operation<'_>,
     body: &Value,
-) -> Result<Value, Failure> {
+) -> Result<Value, AwsError> {
     let url = operation.endpoint.map_or_else(|| host(operation.service, &config.region), str::to_owned);
     let mut request = http::Request::post(format!("{}/", url.trim_end_matches('/')))
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", operation.target)
         .body(body.to_string())
-        .map_err(|_| Failure::Request("the endpoint is not a URL"))?;
+        .map_err(|_| AwsError::Request("the endpoint is not a URL"))?;
     sign_request(&mut request, operation.service, config, clock)
-        .map_err(|_| Failure::Request("it could not be signed"))?;
+        .map_err(|_| AwsError::Request("signing failed"))?;
     let mut request =
-        reqwest::Request::try_from(request).map_err(|_| Failure::Request("the endpoint is not a URL"))?;
+        reqwest::Request::try_from(request).map_err(|_| AwsError::Request("the endpoint is not a URL"))?;
     *request.timeout_mut() = Some(TIMEOUT);
 
-    let answer = http.execute(request).await.map_err(|_| Failure::NoAnswer)?;
-    let status = answer.status();
-    let body = answer.bytes().await.map_err(|_| Failure::NoAnswer)?;
+    let response = http.execute(request).await.map_err(|_| AwsError::NoResponse)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(|_| AwsError::NoResponse)?;
     let body: Option<Value> = serde_json::from_slice(&body).ok();
     if status.is_success() {
-        return body.ok_or(Failure::Malformed);
+        return body.ok_or(AwsError::Malformed);
     }
-    Err(Failure::Refused { status: status.as_u16(), code: body.as_ref().map(error_code).unwrap_or_default() })
+    Err(AwsError::Rejected {
+        status: status.as_u16(),
+        code: body.as_ref().map(error_code).unwrap_or_default(),
+    })
 }
 
 fn host(service: &str, region: &str) -> String {
@@ -79,14 +87,14 @@ fn host(service: &str, region: &str) -> String {
     format!("https://{service}.{region}.{suffix}")
 }
 
-/// `DisabledException` of `com.amazonaws.kms#DisabledException`.
+/// Returns the error code of a response, such as `DisabledException` in `com.amazonaws.kms#DisabledException`.
 fn error_code(body: &Value) -> String {
-    let kind = body.get("__type").and_then(Value::as_str).unwrap_or_default();
-    let code = kind.rsplit('#').next().unwrap_or_default();
+    let error_type = body.get("__type").and_then(Value::as_str).unwrap_or_default();
+    let code = error_type.rsplit('#').next().unwrap_or_default();
     if is_error_code(code) { code.to_owned() } else { String::new() }
 }
 
-/// AWS Signature Version 4.
+/// Signs a request with AWS Signature Version 4.
 fn sign_request(
     request: &mut http::Request<String>,
     service: &str,
@@ -129,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_named_without_what_stands_around_it() {
+    fn an_error_code_is_read_without_the_text_around_it() {
         for (body, code) in [
             (json!({"__type": "DisabledException"}), "DisabledException"),
             (json!({"__type": "com.amazonaws.kms#DisabledException", "message": "x"}), "DisabledException"),
@@ -144,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn each_region_has_its_host() {
+    fn the_host_depends_on_the_region() {
         assert_eq!(host("kms", "eu-central-1"), "https://kms.eu-central-1.amazonaws.com");
         assert_eq!(host("ssm", "cn-north-1"), "https://ssm.cn-north-1.amazonaws.com.cn");
     }

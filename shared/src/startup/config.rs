@@ -1,133 +1,158 @@
-//! The environment, read once. Nothing else in the crate reads it.
+//! The configuration: environment variables, read once when the process starts. Nothing else in the crate reads the
+//! environment.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{adapters, model::Secret};
 
-/// What an operator decides.
+/// The configuration of a process.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`
+    /// The name of the table (`TABLE_NAME`).
     pub table: String,
-    /// `AWS_REGION`
+    /// The region of AWS (`AWS_REGION`).
     pub region: String,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`: another DynamoDB than the region's own.
+    /// The endpoint of DynamoDB, if it is not the region's own (`AWS_ENDPOINT_URL_DYNAMODB`).
     pub dynamodb_endpoint: Option<String>,
+    /// The credentials that sign requests to AWS.
     pub aws: AwsCredentials,
-    /// `JWT_SECRET`: signs and verifies the callers' tokens.
+    /// The secret that signs and verifies callers' tokens (`JWT_SECRET`).
     pub jwt_secret: SecretSource,
-    /// `JWT_SECRET_PREVIOUS`: still verifies, while a secret is rotated.
+    /// The secret before it, which only verifies, while a secret is rotated (`JWT_SECRET_PREVIOUS`).
     pub jwt_secret_previous: Option<SecretSource>,
-    /// `CREDENTIALS_KEY`: what credentials are sealed with in the table, any long random text. Absent: a key derived
-    /// from the token secrets.
-    pub credentials_key: Option<SecretSource>,
-    /// `CREDENTIALS_DATA_KEY`: a data key as KMS has encrypted it, in base64. It seals; of older ones, see below.
+    /// The data key that encrypts values in the table, itself encrypted by KMS, in base64 (`CREDENTIALS_DATA_KEY`).
     pub data_key: Option<SecretSource>,
-    /// `CREDENTIALS_DATA_KEY_PREVIOUS`, with commas between them: data keys that only open.
-    pub other_data_keys: Vec<SecretSource>,
-    /// `CREDENTIALS_KEY_FILE`: a file with 32 random bytes, for where there is no KMS.
+    /// Data keys that only decrypt, separated by commas (`CREDENTIALS_DATA_KEY_PREVIOUS`).
+    pub previous_data_keys: Vec<SecretSource>,
+    /// A file with 32 random bytes in base64, for machines without KMS (`CREDENTIALS_KEY_FILE`). Its key encrypts if
+    /// there is no data key.
     pub key_file: Option<PathBuf>,
-    /// `CREDENTIALS_KEY_FILE_PREVIOUS`, with commas between them: files whose keys only open.
-    pub other_key_files: Vec<PathBuf>,
-    /// `CRM_BASE_URL_<PLATFORM>`, by platform; for local runs and tests.
+    /// Files whose keys only decrypt, separated by commas (`CREDENTIALS_KEY_FILE_PREVIOUS`).
+    pub previous_key_files: Vec<PathBuf>,
+    /// URLs that replace the hosts of CRMs, by platform, for local runs and tests (`CRM_BASE_URL_<PLATFORM>`).
     pub crm_base_urls: BTreeMap<String, String>,
-    /// `<PLATFORM>_CLIENT_ID` and `<PLATFORM>_CLIENT_SECRET`, by platform: who we are when a grant is refreshed.
+    /// Our OAuth clients, by platform (`<PLATFORM>_CLIENT_ID`, `<PLATFORM>_CLIENT_SECRET`).
     pub oauth_clients: BTreeMap<String, OAuthClient>,
-    /// `AWS_ENDPOINT_URL_SSM`: another parameter store than the region's own.
+    /// The endpoint of Parameter Store, if it is not the region's own (`AWS_ENDPOINT_URL_SSM`).
     pub ssm_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_KMS`: another KMS than the region's own.
+    /// The endpoint of KMS, if it is not the region's own (`AWS_ENDPOINT_URL_KMS`).
     pub kms_endpoint: Option<String>,
 }
 
-/// Credentials for AWS, as Lambda puts them into the environment.
+/// AWS credentials, under the names that Lambda uses.
 #[derive(Clone, Debug)]
 pub struct AwsCredentials {
+    /// `AWS_ACCESS_KEY_ID`
     pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`
     pub secret_access_key: Secret,
+    /// `AWS_SESSION_TOKEN`, for temporary credentials.
     pub session_token: Option<Secret>,
 }
 
-/// A secret, or the name under which the Systems Manager Parameter Store has it.
+/// The value of a secret, or the name of the parameter that holds it.
 #[derive(Clone, Debug)]
 pub enum SecretSource {
+    /// The secret itself.
     Value(Secret),
+    /// The name of a parameter in the AWS Systems Manager Parameter Store.
     Parameter(String),
 }
 
-/// Our registration with a CRM.
+/// Our registration with a CRM's authorization server.
 #[derive(Clone, Debug)]
 pub struct OAuthClient {
+    /// The public client identifier.
     pub id: String,
+    /// The client secret.
     pub secret: SecretSource,
 }
 
-/// A variable that is missing or makes no sense.
+/// A missing or invalid environment variable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Invalid {
-    pub variable: String,
-    pub problem: &'static str,
+pub enum ConfigError {
+    /// A required variable is not set.
+    #[error("{variable} is missing: {hint}")]
+    Missing {
+        /// The name of the variable.
+        variable: String,
+        /// Its value or its purpose.
+        hint: &'static str,
+    },
+    /// A variable should be a URL and is not.
+    #[error("{variable} is invalid: expected an http or https URL")]
+    NotAUrl {
+        /// The name of the variable.
+        variable: String,
+    },
+    /// No key is configured that can encrypt values in the table.
+    #[error(
+        "the encryption key is missing: set CREDENTIALS_DATA_KEY to a data key from KMS, or CREDENTIALS_KEY_FILE to a \
+         file that `call-log credentials new-key-file FILE` creates"
+    )]
+    NoEncryptionKey,
 }
 
-impl fmt::Display for Invalid {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "the environment variable {} {}", self.variable, self.problem)
+impl ConfigError {
+    pub(crate) fn missing(variable: &str, hint: &'static str) -> ConfigError {
+        ConfigError::Missing { variable: variable.to_owned(), hint }
     }
 }
 
-impl Invalid {
-    /// A variable that names nothing.
-    pub(crate) fn missing(variable: &str) -> Invalid {
-        invalid(variable, "is empty")
-    }
-}
+/// The hint for a missing token secret.
+pub(crate) const JWT_SECRET_HINT: &str = "set it to the secret that signs callers' tokens";
 
 impl Config {
     /// Reads the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// If a required variable is missing, or a variable is invalid.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn from_env() -> Result<Config, Invalid> {
+    pub fn from_env() -> Result<Config, ConfigError> {
         Config::read(|name| std::env::var(name).ok())
     }
 
-    /// Reads any environment; an empty value counts as absent.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, Invalid> {
+    /// Reads the environment that `lookup` returns. An empty value counts as absent.
+    ///
+    /// # Errors
+    ///
+    /// If a required variable is missing, or a variable is invalid.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let get = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
-        let need = |name: &str, problem| get(name).ok_or(Invalid { variable: name.to_owned(), problem });
+        let require = |name: &str, hint| get(name).ok_or_else(|| ConfigError::missing(name, hint));
+        let url = |name: &str| match get(name) {
+            Some(url) if !is_http_url(&url) => Err(ConfigError::NotAUrl { variable: name.to_owned() }),
+            url => Ok(url),
+        };
         let secret = |name: &str| {
             get(name)
                 .map(|value| SecretSource::Value(Secret::new(value)))
                 .or_else(|| get(&format!("{name}_PARAMETER")).map(SecretSource::Parameter))
         };
-
-        let dynamodb_endpoint = get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| get("AWS_ENDPOINT_URL"));
-        if dynamodb_endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
-            return Err(invalid("AWS_ENDPOINT_URL_DYNAMODB", "is not an http or https URL"));
-        }
-        let endpoint = |name: &str| match get(name) {
-            Some(url) if !is_http_url(&url) => Err(invalid(name, "is not an http or https URL")),
-            url => Ok(url),
-        };
         let list = |name: &str| -> Vec<String> {
             let parts = get(name).unwrap_or_default();
             parts.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
         };
-        // An endpoint of one's own takes any credentials and region; AWS itself takes only real ones.
-        let local = dynamodb_endpoint.is_some();
-        let default = |name: &str, value: &str, problem| {
-            if local { Ok(get(name).unwrap_or_else(|| value.to_owned())) } else { need(name, problem) }
+
+        let dynamodb_endpoint = match url("AWS_ENDPOINT_URL_DYNAMODB")? {
+            None => url("AWS_ENDPOINT_URL")?,
+            endpoint => endpoint,
         };
+        // A local endpoint accepts any credentials and region; AWS itself needs real ones.
+        let is_local = dynamodb_endpoint.is_some();
+        let require_for_aws = |name: &str, default: &str, hint| {
+            if is_local { Ok(get(name).unwrap_or_else(|| default.to_owned())) } else { require(name, hint) }
+        };
+        let aws_hint = "AWS credentials are required";
         let aws = AwsCredentials {
-            access_key_id: default("AWS_ACCESS_KEY_ID", "local", "is missing: who calls AWS")?,
-            secret_access_key: Secret::new(default(
-                "AWS_SECRET_ACCESS_KEY",
-                "local",
-                "is missing: who calls AWS",
-            )?),
+            access_key_id: require_for_aws("AWS_ACCESS_KEY_ID", "local", aws_hint)?,
+            secret_access_key: Secret::new(require_for_aws("AWS_SECRET_ACCESS_KEY", "local", aws_hint)?),
             session_token: get("AWS_SESSION_TOKEN").map(Secret::new),
         };
-        let region = get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION"));
-        let region = match region {
+        let region = match get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")) {
             Some(region) => region,
-            None => default("AWS_REGION", "us-east-1", "is missing: the region of the table")?,
+            None => require_for_aws("AWS_REGION", "us-east-1", "set it to the region of the table")?,
         };
 
         let mut crm_base_urls = BTreeMap::new();
@@ -135,11 +160,7 @@ impl Config {
         for crm in adapters::REGISTRY {
             let platform = crm.platform();
             let prefix = platform.to_ascii_uppercase();
-            let name = format!("CRM_BASE_URL_{prefix}");
-            if let Some(url) = get(&name) {
-                if !is_http_url(&url) {
-                    return Err(invalid(&name, "is not an http or https URL"));
-                }
+            if let Some(url) = url(&format!("CRM_BASE_URL_{prefix}"))? {
                 crm_base_urls.insert(platform.to_owned(), url.trim_end_matches('/').to_owned());
             }
             if let (Some(id), Some(secret)) =
@@ -149,53 +170,55 @@ impl Config {
             }
         }
 
-        Ok(Config {
-            table: need("TABLE_NAME", "is missing: the name of the DynamoDB table")?,
+        let config = Config {
+            table: require("TABLE_NAME", "set it to the name of the DynamoDB table")?,
             region,
             dynamodb_endpoint,
             aws,
             jwt_secret: secret("JWT_SECRET")
-                .ok_or_else(|| invalid("JWT_SECRET", "is missing: the secret of the callers' tokens"))?,
+                .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?,
             jwt_secret_previous: secret("JWT_SECRET_PREVIOUS"),
-            credentials_key: secret("CREDENTIALS_KEY"),
             data_key: secret("CREDENTIALS_DATA_KEY"),
-            other_data_keys: {
-                let named = list("CREDENTIALS_DATA_KEY_PREVIOUS_PARAMETER").into_iter();
-                let given = list("CREDENTIALS_DATA_KEY_PREVIOUS").into_iter();
-                let given = given.map(|blob| SecretSource::Value(Secret::new(blob)));
-                given.chain(named.map(SecretSource::Parameter)).collect()
+            previous_data_keys: {
+                let values = list("CREDENTIALS_DATA_KEY_PREVIOUS").into_iter();
+                let values = values.map(|value| SecretSource::Value(Secret::new(value)));
+                let parameters = list("CREDENTIALS_DATA_KEY_PREVIOUS_PARAMETER").into_iter();
+                values.chain(parameters.map(SecretSource::Parameter)).collect()
             },
             key_file: get("CREDENTIALS_KEY_FILE").map(PathBuf::from),
-            other_key_files: list("CREDENTIALS_KEY_FILE_PREVIOUS").into_iter().map(PathBuf::from).collect(),
+            previous_key_files: list("CREDENTIALS_KEY_FILE_PREVIOUS")
+                .into_iter()
+                .map(PathBuf::from)
+                .collect(),
             crm_base_urls,
             oauth_clients,
-            ssm_endpoint: endpoint("AWS_ENDPOINT_URL_SSM")?,
-            kms_endpoint: endpoint("AWS_ENDPOINT_URL_KMS")?,
-        })
+            ssm_endpoint: url("AWS_ENDPOINT_URL_SSM")?,
+            kms_endpoint: url("AWS_ENDPOINT_URL_KMS")?,
+        };
+        if config.data_key.is_none() && config.key_file.is_none() {
+            return Err(ConfigError::NoEncryptionKey);
+        }
+        Ok(config)
     }
 }
 
-/// `SSL_CERT_FILE`: the certificate authorities that are trusted, in place of those that are compiled in.
+/// Returns the file of the certificate authorities to trust instead of the compiled-in ones (`SSL_CERT_FILE`).
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(crate) fn authorities() -> Option<PathBuf> {
+pub(crate) fn certificate_authorities() -> Option<PathBuf> {
     std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// `METRICS_STACK`: the stack that metrics are counted for; without it no line has metrics.
+/// Returns the stack that metrics are counted for (`METRICS_STACK`). Without it, no line has metrics.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub(super) fn metrics_stack() -> Option<String> {
     std::env::var("METRICS_STACK").ok().filter(|name| !name.trim().is_empty())
 }
 
-/// `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from a function's logging configuration: whether details are asked for.
-/// Less than usual is not said: a line that is left out is a metric that is not counted.
+/// Returns `true` if debug lines are requested (`AWS_LAMBDA_LOG_LEVEL`, which Lambda sets from a function's logging
+/// configuration). Levels above INFO are ignored: an omitted line is a metric that is not counted.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub(super) fn wants_details() -> bool {
+pub(super) fn is_debug() -> bool {
     std::env::var("AWS_LAMBDA_LOG_LEVEL").is_ok_and(|level| matches!(&*level, "DEBUG" | "TRACE"))
-}
-
-fn invalid(variable: &str, problem: &'static str) -> Invalid {
-    Invalid { variable: variable.to_owned(), problem }
 }
 
 fn is_http_url(text: &str) -> bool {
@@ -210,50 +233,48 @@ mod tests {
         ("TABLE_NAME", "calls"),
         ("JWT_SECRET", "s"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000"),
+        ("CREDENTIALS_KEY_FILE", "/credentials.key"),
     ];
 
-    fn read(changes: &[(&str, &str)]) -> Result<Config, Invalid> {
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let values: BTreeMap<_, _> = LOCAL.iter().chain(changes).copied().collect();
         Config::read(|name| values.get(name).map(|value| (*value).to_owned()))
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
+    fn an_error_names_the_missing_or_invalid_variable() {
         for (change, message) in [
+            (("TABLE_NAME", ""), "TABLE_NAME is missing: set it to the name of the DynamoDB table"),
+            (("JWT_SECRET", " "), "JWT_SECRET is missing: set it to the secret that signs callers' tokens"),
             (
-                ("TABLE_NAME", ""),
-                "the environment variable TABLE_NAME is missing: the name of the DynamoDB table",
-            ),
-            (
-                ("JWT_SECRET", " "),
-                "the environment variable JWT_SECRET is missing: the secret of the callers' tokens",
+                ("CREDENTIALS_KEY_FILE", ""),
+                "the encryption key is missing: set CREDENTIALS_DATA_KEY to a data key from KMS, or \
+                 CREDENTIALS_KEY_FILE to a file that `call-log credentials new-key-file FILE` creates",
             ),
             (
                 ("AWS_ENDPOINT_URL_DYNAMODB", "8000"),
-                "the environment variable AWS_ENDPOINT_URL_DYNAMODB is not an http or https URL",
+                "AWS_ENDPOINT_URL_DYNAMODB is invalid: expected an http or https URL",
             ),
-            (
-                ("AWS_ENDPOINT_URL_DYNAMODB", ""),
-                "the environment variable AWS_ACCESS_KEY_ID is missing: who calls AWS",
-            ),
+            (("AWS_ENDPOINT_URL_DYNAMODB", ""), "AWS_ACCESS_KEY_ID is missing: AWS credentials are required"),
             (
                 ("CRM_BASE_URL_PIPEDRIVE", "file:///etc"),
-                "the environment variable CRM_BASE_URL_PIPEDRIVE is not an http or https URL",
+                "CRM_BASE_URL_PIPEDRIVE is invalid: expected an http or https URL",
             ),
-            (
-                ("AWS_ENDPOINT_URL_SSM", "x"),
-                "the environment variable AWS_ENDPOINT_URL_SSM is not an http or https URL",
-            ),
-            (
-                ("AWS_ENDPOINT_URL_KMS", "x"),
-                "the environment variable AWS_ENDPOINT_URL_KMS is not an http or https URL",
-            ),
+            (("AWS_ENDPOINT_URL_SSM", "x"), "AWS_ENDPOINT_URL_SSM is invalid: expected an http or https URL"),
+            (("AWS_ENDPOINT_URL_KMS", "x"), "AWS_ENDPOINT_URL_KMS is invalid: expected an http or https URL"),
         ] {
             assert_eq!(
                 read(&[change]).map(|_| ()).map_err(|error| error.to_string()),
                 Err(message.to_owned())
             );
         }
+    }
+
+    #[test]
+    fn a_general_endpoint_that_is_not_a_url_is_named() {
+        let changes = [("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL", "x")];
+        let expected = ConfigError::NotAUrl { variable: "AWS_ENDPOINT_URL".to_owned() };
+        assert_eq!(read(&changes).map(|_| ()), Err(expected));
     }
 
     #[test]
@@ -264,23 +285,28 @@ mod tests {
     }
 
     #[test]
-    fn older_data_keys_are_a_list() {
-        let config = read(&[
+    fn previous_keys_are_lists_and_do_not_replace_the_current_key() {
+        let previous = [
             ("CREDENTIALS_DATA_KEY_PREVIOUS", "YQ=="),
             ("CREDENTIALS_DATA_KEY_PREVIOUS_PARAMETER", " /a, /b,"),
             ("CREDENTIALS_KEY_FILE_PREVIOUS", "/one, two"),
-        ])
-        .unwrap();
+        ];
+        let config = read(&previous).unwrap();
         assert_eq!(
-            format!("{:?}", config.other_data_keys),
+            format!("{:?}", config.previous_data_keys),
             r#"[Value([redacted]), Parameter("/a"), Parameter("/b")]"#
         );
-        assert_eq!(config.other_key_files, [PathBuf::from("/one"), PathBuf::from("two")]);
-        assert!(config.data_key.is_none() && config.key_file.is_none());
+        assert_eq!(config.previous_key_files, [PathBuf::from("/one"), PathBuf::from("two")]);
+        assert!(config.data_key.is_none());
+
+        let only_previous = [&previous[..], &[("CREDENTIALS_KEY_FILE", "")]].concat();
+        assert_eq!(read(&only_previous).map(|_| ()), Err(ConfigError::NoEncryptionKey));
+        let parameter = [("CREDENTIALS_KEY_FILE", ""), ("CREDENTIALS_DATA_KEY_PARAMETER", "/a")];
+        assert!(read(&parameter).is_ok());
     }
 
     #[test]
-    fn each_adapter_has_its_variables() {
+    fn each_adapter_has_its_own_variables() {
         let config = read(&[
             ("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:7001/"),
             ("PIPEDRIVE_CLIENT_ID", "id"),

@@ -1,11 +1,11 @@
-//! What a process builds once, when it starts: configuration, secrets, keys, HTTP clients.
+//! The start of a process: reads the configuration and the secrets, and builds the clients and the services once.
 
 pub mod app;
-pub mod aws;
+pub(crate) mod aws;
 pub mod config;
 pub mod data_keys;
 pub mod panics;
-pub(crate) mod parameters;
+pub mod parameters;
 pub(crate) mod secrets;
 pub mod transport;
 
@@ -13,8 +13,8 @@ use tracing::Level;
 
 use crate::telemetry::logging;
 
-/// Writes the log as CloudWatch reads it, at the level and for the stack that the environment names.
+/// Writes log lines for CloudWatch, with the level and the stack that the environment names.
 pub fn log_to_cloud() {
-    let level = if config::wants_details() { Level::DEBUG } else { Level::INFO };
+    let level = if config::is_debug() { Level::DEBUG } else { Level::INFO };
     logging::to_cloud(config::metrics_stack(), level);
 }

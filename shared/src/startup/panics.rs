@@ -1,33 +1,30 @@
-//! What becomes of a panic: its place goes to the log, and nothing of what it says.
+//! Panics: the log has their location, and never their message.
 //!
-//! A message that the standard library makes up quotes the text that it was about, and that may be what somebody said
-//! on the phone.
+//! Messages of the standard library quote the text that the panic is about, which may be what a person said on the
+//! telephone.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind, set_hook},
-    pin::pin,
-    task::Poll,
-};
+use std::panic::{AssertUnwindSafe, set_hook};
 
-/// A panic, which is in the log.
+use futures_util::FutureExt;
+
+/// A panic during a request. The log has its location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request made the program panic; the log says where")]
+#[error("the request panicked: the log has the location")]
 pub struct Panicked;
 
-/// From now on a panic is told by its place. For the start of a process, once there is a log.
-pub fn log_places() {
+/// Installs a panic hook that logs only the location. Logging must be installed before.
+pub fn install_hook() {
     set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         tracing::error!(place, "the program panicked");
     }));
 }
 
-/// The result, unless the work panics: whoever runs it would pass the panic's message on.
+/// Returns the output of `work`. The payload of a panic is dropped, because the caller would report its message.
+///
+/// # Errors
+///
+/// If `work` panics.
 pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut work = pin!(work);
-    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-        Ok(polled) => polled.map(Ok),
-        Err(_) => Poll::Ready(Err(Panicked)),
-    })
-    .await
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Panicked)
 }

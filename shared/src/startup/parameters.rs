@@ -1,4 +1,4 @@
-//! Secrets in the AWS Systems Manager Parameter Store, asked for by name: one signed request for all of them.
+//! Secrets in the AWS Systems Manager Parameter Store, read by name with few signed requests.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,26 @@ use crate::{
     },
 };
 
-/// How many parameters one request may ask for (`GetParameters`, API reference).
-const AT_ONCE: usize = 10;
+/// The largest number of parameters in one request (`GetParameters`, API reference).
+const MAX_NAMES: usize = 10;
 
 /// Parameters that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the parameters {names} could not be read from the parameter store ({problem})")]
-pub struct Unreadable {
+#[error(
+    "the parameters {names} could not be read from Parameter Store ({problem}): check their names, the region and the \
+     permission ssm:GetParameters"
+)]
+pub struct ParameterError {
+    /// The names of the parameters, separated by commas.
     pub names: String,
+    /// What went wrong.
     pub problem: String,
 }
 
+/// The response to `GetParameters`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct GetParametersResponse {
     parameters: Vec<Parameter>,
     #[serde(default)]
     invalid_parameters: Vec<String>,
@@ -39,31 +45,35 @@ struct Parameter {
     value: String,
 }
 
-/// Reads the parameters of these names, decrypted.
+/// Returns the decrypted values of the parameters, by name.
+///
+/// # Errors
+///
+/// If a parameter does not exist or Parameter Store returns no usable response.
 pub(crate) async fn read(
     http: &reqwest::Client,
     config: &Config,
     clock: &Clock,
     names: &[&str],
-) -> Result<BTreeMap<String, Secret>, Unreadable> {
+) -> Result<BTreeMap<String, Secret>, ParameterError> {
     let operation = Operation {
         service: "ssm",
         target: "AmazonSSM.GetParameters",
         endpoint: config.ssm_endpoint.as_deref(),
     };
-    let mut found = BTreeMap::new();
-    for names in names.chunks(AT_ONCE) {
-        let failed = |problem: String| Unreadable { names: names.join(", "), problem };
+    let mut secrets = BTreeMap::new();
+    for names in names.chunks(MAX_NAMES) {
+        let failed = |problem: String| ParameterError { names: names.join(", "), problem };
         let body = json!({"Names": names, "WithDecryption": true});
-        let answer = aws::call(http, config, clock, operation, &body).await;
-        let answer = answer.map_err(|failure| failed(failure.to_string()))?;
-        let answer: Answer = serde_json::from_value(answer)
-            .map_err(|_| failed("the answer is not a list of parameters".to_owned()))?;
-        if !answer.invalid_parameters.is_empty() {
-            return Err(failed(format!("there is no {}", answer.invalid_parameters.join(", "))));
+        let response = aws::call(http, config, clock, operation, &body).await;
+        let response = response.map_err(|error| failed(error.to_string()))?;
+        let response: GetParametersResponse = serde_json::from_value(response)
+            .map_err(|_| failed("the response is not a list of parameters".to_owned()))?;
+        if !response.invalid_parameters.is_empty() {
+            return Err(failed(format!("{} does not exist", response.invalid_parameters.join(", "))));
         }
-        let values = answer.parameters.into_iter();
-        found.extend(values.map(|parameter| (parameter.name, Secret::new(parameter.value))));
+        let values = response.parameters.into_iter();
+        secrets.extend(values.map(|parameter| (parameter.name, Secret::new(parameter.value))));
     }
-    Ok(found)
+    Ok(secrets)
 }

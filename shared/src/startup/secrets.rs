@@ -1,4 +1,4 @@
-//! The secrets of the process: read when it starts, and again when they have aged.
+//! The secrets of the process: read when it starts, and again when they are five minutes old.
 
 use std::{
     collections::BTreeMap,
@@ -8,24 +8,24 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    auth::Keys,
+    auth::TokenKeys,
     model::{Clock, OAuthClient, SecretReader},
     startup::{
         app::StartError,
-        config::{self, Config, SecretSource},
-        data_keys::{self, Decrypted, Encrypted},
+        config::{Config, ConfigError, JWT_SECRET_HINT, SecretSource},
+        data_keys::{self, DecryptedKeys, EncryptedDataKey},
         parameters,
     },
-    store::{EncryptionKey, Keyring},
+    store::Keyring,
 };
 
-/// How long secrets from the parameter store are used before they are read again, in milliseconds. Every process knows
-/// a rotated secret after this time.
+/// The age at which secrets of other services are read again, in milliseconds. After this time every process in use
+/// knows a rotated secret.
 const MAX_AGE_MS: i64 = 5 * 60_000;
-/// How long secrets are not read again after a failure, in milliseconds, because each request would wait for it.
+/// The pause after a failed read, in milliseconds. Without it, each request would wait for another attempt.
 const PAUSE_MS: i64 = 30_000;
 
-/// Where the secrets come from, and their current values.
+/// The secrets, and the configuration that says where to read them.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     http: reqwest::Client,
@@ -37,25 +37,31 @@ pub(crate) struct Secrets {
 /// The values of the secrets.
 #[derive(Clone, Debug)]
 struct Current {
-    token_keys: Keys,
+    token_keys: TokenKeys,
+    /// Our OAuth clients, by platform.
     oauth_clients: BTreeMap<String, OAuthClient>,
     /// Data keys that KMS has decrypted.
-    data_keys: Decrypted,
+    data_keys: DecryptedKeys,
+    /// When the secrets were read, in milliseconds since 1970.
     read_at_ms: i64,
 }
 
 impl Secrets {
-    /// Reads all secrets of the configuration.
+    /// Reads all secrets of the configuration, and returns them with the keyring.
+    ///
+    /// # Errors
+    ///
+    /// If a secret is not available or cannot be used.
     pub(crate) async fn read(
         http: reqwest::Client,
         config: Config,
         clock: Clock,
     ) -> Result<(Secrets, Keyring), StartError> {
-        let (current, keyring) = read(&http, &config, &clock, &Decrypted::new()).await?;
+        let (current, keyring) = read(&http, &config, &clock, &DecryptedKeys::new()).await?;
         Ok((Secrets { http, config, clock, current: RwLock::new(Arc::new(current)) }, keyring))
     }
 
-    /// Reads the secrets again if they have aged, and returns the new keyring. If that fails, the known secrets stay in
+    /// Reads the secrets again if they are old, and returns the new keyring. If that fails, the known secrets stay in
     /// use.
     pub(crate) async fn refresh(&self) -> Option<Keyring> {
         let known = self.current();
@@ -68,7 +74,7 @@ impl Secrets {
                 Some(keyring)
             }
             Err(error) => {
-                tracing::error!(%error, "the secrets could not be read again; the known ones stay in use");
+                tracing::error!(%error, "the secrets could not be read again; the known secrets stay in use");
                 let read_at_ms = self.clock.now_ms() - MAX_AGE_MS + PAUSE_MS;
                 self.replace(Current { read_at_ms, ..Current::clone(&known) });
                 None
@@ -76,7 +82,8 @@ impl Secrets {
         }
     }
 
-    pub(crate) fn token_keys(&self) -> Keys {
+    /// Returns the keys that sign and verify callers' tokens.
+    pub(crate) fn token_keys(&self) -> TokenKeys {
         self.current().token_keys.clone()
     }
 
@@ -98,17 +105,12 @@ impl SecretReader for Secrets {
 
 /// Returns the names of all parameters in the configuration, each once.
 fn parameter_names(config: &Config) -> Vec<&str> {
-    let own = [
-        Some(&config.jwt_secret),
-        config.jwt_secret_previous.as_ref(),
-        config.credentials_key.as_ref(),
-        config.data_key.as_ref(),
-    ];
+    let own = [Some(&config.jwt_secret), config.jwt_secret_previous.as_ref(), config.data_key.as_ref()];
     let clients = config.oauth_clients.values().map(|client| &client.secret);
-    let sources = own.into_iter().flatten().chain(&config.other_data_keys).chain(clients);
+    let sources = own.into_iter().flatten().chain(&config.previous_data_keys).chain(clients);
     let mut names: Vec<&str> = Vec::new();
     for source in sources {
-        // A key can have two roles while it is rotated.
+        // A parameter can have two roles while a key is rotated.
         if let SecretSource::Parameter(name) = source
             && !names.contains(&name.as_str())
         {
@@ -120,15 +122,15 @@ fn parameter_names(config: &Config) -> Vec<&str> {
 
 /// Returns `true` if secrets come from another service.
 fn has_remote_secrets(config: &Config) -> bool {
-    config.data_key.is_some() || !config.other_data_keys.is_empty() || !parameter_names(config).is_empty()
+    config.data_key.is_some() || !config.previous_data_keys.is_empty() || !parameter_names(config).is_empty()
 }
 
-/// Reads the secrets. `known` are data keys that KMS does not have to decrypt again.
+/// Reads all secrets of the configuration. `known` has data keys that KMS need not decrypt again.
 async fn read(
     http: &reqwest::Client,
     config: &Config,
     clock: &Clock,
-    known: &Decrypted,
+    known: &DecryptedKeys,
 ) -> Result<(Current, Keyring), StartError> {
     let names = parameter_names(config);
     let parameters = match names.as_slice() {
@@ -138,51 +140,42 @@ async fn read(
     let resolve = |source: &SecretSource| match source {
         SecretSource::Value(secret) => Ok(secret.clone()),
         SecretSource::Parameter(name) => {
-            parameters.get(name).cloned().ok_or_else(|| parameters::Unreadable {
+            parameters.get(name).cloned().ok_or_else(|| parameters::ParameterError {
                 names: name.clone(),
                 problem: "the response does not contain it".to_owned(),
             })
         }
     };
-    let encrypted = |given: &SecretSource, source: &'static str| {
-        let place = match given {
+    let encrypted = |given: &SecretSource, variable: &'static str| {
+        let location = match given {
             SecretSource::Parameter(name) => format!("the parameter {name}"),
-            SecretSource::Value(_) => source.to_owned(),
+            SecretSource::Value(_) => variable.to_owned(),
         };
-        resolve(given).map(|blob| Encrypted { place, blob, source })
+        resolve(given).map(|ciphertext| EncryptedDataKey { location, ciphertext, source: variable })
     };
 
     let current =
         config.data_key.as_ref().map(|given| encrypted(given, "CREDENTIALS_DATA_KEY")).transpose()?;
-    let others: Result<Vec<_>, _> = config
-        .other_data_keys
+    let previous: Result<Vec<_>, _> = config
+        .previous_data_keys
         .iter()
         .map(|given| encrypted(given, "CREDENTIALS_DATA_KEY_PREVIOUS"))
         .collect();
-    let data_keys = data_keys::decrypt_all(http, config, clock, current.as_ref(), &others?, known).await?;
-    // A missing key that only decrypts is requested again soon.
-    let age = if data_keys.incomplete { MAX_AGE_MS - PAUSE_MS } else { 0 };
+    let data_keys = data_keys::decrypt_all(http, config, clock, current.as_ref(), &previous?, known).await?;
+    // A missing previous key is requested again soon.
+    let age_ms = if data_keys.is_incomplete { MAX_AGE_MS - PAUSE_MS } else { 0 };
     let decrypted = data_keys.decrypted.clone();
-    let jwt = resolve(&config.jwt_secret)?;
-    let jwt_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
-    let token_keys =
-        Keys::new(&jwt, jwt_previous.as_ref()).ok_or_else(|| config::Invalid::missing("JWT_SECRET"))?;
+    let keyring = Keyring::new(data_keys.with_files(config)?);
 
-    // The first one seals: what was made to seal before what also can. What an earlier set-up sealed opens with the
-    // others.
-    let mut sealing = data_keys.with_files(config)?;
-    for (given, source) in [
-        (config.credentials_key.as_ref().map(resolve).transpose()?.as_ref(), "CREDENTIALS_KEY"),
-        (Some(&jwt), "JWT_SECRET"),
-        (jwt_previous.as_ref(), "JWT_SECRET_PREVIOUS"),
-    ] {
-        sealing.extend(given.map(|secret| EncryptionKey::derived(secret, source)));
-    }
+    let jwt_secret = resolve(&config.jwt_secret)?;
+    let jwt_secret_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
+    let token_keys = TokenKeys::new(&jwt_secret, jwt_secret_previous.as_ref())
+        .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?;
     let mut oauth_clients = BTreeMap::new();
     for (platform, client) in &config.oauth_clients {
         let client = OAuthClient { id: client.id.clone(), secret: resolve(&client.secret)? };
         oauth_clients.insert(platform.clone(), client);
     }
-    let read_at_ms = clock.now_ms() - age;
-    Ok((Current { token_keys, oauth_clients, data_keys: decrypted, read_at_ms }, Keyring::new(sealing)))
+    let read_at_ms = clock.now_ms() - age_ms;
+    Ok((Current { token_keys, oauth_clients, data_keys: decrypted, read_at_ms }, keyring))
 }

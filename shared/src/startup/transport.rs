@@ -1,8 +1,8 @@
-//! The one HTTP and TLS stack, for the CRMs and for DynamoDB alike.
+//! The HTTP client with its TLS configuration, for the CRMs and for AWS.
 //!
-//! One stack means one TLS configuration, one connection pool and one place for timeouts; it also makes the
-//! smallest binary and the quickest start. The ring provider is chosen over aws-lc because the latter spends tens of
-//! milliseconds on the first handshake of a process.
+//! One client means one TLS configuration, one connection pool and one place for timeouts, a small binary and a fast
+//! start. It uses ring and not aws-lc, which spends tens of milliseconds on the first handshake of a process
+//! (`docs/decisions/0008-rustls-with-ring.md`).
 
 use std::time::Duration;
 
@@ -19,19 +19,24 @@ use rustls::{
 
 use crate::startup::config;
 
-/// How long a connection may take to open.
+/// The time limit for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an unused connection is kept. A frozen Lambda environment wakes with sockets whose other end has gone.
+/// How long an idle connection is kept. When Lambda thaws a frozen environment, the peers have closed its connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub use reqwest::Client;
 
-/// The client that everything is sent with. It follows no redirect, because the credential would go along, and asks
-/// no proxy.
+/// Returns the HTTP client of the process. It uses no proxy, and it follows no redirects, because they could send
+/// credentials to another host.
+///
+/// # Errors
+///
+/// If the TLS configuration is invalid.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
-    // An error means that a provider is installed already, which is as good.
+    // The provider is global. An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut tls = ClientConfig::builder().with_root_certificates(authorities()).with_no_client_auth();
+    let mut tls =
+        ClientConfig::builder().with_root_certificates(certificate_authorities()).with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -43,24 +48,24 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Whom we believe who a server is: Mozilla's list as it was compiled in, because reading the system's takes every cold
-/// start longer; or the operator's own.
-fn authorities() -> RootCertStore {
+/// Returns the certificate authorities to trust: those of the configured file, or else Mozilla's, which are compiled in,
+/// because reading the system's would slow down every cold start.
+fn certificate_authorities() -> RootCertStore {
     let mut authorities = RootCertStore::empty();
-    let Some(file) = config::authorities() else {
+    let Some(file) = config::certificate_authorities() else {
         authorities.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         return authorities;
     };
     match CertificateDer::pem_file_iter(&file) {
         Ok(certificates) => drop(authorities.add_parsable_certificates(certificates.flatten())),
         Err(error) => {
-            tracing::error!(%error, file = %file.display(), "the certificate authorities cannot be read")
+            tracing::error!(%error, file = %file.display(), "SSL_CERT_FILE cannot be read")
         }
     }
     authorities
 }
 
-/// The same client as the AWS SDK wants it.
+/// Returns an HTTP client for the AWS SDK that sends its requests with `client`.
 pub fn for_sdk(client: reqwest::Client) -> SharedHttpClient {
     http_client_fn(move |_, _| SharedHttpConnector::new(Connector(client.clone())))
 }
@@ -72,10 +77,9 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
-            let request = outgoing(request)?;
-            let answer = client.execute(request).await.map_err(failed)?;
-            let (status, headers) = (answer.status(), answer.headers().clone());
-            let bytes = answer.bytes().await.map_err(failed)?;
+            let received = client.execute(to_reqwest(request)?).await.map_err(failed)?;
+            let (status, headers) = (received.status(), received.headers().clone());
+            let bytes = received.bytes().await.map_err(failed)?;
             let mut response = http::Response::new(SdkBody::from(bytes));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
@@ -84,8 +88,8 @@ impl HttpConnector for Connector {
     }
 }
 
-/// DynamoDB's requests are whole in memory, never streams.
-fn outgoing(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
+/// Converts a request of the SDK. DynamoDB's requests are completely in memory, never streams.
+fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let (head, body) = request.into_parts();
     let bytes = body.bytes().map(bytes::Bytes::copy_from_slice).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! What the process says: one JSON line per event in the cloud, readable lines on a terminal.
+//! Log lines: JSON for CloudWatch, readable text for a terminal.
 //!
-//! Each piece of work ends with one line that tells all of it ([`crate::telemetry`]); in the cloud the same line carries
-//! its metrics, in CloudWatch's embedded metric format, so that nobody has to be called to count. Any other line that
-//! is written meanwhile carries the ids of the work.
+//! Each piece of work ends with one line that has all of its fields ([`crate::telemetry`]). In the cloud the same line
+//! carries the metrics, in CloudWatch's embedded metric format, so counting needs no request. Other lines that are
+//! written during the work have its ids.
 //!
-//! Spans are not kept: what a line needs to know of its work goes along with that.
+//! Spans are ignored, because the telemetry of the current work has everything that a line needs.
 
 use std::{
     fmt,
@@ -23,30 +23,30 @@ use tracing::{
 
 use crate::{
     model::Clock,
-    telemetry::{self, ENDED, Value, Work},
+    telemetry::{self, ENDED, Telemetry, Value},
 };
 
-/// The targets of what we say ourselves.
+/// The targets of our own events.
 const OWN: [&str; 3] = ["call_log", "cli", ENDED];
-/// Crates that say less. The SDK and the embedded DynamoDB warn of every refused condition. A
-/// refused claim is nothing to warn of: it is how calls are kept from being logged twice.
+/// Crates with a lower level. The SDK and the embedded DynamoDB warn of every failed condition, and a failed condition is
+/// normal: it keeps a call from being logged twice.
 const QUIET: [(&str, LevelFilter); 2] =
     [("aws_smithy_runtime", LevelFilter::OFF), ("dynoxide", LevelFilter::ERROR)];
 
-/// Writes JSON lines to standard output, as CloudWatch reads them. With the name of a stack, the lines carry its
+/// Installs a subscriber that writes JSON lines for CloudWatch to standard output. If a stack is named, the lines carry its
 /// metrics. `level` is the most detailed level of our own lines.
 pub fn to_cloud(stack: Option<String>, level: Level) {
-    let lines = Lines::cloud(stack, |line: &[u8]| {
-        // There is no other place where a failure could be reported.
+    let subscriber = LineSubscriber::cloud(stack, |line: &[u8]| {
+        // A failure cannot be reported anywhere else.
         let _ = io::stdout().write_all(line);
     });
-    install(Lines { own: level, ..lines });
+    install(LineSubscriber { own: level, ..subscriber });
 }
 
-/// Readable lines on standard error, down to this level.
+/// Installs a subscriber that writes readable lines to standard error, down to this level.
 pub fn to_terminal(level: Level) {
     let style = Style::Readable { is_coloured: io::stderr().is_terminal() };
-    install(Lines {
+    install(LineSubscriber {
         style,
         own: level,
         others: level,
@@ -56,19 +56,18 @@ pub fn to_terminal(level: Level) {
     });
 }
 
-/// From now on this is who writes.
-pub fn install(lines: impl Subscriber + Send + Sync + 'static) {
-    // Whoever has installed another one has done so on purpose.
-    let _ = tracing::subscriber::set_global_default(lines);
+/// Installs the subscriber of the process. A subscriber that is installed already stays.
+pub fn install(subscriber: impl Subscriber + Send + Sync + 'static) {
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Writes events as lines.
 #[derive(Debug)]
-pub struct Lines<Out> {
+pub struct LineSubscriber<Out> {
     style: Style,
-    /// How much our own crates say.
+    /// The most detailed level of our own crates.
     own: Level,
-    /// How much all others say. The details of some hold what people wrote.
+    /// The most detailed level of all other crates. Debug lines of some contain what people wrote.
     others: Level,
     out: Out,
 }
@@ -84,10 +83,10 @@ enum Style {
     },
 }
 
-impl<Out: Fn(&[u8]) + 'static> Lines<Out> {
-    /// JSON lines with the metrics of this stack, if one is named; each is given to `out` whole.
-    pub fn cloud(stack: Option<String>, out: Out) -> Lines<Out> {
-        Lines { style: Style::Json { stack }, own: Level::INFO, others: Level::INFO, out }
+impl<Out: Fn(&[u8]) + 'static> LineSubscriber<Out> {
+    /// Returns a subscriber that passes each complete JSON line to `out`. If a stack is named, the lines carry its metrics.
+    pub fn cloud(stack: Option<String>, out: Out) -> LineSubscriber<Out> {
+        LineSubscriber { style: Style::Json { stack }, own: Level::INFO, others: Level::INFO, out }
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
@@ -100,18 +99,20 @@ impl<Out: Fn(&[u8]) + 'static> Lines<Out> {
         metadata.is_event() && *metadata.level() <= quiet.map_or(limit.into(), |(_, limit)| *limit)
     }
 
-    fn write(&self, level: Level, fields: Fields, work: Option<&Work>, is_end: bool) {
+    fn write(&self, level: Level, fields: EventFields, current: Option<&Telemetry>, is_end: bool) {
         let line = match &self.style {
-            Style::Json { stack } => json(level, &fields, work, stack.as_deref(), is_end).unwrap_or_default(),
+            Style::Json { stack } => {
+                json(level, &fields, current, stack.as_deref(), is_end).unwrap_or_default()
+            }
             Style::Readable { is_coloured } => {
-                readable(level, &fields, work, is_end, *is_coloured).into_bytes()
+                readable(level, &fields, current, is_end, *is_coloured).into_bytes()
             }
         };
         (self.out)(&line);
     }
 }
 
-impl<Out: Fn(&[u8]) + 'static> Subscriber for Lines<Out> {
+impl<Out: Fn(&[u8]) + 'static> Subscriber for LineSubscriber<Out> {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if self.wants(metadata) { Interest::always() } else { Interest::never() }
     }
@@ -125,16 +126,16 @@ impl<Out: Fn(&[u8]) + 'static> Subscriber for Lines<Out> {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
         let (level, is_end) = (*event.metadata().level(), event.metadata().target() == ENDED);
         let mut fields = Some(fields);
-        let mut write = |work: Option<&Work>| {
+        let mut write = |current: Option<&Telemetry>| {
             if let Some(fields) = fields.take() {
-                self.write(level, fields, work, is_end);
+                self.write(level, fields, current, is_end);
             }
         };
-        if telemetry::with_current(|work| write(Some(work))).is_none() {
+        if telemetry::with_current(|current| write(Some(current))).is_none() {
             write(None);
         }
     }
@@ -152,11 +153,11 @@ impl<Out: Fn(&[u8]) + 'static> Subscriber for Lines<Out> {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// One line of JSON.
+/// Returns a line of JSON.
 fn json(
     level: Level,
-    fields: &Fields,
-    work: Option<&Work>,
+    fields: &EventFields,
+    current: Option<&Telemetry>,
     stack: Option<&str>,
     is_end: bool,
 ) -> Result<Vec<u8>, serde_json::Error> {
@@ -170,17 +171,17 @@ fn json(
     for (name, value) in &fields.others {
         line.serialize_entry(name, value)?;
     }
-    if let Some(work) = work {
-        line.serialize_entry("request_id", &work.trace.request_id)?;
-        line.serialize_entry("correlation_id", &work.trace.correlation_id)?;
-        if let Some(root) = work.trace.xray_root() {
+    if let Some(current) = current {
+        line.serialize_entry("request_id", &current.trace.request_id)?;
+        line.serialize_entry("correlation_id", &current.trace.correlation_id)?;
+        if let Some(root) = current.trace.xray_root() {
             line.serialize_entry("xray_trace_id", root)?;
         }
-        for (name, value) in work.shown(is_end) {
+        for (name, value) in current.fields_of_line(is_end) {
             line.serialize_entry(name, value)?;
         }
         if let Some(stack) = stack.filter(|_| is_end) {
-            work.measured.write(&mut line, stack, now.timestamp_millis())?;
+            current.metrics.write(&mut line, stack, now.timestamp_millis())?;
         }
     }
     line.end()?;
@@ -188,8 +189,14 @@ fn json(
     Ok(bytes)
 }
 
-/// One line for a person.
-fn readable(level: Level, fields: &Fields, work: Option<&Work>, is_end: bool, is_coloured: bool) -> String {
+/// Returns a readable line.
+fn readable(
+    level: Level,
+    fields: &EventFields,
+    current: Option<&Telemetry>,
+    is_end: bool,
+    is_coloured: bool,
+) -> String {
     let colour = match level {
         Level::ERROR => 31,
         Level::WARN => 33,
@@ -204,30 +211,30 @@ fn readable(level: Level, fields: &Fields, work: Option<&Work>, is_end: bool, is
     for (name, value) in &fields.others {
         add(name, value);
     }
-    if let Some(work) = work {
-        for (name, value) in work.shown(is_end) {
+    if let Some(current) = current {
+        for (name, value) in current.fields_of_line(is_end) {
             add(name, value);
         }
-        add("request_id", &work.trace.request_id.clone().into());
+        add("request_id", &current.trace.request_id.clone().into());
     }
     line.push('\n');
     line
 }
 
-/// What an event says.
+/// The message and the fields of an event.
 #[derive(Debug, Default)]
-struct Fields {
+struct EventFields {
     message: String,
     others: Vec<(&'static str, Value)>,
 }
 
-impl Fields {
+impl EventFields {
     fn push(&mut self, field: &Field, value: impl Into<Value>) {
         self.others.push((field.name(), value.into()));
     }
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.push(field, value);
     }

@@ -1,81 +1,79 @@
-//! What is counted and measured, and how values of one line come together.
+//! The metrics, and how a log line carries their values (CloudWatch user guide, "Embedded metric format specification").
 
 use serde::{
     Serialize,
     ser::{SerializeMap, SerializeSeq, Serializer},
 };
 
-/// CloudWatch takes so many values of one metric in one line (embedded metric format).
+/// The largest number of values of one metric in one line (embedded metric format).
 const MAX_VALUES: usize = 100;
 
-/// Something that is counted or measured. Its name in CloudWatch is the variant's.
+/// A metric. Its name in CloudWatch is the name of the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Metric {
-    /// A log was made in a CRM.
+    /// A record was created in a CRM.
     Created,
-    /// A log was changed in a CRM.
+    /// A record was changed in a CRM.
     Updated,
-    /// An update waits for its call.
+    /// An update was queued until its call is logged.
     Parked,
-    /// Work was left to somebody else, or for later.
+    /// A request failed, and its work will be delivered later.
     Deferred,
-    /// A write had no answer, so that nobody knows whether it was done.
+    /// A write to a CRM had no response, so its outcome is unknown.
     Ambiguous,
-    /// What had become of such a write was found out.
+    /// The record of a create whose outcome was unknown was found.
     Reconciled,
-    /// A CRM has more than one log of a call.
+    /// A second record of a call was found in a CRM.
     DuplicateFound,
-    /// A request for a call that is logged already.
+    /// The duplicate sweep removed a second record of a call.
     Deduped,
-    /// A lease ran out before the work was done.
+    /// A lease expired before the work was done.
     LeaseLost,
     /// A grant was renewed.
     RefreshCount,
-    /// A renewal had no answer or could not be stored: its rotated refresh token may be lost, and the user with it.
+    /// The renewal of a grant had no response or could not be stored. If the CRM rotated the refresh token, the user has to
+    /// connect again.
     RefreshLost,
-    /// How long the oldest work has been waiting, in seconds; the maximum of a line.
+    /// The age of the oldest undelivered work, in seconds. A line has the maximum.
     QueueAgeMax,
-    /// Work was given up.
+    /// The redrive gave work up: a new dead letter.
     Dead,
-    /// An item of the table cannot be read.
+    /// This version cannot read an item of the table.
     Unreadable,
-    /// A CRM answered with what was asked for.
+    /// A request to a CRM succeeded.
     CrmSuccess,
-    /// A CRM refused: 4xx.
+    /// A CRM returned a 4xx status other than a rate limit.
     CrmRefused,
-    /// A CRM takes no more requests at the moment: 429, or a block in front of it.
+    /// A CRM limited the rate: 429, or a block in front of it.
     CrmRateLimited,
-    /// A CRM failed: 5xx, a redirect, or no sense in its answer.
+    /// A CRM failed: 5xx, a redirect, or an unintelligible response.
     CrmFailed,
-    /// No connection, no answer in time, or one that broke off.
+    /// A request to a CRM got no connection, no response in time, or an incomplete response.
     CrmUnanswered,
-    /// How many requests a CRM still takes, by what it says; the minimum of a line.
+    /// How many requests a CRM still accepts, according to its headers. A line has the minimum.
     BudgetLeft,
-    /// From a request to a CRM to the end of its answer, in milliseconds.
+    /// The duration of a request to a CRM until the end of its response, in milliseconds.
     CrmLatency,
-    /// Between a log's reading and its change, when a person's edit would be written over, in milliseconds.
+    /// The time between reading a record and changing it, in milliseconds. A person's edit in between may be overwritten.
     EditWindow,
-    /// The first work of a process.
+    /// A process began its first work.
     ColdStart,
-    /// Of an answer of ours, in milliseconds.
+    /// The duration of a request to us, in milliseconds.
     Latency,
 }
 
-/// How the values of one line become what CloudWatch gets.
+/// How the values of a metric are combined in one line.
 #[derive(Clone, Copy)]
-enum Kind {
-    /// Added up.
-    Count,
-    /// Only the greatest.
+enum Aggregation {
+    Sum,
     Maximum,
-    /// Only the least.
     Minimum,
-    /// Each of them, for percentiles.
-    Each,
+    /// All values, for percentiles.
+    List,
 }
 
 impl Metric {
-    /// All, in their order.
+    /// All metrics, in the order of their declaration.
     pub const ALL: [Metric; 24] = [
         Metric::Created,
         Metric::Updated,
@@ -103,7 +101,7 @@ impl Metric {
         Metric::Latency,
     ];
 
-    /// One of CloudWatch's units.
+    /// Returns the unit, as CloudWatch names it.
     pub const fn unit(self) -> &'static str {
         match self {
             Metric::QueueAgeMax => "Seconds",
@@ -112,12 +110,12 @@ impl Metric {
         }
     }
 
-    const fn kind(self) -> Kind {
+    const fn aggregation(self) -> Aggregation {
         match self {
-            Metric::QueueAgeMax => Kind::Maximum,
-            Metric::BudgetLeft => Kind::Minimum,
-            Metric::CrmLatency | Metric::EditWindow | Metric::Latency => Kind::Each,
-            _ => Kind::Count,
+            Metric::QueueAgeMax => Aggregation::Maximum,
+            Metric::BudgetLeft => Aggregation::Minimum,
+            Metric::CrmLatency | Metric::EditWindow | Metric::Latency => Aggregation::List,
+            _ => Aggregation::Sum,
         }
     }
 }
@@ -129,27 +127,27 @@ struct Series {
     values: Vec<i64>,
 }
 
-/// What was counted and measured for one line.
+/// The values of all metrics in one line.
 #[derive(Debug, Default)]
-pub(crate) struct Measured(Vec<Series>);
+pub(crate) struct MetricValues(Vec<Series>);
 
-impl Measured {
+impl MetricValues {
     pub(super) fn add(&mut self, metric: Metric, value: i64) {
         let Some(series) = self.0.iter_mut().find(|series| series.metric == metric) else {
             self.0.push(Series { metric, values: vec![value] });
             return;
         };
-        let last = series.values.last_mut().expect("a series begins with a value");
-        match metric.kind() {
-            Kind::Count => *last = last.saturating_add(value),
-            Kind::Maximum => *last = value.max(*last),
-            Kind::Minimum => *last = value.min(*last),
-            Kind::Each if series.values.len() < MAX_VALUES => series.values.push(value),
-            Kind::Each => {}
+        let last = series.values.last_mut().expect("a series has at least one value");
+        match metric.aggregation() {
+            Aggregation::Sum => *last = last.saturating_add(value),
+            Aggregation::Maximum => *last = value.max(*last),
+            Aggregation::Minimum => *last = value.min(*last),
+            Aggregation::List if series.values.len() < MAX_VALUES => series.values.push(value),
+            Aggregation::List => {}
         }
     }
 
-    /// The members that hold the values, and `_aws`, which tells CloudWatch that they are metrics of this stack.
+    /// Writes the values, and `_aws`, which declares them as metrics of this stack.
     pub(crate) fn write<M: SerializeMap>(
         &self,
         line: &mut M,
@@ -166,47 +164,48 @@ impl Measured {
             }
         }
         line.serialize_entry("Stack", stack)?;
-        line.serialize_entry("_aws", &Directive { measured: self, now_ms })
+        line.serialize_entry("_aws", &Metadata { values: self, now_ms })
     }
 }
 
-/// `_aws`: which members are metrics (Amazon CloudWatch user guide, "Embedded metric format specification").
-struct Directive<'a> {
-    measured: &'a Measured,
+/// The metadata object, `_aws`.
+struct Metadata<'a> {
+    values: &'a MetricValues,
     now_ms: i64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Names<'a> {
+struct MetricDirective<'a> {
     namespace: &'static str,
     dimensions: [[&'static str; 1]; 1],
-    metrics: &'a Measured,
+    metrics: &'a MetricValues,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Name {
+struct MetricDefinition {
     name: Metric,
     unit: &'static str,
 }
 
-impl Serialize for Directive<'_> {
+impl Serialize for Metadata<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names = Names { namespace: super::NAMESPACE, dimensions: [["Stack"]], metrics: self.measured };
+        let directive =
+            MetricDirective { namespace: super::NAMESPACE, dimensions: [["Stack"]], metrics: self.values };
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("Timestamp", &self.now_ms)?;
-        map.serialize_entry("CloudWatchMetrics", &[names])?;
+        map.serialize_entry("CloudWatchMetrics", &[directive])?;
         map.end()
     }
 }
 
-/// As `_aws` names them.
-impl Serialize for Measured {
+/// The list of metric definitions. The values themselves are members of the line.
+impl Serialize for MetricValues {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for series in &self.0 {
-            list.serialize_element(&Name { name: series.metric, unit: series.metric.unit() })?;
+            list.serialize_element(&MetricDefinition { name: series.metric, unit: series.metric.unit() })?;
         }
         list.end()
     }

@@ -1,9 +1,8 @@
-//! What is told of one piece of work: its numbers, which become metrics, and its circumstances. Both become one log
-//! line when it ends (see [`crate::telemetry::logging`]).
+//! Per-request telemetry: metrics and log fields, emitted as one line when the request ends ([`logging`] writes it).
 //!
-//! Whatever runs inside [`instrument`] may count, record and note, however deep, without being handed anything; outside of
-//! it nothing happens. It goes along with the work as a task-local, not as a tracing span: there are no detached tasks
-//! here that it could miss, the CRM's requests need its ids too, and a registry of spans costs every request more.
+//! Code that runs inside [`instrument`] can set fields and count metrics without passing anything along. Outside of it,
+//! these functions do nothing. The telemetry is a task-local and not a tracing span: the crate has no detached tasks that
+//! would lose it, requests to CRMs need its ids, and a registry of spans would cost every request more.
 
 pub mod logging;
 mod metric;
@@ -19,118 +18,124 @@ use http::HeaderMap;
 use serde::Serialize;
 use tracing::Level;
 
-pub(crate) use self::metric::Measured;
+pub(crate) use self::metric::MetricValues;
 pub use self::{
     metric::Metric,
     trace::{CORRELATION_HEADER, Trace, session_hash},
 };
 use crate::model::{CallKey, Clock, SessionId, UserKey};
 
-/// Where CloudWatch keeps the metrics.
+/// The namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "CallLog";
-/// The target of the event that a piece of work ends with.
+/// The target of the event at the end of each piece of work.
 pub(crate) const ENDED: &str = "ended";
 
 const SESSION_HASH: &str = "session_hash";
 
-/// Whether this process has begun a piece of work before.
+/// `true` after this process has begun its first work.
 static IS_WARM: AtomicBool = AtomicBool::new(false);
 
 tokio::task_local! {
-    static WORK: RefCell<Work>;
+    static CURRENT: RefCell<Telemetry>;
 }
 
-/// What is known of the piece of work that is being done.
+/// The telemetry of the current work.
 #[derive(Debug)]
-pub(crate) struct Work {
+pub(crate) struct Telemetry {
     pub(crate) trace: Trace,
-    /// In the order in which they were noted first.
+    /// In the order in which the fields were set first.
     pub(crate) fields: Vec<(&'static str, Value)>,
-    pub(crate) measured: Measured,
+    pub(crate) metrics: MetricValues,
+    /// The level of the line at the end.
     level: Level,
 }
 
-/// What a field of a line may hold.
+/// The value of a field.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Value {
+    /// A fixed text, such as the name of a state.
     Name(&'static str),
+    /// Any text.
     Text(String),
+    /// A number.
     Number(i64),
+    /// `true` or `false`.
     Flag(bool),
 }
 
-/// Counts one.
+/// Adds 1 to a metric.
 pub fn count(metric: Metric) {
     record(metric, 1);
 }
 
-/// Records a value, in the metric's unit.
+/// Adds a value, in the metric's unit.
 pub fn record(metric: Metric, value: i64) {
-    with_current_mut(|work| work.measured.add(metric, value));
+    with_current_mut(|telemetry| telemetry.metrics.add(metric, value));
 }
 
-/// The state that the call was in and the one it is in now. Of several changes the line shows the first `from` and the
-/// last `to`.
+/// Sets the state of the call before and after a change. Of several changes the line has the first `from` and the last
+/// `to`.
 pub fn state(from: &'static str, to: &'static str) {
-    with_current_mut(|work| {
-        if !work.fields.iter().any(|(name, _)| *name == "state_from") {
-            work.set("state_from", from.into());
+    with_current_mut(|telemetry| {
+        if !telemetry.fields.iter().any(|(name, _)| *name == "state_from") {
+            telemetry.set("state_from", from.into());
         }
-        work.set("state_to", to.into());
+        telemetry.set("state_to", to.into());
     });
 }
 
-/// Which attempt at the call this is, by its fence counter.
+/// Sets the number of this attempt at the call: its fence counter.
 pub fn attempt(fence: i64) {
     set_field("attempt", fence);
 }
 
-/// The call that the work is about.
+/// Sets the call that the work is about.
 pub fn call(key: &CallKey) {
     session(&key.user, &key.session);
 }
 
-/// The session that the work is about. The line has a hash of it, by which the lines of one call are found by whoever
-/// knows the call, and nobody reads from a line whose it was. It needs no key: it keeps no secret, because whoever can
-/// guess user and session knows them.
+/// Sets the session that the work is about. The line has only a hash of it: an operator who knows the call can find its
+/// lines, but the lines do not identify the call. The hash has no key, because user and session are not secret.
 pub fn session(user: &UserKey, session: &SessionId) {
-    with_current_mut(|work| work.set(SESSION_HASH, trace::session_hash(user, session).into()));
+    with_current_mut(|telemetry| {
+        telemetry.set(SESSION_HASH, trace::session_hash(user, session).into());
+    });
 }
 
-/// A field of the line; noted again it is replaced.
+/// Sets a field of the line, or replaces its value.
 pub fn set_field(name: &'static str, value: impl Into<Value>) {
-    with_current_mut(|work| work.set(name, value.into()));
+    with_current_mut(|telemetry| telemetry.set(name, value.into()));
 }
 
-/// Adds to a field of the line that is a number.
+/// Adds to a field of the line that has a number.
 pub(crate) fn add(name: &'static str, value: i64) {
-    with_current_mut(|work| {
-        let before = work.fields.iter().find_map(|(known, before)| match before {
+    with_current_mut(|telemetry| {
+        let before = telemetry.fields.iter().find_map(|(known, before)| match before {
             Value::Number(before) if *known == name => Some(*before),
             _ => None,
         });
-        work.set(name, before.unwrap_or(0).saturating_add(value).into());
+        telemetry.set(name, before.unwrap_or(0).saturating_add(value).into());
     });
 }
 
-/// Why the work did not succeed; the line gets at least this level.
+/// Sets the reason why the work did not succeed. The line has at least this level.
 pub fn failed(level: Level, reason: impl fmt::Display) {
     let reason = reason.to_string();
-    with_current_mut(|work| {
-        work.set("reason", reason.into());
-        // `ERROR` is the least of the levels.
-        work.level = work.level.min(level);
+    with_current_mut(|telemetry| {
+        telemetry.set("reason", reason.into());
+        // `ERROR` is the smallest level.
+        telemetry.level = telemetry.level.min(level);
     });
 }
 
-/// The headers by which a request to somebody else says that it is part of the work.
+/// Returns the headers with the ids of the current work, for requests to CRMs.
 pub(crate) fn headers() -> HeaderMap {
-    with_current(|work| work.trace.headers()).unwrap_or_default()
+    with_current(|telemetry| telemetry.trace.headers()).unwrap_or_default()
 }
 
-/// Does a piece of work, and writes its line when it has ended: `message` says that it has, `route` which kind it is.
-/// Large work is better lent (`pin!`) than given. Work inside of work has a line and metrics of its own.
+/// Completes `work` and returns its output, and emits its line at the end. `route` is the kind of work, `message` the
+/// line's message. Pass large work pinned, so that it is not copied. Work inside of work has its own line and metrics.
 pub async fn instrument<F: Future>(
     clock: &Clock,
     route: &'static str,
@@ -139,39 +144,44 @@ pub async fn instrument<F: Future>(
     work: F,
 ) -> F::Output {
     let is_cold = !IS_WARM.swap(true, Ordering::Relaxed);
-    let mut line =
-        Work { trace, fields: Vec::with_capacity(16), measured: Measured::default(), level: Level::INFO };
-    line.set("route", route.into());
-    line.set("cold_start", is_cold.into());
+    let mut telemetry = Telemetry {
+        trace,
+        fields: Vec::with_capacity(16),
+        metrics: MetricValues::default(),
+        level: Level::INFO,
+    };
+    telemetry.set("route", route.into());
+    telemetry.set("cold_start", is_cold.into());
     if is_cold {
-        line.measured.add(Metric::ColdStart, 1);
+        telemetry.metrics.add(Metric::ColdStart, 1);
     }
-    WORK.scope(RefCell::new(line), async {
-        let mut ending = Ending { clock, started_ms: clock.now_ms(), message, is_complete: false };
-        let output = work.await;
-        ending.is_complete = true;
-        output
-    })
-    .await
+    CURRENT
+        .scope(RefCell::new(telemetry), async {
+            let mut end = EmitOnDrop { clock, started_ms: clock.now_ms(), message, is_complete: false };
+            let output = work.await;
+            end.is_complete = true;
+            output
+        })
+        .await
 }
 
-/// Writes the line when the work has ended, or has ended early: it panicked, or nobody waits for it any more.
-struct Ending<'a> {
+/// Emits the line when the work has completed, and also if it panicked or was cancelled.
+struct EmitOnDrop<'a> {
     clock: &'a Clock,
     started_ms: i64,
     message: &'static str,
     is_complete: bool,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for EmitOnDrop<'_> {
     fn drop(&mut self) {
         if !self.is_complete {
             set_field("outcome", "Unfinished");
-            failed(Level::ERROR, "it panicked, or was dropped");
+            failed(Level::ERROR, "the work panicked or was cancelled");
         }
         set_field("duration_ms", self.clock.now_ms() - self.started_ms);
         let message = self.message;
-        match with_current(|work| work.level) {
+        match with_current(|telemetry| telemetry.level) {
             Some(Level::ERROR) => tracing::error!(target: ENDED, "{message}"),
             Some(Level::WARN) => tracing::warn!(target: ENDED, "{message}"),
             _ => tracing::info!(target: ENDED, "{message}"),
@@ -179,9 +189,9 @@ impl Drop for Ending<'_> {
     }
 }
 
-impl Work {
-    /// What a line shows of it: its last one all, the others only which call it is about.
-    pub(crate) fn shown(&self, is_end: bool) -> impl Iterator<Item = &(&'static str, Value)> {
+impl Telemetry {
+    /// Returns the fields of a line: all for the line at the end, only the call's hash for others.
+    pub(crate) fn fields_of_line(&self, is_end: bool) -> impl Iterator<Item = &(&'static str, Value)> {
         self.fields.iter().filter(move |(name, _)| is_end || *name == SESSION_HASH)
     }
 
@@ -193,14 +203,14 @@ impl Work {
     }
 }
 
-fn with_current_mut(with: impl FnOnce(&mut Work)) {
-    // No work is being done: nobody would read it.
-    let _ = WORK.try_with(|work| with(&mut work.borrow_mut()));
+/// Changes the telemetry of the current work, if there is work.
+fn with_current_mut(change: impl FnOnce(&mut Telemetry)) {
+    let _ = CURRENT.try_with(|telemetry| change(&mut telemetry.borrow_mut()));
 }
 
-/// The work that is being done, unless it is just being changed.
-pub(crate) fn with_current<T>(with: impl FnOnce(&Work) -> T) -> Option<T> {
-    WORK.try_with(|work| work.try_borrow().ok().map(|work| with(&work))).ok().flatten()
+/// Reads the telemetry of the current work. Returns `None` if there is no work, or if the telemetry is being changed.
+pub(crate) fn with_current<T>(read: impl FnOnce(&Telemetry) -> T) -> Option<T> {
+    CURRENT.try_with(|telemetry| telemetry.try_borrow().ok().map(|telemetry| read(&telemetry))).ok().flatten()
 }
 
 impl From<&'static str> for Value {

@@ -1,37 +1,37 @@
-//! The ids by which one piece of work is found again in everybody's logs.
+//! The ids of a request, which other systems log too.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use crate::model::{SessionId, UserKey, hash::hex};
 
-/// The header that carries the correlation id, to us and from us.
+/// The header of the correlation id, in requests to us, our responses, and requests to CRMs.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 const REQUEST_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const XRAY_HEADER: HeaderName = HeaderName::from_static("x-amzn-trace-id");
-/// The longest correlation id that is taken over, in characters.
+/// The longest accepted correlation id, in characters.
 const MAX_ID: usize = 64;
 
-/// The ids of one piece of work.
+/// The ids of a request or another piece of work.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// The name under which the platform logs it.
+    /// The id under which the platform logs the work.
     pub request_id: String,
-    /// The caller's id for what it does, of which this is a part; else the request's.
+    /// The caller's id of the operation that the request belongs to, or else the request's id.
     pub correlation_id: String,
-    /// X-Ray's header as it came, `Root=1-…;Parent=…;Sampled=0`.
+    /// X-Ray's header as received: `Root=1-…;Parent=…;Sampled=0`.
     pub xray: Option<String>,
 }
 
 impl Trace {
-    /// Of work that nobody else has an id for.
+    /// Returns the ids of work for which the caller has sent no id.
     pub fn new(request_id: impl Into<String>, xray: Option<String>) -> Trace {
         let request_id = request_id.into();
         Trace { correlation_id: request_id.clone(), request_id, xray }
     }
 
-    /// Takes over the caller's correlation id, if it is one: an id that is long, or could mean something in a log or
-    /// in a header, is not.
+    /// Uses the caller's correlation id, if `headers` have a valid one: not too long, and without characters that have a
+    /// meaning in logs or headers.
     #[must_use]
     pub fn following(self, headers: &HeaderMap) -> Trace {
         let id = [CORRELATION_HEADER, REQUEST_HEADER].iter().find_map(|name| {
@@ -41,12 +41,12 @@ impl Trace {
         Trace { correlation_id: id.unwrap_or(self.correlation_id), ..self }
     }
 
-    /// X-Ray's name of the trace, by which its console finds log lines.
+    /// Returns X-Ray's id of the trace, by which its console finds log lines.
     pub(crate) fn xray_root(&self) -> Option<&str> {
         self.xray.as_deref()?.split(';').find_map(|part| part.trim().strip_prefix("Root="))
     }
 
-    /// What is sent along with a request that is part of this.
+    /// Returns the headers for requests that are part of this work.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let fields = [(CORRELATION_HEADER, Some(&self.correlation_id)), (XRAY_HEADER, self.xray.as_ref())];
@@ -59,13 +59,14 @@ impl Trace {
     }
 }
 
-/// Letters, digits and what stands between them in ids; not what stands in addresses and telephone numbers.
+/// Returns `true` for a text of letters, digits and separators of ids. Characters of e-mail addresses and telephone numbers
+/// are not valid.
 fn is_id(text: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:=".contains(&byte);
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_safe)
 }
 
-/// The first 64 bits of SHA-256 of `platform|user|session`, in hexadecimal.
+/// Returns the first 64 bits of the SHA-256 of `platform|user|session`, in hexadecimal.
 pub fn session_hash(user: &UserKey, session: &SessionId) -> String {
     let digest = Sha256::new()
         .chain_update(user.platform.as_str())
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_callers_id_is_taken_over_if_it_is_one() {
+    fn a_valid_correlation_id_of_the_caller_is_used() {
         let long = "x".repeat(MAX_ID);
         let longer = "x".repeat(MAX_ID + 1);
         for (correlation, request, expected) in [
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_traces_name_is_in_xrays_header() {
+    fn the_trace_id_is_read_from_xrays_header() {
         for (header, root) in [
             (None, None),
             (

@@ -1,48 +1,55 @@
-//! A line of `call-log compose`: what a composer is given, without a call log around it.
+//! Lines of `call-log compose`: the input of a note, without a call log.
 
 use super::{
-    Invalid,
+    InputError,
     contact::read_contact_number,
     fields::Fields,
     json,
-    record::{read_facts, read_zone},
+    record::{read_details, read_zone},
     user::read_settings,
     value,
 };
 use crate::model::{CallDetails, SessionId, Settings, Zone};
 
-/// What to compose a note of.
+/// The input of a note.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComposeLine {
-    pub facts: CallDetails,
+    /// The call.
+    pub details: CallDetails,
+    /// The user's settings.
     pub settings: Settings,
+    /// The time zone of the times in the note.
     pub zone: Zone,
-    /// The body to update; absent: a fresh one.
+    /// The body to update. `None`: the note is new.
     pub existing_body: Option<String>,
-    /// What was last written. It takes the line's own settings and zone where it names none.
+    /// The input of the last write. Settings and zone that it does not name are the line's own.
     pub base: Option<Box<ComposeLine>>,
 }
 
 /// Reads one line.
-pub fn read_compose_line(line: &str) -> Result<ComposeLine, Invalid> {
+///
+/// # Errors
+///
+/// If the line is not a JSON object, or a field is invalid.
+pub fn read_compose_line(line: &str) -> Result<ComposeLine, InputError> {
     read_input(&Fields::of(&json::read_object(line.as_bytes(), "line")?), None)
 }
 
-fn read_input(top: &Fields<'_>, around: Option<&ComposeLine>) -> Result<ComposeLine, Invalid> {
+fn read_input(top: &Fields<'_>, outer: Option<&ComposeLine>) -> Result<ComposeLine, InputError> {
     let call = top.clone().or(top.inside("callLog")?).or(top.inside("logInfo")?);
-    let mut facts = read_facts(&call)?;
-    facts.session = call.get("sessionId", &value::CONTACT_ID)?.and_then(SessionId::new);
+    let mut details = read_details(&call)?;
+    details.session = call.get("sessionId", &value::CONTACT_ID)?.and_then(SessionId::new);
     let existing_body = top.get("existingBody", &value::BODY)?;
-    // An update's contact number is the one it names: it must not bring back a line that the user took out.
-    let unnamed = CallDetails::default();
-    let known = if existing_body.is_some() { &unnamed } else { &facts };
-    facts.contact_number = read_contact_number(top, known)?;
+    // An update has a contact number only if it names one; otherwise it would bring back a line that the user deleted.
+    let no_parties = CallDetails::default();
+    let known = if existing_body.is_some() { &no_parties } else { &details };
+    details.contact_number = read_contact_number(top, known)?;
     let mut line = ComposeLine {
-        facts,
+        details,
         settings: read_settings(&top.inside("user")?)?
-            .or_else(|| around.map(|around| around.settings.clone()))
+            .or_else(|| outer.map(|outer| outer.settings.clone()))
             .unwrap_or_default(),
-        zone: read_zone(top)?.or(around.map(|around| around.zone)).unwrap_or(Zone::UTC),
+        zone: read_zone(top)?.or(outer.map(|outer| outer.zone)).unwrap_or(Zone::UTC),
         existing_body,
         base: None,
     };
@@ -60,8 +67,8 @@ mod tests {
     use super::*;
     use crate::model::CallDuration;
 
-    fn check<T: Debug + PartialEq>(line: &str, fact: impl Fn(ComposeLine) -> T, expected: impl Into<T>) {
-        assert_eq!(fact(read_compose_line(line).unwrap()), expected.into(), "{line}");
+    fn check<T: Debug + PartialEq>(line: &str, field: impl Fn(ComposeLine) -> T, expected: impl Into<T>) {
+        assert_eq!(field(read_compose_line(line).unwrap()), expected.into(), "{line}");
     }
 
     fn text(text: &str) -> Option<String> {
@@ -69,23 +76,23 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_be_anything_between_everything_and_nothing() {
-        let nothing = ComposeLine {
-            facts: CallDetails::default(),
+    fn every_field_of_a_line_is_optional() {
+        let empty = ComposeLine {
+            details: CallDetails::default(),
             settings: Settings::default(),
             zone: Zone::UTC,
             existing_body: None,
             base: None,
         };
-        check("{}", |line| line, nothing);
-        check(r#"{"callLog": {"sessionId": "1"}}"#, |line| line.facts.session, SessionId::new("1"));
-        check(r#"{"callLog": {"sessionId": "0"}}"#, |line| line.facts.session, None);
+        check("{}", |line| line, empty);
+        check(r#"{"callLog": {"sessionId": "1"}}"#, |line| line.details.session, SessionId::new("1"));
+        check(r#"{"callLog": {"sessionId": "0"}}"#, |line| line.details.session, None);
         check(
             r#"{"duration": 7, "callLog": {"duration": 9}}"#,
-            |line| line.facts.duration,
+            |line| line.details.duration,
             CallDuration::Seconds(7),
         );
-        check(r#"{"callLog": {"result": "r"}}"#, |line| line.facts.result, text("r"));
+        check(r#"{"callLog": {"result": "r"}}"#, |line| line.details.result, text("r"));
         check(r#"{"user": {"timezoneOffset": "+09:00"}}"#, |line| Some(line.zone), Zone::parse("+09:00"));
         let setting = r#"{"user": {"userSettings": {"addCallSessionId": {"value": true}, "other": 1}}}"#;
         check(setting, |line| line.settings.is_on("addCallSessionId", false), true);
@@ -99,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn an_update_names_a_contact_number_only_when_the_line_does() {
-        let number = |line: ComposeLine| line.facts.contact_number;
+    fn an_update_has_a_contact_number_only_if_the_line_names_one() {
+        let number = |line: ComposeLine| line.details.contact_number;
         let call = r#""callLog": {"direction": "Outbound", "to": {"phoneNumber": "+2"}}"#;
         check(&format!("{{{call}}}"), number, text("+2"));
         check(&format!("{{{call}, \"existingBody\": \"b\"}}"), number, None);
@@ -108,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn a_base_takes_what_it_does_not_name_from_its_line() {
+    fn a_base_inherits_missing_settings_and_zone_from_its_line() {
         let base = |line: ComposeLine| *line.base.unwrap();
         let user = r#""user": {"timezoneOffset": "+09:00", "userSettings": {"k": false}}"#;
         let bare = format!(r#"{{{user}, "existingBody": "b", "base": {{"note": "n"}}}}"#);
-        check(&bare, |line| base(line).facts.note, text("n"));
+        check(&bare, |line| base(line).details.note, text("n"));
         check(&bare, |line| Some(base(line).zone), Zone::parse("+09:00"));
         check(&bare, |line| base(line).settings.is_on("k", true), false);
         check(&bare, |line| base(line).existing_body, None);
@@ -122,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_refused() {
+    fn an_invalid_line_is_rejected() {
         for (line, message) in [
-            ("", "The line is empty: expected a JSON object"),
-            ("[]", "The line is not an object: expected a JSON object, got a list"),
+            ("", "the line is empty: expected a JSON object"),
+            ("[]", "the line is not an object: expected a JSON object, got a list"),
             (r#"{"existingBody": 7}"#, "`existingBody` is not text: expected a string, got a number"),
             (r#"{"base": 7}"#, "`base` is not an object: expected an object, got a number"),
             (
@@ -134,7 +141,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                read_compose_line(line).map_err(|invalid| invalid.message),
+                read_compose_line(line).map_err(|error| error.message),
                 Err(message.to_owned()),
                 "{line}"
             );

@@ -1,21 +1,24 @@
-//! Who is at the other end.
+//! The contact of a call.
 
-use super::{Invalid, fields::Fields, record::either, value};
+use super::{InputError, fields::Fields, record::either, value};
 use crate::model::{CallDetails, Contact, ContactId};
 
-/// The number that the contact was found by.
-pub(super) fn read_contact_number(top: &Fields<'_>, facts: &CallDetails) -> Result<Option<String>, Invalid> {
+/// Returns the contact's number: the one that the request names, or else the other party's.
+pub(super) fn read_contact_number(
+    top: &Fields<'_>,
+    details: &CallDetails,
+) -> Result<Option<String>, InputError> {
     let given = top.inside("contactInfo")?.text("phoneNumber")?;
-    Ok(given.or_else(|| facts.other_party()?.phone_number.clone()))
+    Ok(given.or_else(|| details.other_party()?.phone_number.clone()))
 }
 
-/// The contact, unless the caller found nobody.
-pub(super) fn read_contact(top: &Fields<'_>, facts: &CallDetails) -> Result<Option<Contact>, Invalid> {
+/// Returns the contact, or `None` if the request names none.
+pub(super) fn read_contact(top: &Fields<'_>, details: &CallDetails) -> Result<Option<Contact>, InputError> {
     let info = top.inside("contactInfo")?;
     let id = either(info.get("id", &value::CONTACT_ID)?, || top.get("contactId", &value::CONTACT_ID))?;
     let kind = either(info.text("type")?, || top.text("contactType"))?;
     let name = either(info.text("name")?, || top.text("contactName"))?;
-    let phone_number = facts.contact_number.clone();
+    let phone_number = details.contact_number.clone();
     Ok(id.and_then(ContactId::new).map(|id| Contact { id, kind, name, phone_number }))
 }
 
@@ -26,18 +29,18 @@ mod tests {
     use super::*;
     use crate::model::{Direction, Party};
 
-    fn check<T: std::fmt::Debug + PartialEq>(body: Value, fact: fn(Contact) -> T, expected: Option<T>) {
+    fn check<T: std::fmt::Debug + PartialEq>(body: Value, field: fn(Contact) -> T, expected: Option<T>) {
         let contact = read_contact(&Fields::of(body.as_object().unwrap()), &CallDetails::default()).unwrap();
-        assert_eq!(contact.map(fact), expected, "{body}");
+        assert_eq!(contact.map(field), expected, "{body}");
     }
 
     #[test]
-    fn a_contact_is_found_in_both_dialects() {
+    fn a_contact_is_read_in_both_dialects() {
         let id = |contact: Contact| contact.id.to_string();
-        for nobody in [json!(null), json!(""), json!(0), json!("0"), json!(false)] {
-            check(json!({"contactId": nobody, "contactName": "Bob"}), id, None);
-            check(json!({"contactInfo": {"id": nobody, "name": "Bob"}}), id, None);
-            check(json!({"contactInfo": {"id": nobody}, "contactId": 77}), id, Some("77".to_owned()));
+        for no_contact in [json!(null), json!(""), json!(0), json!("0"), json!(false)] {
+            check(json!({"contactId": no_contact, "contactName": "Bob"}), id, None);
+            check(json!({"contactInfo": {"id": no_contact, "name": "Bob"}}), id, None);
+            check(json!({"contactInfo": {"id": no_contact}, "contactId": 77}), id, Some("77".to_owned()));
         }
         check(json!({}), id, None);
         check(json!({"contactInfo": {"id": "1"}, "contactId": 77}), id, Some("1".to_owned()));
@@ -53,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_the_named_one_or_the_other_end() {
+    fn the_number_is_the_named_one_or_the_other_partys() {
         let party = |number: &str| Some(Party { phone_number: Some(number.to_owned()), ..Party::default() });
         let call = |direction| CallDetails {
             direction,
@@ -62,7 +65,7 @@ mod tests {
             ..CallDetails::default()
         };
         let named = json!({"contactInfo": {"phoneNumber": "+3"}});
-        for (body, facts, expected) in [
+        for (body, details, expected) in [
             (json!({}), call(Some(Direction::Inbound)), Some("+1")),
             (json!({}), call(Some(Direction::Outbound)), Some("+2")),
             (json!({}), call(None), None),
@@ -70,8 +73,8 @@ mod tests {
             (json!({"contactInfo": {"phoneNumber": " "}}), call(Some(Direction::Inbound)), Some("+1")),
             (named, call(Some(Direction::Inbound)), Some("+3")),
         ] {
-            let number = read_contact_number(&Fields::of(body.as_object().unwrap()), &facts).unwrap();
-            assert_eq!(number.as_deref(), expected, "{body} {facts:?}");
+            let number = read_contact_number(&Fields::of(body.as_object().unwrap()), &details).unwrap();
+            assert_eq!(number.as_deref(), expected, "{body} {details:?}");
         }
     }
 }

@@ -1,44 +1,48 @@
-//! `POST /callLog`.
+//! The request body of `POST /callLog`.
 
 use serde_json::{Map, Value};
 
 use super::{
-    Invalid,
+    InputError,
     contact::{read_contact, read_contact_number},
     fields::Fields,
     json,
-    record::{read_authorization, read_extension, read_facts, read_user_id, read_zone},
+    record::{read_authorization, read_details, read_extension, read_user_id, read_zone},
     value,
 };
 use crate::model::{CallDetails, CreateCallLog};
 
 /// Reads a request to log a call.
-pub fn read_create(body: &[u8]) -> Result<CreateCallLog, Invalid> {
+///
+/// # Errors
+///
+/// If the body is not a JSON object, or a field is missing or invalid.
+pub fn read_create(body: &[u8]) -> Result<CreateCallLog, InputError> {
     let body = json::read_object(body, "body")?;
     let top = Fields::of(&body);
     let record = top.inside("logInfo")?.or(top.inside("callLog")?);
     if record.is_empty() {
-        return Err(top.missing("logInfo", "the call record, which may also be named `callLog`"));
+        return Err(top.missing("logInfo", "the call record, here or in `callLog`"));
     }
     let call = top.clone().or(record);
     let session = call.require("sessionId", &value::SESSION)?;
     call.require("direction", &value::DIRECTION)?;
-    let mut facts = CallDetails { session: Some(session.clone()), ..read_facts(&call)? };
-    facts.contact_number = read_contact_number(&top, &facts)?;
+    let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call)? };
+    details.contact_number = read_contact_number(&top, &details)?;
     Ok(CreateCallLog {
         session,
         extension: read_extension(&call)?,
         user: read_user_id(&top)?,
-        contact: read_contact(&top, &facts)?,
+        contact: read_contact(&top, &details)?,
         additional: read_additional(&top)?,
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
-        details: facts,
+        details,
     })
 }
 
-/// The form fields. Server-side logging puts another user's token among them, which nothing here may keep.
-fn read_additional(top: &Fields<'_>) -> Result<Map<String, Value>, Invalid> {
+/// Returns the form fields, without the token of another user that server-side logging adds.
+fn read_additional(top: &Fields<'_>) -> Result<Map<String, Value>, InputError> {
     let mut additional = top.get("additionalSubmission", &value::OBJECT)?.unwrap_or_default();
     additional.shift_remove("adminAssignedUserToken");
     Ok(additional)
@@ -55,28 +59,32 @@ mod tests {
         CallDuration, Contact, ContactId, Direction, Extension, Leg, Party, Secret, UserId, Zone,
     };
 
-    /// The least that is a call, and these fields on top of it.
+    /// The smallest valid body, with these fields added.
     fn call(fields: Value) -> Value {
         let mut body = json!({"logInfo": {"sessionId": "1", "direction": "Inbound"}});
         for (name, value) in fields.as_object().unwrap() {
             match (body.get_mut(name), value) {
-                (Some(Value::Object(there)), Value::Object(more)) => there.extend(more.clone()),
+                (Some(Value::Object(object)), Value::Object(added)) => object.extend(added.clone()),
                 _ => body[name] = value.clone(),
             }
         }
         body
     }
 
-    fn read(body: &Value) -> Result<CreateCallLog, Invalid> {
+    fn read(body: &Value) -> Result<CreateCallLog, InputError> {
         read_create(body.to_string().as_bytes())
     }
 
-    fn check<T: Debug + PartialEq>(fields: Value, fact: impl Fn(CreateCallLog) -> T, expected: impl Into<T>) {
-        assert_eq!(fact(read(&call(fields.clone())).unwrap()), expected.into(), "{fields}");
+    fn check<T: Debug + PartialEq>(
+        fields: Value,
+        field: impl Fn(CreateCallLog) -> T,
+        expected: impl Into<T>,
+    ) {
+        assert_eq!(field(read(&call(fields.clone())).unwrap()), expected.into(), "{fields}");
     }
 
-    fn refuse(body: Value, message: &str) {
-        assert_eq!(read(&body).map_err(|invalid| invalid.message), Err(message.to_owned()), "{body}");
+    fn check_rejected(body: Value, message: &str) {
+        assert_eq!(read(&body).map_err(|error| error.message), Err(message.to_owned()), "{body}");
     }
 
     fn text(text: &str) -> Option<String> {
@@ -84,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn both_dialects_say_the_same() {
+    fn both_dialects_produce_the_same_command() {
         let extension = json!({
             "logInfo": {
                 "id": "X2AvJPtwNQbNQA", "sessionId": "4503991004",
@@ -159,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_is_found_wherever_it_stands() {
+    fn a_field_is_found_in_each_of_its_places() {
         check(json!({"note": "a", "logInfo": {"note": "b"}}), |c| c.details.note, text("a"));
         check(json!({"note": " ", "logInfo": {"note": "b"}}), |c| c.details.note, text("b"));
         check(json!({"note": null, "callLog": {"note": "c"}}), |c| c.details.note, text("c"));
@@ -204,20 +212,26 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named_and_not_repeated() {
-        let missing = "is missing: expected the call record, which may also be named `callLog`";
-        refuse(json!({}), &format!("`logInfo` {missing}"));
-        refuse(json!({"logInfo": null, "sessionId": "1"}), &format!("`logInfo` {missing}"));
-        refuse(json!({"logInfo": 7}), "`logInfo` is not an object: expected an object, got a number");
+    fn an_invalid_field_is_named_and_private_values_are_not_quoted() {
+        let missing = "is missing: expected the call record, here or in `callLog`";
+        check_rejected(json!({}), &format!("`logInfo` {missing}"));
+        check_rejected(json!({"logInfo": null, "sessionId": "1"}), &format!("`logInfo` {missing}"));
+        check_rejected(json!({"logInfo": 7}), "`logInfo` is not an object: expected an object, got a number");
         let session = "expected RingCentral's id of one call, never 0";
-        refuse(json!({"logInfo": {}}), &format!("`logInfo.sessionId` is missing: {session}"));
-        refuse(json!({"callLog": {"sessionId": " "}}), &format!("`callLog.sessionId` is missing: {session}"));
+        check_rejected(json!({"logInfo": {}}), &format!("`logInfo.sessionId` is missing: {session}"));
+        check_rejected(
+            json!({"callLog": {"sessionId": " "}}),
+            &format!("`callLog.sessionId` is missing: {session}"),
+        );
         for (zero, shown) in [(json!("0"), "\"0\""), (json!(0), "0")] {
             let body = call(json!({"logInfo": {"sessionId": zero}}));
-            refuse(body, &format!("`logInfo.sessionId` is not a session id: {session}, got {shown}"));
+            check_rejected(body, &format!("`logInfo.sessionId` is not a session id: {session}, got {shown}"));
         }
         let direction = "expected \"Inbound\" or \"Outbound\"";
-        refuse(json!({"logInfo": {"sessionId": 1}}), &format!("`logInfo.direction` is missing: {direction}"));
+        check_rejected(
+            json!({"logInfo": {"sessionId": 1}}),
+            &format!("`logInfo.direction` is missing: {direction}"),
+        );
         for (fields, message) in [
             (
                 json!({"logInfo": {"direction": "sideways"}}),
@@ -251,11 +265,11 @@ mod tests {
             ),
             (
                 json!({"authHeader": 7}),
-                "`authHeader` is not text that fits a header: expected a string of printable ASCII characters, got a number",
+                "`authHeader` is not a header value: expected a string of printable ASCII characters, got a number",
             ),
             (
                 json!({"authHeader": "Bearer s3cr3t\r\nX: y"}),
-                "`authHeader` is not text that fits a header: expected a string of printable ASCII characters, got a string",
+                "`authHeader` is not a header value: expected a string of printable ASCII characters, got a string",
             ),
             (
                 json!({"additionalSubmission": [1]}),
@@ -267,7 +281,7 @@ mod tests {
                 "`user.timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"bogus\"",
             ),
         ] {
-            refuse(call(fields), message);
+            check_rejected(call(fields), message);
         }
     }
 }

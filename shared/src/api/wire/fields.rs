@@ -1,19 +1,19 @@
-//! Where a field can stand.
+//! Fields: looks for a field in several objects, and names it by its path in errors.
 
 use serde_json::{Map, Value};
 
 use super::{
-    Invalid,
-    value::{self, Kind},
+    InputError,
+    value::{self, ValueType},
 };
 
-/// The objects in which a field can stand; the first that has it wins.
+/// The objects that are searched for a field. The first one that has it takes precedence.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
     places: Vec<Place<'a>>,
 }
 
-/// An object, and the path by which its sender knows it: empty, or ending in a dot.
+/// An object and its path in the input: empty, or with a dot at the end.
 #[derive(Clone, Debug)]
 struct Place<'a> {
     path: String,
@@ -21,7 +21,7 @@ struct Place<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The top level.
+    /// Returns the fields of the top-level object.
     pub(super) fn of(object: &'a Map<String, Value>) -> Self {
         Fields::at(String::new(), object)
     }
@@ -30,94 +30,105 @@ impl<'a> Fields<'a> {
         Fields { places: vec![Place { path, object }] }
     }
 
-    /// The objects of that name in all places.
-    pub(super) fn inside(&self, name: &str) -> Result<Fields<'a>, Invalid> {
+    /// Returns the fields of the objects with this name in all places.
+    pub(super) fn inside(&self, name: &str) -> Result<Fields<'a>, InputError> {
         let mut places = Vec::new();
         for place in &self.places {
             match place.object.get(name) {
                 Some(Value::Object(object)) => {
                     places.push(Place { path: format!("{}{name}.", place.path), object });
                 }
-                // What JavaScript takes for no object.
+                // These count as absent in JavaScript.
                 None | Some(Value::Null | Value::Bool(false)) => {}
                 Some(Value::String(text)) if text.trim().is_empty() => {}
                 Some(other) => {
-                    return Err(place.wrong(name, "an object", "an object", value::kind_of(other)));
+                    return Err(place.invalid(name, "an object", "an object", value::json_type(other)));
                 }
             }
         }
         Ok(Fields { places })
     }
 
-    /// The objects of a list of that name, each on its own; `null` among them is left out.
-    pub(super) fn list(&self, name: &str) -> Result<Vec<Fields<'a>>, Invalid> {
+    /// Returns the fields of each object in the list with this name. `null` items are left out.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<Fields<'a>>, InputError> {
         for place in &self.places {
             match place.object.get(name) {
                 None | Some(Value::Null) => {}
                 Some(Value::Array(items)) => return place.items(name, items),
-                Some(other) => return Err(place.wrong(name, "a list", "a list", value::kind_of(other))),
+                Some(other) => return Err(place.invalid(name, "a list", "a list", value::json_type(other))),
             }
         }
         Ok(Vec::new())
     }
 
-    /// These places, and then those.
+    /// Returns fields that are searched for here, then in `later`.
     pub(super) fn or(mut self, later: Fields<'a>) -> Self {
         self.places.extend(later.places);
         self
     }
 
+    /// Returns `true` if there is no object to search.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// The field, unless it is absent or empty everywhere.
-    pub(super) fn get<T>(&self, name: &str, kind: &Kind<T>) -> Result<Option<T>, Invalid> {
+    /// Returns the field's value, or `None` if it is absent or empty in all objects.
+    pub(super) fn get<T>(&self, name: &str, value_type: &ValueType<T>) -> Result<Option<T>, InputError> {
         for place in &self.places {
             let Some(value) = place.object.get(name).filter(|value| !value.is_null()) else { continue };
-            match (kind.read)(value) {
+            match (value_type.read)(value) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
-                Err(_) => return Err(place.wrong(name, kind.what, kind.form, kind.shown(value))),
+                Err(_) => {
+                    let got = value_type.describe(value);
+                    return Err(place.invalid(name, value_type.name, value_type.expected, got));
+                }
             }
         }
         Ok(None)
     }
 
-    /// The field, which must be there.
-    pub(super) fn require<T>(&self, name: &str, kind: &Kind<T>) -> Result<T, Invalid> {
-        self.get(name, kind)?.ok_or_else(|| self.missing(name, kind.form))
+    /// Returns the field's value, or an error if it is absent or empty.
+    pub(super) fn require<T>(&self, name: &str, value_type: &ValueType<T>) -> Result<T, InputError> {
+        self.get(name, value_type)?.ok_or_else(|| self.missing(name, value_type.expected))
     }
 
-    /// The field, or nothing when it is unreadable.
-    pub(super) fn lenient<T>(&self, name: &str, kind: &Kind<T>) -> Option<T> {
-        self.get(name, kind).ok().flatten()
+    /// Returns the field's value, or `None` if it is absent or invalid.
+    pub(super) fn lenient<T>(&self, name: &str, value_type: &ValueType<T>) -> Option<T> {
+        self.get(name, value_type).ok().flatten()
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Invalid> {
+    /// Returns the field's value as text.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, InputError> {
         self.get(name, &value::TEXT)
     }
 
-    /// That a field is missing where it is usually sent: in the innermost place.
-    pub(super) fn missing(&self, name: &str, form: &str) -> Invalid {
+    /// Returns an error for a missing field, with the path where it usually is: in the innermost object.
+    pub(super) fn missing(&self, name: &str, expected: &str) -> InputError {
         let path = self.places.last().map_or("", |place| &place.path);
-        Invalid::new(format!("`{path}{name}` is missing: expected {form}"))
+        InputError::new(format!("`{path}{name}` is missing: expected {expected}"))
     }
 }
 
 impl<'a> Place<'a> {
-    fn items(&self, name: &str, items: &'a [Value]) -> Result<Vec<Fields<'a>>, Invalid> {
+    fn items(&self, name: &str, items: &'a [Value]) -> Result<Vec<Fields<'a>>, InputError> {
         let item = |(position, item): (usize, &'a Value)| {
             let name = format!("{name}[{position}]");
             match item {
                 Value::Object(object) => Ok(Fields::at(format!("{}{name}.", self.path), object)),
-                other => Err(self.wrong(&name, "an object", "an object", value::kind_of(other))),
+                other => Err(self.invalid(&name, "an object", "an object", value::json_type(other))),
             }
         };
         items.iter().enumerate().filter(|(_, item)| !item.is_null()).map(item).collect()
     }
 
-    fn wrong(&self, name: &str, what: &str, form: &str, got: impl std::fmt::Display) -> Invalid {
-        Invalid::with_value(format!("`{}{name}` is not {what}: expected {form}", self.path), got)
+    fn invalid(
+        &self,
+        name: &str,
+        type_name: &str,
+        expected: &str,
+        got: impl std::fmt::Display,
+    ) -> InputError {
+        InputError::with_value(format!("`{}{name}` is not {type_name}: expected {expected}", self.path), got)
     }
 }

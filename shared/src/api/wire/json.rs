@@ -1,32 +1,32 @@
-//! From bytes to an object.
+//! Parses bytes as a JSON object.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Invalid, value};
+use super::{InputError, value};
 
-/// The object that the bytes are. `what` is the sender's word for them: `body`, `line`.
-pub(super) fn read_object(bytes: &[u8], what: &str) -> Result<Map<String, Value>, Invalid> {
+/// Parses bytes as a JSON object. `subject` is the word for the bytes in errors, such as `body`.
+pub(super) fn read_object(bytes: &[u8], subject: &str) -> Result<Map<String, Value>, InputError> {
     if bytes.trim_ascii().is_empty() {
-        return Err(Invalid::new(format!("The {what} is empty: expected a JSON object")));
+        return Err(InputError::new(format!("the {subject} is empty: expected a JSON object")));
     }
     match serde_json::from_slice(&without_lone_surrogates(bytes)) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(Invalid::new(format!(
-            "The {what} is not an object: expected a JSON object, got {}",
-            value::kind_of(&other)
+        Ok(other) => Err(InputError::new(format!(
+            "the {subject} is not an object: expected a JSON object, got {}",
+            value::json_type(&other)
         ))),
-        // serde_json has no name for this error, and its sentence means nothing to a sender.
-        Err(error) if error.to_string().starts_with("recursion limit exceeded") => {
-            Err(Invalid::new(format!("The {what} is nested too deep: expected fewer than 128 levels")))
-        }
-        Err(error) => Err(Invalid::new(format!("The {what} is not JSON: {error}"))),
+        // serde_json has no error kind for this, and its message does not help a sender.
+        Err(error) if error.to_string().starts_with("recursion limit exceeded") => Err(InputError::new(
+            format!("the {subject} is nested too deeply: expected fewer than 128 levels"),
+        )),
+        Err(error) => Err(InputError::new(format!("the {subject} is not JSON: {error}"))),
     }
 }
 
-/// JavaScript cuts a text in the middle of an emoji and sends the half that is left, as `\ud83d`. One bad character
-/// must not lose the call, so it becomes U+FFFD. Outside of strings JSON has no backslash.
+/// Replaces incomplete surrogate pairs with U+FFFD. JavaScript sends one, such as `\ud83d`, if it cuts a text in the
+/// middle of an emoji, and that must not lose the call. JSON has no backslash outside of strings.
 fn without_lone_surrogates(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut text = Cow::Borrowed(bytes);
     let mut at = 0;
@@ -45,7 +45,7 @@ fn without_lone_surrogates(bytes: &[u8]) -> Cow<'_, [u8]> {
     text
 }
 
-/// The UTF-16 unit that an escape `\uXXXX` at this place stands for.
+/// Returns the UTF-16 unit of an escape `\uXXXX` at this position.
 fn escaped_unit(text: &[u8], at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -56,36 +56,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_become_an_object_or_a_sentence() {
+    fn bytes_are_parsed_as_an_object_or_explained() {
         let deep = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         let check = |bytes: &[u8], expected: Result<&str, &str>| {
             let read = read_object(bytes, "body").map(|object| Value::Object(object).to_string());
-            let read = read.as_deref().map_err(|invalid| invalid.message.as_str());
+            let read = read.as_deref().map_err(|error| error.message.as_str());
             assert_eq!(read, expected, "{}", String::from_utf8_lossy(bytes));
         };
         check(b"{}", Ok("{}"));
         check(b" {\"a\": 1, \"a\": 2} ", Ok(r#"{"a":2}"#));
-        check(b"", Err("The body is empty: expected a JSON object"));
-        check(b" \n", Err("The body is empty: expected a JSON object"));
-        check(b"[]", Err("The body is not an object: expected a JSON object, got a list"));
-        check(b"\"{}\"", Err("The body is not an object: expected a JSON object, got a string"));
-        check(b"null", Err("The body is not an object: expected a JSON object, got null"));
-        check(b"{\n\"a\": x}", Err("The body is not JSON: expected value at line 2 column 6"));
-        check(b"{\"a\"", Err("The body is not JSON: EOF while parsing an object at line 1 column 4"));
-        check(b"{} {}", Err("The body is not JSON: trailing characters at line 1 column 4"));
-        check(b"{\"a\": 1e400}", Err("The body is not JSON: number out of range at line 1 column 11"));
-        check(b"{\"a\": NaN}", Err("The body is not JSON: expected value at line 1 column 7"));
+        check(b"", Err("the body is empty: expected a JSON object"));
+        check(b" \n", Err("the body is empty: expected a JSON object"));
+        check(b"[]", Err("the body is not an object: expected a JSON object, got a list"));
+        check(b"\"{}\"", Err("the body is not an object: expected a JSON object, got a string"));
+        check(b"null", Err("the body is not an object: expected a JSON object, got null"));
+        check(b"{\n\"a\": x}", Err("the body is not JSON: expected value at line 2 column 6"));
+        check(b"{\"a\"", Err("the body is not JSON: EOF while parsing an object at line 1 column 4"));
+        check(b"{} {}", Err("the body is not JSON: trailing characters at line 1 column 4"));
+        check(b"{\"a\": 1e400}", Err("the body is not JSON: number out of range at line 1 column 11"));
+        check(b"{\"a\": NaN}", Err("the body is not JSON: expected value at line 1 column 7"));
         check(
             b"{\"a\": \"\xff\"}",
-            Err("The body is not JSON: invalid unicode code point at line 1 column 8"),
+            Err("the body is not JSON: invalid unicode code point at line 1 column 8"),
         );
         check(deep(100).as_bytes(), Ok(&deep(100)));
-        check(deep(200).as_bytes(), Err("The body is nested too deep: expected fewer than 128 levels"));
-        check(&[b'['; 1 << 20], Err("The body is nested too deep: expected fewer than 128 levels"));
+        check(deep(200).as_bytes(), Err("the body is nested too deeply: expected fewer than 128 levels"));
+        check(&[b'['; 1 << 20], Err("the body is nested too deeply: expected fewer than 128 levels"));
     }
 
     #[test]
-    fn a_lone_surrogate_is_replaced_and_nothing_else() {
+    fn only_incomplete_surrogate_pairs_are_replaced() {
         let check = |text: &str, expected: &str| {
             let read = read_object(format!(r#"{{"a":"{text}"}}"#).as_bytes(), "body").unwrap();
             assert_eq!(read["a"], expected, "{text}");

@@ -1,50 +1,50 @@
-//! JSON in and out: both dialects of the requests become model types here, and nothing behind knows of either.
+//! JSON: requests in both dialects become model types, and responses become JSON. No other module knows the dialects.
 //!
-//! A fact is looked for in every place where it can stand, from the top level inwards. `null` is absent, and a
-//! field that nobody asks for is ignored.
+//! Each field is looked for in every object where it may be, from the top level inwards. `null` counts as absent, and
+//! unknown fields are ignored.
 
-mod answer;
 mod compose;
 mod contact;
 mod create;
 mod fields;
 mod json;
 mod record;
+mod response;
 mod time;
 mod update;
 mod user;
 mod value;
 
-pub use answer::{Answer, Detail, Item, MessageType, ReturnMessage};
 pub use compose::{ComposeLine, read_compose_line};
 pub use create::read_create;
+pub use response::{MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};
 pub use update::read_update;
 pub use user::{read_user, show_user};
 
-/// Why a request cannot be read: one sentence for its sender, which names the field and holds no secret. It may end
-/// with the value, which is for its sender only: what stands in the wrong field may be what a person wrote.
+/// Invalid input. The message names the field and contains no secret. It may end with the invalid value, which only the
+/// sender may see, because a person may have written it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Invalid {
+pub struct InputError {
+    /// What is wrong, and what was expected.
     pub message: String,
-    /// How many bytes of it are ours.
-    ours: usize,
+    /// The length of the message without the value, in bytes.
+    length_without_value: usize,
 }
 
-impl Invalid {
+impl InputError {
     fn new(message: impl Into<String>) -> Self {
         let message = message.into();
-        Invalid { ours: message.len(), message }
+        InputError { length_without_value: message.len(), message }
     }
 
-    /// The message and the value that was sent.
     fn with_value(message: String, value: impl std::fmt::Display) -> Self {
-        Invalid { ours: message.len(), message: format!("{message}, got {value}") }
+        InputError { length_without_value: message.len(), message: format!("{message}, got {value}") }
     }
 
-    /// The message without the value.
-    pub fn for_log(&self) -> &str {
-        &self.message[..self.ours]
+    /// Returns the message without the invalid value, for the log.
+    pub fn without_value(&self) -> &str {
+        &self.message[..self.length_without_value]
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// Any JSON, most of it under names that are read.
+    /// Any JSON, most of it under the names of fields.
     fn any_json() -> impl Strategy<Value = Value> {
         let names = "sessionId|direction|from|to|startTime|duration|legs|logInfo|callLog|existingCallLog|contactInfo|\
                      contactId|id|type|user|userSettings|timezoneOffset|recording|link|voicemail|note|ringSenseAIScore|\
@@ -79,7 +79,7 @@ mod tests {
         })
     }
 
-    /// Reads it in every way, and then as a call that has what every call needs.
+    /// Reads JSON with every function, also with the fields that every call requires.
     fn read_all(json: &Value) -> Result<(), TestCaseError> {
         let mut call = json.clone();
         if let Value::Object(fields) = &mut call {
@@ -91,14 +91,14 @@ mod tests {
         }
         for json in [json, &call] {
             let text = json.to_string();
-            let refusals = [
+            let errors = [
                 read_create(text.as_bytes()).err(),
                 read_update(text.as_bytes()).err(),
                 read_compose_line(&text).err(),
                 read_user(text.as_bytes()).map(|user| show_user(&user)).err(),
             ];
-            for refusal in refusals.into_iter().flatten() {
-                prop_assert!(refusal.message.chars().count() < 400, "{}", refusal.message);
+            for error in errors.into_iter().flatten() {
+                prop_assert!(error.message.chars().count() < 400, "{}", error.message);
             }
         }
         Ok(())
@@ -108,12 +108,12 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_json_is_too_much(json in any_json()) {
+        fn any_json_is_accepted_or_rejected_without_panicking(json in any_json()) {
             read_all(&json)?;
         }
 
         #[test]
-        fn no_bytes_are_too_much(
+        fn any_bytes_are_accepted_or_rejected_without_panicking(
             bytes in prop::collection::vec(any::<u8>(), 0..64),
             text in "[{}\\[\\]\":,\\\\ud8e0-9a-f]{0,64}",
         ) {

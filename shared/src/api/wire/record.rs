@@ -1,25 +1,25 @@
-//! What both requests tell about a call.
+//! The fields of a call that both requests have.
 
 use serde_json::Value;
 
 use super::{
-    Invalid,
+    InputError,
     fields::Fields,
     time,
-    value::{self, Kind, Unreadable},
+    value::{self, InvalidValue, ValueType},
 };
 use crate::model::{CallDetails, CallDuration, Direction, Extension, Leg, Party, Secret, UserId, Zone};
 
-const PARTY: Kind<Party> = Kind {
-    what: "a party",
-    form: "an object with `phoneNumber`, `name` or `extensionNumber`",
-    public: false,
+const PARTY: ValueType<Party> = ValueType {
+    name: "a party",
+    expected: "an object with `phoneNumber`, `name` or `extensionNumber`",
+    is_quotable: false,
     read: party,
 };
 
-/// The facts, but for the session and the contact's number. What carries a RingCentral token is not among them:
-/// `recordingDownloadLink`, `recording.downloadUrl`.
-pub(super) fn read_facts(call: &Fields<'_>) -> Result<CallDetails, Invalid> {
+/// Reads the details of a call, except the session and the contact's number. Fields that contain a RingCentral token
+/// (`recordingDownloadLink`, `recording.downloadUrl`) are never read.
+pub(super) fn read_details(call: &Fields<'_>) -> Result<CallDetails, InputError> {
     let direction = call.get("direction", &value::DIRECTION)?;
     Ok(CallDetails {
         session: None,
@@ -45,37 +45,37 @@ pub(super) fn read_facts(call: &Fields<'_>) -> Result<CallDetails, Invalid> {
     })
 }
 
-/// Whose log it is. `rcExtensionId` is a number of RingCentral's own, which not every sender knows: no identity.
-pub(super) fn read_extension(call: &Fields<'_>) -> Result<Option<Extension>, Invalid> {
+/// Returns the extension that the log belongs to. `rcExtensionId` is ignored, because not every sender knows it.
+pub(super) fn read_extension(call: &Fields<'_>) -> Result<Option<Extension>, InputError> {
     let text =
         either(call.get("hashedExtensionId", &value::ID)?, || call.get("extensionNumber", &value::ID))?;
     Ok(text.and_then(Extension::new))
 }
 
-/// Who the body says it comes from.
-pub(super) fn read_user_id(top: &Fields<'_>) -> Result<Option<UserId>, Invalid> {
+/// Returns the user that the body names.
+pub(super) fn read_user_id(top: &Fields<'_>) -> Result<Option<UserId>, InputError> {
     Ok(top.inside("user")?.get("id", &value::ID)?.and_then(UserId::new))
 }
 
-/// The caller's zone: the request's own, else the one it tells of the user.
-pub(super) fn read_zone(top: &Fields<'_>) -> Result<Option<Zone>, Invalid> {
+/// Returns the time zone: the request's own, or else the one of the user in the body.
+pub(super) fn read_zone(top: &Fields<'_>) -> Result<Option<Zone>, InputError> {
     top.clone().or(top.inside("user")?).get("timezoneOffset", &time::ZONE)
 }
 
-/// What is sent to the CRM in place of the stored credential.
-pub(super) fn read_authorization(top: &Fields<'_>) -> Result<Option<Secret>, Invalid> {
+/// Returns the `Authorization` header to send to the CRM instead of the stored credential.
+pub(super) fn read_authorization(top: &Fields<'_>) -> Result<Option<Secret>, InputError> {
     top.get("authHeader", &value::SECRET)
 }
 
-/// Of two ways to say the same, the first that says something.
+/// Returns the first value, or else the second.
 pub(super) fn either<T>(
     first: Option<T>,
-    second: impl FnOnce() -> Result<Option<T>, Invalid>,
-) -> Result<Option<T>, Invalid> {
+    second: impl FnOnce() -> Result<Option<T>, InputError>,
+) -> Result<Option<T>, InputError> {
     first.map_or_else(second, |first| Ok(Some(first)))
 }
 
-fn party(value: &Value) -> Result<Option<Party>, Unreadable> {
+fn party(value: &Value) -> Result<Option<Party>, InvalidValue> {
     let party = match value {
         Value::String(_) => Party { phone_number: (value::TEXT.read)(value)?, ..Party::default() },
         Value::Object(object) => {
@@ -86,12 +86,13 @@ fn party(value: &Value) -> Result<Option<Party>, Unreadable> {
                 extension_number: fields.lenient("extensionNumber", &value::TEXT),
             }
         }
-        _ => return Err(Unreadable),
+        _ => return Err(InvalidValue),
     };
     Ok((!party.is_unknown()).then_some(party))
 }
 
-/// A leg never fails the call that it belongs to. One of which nobody knows the direction tells nothing.
+/// Returns a leg without its invalid members, because a leg must never fail the call. `call` is the call's direction. A leg
+/// without a direction has no meaning and is left out.
 fn read_leg(leg: &Fields<'_>, call: Option<Direction>) -> Option<Leg> {
     Some(Leg {
         direction: leg.lenient("direction", &value::DIRECTION).or(call)?,
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_log_it_is() {
+    fn the_hashed_extension_id_takes_precedence() {
         let check = |outer: Value, inner: Value, expected: Option<&str>| {
             let [top, record] = [&outer, &inner].map(|value| Fields::of(value.as_object().unwrap()));
             let extension = read_extension(&top.or(record)).unwrap();
@@ -127,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_leg_never_fails_the_call() {
+    fn an_invalid_leg_never_fails_the_call() {
         let legs = |call: &Value| {
-            let read = read_facts(&Fields::of(call.as_object().unwrap())).map(|facts| facts.legs);
-            read.map_err(|invalid| invalid.message)
+            let read = read_details(&Fields::of(call.as_object().unwrap())).map(|details| details.legs);
+            read.map_err(|error| error.message)
         };
         let phone = |number: &str| Party { phone_number: Some(number.to_owned()), ..Party::default() };
         for (leg, direction, to, duration) in [

@@ -1,40 +1,44 @@
-//! What a JSON value can mean as a time, a length of time, or a time zone.
+//! Types of JSON values: times, durations and time zones.
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde_json::Value;
 
-use super::value::{Kind, Unreadable};
+use super::value::{InvalidValue, ValueType};
 use crate::model::{CallDuration, Zone};
 
-/// The longest duration, a year: what is behind adds it to a time.
+/// The longest duration, in seconds: a year. It is added to a time, which must stay in range.
 const MAX_SECONDS: f64 = 31_536_000.0;
 
-pub(super) const TIME: Kind<DateTime<Utc>> =
-    Kind { what: "a time", form: "ISO 8601 or epoch milliseconds", public: true, read: time };
-pub(super) const DURATION: Kind<CallDuration> =
-    Kind { what: "a duration", form: "whole seconds or \"pending\"", public: true, read: duration };
-pub(super) const ZONE: Kind<Zone> = Kind {
-    what: "a time zone",
-    form: "an offset (\"+05:30\"), hours, minutes, or an IANA name",
-    public: true,
+pub(super) const TIME: ValueType<DateTime<Utc>> =
+    ValueType { name: "a time", expected: "ISO 8601 or epoch milliseconds", is_quotable: true, read: time };
+pub(super) const DURATION: ValueType<CallDuration> = ValueType {
+    name: "a duration",
+    expected: "whole seconds or \"pending\"",
+    is_quotable: true,
+    read: duration,
+};
+pub(super) const ZONE: ValueType<Zone> = ValueType {
+    name: "a time zone",
+    expected: "an offset (\"+05:30\"), hours, minutes, or an IANA name",
+    is_quotable: true,
     read: zone,
 };
 
-fn time(value: &Value) -> Result<Option<DateTime<Utc>>, Unreadable> {
+fn time(value: &Value) -> Result<Option<DateTime<Utc>>, InvalidValue> {
     let time = match value {
         Value::String(text) if text.trim().is_empty() => return Ok(None),
-        Value::String(text) => written_time(text.trim()),
-        // Whole milliseconds are enough, and a float far out of range stays out of range.
+        Value::String(text) => parse_time(text.trim()),
+        // The cast cuts fractions of a millisecond, and saturates for floats that are out of range.
         Value::Number(number) => {
             number.as_f64().and_then(|milliseconds| DateTime::from_timestamp_millis(milliseconds as i64))
         }
         _ => None,
     };
-    time.filter(|time| (1970..=2200).contains(&time.year())).map(Some).ok_or(Unreadable)
+    time.filter(|time| (1970..=2200).contains(&time.year())).map(Some).ok_or(InvalidValue)
 }
 
-/// ISO 8601 in the forms that are met, UTC when no zone is given; or epoch milliseconds.
-fn written_time(text: &str) -> Option<DateTime<Utc>> {
+/// Parses ISO 8601 in the forms that senders use (UTC without a zone), or epoch milliseconds.
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().and_then(DateTime::from_timestamp_millis);
     }
@@ -53,7 +57,7 @@ fn written_time(text: &str) -> Option<DateTime<Utc>> {
         })
 }
 
-fn duration(value: &Value) -> Result<Option<CallDuration>, Unreadable> {
+fn duration(value: &Value) -> Result<Option<CallDuration>, InvalidValue> {
     let seconds = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) if text.trim().is_empty() => return Ok(None),
@@ -66,15 +70,15 @@ fn duration(value: &Value) -> Result<Option<CallDuration>, Unreadable> {
     seconds
         .filter(|seconds| seconds.fract() == 0.0 && (0.0..=MAX_SECONDS).contains(seconds))
         .map(|seconds| Some(CallDuration::Seconds(seconds as u64)))
-        .ok_or(Unreadable)
+        .ok_or(InvalidValue)
 }
 
-fn zone(value: &Value) -> Result<Option<Zone>, Unreadable> {
+fn zone(value: &Value) -> Result<Option<Zone>, InvalidValue> {
     match value {
         Value::String(text) if text.trim().is_empty() => Ok(None),
-        Value::String(text) => Zone::parse(text).map(Some).ok_or(Unreadable),
-        Value::Number(number) => number.as_f64().and_then(Zone::from_number).map(Some).ok_or(Unreadable),
-        _ => Err(Unreadable),
+        Value::String(text) => Zone::parse(text).map(Some).ok_or(InvalidValue),
+        Value::Number(number) => number.as_f64().and_then(Zone::from_number).map(Some).ok_or(InvalidValue),
+        _ => Err(InvalidValue),
     }
 }
 
@@ -86,7 +90,7 @@ mod tests {
     use crate::api::wire::value::tests::check;
 
     #[test]
-    fn times() {
+    fn times_are_read_or_described() {
         let check = |value: Value, expected| check(&TIME, value, |time| time.to_rfc3339(), expected);
         for (value, expected) in [
             (json!(1741794325000_i64), "2025-03-12T15:45:25+00:00"),
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn durations() {
+    fn durations_are_read_or_described() {
         let show = |duration| match duration {
             CallDuration::Pending => "pending".to_owned(),
             CallDuration::Seconds(seconds) => seconds.to_string(),

@@ -1,26 +1,30 @@
-//! `PATCH /callLog`.
+//! The request body of `PATCH /callLog`.
 
 use super::{
-    Invalid,
+    InputError,
     fields::Fields,
     json,
-    record::{read_authorization, read_extension, read_facts, read_user_id, read_zone},
+    record::{read_authorization, read_details, read_extension, read_user_id, read_zone},
     value,
 };
 use crate::model::{CallDetails, UpdateCallLog};
 
-/// Reads a request to add what became known later.
-pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, Invalid> {
+/// Reads a request to update the log of a call.
+///
+/// # Errors
+///
+/// If the body is not a JSON object, or a field is missing or invalid.
+pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, InputError> {
     let body = json::read_object(body, "body")?;
     let top = Fields::of(&body);
     let call = top.clone().or(top.inside("logInfo")?).or(top.inside("callLog")?);
-    // What is logged already names the call and tells nothing new of it.
+    // `existingCallLog` only identifies the call. Its other fields are older values.
     let identity = call.clone().or(top.inside("existingCallLog")?);
     let session = identity.require("sessionId", &value::SESSION)?;
     Ok(UpdateCallLog {
         extension: read_extension(&identity)?,
         user: read_user_id(&top)?,
-        details: CallDetails { session: Some(session.clone()), ..read_facts(&call)? },
+        details: CallDetails { session: Some(session.clone()), ..read_details(&call)? },
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
         session,
@@ -36,12 +40,12 @@ mod tests {
     use super::*;
     use crate::model::{CallDuration, Direction, Extension, Party, Zone};
 
-    fn read(body: &Value) -> Result<UpdateCallLog, Invalid> {
+    fn read(body: &Value) -> Result<UpdateCallLog, InputError> {
         read_update(body.to_string().as_bytes())
     }
 
-    fn check<T: Debug + PartialEq>(body: Value, fact: impl Fn(UpdateCallLog) -> T, expected: impl Into<T>) {
-        assert_eq!(fact(read(&body).unwrap()), expected.into(), "{body}");
+    fn check<T: Debug + PartialEq>(body: Value, field: impl Fn(UpdateCallLog) -> T, expected: impl Into<T>) {
+        assert_eq!(field(read(&body).unwrap()), expected.into(), "{body}");
     }
 
     fn text(text: &str) -> Option<String> {
@@ -49,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn both_dialects_say_the_same() {
+    fn both_dialects_produce_the_same_command() {
         let fields = json!({
             "recordingLink": "https://rec.example/1",
             "recordingDownloadLink": "https://rec.example/2?accessToken=s3cr3t", "subject": "Quote", "note": "",
@@ -86,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_is_found_wherever_it_stands() {
+    fn a_field_is_found_in_each_of_its_places() {
         check(
             json!({"sessionId": 1}),
             |u| u.details,
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named() {
+    fn an_invalid_field_is_named() {
         let session = "expected RingCentral's id of one call, never 0";
         for (body, message) in [
             (json!({}), format!("`sessionId` is missing: {session}")),
@@ -124,7 +128,7 @@ mod tests {
                 "`existingCallLog` is not an object: expected an object, got a number".to_owned(),
             ),
         ] {
-            assert_eq!(read(&body).map_err(|invalid| invalid.message), Err(message), "{body}");
+            assert_eq!(read(&body).map_err(|error| error.message), Err(message), "{body}");
         }
     }
 }

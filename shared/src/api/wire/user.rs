@@ -1,15 +1,19 @@
-//! Users in and out of `call-log user`.
+//! Users, as `call-log user` reads and shows them.
 
 use std::collections::BTreeMap;
 
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use super::{Invalid, fields::Fields, json, record::either, time, value};
+use super::{InputError, fields::Fields, json, record::either, time, value};
 use crate::model::{Credentials, Platform, Settings, User, UserId};
 
 /// Reads a user.
-pub fn read_user(bytes: &[u8]) -> Result<User, Invalid> {
+///
+/// # Errors
+///
+/// If the text is not a JSON object, or a field is missing or invalid.
+pub fn read_user(bytes: &[u8]) -> Result<User, InputError> {
     let user = json::read_object(bytes, "user")?;
     let user = Fields::of(&user);
     let missing = |name| user.missing(name, "text");
@@ -24,7 +28,7 @@ pub fn read_user(bytes: &[u8]) -> Result<User, Invalid> {
     })
 }
 
-/// A user as people may see them: without the secrets.
+/// Returns a user as JSON, without secrets.
 pub fn show_user(user: &User) -> Value {
     let credentials = match &user.credentials {
         None => Value::Null,
@@ -45,26 +49,26 @@ pub fn show_user(user: &User) -> Value {
     })
 }
 
-/// The settings; absent: not told.
-pub(super) fn read_settings(user: &Fields<'_>) -> Result<Option<Settings>, Invalid> {
+/// Returns the user's settings, or `None` if they are absent.
+pub(super) fn read_settings(user: &Fields<'_>) -> Result<Option<Settings>, InputError> {
     let settings = user.get("userSettings", &value::OBJECT)?;
     Ok(settings.map(|settings| Settings(settings.into_iter().collect::<BTreeMap<_, _>>())))
 }
 
-fn read_credentials(credentials: &Fields<'_>) -> Result<Option<Credentials>, Invalid> {
+fn read_credentials(credentials: &Fields<'_>) -> Result<Option<Credentials>, InputError> {
     if credentials.is_empty() {
         return Ok(None);
     }
-    let form = "\"oauth\" or \"apiKey\"";
-    let kind = credentials.text("type")?.ok_or_else(|| credentials.missing("type", form))?;
-    match kind.trim().to_ascii_lowercase().as_str() {
+    let expected = "\"oauth\" or \"apiKey\"";
+    let credentials_type = credentials.text("type")?.ok_or_else(|| credentials.missing("type", expected))?;
+    match credentials_type.trim().to_ascii_lowercase().as_str() {
         "apikey" => Ok(Some(Credentials::ApiKey(credentials.require("apiKey", &value::SECRET)?))),
         "oauth" => Ok(Some(Credentials::OAuth {
             access_token: credentials.require("accessToken", &value::SECRET)?,
             refresh_token: credentials.get("refreshToken", &value::SECRET)?,
             expires_at: credentials.get("expiresAt", &time::TIME)?,
         })),
-        _ => Err(Invalid::new(format!("`credentials.type` is not a kind of credentials: expected {form}"))),
+        _ => Err(InputError::new(format!("`credentials.type` is unknown: expected {expected}"))),
     }
 }
 
@@ -72,12 +76,12 @@ fn read_credentials(credentials: &Fields<'_>) -> Result<Option<Credentials>, Inv
 mod tests {
     use super::*;
 
-    fn read(user: &Value) -> Result<User, Invalid> {
+    fn read(user: &Value) -> Result<User, InputError> {
         read_user(user.to_string().as_bytes())
     }
 
     #[test]
-    fn a_user_is_shown_as_read_but_for_the_secrets() {
+    fn a_user_is_shown_as_read_without_secrets() {
         let check = |mut user: Value, expected: Value| {
             user["id"] = json!("12345-pipedrive");
             user["platform"] = json!(" PipeDrive ");
@@ -120,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named_and_not_repeated() {
+    fn an_invalid_field_is_named_and_secrets_are_not_quoted() {
         let secret = "expected a string of printable ASCII characters";
         for (fields, message) in [
             (json!({"id": null}), "`id` is missing: expected a string or a whole number, at most 256 bytes long".to_owned()),
@@ -129,13 +133,13 @@ mod tests {
             (json!({"userSettings": [1]}), "`userSettings` is not an object: expected an object, got a list".to_owned()),
             (json!({"credentials": "s3cr3t"}), "`credentials` is not an object: expected an object, got a string".to_owned()),
             (json!({"credentials": {}}), "`credentials.type` is missing: expected \"oauth\" or \"apiKey\"".to_owned()),
-            (json!({"credentials": {"type": "s3cr3t"}}), "`credentials.type` is not a kind of credentials: expected \"oauth\" or \"apiKey\"".to_owned()),
+            (json!({"credentials": {"type": "s3cr3t"}}), "`credentials.type` is unknown: expected \"oauth\" or \"apiKey\"".to_owned()),
             (json!({"credentials": {"type": "apiKey"}}), format!("`credentials.apiKey` is missing: {secret}")),
-            (json!({"credentials": {"type": "oauth", "accessToken": ["s3cr3t"]}}), format!("`credentials.accessToken` is not text that fits a header: {secret}, got a list")),
+            (json!({"credentials": {"type": "oauth", "accessToken": ["s3cr3t"]}}), format!("`credentials.accessToken` is not a header value: {secret}, got a list")),
         ] {
             let mut user = json!({"id": 1, "platform": "pipedrive"});
             user.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-            assert_eq!(read(&user).map_err(|invalid| invalid.message), Err(message), "{user}");
+            assert_eq!(read(&user).map_err(|error| error.message), Err(message), "{user}");
         }
     }
 }

@@ -1,74 +1,84 @@
-//! What a JSON value can mean.
+//! Types of JSON values: text, ids, directions, scores, secrets and objects.
 
 use serde_json::{Map, Value};
 
 use crate::model::{Direction, Secret, SessionId};
 
-/// How a value is read, and what its sender is told when it cannot be.
+/// A type of value: how it is read, and how error messages describe it.
 #[derive(Debug)]
-pub(super) struct Kind<T> {
-    /// `a time`
-    pub(super) what: &'static str,
-    /// `ISO 8601 or epoch milliseconds`
-    pub(super) form: &'static str,
-    /// Whether a wrong value may be shown. Not when it could be a secret, or what a person wrote.
-    pub(super) public: bool,
-    pub(super) read: fn(&Value) -> Result<Option<T>, Unreadable>,
+pub(super) struct ValueType<T> {
+    /// The name of the type, such as `a time`.
+    pub(super) name: &'static str,
+    /// The accepted values, such as `ISO 8601 or epoch milliseconds`.
+    pub(super) expected: &'static str,
+    /// `true` if error messages may quote an invalid value to its sender; `false` for texts and secrets.
+    pub(super) is_quotable: bool,
+    /// Reads a value. `None`: the value counts as absent.
+    pub(super) read: fn(&Value) -> Result<Option<T>, InvalidValue>,
 }
 
-/// The value means nothing of its kind.
+/// The value is not of its type.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unreadable;
+pub(super) struct InvalidValue;
 
-/// The longest identifier. It becomes part of a key in the table, which has room for 1024 bytes.
+/// The longest identifier, in bytes. Identifiers become part of keys in the table, which may have 1,024 bytes.
 const MAX_ID: usize = 256;
-/// The longest piece of a wrong value that is shown, in characters.
-const MAX_SHOWN: usize = 40;
+/// The longest quote of an invalid value, in characters.
+const MAX_QUOTE: usize = 40;
 
-pub(super) const TEXT: Kind<String> = Kind { what: "text", form: "a string", public: false, read: text };
-/// A body is taken as it is, an empty one too.
-pub(super) const BODY: Kind<String> =
-    Kind { read: |value| value.as_str().map(|text| Some(text.to_owned())).ok_or(Unreadable), ..TEXT };
-pub(super) const ID: Kind<String> = Kind {
-    what: "an identifier",
-    form: "a string or a whole number, at most 256 bytes long",
-    public: false,
+pub(super) const TEXT: ValueType<String> =
+    ValueType { name: "text", expected: "a string", is_quotable: false, read: text };
+/// The body of a note. It is not trimmed, and it may be empty.
+pub(super) const BODY: ValueType<String> =
+    ValueType { read: |value| value.as_str().map(|text| Some(text.to_owned())).ok_or(InvalidValue), ..TEXT };
+pub(super) const ID: ValueType<String> = ValueType {
+    name: "an identifier",
+    expected: "a string or a whole number, at most 256 bytes long",
+    is_quotable: false,
     read: id,
 };
-pub(super) const CONTACT_ID: Kind<String> = Kind { read: contact_id, ..ID };
-pub(super) const SESSION: Kind<SessionId> =
-    Kind { what: "a session id", form: "RingCentral's id of one call, never 0", public: true, read: session };
-pub(super) const DIRECTION: Kind<Direction> =
-    Kind { what: "a direction", form: "\"Inbound\" or \"Outbound\"", public: true, read: direction };
-pub(super) const SCORE: Kind<String> = Kind { read: |value| Ok(score(value, 3)), ..TEXT };
-pub(super) const SECRET: Kind<Secret> = Kind {
-    what: "text that fits a header",
-    form: "a string of printable ASCII characters",
-    public: false,
+pub(super) const CONTACT_ID: ValueType<String> = ValueType { read: contact_id, ..ID };
+pub(super) const SESSION: ValueType<SessionId> = ValueType {
+    name: "a session id",
+    expected: "RingCentral's id of one call, never 0",
+    is_quotable: true,
+    read: session,
+};
+pub(super) const DIRECTION: ValueType<Direction> = ValueType {
+    name: "a direction",
+    expected: "\"Inbound\" or \"Outbound\"",
+    is_quotable: true,
+    read: direction,
+};
+pub(super) const SCORE: ValueType<String> = ValueType { read: |value| Ok(score(value, 3)), ..TEXT };
+pub(super) const SECRET: ValueType<Secret> = ValueType {
+    name: "a header value",
+    expected: "a string of printable ASCII characters",
+    is_quotable: false,
     read: secret,
 };
-pub(super) const OBJECT: Kind<Map<String, Value>> =
-    Kind { what: "an object", form: "an object", public: false, read: object };
+pub(super) const OBJECT: ValueType<Map<String, Value>> =
+    ValueType { name: "an object", expected: "an object", is_quotable: false, read: object };
 
-impl<T> Kind<T> {
-    /// What the sender is shown of a wrong value.
-    pub(super) fn shown(&self, value: &Value) -> String {
-        let shown = match value {
-            Value::String(text) if self.public => {
+impl<T> ValueType<T> {
+    /// Returns the invalid value for an error message, or else its JSON type.
+    pub(super) fn describe(&self, value: &Value) -> String {
+        let quoted = match value {
+            Value::String(text) if self.is_quotable => {
                 let mut chars = text.chars();
-                let mut start: String = chars.by_ref().take(MAX_SHOWN).collect();
+                let mut start: String = chars.by_ref().take(MAX_QUOTE).collect();
                 start.extend(chars.next().map(|_| '…'));
                 Value::String(start)
             }
-            Value::Number(_) | Value::Bool(_) if self.public => value.clone(),
-            _ => return kind_of(value).to_owned(),
+            Value::Number(_) | Value::Bool(_) if self.is_quotable => value.clone(),
+            _ => return json_type(value).to_owned(),
         };
-        shown.to_string()
+        quoted.to_string()
     }
 }
 
-/// What kind of value it is, in words.
-pub(super) fn kind_of(value: &Value) -> &'static str {
+/// Returns the JSON type of a value, for error messages.
+pub(super) fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -79,20 +89,20 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn text(value: &Value) -> Result<Option<String>, Unreadable> {
+fn text(value: &Value) -> Result<Option<String>, InvalidValue> {
     match value {
         Value::String(text) => Ok((!text.trim().is_empty()).then(|| text.clone())),
         Value::Number(_) => Ok(number_text(value)),
-        _ => Err(Unreadable),
+        _ => Err(InvalidValue),
     }
 }
 
-/// A number as people write it: `87`, not `87.0`.
+/// Returns a number without an unnecessary fraction: `87`, not `87.0`.
 fn number_text(value: &Value) -> Option<String> {
     whole(value).map(|whole| whole.to_string()).or_else(|| value.is_number().then(|| value.to_string()))
 }
 
-/// A number without a fraction. Beyond 2^53 a float no longer tells which number was meant.
+/// Returns a number that has no fraction. Floats over 2^53 are rejected, because they do not represent every integer.
 fn whole(value: &Value) -> Option<i128> {
     let number = value.as_number()?;
     number.as_i128().or_else(|| {
@@ -100,45 +110,45 @@ fn whole(value: &Value) -> Option<i128> {
     })
 }
 
-fn id(value: &Value) -> Result<Option<String>, Unreadable> {
+fn id(value: &Value) -> Result<Option<String>, InvalidValue> {
     let id = match value {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(_) => whole(value).ok_or(Unreadable)?.to_string(),
-        _ => return Err(Unreadable),
+        Value::Number(_) => whole(value).ok_or(InvalidValue)?.to_string(),
+        _ => return Err(InvalidValue),
     };
     if id.len() > MAX_ID {
-        return Err(Unreadable);
+        return Err(InvalidValue);
     }
     Ok((!id.is_empty()).then_some(id))
 }
 
-/// As JavaScript asks `if (contactId)`, and App Connect for zero in either form.
-fn contact_id(value: &Value) -> Result<Option<String>, Unreadable> {
+/// Reads a contact's id. `false` and zero count as absent, as in App Connect's `if (contactId)`.
+fn contact_id(value: &Value) -> Result<Option<String>, InvalidValue> {
     match value {
         Value::Bool(false) => Ok(None),
         _ => Ok(id(value)?.filter(|id| id != "0")),
     }
 }
 
-fn session(value: &Value) -> Result<Option<SessionId>, Unreadable> {
+fn session(value: &Value) -> Result<Option<SessionId>, InvalidValue> {
     match id(value)? {
-        Some(id) if id == "0" => Err(Unreadable),
+        Some(id) if id == "0" => Err(InvalidValue),
         id => Ok(id.and_then(SessionId::new)),
     }
 }
 
-fn direction(value: &Value) -> Result<Option<Direction>, Unreadable> {
-    let word = value.as_str().ok_or(Unreadable)?.trim();
+fn direction(value: &Value) -> Result<Option<Direction>, InvalidValue> {
+    let word = value.as_str().ok_or(InvalidValue)?.trim();
     match word {
         "" => Ok(None),
         _ if word.eq_ignore_ascii_case("inbound") => Ok(Some(Direction::Inbound)),
         _ if word.eq_ignore_ascii_case("outbound") => Ok(Some(Direction::Outbound)),
-        _ => Err(Unreadable),
+        _ => Err(InvalidValue),
     }
 }
 
-/// A score is sent as a number, as text, or in an object whose shape nobody documents: then it is what a name says,
-/// or the only scalar there is. Never a failure, and never `[object Object]`.
+/// Reads a score, which is a number, text, or an object of an undocumented shape. Of an object it is a field with a known
+/// name, or else the only scalar. Anything else counts as absent.
 fn score(value: &Value, depth: u8) -> Option<String> {
     let Value::Object(fields) = value else { return text(value).ok().flatten() };
     let inside = |value: &Value| depth.checked_sub(1).and_then(|depth| score(value, depth));
@@ -150,20 +160,20 @@ fn score(value: &Value, depth: u8) -> Option<String> {
     })
 }
 
-fn secret(value: &Value) -> Result<Option<Secret>, Unreadable> {
-    let text = value.as_str().ok_or(Unreadable)?;
+fn secret(value: &Value) -> Result<Option<Secret>, InvalidValue> {
+    let text = value.as_str().ok_or(InvalidValue)?;
     if text.trim().is_empty() {
         return Ok(None);
     }
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~')).then(|| Some(Secret::new(text))).ok_or(Unreadable)
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')).then(|| Some(Secret::new(text))).ok_or(InvalidValue)
 }
 
-fn object(value: &Value) -> Result<Option<Map<String, Value>>, Unreadable> {
+fn object(value: &Value) -> Result<Option<Map<String, Value>>, InvalidValue> {
     match value {
         Value::Object(object) => Ok(Some(object.clone())),
         Value::Bool(false) => Ok(None),
         Value::String(text) if text.trim().is_empty() => Ok(None),
-        _ => Err(Unreadable),
+        _ => Err(InvalidValue),
     }
 }
 
@@ -175,22 +185,22 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// `Err`: the value is refused, and this is what its sender is shown of it.
+    /// Reads a value. `Err` is the description of an invalid value.
     pub(in crate::api::wire) fn check<T: Debug>(
-        kind: &Kind<T>,
+        value_type: &ValueType<T>,
         value: Value,
         show: impl Fn(T) -> String,
         expected: Result<Option<&str>, &str>,
     ) {
-        let shown = kind.shown(&value);
-        let read = (kind.read)(&value).map(|found| found.map(show)).map_err(|_| shown.as_str());
-        assert_eq!(read.as_ref().map(Option::as_deref).map_err(|shown| *shown), expected, "{value}");
+        let description = value_type.describe(&value);
+        let read = (value_type.read)(&value).map(|found| found.map(show)).map_err(|_| description.as_str());
+        assert_eq!(read.as_ref().map(Option::as_deref).map_err(|text| *text), expected, "{value}");
     }
 
     #[test]
-    fn texts_and_scores() {
+    fn texts_and_scores_are_read_or_described() {
         let long = "🦀".repeat(1 << 18);
-        for (kind, value, expected) in [
+        for (value_type, value, expected) in [
             (&TEXT, json!(" a "), Ok(Some(" a "))),
             (&TEXT, json!(87), Ok(Some("87"))),
             (&TEXT, json!(87.0), Ok(Some("87"))),
@@ -211,13 +221,13 @@ pub(super) mod tests {
             (&SCORE, json!([87]), Ok(None)),
             (&SCORE, json!(true), Ok(None)),
         ] {
-            check(kind, value, |text| text, expected);
+            check(value_type, value, |text| text, expected);
         }
     }
 
     #[test]
-    fn identifiers() {
-        for (kind, value, expected) in [
+    fn identifiers_are_read_or_described() {
+        for (value_type, value, expected) in [
             (&ID, json!(4503991004_i64), Ok(Some("4503991004"))),
             (&ID, json!(77.0), Ok(Some("77"))),
             (&ID, json!(u64::MAX), Ok(Some("18446744073709551615"))),
@@ -236,7 +246,7 @@ pub(super) mod tests {
             (&CONTACT_ID, json!(false), Ok(None)),
             (&CONTACT_ID, json!(true), Err("a boolean")),
         ] {
-            check(kind, value, |text| text, expected);
+            check(value_type, value, |text| text, expected);
         }
         check(&SESSION, json!(" 0 "), |id| id.to_string(), Err("\" 0 \""));
         check(&SESSION, json!(0), |id| id.to_string(), Err("0"));

@@ -14,17 +14,21 @@ use crate::harness::{Harness, USER, warning, with};
 
 const AUTHORIZATION: (&str, &str) = (
     "What to do",
-    "Pipedrive did not accept your authorization. Check that your Pipedrive account may log calls, then disconnect \
-     and connect it again.",
+    "Pipedrive did not accept your authorization. Check that your Pipedrive account is allowed to log calls, then \
+     disconnect and connect it again.",
 );
-const CREATE_NEXT: (&str, &str) =
-    ("What happens next", "The call follows as soon as Pipedrive takes it. You need not do anything.");
-const UPDATE_NEXT: (&str, &str) =
-    ("What happens next", "The update follows as soon as Pipedrive takes it. You need not do anything.");
+const CREATE_NEXT: (&str, &str) = (
+    "What happens next",
+    "The call is saved and will be added to Pipedrive as soon as possible. You don't need to do anything.",
+);
+const UPDATE_NEXT: (&str, &str) = (
+    "What happens next",
+    "The update is saved and will be added to Pipedrive as soon as possible. You don't need to do anything.",
+);
 const SILENT: &str = "Pipedrive is not answering";
 
 fn rate_limited(when: &str, next: (&str, &str)) -> Value {
-    let text = format!("Pipedrive takes no more requests at the moment. Try again {when}.");
+    let text = format!("Pipedrive doesn't accept more requests right now. You can try again {when}.");
     let mut answer = warning("Rate limit exceeded", &[("What to do", &text), next]);
     answer["returnMessage"]["details"][1]["items"][0]["id"] = json!("2");
     answer
@@ -126,8 +130,9 @@ async fn a_lost_answer_is_settled_before_the_next_attempt() {
     let answer = stage.post(&call("1")).await;
     assert_eq!((answer.status, answer.message()), (200, SILENT));
     let text = answer.body["returnMessage"]["details"][0]["items"][0]["text"].as_str().unwrap();
-    let next = "An attempt to log this call had no answer. In 30 seconds it is looked for, and logged if it is not there.";
-    assert!(text.starts_with(next), "{text}");
+    let expected = "Pipedrive didn't respond to an earlier attempt to log this call. We'll check Pipedrive again in 30 \
+                    seconds and log the call if it's missing. You don't need to do anything.";
+    assert_eq!(text, expected);
     assert_eq!(stage.crm.activities().len(), 1);
 }
 
@@ -213,7 +218,7 @@ async fn a_log_that_was_deleted_stays_deleted() {
 #[tokio::test]
 async fn an_ended_session_is_a_401_with_a_code() {
     let expected = |what: &str| {
-        let next = format!("{what} is kept, and follows when you have connected again.");
+        let next = format!("{what} is saved and will be added to Pipedrive after you connect again.");
         let mut answer =
             warning("User session expired. Please connect again.", &[("What happens next", &next)]);
         answer["errorCode"] = json!("CRM_SESSION_REVOKED");

@@ -13,19 +13,29 @@ use crate::harness::{Harness, USER, request, user, warning};
 fn a_function_without_its_environment_says_what_it_lacks() {
     let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
     for (name, value, problem) in [
-        ("TABLE_NAME", "", "TABLE_NAME is missing: the name of the DynamoDB table"),
-        ("JWT_SECRET", "", "JWT_SECRET is missing: the secret of the callers' tokens"),
-        ("JWT_SECRET", "  ", "JWT_SECRET is missing: the secret of the callers' tokens"),
+        ("TABLE_NAME", "", "TABLE_NAME is missing: set it to the name of the DynamoDB table"),
+        ("JWT_SECRET", "", "JWT_SECRET is missing: set it to the secret that signs callers' tokens"),
+        ("JWT_SECRET", "  ", "JWT_SECRET is missing: set it to the secret that signs callers' tokens"),
+        (
+            "CREDENTIALS_KEY_FILE",
+            "",
+            "the encryption key is missing: set CREDENTIALS_DATA_KEY to a data key from KMS, or CREDENTIALS_KEY_FILE \
+             to a file that `call-log credentials new-key-file FILE` creates",
+        ),
         (
             "AWS_ENDPOINT_URL_DYNAMODB",
             "localhost:8000",
-            "AWS_ENDPOINT_URL_DYNAMODB is not an http or https URL",
+            "AWS_ENDPOINT_URL_DYNAMODB is invalid: expected an http or https URL",
         ),
-        ("CRM_BASE_URL_PIPEDRIVE", "ftp://x", "CRM_BASE_URL_PIPEDRIVE is not an http or https URL"),
+        (
+            "CRM_BASE_URL_PIPEDRIVE",
+            "ftp://x",
+            "CRM_BASE_URL_PIPEDRIVE is invalid: expected an http or https URL",
+        ),
     ] {
         let mut variables = environment(&dynamodb, &crm, &[(name, value)]);
         variables.retain(|_, value| !value.is_empty());
-        for function in ["create-call-log", "update-call-log"] {
+        for function in ["create-call-log", "update-call-log", "redrive-call-logs"] {
             let (status, log) = Function::start(function, &variables).wait();
             assert!(!status.success(), "{function} without {name}");
             assert!(log.contains(problem), "{function}, {name}={value:?}: {log}");
@@ -62,7 +72,7 @@ async fn a_table_that_is_not_there_is_a_500_with_a_number() {
     let stage = Harness::with(&[("TABLE_NAME", "elsewhere")]).await;
     let answer = stage.post(&call("1")).await;
     assert_eq!(answer.status, 500);
-    insta::assert_snapshot!(answer.body, @r#"{"successful":false,"returnMessage":{"message":"Something went wrong here. The request was request-1.","messageType":"danger","ttl":5000}}"#);
+    insta::assert_snapshot!(answer.body, @r#"{"successful":false,"returnMessage":{"message":"Something went wrong on our side. If it happens again, tell your administrator the request id request-1.","messageType":"danger","ttl":5000}}"#);
     let log = stage.create.into_log();
     assert!(log.contains("ResourceNotFoundException") && log.contains("request-1"), "{log}");
 }

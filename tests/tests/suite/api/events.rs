@@ -21,12 +21,17 @@ const EXAMPLE_KEY: &str = "the key of the Example CRM";
 /// The events in the order in which they make sense, for the user of which CRM, and their answers. Most are about one
 /// call, so that only the first create logs it.
 const EVENTS: [(&str, &str, u16, &str); 14] = [
-    ("create-no-token", "pipedrive", 401, "A token is missing: send it as `Authorization: Bearer <token>`"),
+    (
+        "create-no-token",
+        "pipedrive",
+        401,
+        "The token is missing: send it as `Authorization: Bearer <token>`.",
+    ),
     (
         "create-malformed",
         "pipedrive",
         400,
-        "The body is not JSON: EOF while parsing a value at line 1 column 63",
+        "The body is not JSON: EOF while parsing a value at line 1 column 63.",
     ),
     ("create-no-contact", "pipedrive", 200, "Contact not found for number +12135550199"),
     ("create-extension", "pipedrive", 200, "Call logged"),

@@ -18,13 +18,13 @@ async fn a_body_that_is_no_json_object_is_a_400() {
     let stage = Harness::start().await;
     let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(200), "]".repeat(200));
     for (body, message) in [
-        ("", "The body is empty: expected a JSON object"),
-        ("[]", "The body is not an object: expected a JSON object, got a list"),
-        ("null", "The body is not an object: expected a JSON object, got null"),
-        (r#"{"sessionId": "#, "The body is not JSON: EOF while parsing a value at line 1 column 14"),
-        (r#"{"sessionId": "1",}"#, "The body is not JSON: trailing comma at line 1 column 19"),
-        ("sessionId=1", "The body is not JSON: expected value at line 1 column 1"),
-        (&deep, "The body is nested too deep: expected fewer than 128 levels"),
+        ("", "The body is empty: expected a JSON object."),
+        ("[]", "The body is not an object: expected a JSON object, got a list."),
+        ("null", "The body is not an object: expected a JSON object, got null."),
+        (r#"{"sessionId": "#, "The body is not JSON: EOF while parsing a value at line 1 column 14."),
+        (r#"{"sessionId": "1",}"#, "The body is not JSON: trailing comma at line 1 column 19."),
+        ("sessionId=1", "The body is not JSON: expected value at line 1 column 1."),
+        (&deep, "The body is nested too deeply: expected fewer than 128 levels."),
     ] {
         for (function, method) in [(&stage.create, "POST"), (&stage.update, "PATCH")] {
             let answer = function.invoke(request(method, &stage.token(USER), body)).await;
@@ -36,12 +36,12 @@ async fn a_body_that_is_no_json_object_is_a_400() {
     check(
         &stage.create.invoke(bytes).await,
         400,
-        "The body is not JSON: expected value at line 1 column 1",
+        "The body is not JSON: expected value at line 1 column 1.",
         "bytes",
     );
     let mut nothing = event("create-extension", &stage.token(USER));
     nothing["body"] = Value::Null;
-    check(&stage.create.invoke(nothing).await, 400, "The body is empty: expected a JSON object", "no body");
+    check(&stage.create.invoke(nothing).await, 400, "The body is empty: expected a JSON object.", "no body");
 }
 
 #[tokio::test]
@@ -50,39 +50,39 @@ async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
     let session = "expected RingCentral's id of one call, never 0";
     let info = |fields: Value| with(call("1"), json!({"logInfo": fields}));
     for (body, message) in [
-        (json!({}), "`logInfo` is missing: expected the call record, which may also be named `callLog`".to_owned()),
-        (with(call("1"), json!({"logInfo": 7})), "`logInfo` is not an object: expected an object, got a number".to_owned()),
-        (info(json!({"sessionId": null})), format!("`logInfo.sessionId` is missing: {session}")),
-        (info(json!({"sessionId": "0"})), format!("`logInfo.sessionId` is not a session id: {session}, got \"0\"")),
-        (info(json!({"sessionId": 0})), format!("`logInfo.sessionId` is not a session id: {session}, got 0")),
-        (info(json!({"sessionId": ["1"]})), format!("`logInfo.sessionId` is not a session id: {session}, got a list")),
-        (info(json!({"direction": null})), "`logInfo.direction` is missing: expected \"Inbound\" or \"Outbound\"".to_owned()),
+        (json!({}), "`logInfo` is missing: expected the call record, here or in `callLog`.".to_owned()),
+        (with(call("1"), json!({"logInfo": 7})), "`logInfo` is not an object: expected an object, got a number.".to_owned()),
+        (info(json!({"sessionId": null})), format!("`logInfo.sessionId` is missing: {session}.")),
+        (info(json!({"sessionId": "0"})), format!("`logInfo.sessionId` is not a session id: {session}, got \"0\".")),
+        (info(json!({"sessionId": 0})), format!("`logInfo.sessionId` is not a session id: {session}, got 0.")),
+        (info(json!({"sessionId": ["1"]})), format!("`logInfo.sessionId` is not a session id: {session}, got a list.")),
+        (info(json!({"direction": null})), "`logInfo.direction` is missing: expected \"Inbound\" or \"Outbound\".".to_owned()),
         (
             info(json!({"direction": "Sideways"})),
-            "`logInfo.direction` is not a direction: expected \"Inbound\" or \"Outbound\", got \"Sideways\"".to_owned(),
+            "`logInfo.direction` is not a direction: expected \"Inbound\" or \"Outbound\", got \"Sideways\".".to_owned(),
         ),
         (
             info(json!({"startTime": "yesterday"})),
-            "`logInfo.startTime` is not a time: expected ISO 8601 or epoch milliseconds, got \"yesterday\"".to_owned(),
+            "`logInfo.startTime` is not a time: expected ISO 8601 or epoch milliseconds, got \"yesterday\".".to_owned(),
         ),
         (
             info(json!({"duration": -5})),
-            "`logInfo.duration` is not a duration: expected whole seconds or \"pending\", got -5".to_owned(),
+            "`logInfo.duration` is not a duration: expected whole seconds or \"pending\", got -5.".to_owned(),
         ),
         (
             info(json!({"from": "+12135550111"})),
             "".to_owned(),
         ),
-        (with(call("1"), json!({"note": {"text": "private"}})), "`note` is not text: expected a string, got an object".to_owned()),
+        (with(call("1"), json!({"note": {"text": "private"}})), "`note` is not text: expected a string, got an object.".to_owned()),
         (
             with(call("1"), json!({"contactId": {"private": 1}})),
-            "`contactId` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object".to_owned(),
+            "`contactId` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object.".to_owned(),
         ),
         (
             with(call("1"), json!({"authHeader": "Bearer private\r\nX-Injected: 1"})),
-            "`authHeader` is not text that fits a header: expected a string of printable ASCII characters, got a string".to_owned(),
+            "`authHeader` is not a header value: expected a string of printable ASCII characters, got a string.".to_owned(),
         ),
-        (with(call("1"), json!({"timezoneOffset": "Mars"})), "`timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\"".to_owned()),
+        (with(call("1"), json!({"timezoneOffset": "Mars"})), "`timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\".".to_owned()),
     ] {
         let answer = stage.post(&body).await;
         match message.as_str() {
@@ -92,19 +92,19 @@ async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
         }
     }
     for (body, message) in [
-        (json!({"note": "n"}), format!("`sessionId` is missing: {session}")),
-        (json!({"sessionId": "0"}), format!("`sessionId` is not a session id: {session}, got \"0\"")),
+        (json!({"note": "n"}), format!("`sessionId` is missing: {session}.")),
+        (json!({"sessionId": "0"}), format!("`sessionId` is not a session id: {session}, got \"0\".")),
         (
             json!({"existingCallLog": {"id": "X"}}),
-            format!("`existingCallLog.sessionId` is missing: {session}"),
+            format!("`existingCallLog.sessionId` is missing: {session}."),
         ),
         (
             json!({"sessionId": "1", "startTime": {}}),
-            "`startTime` is not a time: expected ISO 8601 or epoch milliseconds, got an object".to_owned(),
+            "`startTime` is not a time: expected ISO 8601 or epoch milliseconds, got an object.".to_owned(),
         ),
         (
             json!({"sessionId": "1", "duration": 1.5}),
-            "`duration` is not a duration: expected whole seconds or \"pending\", got 1.5".to_owned(),
+            "`duration` is not a duration: expected whole seconds or \"pending\", got 1.5.".to_owned(),
         ),
     ] {
         check(&stage.patch(&body).await, 400, &message, &body.to_string());
@@ -114,7 +114,8 @@ async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
 #[tokio::test]
 async fn another_users_name_in_the_body_is_a_403() {
     let stage = Harness::start().await;
-    let message = "The user in the body is not the user of the token.";
+    let message =
+        "The user in the body is not the token's user: leave out `user.id`, or send that user's token.";
     for (user, status) in [
         (json!({"id": USER}), 200),
         (json!({"timezoneOffset": "+01:00"}), 200),
@@ -137,7 +138,7 @@ async fn another_users_name_in_the_body_is_a_403() {
 #[tokio::test]
 async fn another_path_or_verb_is_a_404_or_405() {
     let stage = Harness::start().await;
-    let nothing = "There is nothing at this path. Call logs are at /callLog.";
+    let nothing = "There is nothing at this path: call logs are at /callLog.";
     for (function, own, other) in [(&stage.create, "POST", "PATCH"), (&stage.update, "PATCH", "POST")] {
         let sent = |path: &str, method: &str| {
             let mut event =
@@ -158,7 +159,9 @@ async fn another_path_or_verb_is_a_404_or_405() {
             check(
                 &answer,
                 405,
-                &format!("POST logs a call, PATCH updates its log. This takes {own}."),
+                &format!(
+                    "This route accepts only {own}: send POST to log a call, or PATCH to update its log."
+                ),
                 method,
             );
             assert_eq!(answer.headers["allow"], own, "{method}");
@@ -177,7 +180,12 @@ async fn a_body_over_one_mebibyte_is_a_413() {
     let mut encoded = event("create-base64", &stage.token(USER));
     encoded["body"] = "ICAg".repeat((1 << 20) / 3 + 1).into();
     for event in [request("POST", &stage.token(USER), &sized((1 << 20) + 1)), encoded] {
-        check(&stage.create.invoke(event).await, 413, "The body is over 1 MiB.", "over");
+        check(
+            &stage.create.invoke(event).await,
+            413,
+            "The body is over 1 MiB: shorten its texts and send it again.",
+            "over",
+        );
     }
     assert_eq!(stage.create.invoke(request("POST", &stage.token(USER), &sized(1 << 20))).await.status, 200);
 }

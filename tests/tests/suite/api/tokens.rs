@@ -21,11 +21,10 @@ async fn a_token_says_who_is_calling() {
     let expired = token("HS256", JWT_SECRET, &with_exp(&claims, json!(IN_2001)));
     let foreign = token("HS256", "a secret that nobody here knows about", &claims);
     let without_exp = json!({"id": USER, "platform": "pipedrive", "iat": 0});
-    let malformed =
-        "The token is malformed: expected an HS256 JSON Web Token with `id`, `platform` and `exp`";
-    let wrong = "The token's signature is wrong";
-    let old = "The token has expired";
-    let missing = "A token is missing: send it as `Authorization: Bearer <token>`";
+    let malformed = "The token is malformed: send an HS256 JSON Web Token with `id`, `platform` and `exp`.";
+    let wrong = "The token's signature is invalid: connect again, or ask your administrator for a new token.";
+    let old = "The token has expired: connect again, or ask your administrator for a new token.";
+    let missing = "The token is missing: send it as `Authorization: Bearer <token>`.";
     let bearer = |token: &str| format!("Bearer {token}");
 
     for (header, query, refusal) in [

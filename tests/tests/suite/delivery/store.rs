@@ -28,7 +28,7 @@ async fn write(world: &TestApp, item: &Value) {
 }
 
 fn check_internal(answer: &Answer, case: &str) {
-    let message = "Something went wrong here. The request was test-request.";
+    let message = "Something went wrong on our side. If it happens again, tell your administrator the request id test-request.";
     assert_eq!((answer.status, answer.message()), (500, message), "{case}");
     assert_eq!(answer.body["returnMessage"]["messageType"], "danger", "{case}");
 }

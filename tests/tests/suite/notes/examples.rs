@@ -16,7 +16,7 @@ fn a_fresh_note_is_app_connects_but_for_what_we_do_otherwise() {
         let example: Value = serde_json::from_str(example).unwrap();
         let input = &example["input"];
         let line = read_compose_line(&input.to_string()).unwrap();
-        let content = Content::new(&line.facts, &line.settings, line.zone);
+        let content = Content::new(&line.details, &line.settings, line.zone);
         for (format, change) in [
             (Format::Plain, change_plain as fn(&str, &Value) -> String),
             (Format::Html, change_html),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// What a request with these fields tells.
 fn content(fields: &Value) -> Content {
     let line = read_compose_line(&fields.to_string()).unwrap();
-    Content::new(&line.facts, &line.settings, line.zone)
+    Content::new(&line.details, &line.settings, line.zone)
 }
 
 /// The body after an update of what we wrote ourselves.

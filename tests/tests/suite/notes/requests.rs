@@ -65,7 +65,10 @@ async fn an_update_that_is_too_long_to_be_noted_is_a_413() {
     {
         for size in [500_000, 1_000_000] {
             let answer = stage.patch(&json!({"sessionId": session, "transcript": "T".repeat(size)})).await;
-            let expected = warning("The update is too long: its texts may have about 350 kB.", &[]);
+            let expected = warning(
+                "The update is too long to store. Shorten its texts to about 350 kB and send it again.",
+                &[],
+            );
             assert_eq!((answer.status, answer.body), (413, expected), "{session} {size}");
         }
         // It is not in the way of the next one.

@@ -30,7 +30,6 @@ async fn a_secret_is_read_at_the_start_and_again_after_five_minutes() {
     let (world, aws) = start(&[(NAME, OLD)]).await;
     let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
     let app = world.app_with(&environment(&url)).await.unwrap();
-    app.store.put_user(&world.user).await.unwrap();
     let known = async |secret: &str, session: &str| {
         let issuer = world.app_with(&[("JWT_SECRET", secret)]).await.unwrap();
         let token = issuer.issue_token(&world.user, 1);
@@ -43,7 +42,6 @@ async fn a_secret_is_read_at_the_start_and_again_after_five_minutes() {
     assert_eq!((known(OLD, "1").await, ssm.count(SSM)), (200, 1), "not yet");
     world.pass(2 * 60_000);
     assert_eq!((known(OLD, "1").await, ssm.count(SSM)), (401, 2), "changed");
-    app.store.put_user(&world.user).await.unwrap();
     assert_eq!((known(NEW, "3").await, ssm.count(SSM)), (200, 2));
 }
 
@@ -52,7 +50,6 @@ async fn while_the_parameter_store_is_down_the_known_secrets_are_used() {
     let (world, aws) = start(&[(NAME, OLD)]).await;
     let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
     let app = world.app_with(&environment(&url)).await.unwrap();
-    app.store.put_user(&world.user).await.unwrap();
     for _ in 0..20 {
         ssm.next(SSM, Fault::Status(500));
     }
@@ -74,7 +71,8 @@ async fn a_start_without_its_secret_says_which() {
     let told = message(&environment(&url)).await;
     assert_eq!(
         told,
-        "the parameters /call-log/jwt could not be read from the parameter store (there is no /call-log/jwt)"
+        "the parameters /call-log/jwt could not be read from Parameter Store (/call-log/jwt does not exist): check \
+         their names, the region and the permission ssm:GetParameters"
     );
     for fault in [Fault::Status(500), Fault::DropBeforeEffect, Fault::Html, Fault::Truncated] {
         ssm.next(SSM, fault.clone());
@@ -85,13 +83,14 @@ async fn a_start_without_its_secret_says_which() {
 
 #[tokio::test]
 async fn all_parameters_are_asked_for_at_once() {
-    let (world, aws) =
-        start(&[(NAME, NEW), ("/old", OLD), ("/key", "a key of its own"), ("/crm", "s")]).await;
-    let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
+    let (world, aws) = start(&[(NAME, NEW), ("/old", OLD), ("/crm", "s")]).await;
+    aws.put("/key", &aws.data_key("one"));
+    let (ssm, url, kms) = (&aws.ssm, aws.ssm.base_url(), aws.kms.base_url());
     let mut extra = environment(&url).to_vec();
     extra.extend([
         ("JWT_SECRET_PREVIOUS_PARAMETER", "/old"),
-        ("CREDENTIALS_KEY_PARAMETER", "/key"),
+        ("AWS_ENDPOINT_URL_KMS", &kms),
+        ("CREDENTIALS_DATA_KEY_PARAMETER", "/key"),
         ("PIPEDRIVE_CLIENT_ID", "id"),
         ("PIPEDRIVE_CLIENT_SECRET_PARAMETER", "/crm"),
     ]);
@@ -114,6 +113,6 @@ async fn many_parameters_are_asked_for_by_tens() {
     let extra: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let app = world.app_with(&extra).await.unwrap();
     assert_eq!((aws.ssm.count(SSM), aws.decryptions()), (2, 13 + 1));
-    // The current one, those that only open, and the derived one.
+    // The current one, those that only decrypt, and the key file's.
     assert_eq!(app.store.keys().len(), 1 + 13 + 1);
 }

@@ -42,10 +42,13 @@ fn without_a_table_a_command_says_what_to_do() {
     let mut shell = Shell::new();
     shell.set("TABLE_NAME", "calls");
     shell.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
-    let missing =
-        "call-log: the environment variable JWT_SECRET is missing: the secret of the callers' tokens\n";
+    let missing = "call-log: JWT_SECRET is missing: set it to the secret that signs callers' tokens\n";
     assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
     shell.set("JWT_SECRET", tests::test_app::JWT_SECRET);
+    let missing = "call-log: the encryption key is missing: set CREDENTIALS_DATA_KEY to a data key from KMS, or \
+                   CREDENTIALS_KEY_FILE to a file that `call-log credentials new-key-file FILE` creates\n";
+    assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
+    shell.set("CREDENTIALS_KEY_FILE", &tests::test_app::key_file("credentials"));
     let away = "call-log: the table is not available (no connection)\n  asked http://127.0.0.1:1: is `call-log serve` \
                 running, or AWS_ENDPOINT_URL_DYNAMODB another?\n";
     for command in [["token", "1-pipedrive"], ["table", "create"]] {
@@ -137,7 +140,7 @@ fn a_wrong_user_is_refused_in_a_sentence() {
         assert_eq!(error, format!("call-log: {sentence}\n"), "{body}");
     }
     let error = shell.run_with(&["user", "put", "-"], "{\"id\": ").error();
-    let sentence = "standard input: The user is not JSON: EOF while parsing a value at line 1 column 7";
+    let sentence = "standard input: the user is not JSON: EOF while parsing a value at line 1 column 7";
     assert_eq!(error, format!("call-log: {sentence}\n"));
     let error = shell.run(&["user", "put", "nowhere.json"]).error();
     assert_eq!(

@@ -88,8 +88,8 @@ fn lines_are_answered_in_order_until_a_bad_one() {
         "\"- Note: a\\n\"\n\"- Note: b\\n\"\n"
     );
     for (bad, sentence) in [
-        ("{bad", "The line is not JSON: key must be a string at line 1 column 2"),
-        ("[]", "The line is not an object: expected a JSON object, got a list"),
+        ("{bad", "the line is not JSON: key must be a string at line 1 column 2"),
+        ("[]", "the line is not an object: expected a JSON object, got a list"),
         ("{\"duration\": -1}", "`duration` is not a duration: expected whole seconds or \"pending\", got -1"),
     ] {
         let said = lines(&format!("{{\"note\": \"a\"}}\n\n{bad}\n{{\"note\": \"c\"}}\n"));

@@ -2,7 +2,10 @@
 
 use call_log::model::{Credentials, Platform, Secret, Settings, User, UserId};
 use serde_json::json;
-use tests::{aws::Aws, test_app::TestApp};
+use tests::{
+    aws::Aws,
+    test_app::{TestApp, key_file},
+};
 
 use super::shell::{Said, Shell};
 
@@ -55,17 +58,18 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
     let old = shell(&world, &[]);
     insta::assert_snapshot!(masked(&old.run(&["credentials", "status"]).out()), @r"
     Key       Users  From
-    <key>     10  JWT_SECRET, which seals
+    <key>     10  CREDENTIALS_KEY_FILE, which seals
                   1  without credentials
     ");
     let made = old.run(&["credentials", "new-key-file", "one.key"]).out();
     assert_eq!(made, "CREDENTIALS_KEY_FILE=one.key\n");
     let mut keyed = old;
+    keyed.set("CREDENTIALS_KEY_FILE_PREVIOUS", &key_file("credentials"));
     keyed.set("CREDENTIALS_KEY_FILE", "one.key");
     insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
     Key       Users  From
     <key>      0  CREDENTIALS_KEY_FILE, which seals
-    <key>     10  JWT_SECRET
+    <key>     10  CREDENTIALS_KEY_FILE_PREVIOUS
                   1  without credentials
     ");
     let dry = masked(&keyed.run(&["credentials", "rotate", "--dry-run"]).out());
@@ -100,17 +104,17 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_be_opened_is_named_and_left() {
     let world = TestApp::start().await;
-    let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody else knows")]).await.unwrap();
+    let stranger = world.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
     stranger.store.put_user(&user(1, "")).await.unwrap();
     let shell = shell(&world, &[]);
     insta::assert_snapshot!(masked(&shell.run(&["credentials", "status"]).out()), @r"
     Key       Users  From
-    <key>      1  JWT_SECRET, which seals
+    <key>      1  CREDENTIALS_KEY_FILE, which seals
     <key>      1  elsewhere: these cannot be opened here
     ");
     let Said { code, out, error } = shell.run(&["credentials", "rotate"]);
     assert_eq!(code, Some(1));
-    insta::assert_snapshot!(masked(&out), @"0 sealed anew under the key <key> of JWT_SECRET, 1 were already, 1 unreadable");
+    insta::assert_snapshot!(masked(&out), @"0 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 1 were already, 1 unreadable");
     insta::assert_snapshot!(error, @"call-log: none of the keys here opens the credentials of 1-pipedrive (pipedrive); give the older key too, or have them connect again");
 }
 
@@ -124,8 +128,7 @@ fn a_key_file_is_made_once() {
     assert_eq!(nowhere, "call-log: no/a.key cannot be made: No such file or directory (os error 2)\n");
 }
 
-/// What `serve` seals with is a file of its own, which the commands find beside it; one that the environment names
-/// comes first.
+/// `serve` creates a key file, which the commands find in the data directory. The environment's takes precedence.
 #[test]
 fn serve_has_a_key_file() {
     use std::os::unix::fs::PermissionsExt;
@@ -139,21 +142,19 @@ fn serve_has_a_key_file() {
 
     let mut secret = Shell::new();
     secret.set("JWT_SECRET", tests::test_app::JWT_SECRET);
-    let server = secret.serve(&[]);
-    assert!(
-        !server.announcement.contains("CREDENTIALS_KEY_FILE"),
-        "the functions beside it have only the secret"
-    );
-    drop(server);
+    drop(secret.serve(&[]));
     secret.run(&["credentials", "new-key-file", "own.key"]).out();
+    let first = secret.path().join(".call-log/credentials.key").display().to_string();
+    secret.set("CREDENTIALS_KEY_FILE_PREVIOUS", &first);
     secret.set("CREDENTIALS_KEY_FILE", "own.key");
     let server = secret.serve(&[]);
     assert!(server.announcement.contains("export CREDENTIALS_KEY_FILE='own.key'"), "{}", server.announcement);
-    // The demo user was sealed before there was the file, and opens still.
+    // The demo user was encrypted with the first file.
     let mut commands = Shell::new();
     commands.environment = server.variables();
     commands.set("JWT_SECRET", tests::test_app::JWT_SECRET);
     let key = secret.path().join("own.key").display().to_string();
     commands.set("CREDENTIALS_KEY_FILE", &key);
+    commands.set("CREDENTIALS_KEY_FILE_PREVIOUS", &first);
     insta::assert_snapshot!(masked(&commands.run(&["credentials", "rotate"]).out()), @"1 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
 }

@@ -137,14 +137,14 @@ fn what_is_wrong_is_said_with_the_next_step() {
     insta::assert_snapshot!(shell.run(&["token", "1-pipedrive"]).error(), @"call-log: there is no user 1-pipedrive: store one with `call-log user put FILE`");
     // Files that are not there, or not what they should be.
     let keyless = with(&[("CREDENTIALS_KEY_FILE", "no.key")]);
-    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); name a file that `call-log credentials new-key-file` has made");
+    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); set the path of a file that `call-log credentials new-key-file` has created");
     insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input");
     std::fs::write(
         shell.path().join("user.json"),
         "{\n  \"id\": \"1-pipedrive\",\n  \"platform\": pipedrive\n}",
     )
     .unwrap();
-    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json: The user is not JSON: expected value at line 3 column 15");
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json: the user is not JSON: expected value at line 3 column 15");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_script_gets_one_document() {
     let key = &sealed["keys"][0];
     assert_eq!(
         (&key["users"], &key["from"], &key["seals"], &sealed["withoutCredentials"]),
-        (&json!(1), &json!("JWT_SECRET"), &json!(true), &json!(0))
+        (&json!(1), &json!("CREDENTIALS_KEY_FILE"), &json!(true), &json!(0))
     );
     assert_eq!(
         json(&["credentials", "rotate", "--dry-run"]),

@@ -116,7 +116,7 @@ fn a_bad_row_is_named_and_keeps_the_others_back() {
     line 5: `hostname` evil.example is not a host of Pipedrive
     line 6: `id` is missing: expected a string or a whole number, at most 256 bytes long
     line 7: `timezoneOffset` is not a time zone: expected an offset ("+05:30"), hours, minutes, or an IANA name, got "Mars"
-    line 8: `accessToken` is not text that fits a header: expected a string of printable ASCII characters, got a string
+    line 8: `accessToken` is not a header value: expected a string of printable ASCII characters, got a string
     line 10: `userSettings` is not JSON: key must be a string at line 1 column 2
     line 11: it contradicts line 2
     line 12: it has 8 values for 6 columns: is a quote or a comma missing?

@@ -81,11 +81,13 @@ fn serve_says_what_there_is() {
     let mut text = server.announcement.clone();
     let dynamodb = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
     let secret = server.variables()["JWT_SECRET"].clone();
+    let key_file = server.variables()["CREDENTIALS_KEY_FILE"].clone();
     for (value, name) in [
         (server.url(), "URL"),
         (&dynamodb, "DYNAMODB_URL"),
         (server.token(), "THE_TOKEN"),
         (&secret, "THE_SECRET"),
+        (&key_file, "THE_KEY_FILE"),
     ] {
         text = text.replace(value, name);
     }
@@ -108,6 +110,7 @@ fn serve_says_what_there_is() {
     For the functions beside it (cargo lambda watch, sam local) and for the other commands elsewhere:
 
     export TABLE_NAME=call-log AWS_ENDPOINT_URL_DYNAMODB=DYNAMODB_URL CRM_BASE_URL_EXAMPLE=URL
+    export CREDENTIALS_KEY_FILE='THE_KEY_FILE'
     export JWT_SECRET=THE_SECRET
     "#);
 

@@ -9,7 +9,11 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tests::{dynamodb::DynamoDb, runtime_api::binary, test_app::JWT_SECRET};
+use tests::{
+    dynamodb::DynamoDb,
+    runtime_api::binary,
+    test_app::{JWT_SECRET, key_file},
+};
 
 /// How long the program may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,6 +57,7 @@ impl Shell {
         let mut shell = Shell::new();
         shell.set("TABLE_NAME", "calls");
         shell.set("JWT_SECRET", JWT_SECRET);
+        shell.set("CREDENTIALS_KEY_FILE", &key_file("credentials"));
         shell.set("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.url);
         shell
     }
@@ -134,7 +139,7 @@ impl Server {
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let exports = self.announcement.lines().filter_map(|line| line.strip_prefix("export "));
         let pairs = exports.flat_map(|line| line.split(' ')).filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
     }
 
     /// Ends it as Ctrl-C does.

@@ -19,7 +19,7 @@ use call_log::{
     auth::Caller,
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
-    startup::{app::App, config::Config},
+    startup::{app::App, config::Config, data_keys},
     store::BreakerState,
     telemetry::Trace,
 };
@@ -89,13 +89,35 @@ impl std::fmt::Debug for Driver<'_> {
     }
 }
 
+/// A temporary key file, which the app reads when it starts.
+struct KeyFile(String);
+
+impl KeyFile {
+    fn create() -> KeyFile {
+        static COUNT: AtomicI64 = AtomicI64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("call-log-verification-{}-{number}.key", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        data_keys::create_key_file(&path).expect("the key file can be created");
+        KeyFile(path.display().to_string())
+    }
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl World {
     /// This thread's world, with one connected user.
     pub async fn start() -> World {
+        let key_file = KeyFile::create();
         let environment = BTreeMap::from([
             ("TABLE_NAME", "calls"),
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost"),
             ("JWT_SECRET", "a secret for proofs that is long enough"),
+            ("CREDENTIALS_KEY_FILE", key_file.0.as_str()),
         ]);
         let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned()));
         let clock = Arc::new(AtomicI64::new(NOW_MS));

@@ -53,7 +53,7 @@ impl Document {
     /// is new.
     pub(super) fn closed(&self, schema: &Value) -> Validator {
         let mut components = self.0["components"].clone();
-        close(&mut components["schemas"]["Answer"]["properties"]);
+        close(&mut components["schemas"]["ResponseBody"]["properties"]);
         self.compile(json!({"allOf": [schema], "components": components, "unevaluatedProperties": false}))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use call_log::api::wire::{Invalid, read_create, read_update};
+use call_log::api::wire::{InputError, read_create, read_update};
 use serde_json::{Value, json};
 use syn::{
     Expr, ExprLit, ExprMethodCall, Item, Lit,
@@ -225,7 +225,7 @@ fn the_document_accepts_what_the_edge_accepts() {
     assert!(refused > 1_000, "only {refused} were refused");
 }
 
-fn read(method: &str, body: &Value) -> Result<(), Invalid> {
+fn read(method: &str, body: &Value) -> Result<(), InputError> {
     let body = body.to_string();
     match method {
         "POST" => read_create(body.as_bytes()).map(drop),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tests::{
     pipedrive::Route,
     proxy::Fault,
-    test_app::{Answer, INVOCATION_MS, TestApp, call},
+    test_app::{Answer, INVOCATION_MS, TestApp, call, key_file},
 };
 
 use super::document::Document;
@@ -72,13 +72,13 @@ async fn every_answer_is_as_described() {
 #[tokio::test]
 async fn what_the_document_lacks_is_found() {
     let rows = rows().await;
-    let answer = "/components/schemas/Answer";
+    let answer = "/components/schemas/ResponseBody";
     let post = "/paths/~1callLog/post/responses";
     for (place, lacking, problem) in [
         (post.to_owned(), "503", "503 is not described"),
         (post.to_owned(), "413", "413 is not described"),
-        ("/components/schemas/CreateAnswer/properties".to_owned(), "logId", "logId"),
-        ("/components/schemas/UpdateAnswer/properties".to_owned(), "updatedNote", "updatedNote"),
+        ("/components/schemas/CreateResponse/properties".to_owned(), "logId", "logId"),
+        ("/components/schemas/UpdateResponse/properties".to_owned(), "updatedNote", "updatedNote"),
         (format!("{answer}/properties"), "returnMessage", "returnMessage"),
         (format!("{answer}/properties/returnMessage/properties"), "ttl", "ttl"),
         (format!("{answer}/properties/returnMessage/properties"), "details", "details"),
@@ -131,7 +131,7 @@ async fn rows() -> Vec<Row> {
     add("too long to wait", "PATCH", 413, send("PATCH", &long).await);
 
     let (busy, proxy) = world.proxied_app().await;
-    let keyed = world.app_with(&[("CREDENTIALS_KEY", "a key that the other one has not")]).await.unwrap();
+    let keyed = world.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
     let token = format!("Bearer {}", world.app.issue_token(&world.user, 1));
     for (method, body) in [("POST", call("4")), ("PATCH", update)] {
         let ask = async |token: &str, uri: &str, body: String| {

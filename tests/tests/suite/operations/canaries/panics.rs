@@ -12,16 +12,13 @@ async fn a_process_that_panics() {
         Some("--skip=cloud") => call_log::startup::log_to_cloud(),
         _ => call_log::telemetry::logging::to_terminal(tracing::Level::INFO),
     }
-    call_log::startup::panics::log_places();
+    call_log::startup::panics::install_hook();
     let note = format!("é{NOTE}");
     let cut = call_log::startup::panics::caught(async { note[1..].len() });
     assert_eq!(cut.await, Err(call_log::startup::panics::Panicked));
     let plain =
         call_log::startup::panics::caught(async { if note.is_empty() { 0 } else { panic!("{note}") } });
-    assert_eq!(
-        plain.await.unwrap_err().to_string(),
-        "the request made the program panic; the log says where"
-    );
+    assert_eq!(plain.await.unwrap_err().to_string(), "the request panicked: the log has the location");
     assert_eq!(call_log::startup::panics::caught(async { 1 }).await, Ok(1));
 }
 

@@ -1,8 +1,8 @@
-//! What lies in the table cannot be read there, and the secret it is sealed with can be changed.
+//! Values in the table are encrypted, and token secret and encryption key can be changed.
 
 use tests::{
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN},
-    test_app::{INVOCATION_MS, JWT_SECRET, grant, send},
+    test_app::{INVOCATION_MS, JWT_SECRET, grant, key_file, send},
 };
 
 use super::*;
@@ -84,7 +84,7 @@ async fn nothing_secret_lies_open_in_the_table() {
 }
 
 #[tokio::test]
-async fn a_changed_secret_loses_no_user_and_refuses_no_token() {
+async fn a_changed_secret_or_key_loses_no_user_and_rejects_no_token() {
     let world = TestApp::with_credentials(grant(3_600_000, REFRESH_TOKEN)).await;
     let parked = world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await;
     assert_eq!(parked.body["successful"], true);
@@ -93,16 +93,25 @@ async fn a_changed_secret_loses_no_user_and_refuses_no_token() {
     let app = world.app_with(&changed).await.unwrap();
     let old_token = world.app.issue_token(&world.user, 1);
     let answer = send(&app, "POST", &old_token, call("1").to_string().into_bytes(), INVOCATION_MS).await;
-    assert_eq!(answer.message(), LOGGED, "an old token, an old seal");
+    assert_eq!(answer.message(), LOGGED, "an old token");
     assert!(world.crm.activities()[0]["note"].as_str().unwrap().contains("Bob asked"));
     assert_eq!(world.send(&app, "POST", &call("2")).await.message(), LOGGED, "a new token");
 
-    // A key of its own seals from now on; what the token secrets have sealed still opens.
-    let keyed = world.app_with(&[("CREDENTIALS_KEY", "a key for what lies in the table")]).await.unwrap();
-    assert_eq!(world.send(&keyed, "POST", &call("3")).await.message(), LOGGED, "an old seal");
+    // A new key encrypts from now on, and the previous one still decrypts.
+    let (new_key, previous_key) = (key_file("another"), key_file("credentials"));
+    let keys = [
+        ("CREDENTIALS_KEY_FILE", new_key.as_str()),
+        ("CREDENTIALS_KEY_FILE_PREVIOUS", previous_key.as_str()),
+    ];
+    let keyed = world.app_with(&keys).await.unwrap();
+    assert_eq!(
+        world.send(&keyed, "POST", &call("3")).await.message(),
+        LOGGED,
+        "encrypted with the previous key"
+    );
     keyed.store.put_user(&world.user).await.unwrap();
-    assert_eq!(world.send(&keyed, "POST", &call("4")).await.message(), LOGGED, "a new seal");
-    assert_eq!(world.send(&world.app, "POST", &call("5")).await.status, 500, "without the key it stays shut");
+    assert_eq!(world.send(&keyed, "POST", &call("4")).await.message(), LOGGED, "encrypted with the new key");
+    assert_eq!(world.send(&world.app, "POST", &call("5")).await.status, 500, "the new key is missing");
 
     let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody knows")]).await.unwrap();
     let answer = send(&stranger, "POST", &old_token, call("6").to_string().into_bytes(), INVOCATION_MS).await;

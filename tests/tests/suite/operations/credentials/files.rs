@@ -15,12 +15,15 @@ async fn a_key_file_seals_and_an_older_one_opens() {
     let path = |name: &str| directory.path().join(name).display().to_string();
     let (old, new) = (path("old.key"), path("new.key"));
     for file in [&old, &new] {
-        call_log::startup::data_keys::make_file(Path::new(file)).unwrap();
+        call_log::startup::data_keys::create_key_file(Path::new(file)).unwrap();
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }
     assert_ne!(fs::read(&old).unwrap(), fs::read(&new).unwrap());
     let before = fs::read(&old).unwrap();
-    assert!(call_log::startup::data_keys::make_file(Path::new(&old)).is_err(), "one that is there stays");
+    assert!(
+        call_log::startup::data_keys::create_key_file(Path::new(&old)).is_err(),
+        "one that is there stays"
+    );
     assert_eq!(fs::read(&old).unwrap(), before);
 
     let sealed_old = world.app_with(&[("CREDENTIALS_KEY_FILE", &old)]).await.unwrap();
@@ -40,10 +43,11 @@ async fn a_key_file_that_cannot_be_used_is_said_so() {
     let path = directory.path().join("credentials.key");
     let shown = path.display();
     let good = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
-    let no_key = "it is not 32 bytes in base64; make one with `call-log credentials new-key-file`".to_owned();
+    let no_key =
+        "it is not 32 bytes in base64; create one with `call-log credentials new-key-file`".to_owned();
     let open = |mode: &str| {
         format!(
-            "others than its owner have rights on it (mode {mode}); take them away with `chmod 600 {shown}`"
+            "other users may access it (mode {mode}); take away their permissions with `chmod 600 {shown}`"
         )
     };
     for (text, mode, problem) in [
@@ -68,8 +72,8 @@ async fn a_key_file_that_cannot_be_used_is_said_so() {
     assert_eq!(
         gone,
         format!(
-            "the data key in {shown} cannot be used: No such file or directory (os error 2); name a file that \
-             `call-log credentials new-key-file` has made"
+            "the data key in {shown} cannot be used: No such file or directory (os error 2); set the path of a file \
+             that `call-log credentials new-key-file` has created"
         )
     );
 }

@@ -13,13 +13,13 @@ async fn a_data_key_seals_from_now_on_and_what_was_sealed_before_opens() {
     let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
     assert_eq!((aws.ssm.count(REQUEST), aws.decryptions()), (1, 1), "one round trip each");
 
-    assert_eq!(world.send(&app, "POST", &call("1")).await.message(), LOGGED, "sealed with the derived key");
+    assert_eq!(world.send(&app, "POST", &call("1")).await.message(), LOGGED, "encrypted with the key file");
     app.store.put_user(&world.user).await.unwrap();
     assert_eq!(world.send(&app, "POST", &call("2")).await.message(), LOGGED, "sealed with the data key");
     assert_eq!(
         world.send(&world.app, "POST", &call("3")).await.status,
         500,
-        "shut for who has only the secret"
+        "a process that has only the key file cannot decrypt it"
     );
 
     // The blob itself, without Parameter Store.
@@ -49,33 +49,27 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
         ),
         (
             "c29tZXRoaW5nIGVsc2U=".to_owned(),
-            "KMS in us-east-1 did not make it so; make it there with `--encryption-context '{\"purpose\": \
-             \"call-log credentials\"}'`, and store it whole",
+            "KMS in us-east-1 did not encrypt it for this purpose; generate it there with `--encryption-context \
+             '{\"purpose\": \"call-log credentials\"}'`, and store all of it",
         ),
         (
             other_context,
-            "KMS in us-east-1 did not make it so; make it there with `--encryption-context '{\"purpose\": \
-             \"call-log credentials\"}'`, and store it whole",
+            "KMS in us-east-1 did not encrypt it for this purpose; generate it there with `--encryption-context \
+             '{\"purpose\": \"call-log credentials\"}'`, and store all of it",
         ),
-        (short, "it has 16 bytes instead of 32; make one with `--key-spec AES_256`"),
+        (short, "it has 16 bytes instead of 32; generate one with `--key-spec AES_256`"),
         (
             aws.data_key("AccessDeniedException"),
-            "KMS denies kms:Decrypt with the key that it belongs to; allow it in this role's policy and in the key's, \
-             and check that the key is one of us-east-1",
+            "KMS denies kms:Decrypt with its KMS key; allow it in this role's policy and in the key's policy, and check \
+             that the key is in us-east-1",
         ),
-        (
-            aws.data_key("DisabledException"),
-            "the KMS key that it belongs to is disabled; enable it with `aws kms enable-key`",
-        ),
+        (aws.data_key("DisabledException"), "its KMS key is disabled; enable it with `aws kms enable-key`"),
         (
             aws.data_key("KMSInvalidStateException"),
-            "the KMS key that it belongs to is not in use; if it waits to be deleted, stop that with `aws kms \
-             cancel-key-deletion`, then enable it",
+            "its KMS key cannot be used; if its deletion is pending, cancel that with `aws kms cancel-key-deletion`, \
+             then enable the key",
         ),
-        (
-            aws.data_key("NotFoundException"),
-            "the KMS key that it belongs to is not in us-east-1; check AWS_REGION",
-        ),
+        (aws.data_key("NotFoundException"), "its KMS key is not in us-east-1; check AWS_REGION"),
     ] {
         aws.put("/data-key", &blob);
         let told = start(&world, &aws, &[PARAMETER]).await.unwrap_err().to_string();
@@ -91,15 +85,15 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
     for (fault, problem) in [
         (
             Fault::DropBeforeEffect,
-            "gave no answer that can be read (no answer); check AWS_REGION and the network",
+            "returned no usable response (no response); check AWS_REGION and the network",
         ),
-        (Fault::Html, "gave no answer that can be read (the answer is not JSON)"),
-        (Fault::Status(500), "KMS in us-east-1 refuses (status 500); check this program's AWS credentials"),
+        (Fault::Html, "returned no usable response (the response is not JSON)"),
+        (Fault::Status(500), "KMS in us-east-1 rejected the request (status 500); check the AWS credentials"),
         (
             Fault::Refusal(400, r#"{"__type": "com.amazonaws.kms#ThrottlingException"}"#),
-            "refuses (status 400 ThrottlingException)",
+            "rejected the request (status 400 ThrottlingException)",
         ),
-        (Fault::Refusal(200, r#"{"Plaintext": 1}"#), "KMS's answer has no key in it; try again"),
+        (Fault::Refusal(200, r#"{"Plaintext": 1}"#), "KMS's response contains no key; try again"),
     ] {
         aws.kms.next(REQUEST, fault.clone());
         let told = start(&world, &aws, &[PARAMETER]).await.unwrap_err().to_string();

@@ -7,7 +7,7 @@ use call_log::{model::Deadline, store::RotationOutcome, telemetry::Trace};
 use tests::{
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
     proxy::Fault,
-    test_app::{INVOCATION_MS, send},
+    test_app::{INVOCATION_MS, key_file, send},
 };
 
 use super::*;
@@ -112,7 +112,7 @@ async fn two_rotations_in_a_row_reject_no_token_and_lose_no_user() {
     let third = generation("the third secret, which is long enough", "kms-2");
     let users = vec![world.user.clone()];
     let mut drill = Drill { world, aws, users, sessions: 0 };
-    // The world's own user was sealed before there was a data key.
+    // The user of the test app was encrypted with the key file.
     let start = drill.process(&first, None).await;
     start.store.put_user(&drill.world.user).await.unwrap();
     for _ in 1..USERS {
@@ -218,7 +218,7 @@ async fn sealing_anew_changes_the_seal_and_nothing_else() {
     assert_eq!(unconnected[0].key_name(), None);
     assert_eq!(app.store.reencrypt(unconnected[0].clone()).await.unwrap(), RotationOutcome::NoCredentials);
     world.app.store.remove_user(&world.user.key()).await.unwrap();
-    let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody else knows")]).await.unwrap();
+    let stranger = world.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
     stranger.store.put_user(&world.user).await.unwrap();
     let (strange, _) = app.store.encrypted_users(None).await.unwrap();
     let before = item(&world, &world.user).await;

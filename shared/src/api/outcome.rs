@@ -1,0 +1,153 @@
+//! The messages that the user sees: the response to each outcome of the delivery.
+
+use http::StatusCode;
+use tracing::Level;
+
+use crate::{
+    adapters::{Crm, ErrorKind},
+    api::{
+        route::{log_store_error, unavailable, variant},
+        wire::ResponseBody,
+    },
+    delivery::{create, grant::Failure, update},
+    telemetry::{self, Metric},
+};
+
+/// The title of the section that says what the service will do.
+const NEXT: &str = "What happens next";
+/// The title of the section that says what the user can do.
+const ACTION: &str = "What to do";
+
+/// Logs the outcome of a create and returns its response.
+pub(super) fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, ResponseBody) {
+    use create::Outcome;
+    telemetry::set_field("outcome", variant(&outcome));
+    let name = crm.display_name();
+    match outcome {
+        Outcome::Logged(log) => ok(ResponseBody::success("Call logged", 2000).with_log_id(&log)),
+        Outcome::AlreadyLogged(log) => {
+            ok(ResponseBody::success("Call already logged", 3000).with_log_id(&log))
+        }
+        Outcome::BeingLogged => ok(ResponseBody::success("The call is being logged.", 3000)),
+        Outcome::Unsettled { wait_ms, is_deferred } => {
+            let wait = seconds(wait_ms.div_euclid(1_000) + 1);
+            let next = if is_deferred {
+                format!(
+                    "We'll check {name} again in {wait} and log the call if it's missing. You don't need to do \
+                     anything."
+                )
+            } else {
+                format!(
+                    "Log the call again in {wait}. We'll check {name} first, so the call won't be logged twice."
+                )
+            };
+            let text = format!("{name} didn't respond to an earlier attempt to log this call. {next}");
+            ok(not_answering(name).with_section(NEXT, text))
+        }
+        Outcome::NoContact { number } => {
+            let number = number.as_deref().unwrap_or("unknown");
+            ok(ResponseBody::warning(format!("Contact not found for number {number}"), 5000))
+        }
+        Outcome::NotConnected => not_connected(),
+        Outcome::Failed { failure, is_deferred } => failed(name, failure, "The call", is_deferred),
+    }
+}
+
+/// Logs the outcome of an update and returns its response.
+pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, ResponseBody) {
+    use update::Outcome;
+    telemetry::set_field("outcome", variant(&outcome));
+    let name = crm.display_name();
+    match outcome {
+        Outcome::Updated { log, body } => {
+            ok(ResponseBody::success("Call log updated.", 2000).with_log_id(&log).with_updated_note(body))
+        }
+        Outcome::UpdatedByOther { log } => {
+            ok(ResponseBody::success("Call log updated.", 2000).with_log_id(&log))
+        }
+        Outcome::Queued { log } => {
+            ok(ResponseBody::success("The update will be added in a moment.", 3000).with_log_id(&log))
+        }
+        Outcome::WaitingForCall => {
+            telemetry::count(Metric::Parked);
+            ok(ResponseBody::success("The update will be added when the call is logged.", 3000))
+        }
+        Outcome::Deleted => ok(ResponseBody::warning(format!("The call log was deleted in {name}."), 5000)),
+        Outcome::NotConnected => not_connected(),
+        Outcome::Failed { failure, is_deferred } => failed(name, failure, "The update", is_deferred),
+    }
+}
+
+/// Returns the response to a user who is not connected to a CRM.
+pub(super) fn not_connected() -> (StatusCode, ResponseBody) {
+    telemetry::set_field("outcome", "NotConnected");
+    ok(ResponseBody::warning("User not found. Please connect to your CRM.", 5000))
+}
+
+/// Logs a failure of the CRM or the table and returns its response. `subject` is "The call" or "The update".
+/// `is_deferred`: it is stored and will be delivered later.
+fn failed(crm: &str, failure: Failure, subject: &str, is_deferred: bool) -> (StatusCode, ResponseBody) {
+    let next = match (&failure, is_deferred) {
+        (Failure::SessionEnded, true) => {
+            format!("{subject} is saved and will be added to {crm} after you connect again.")
+        }
+        (_, true) => format!(
+            "{subject} is saved and will be added to {crm} as soon as possible. You don't need to do anything."
+        ),
+        (_, false) => {
+            format!("{subject} is not in {crm} yet. Send it again in a minute. Nothing is ever logged twice.")
+        }
+    };
+    if is_deferred {
+        telemetry::count(Metric::Deferred);
+    }
+    let error = match failure {
+        Failure::Crm(error) => error,
+        Failure::SessionEnded => {
+            telemetry::failed(Level::WARN, &failure);
+            let body = ResponseBody::warning("User session expired. Please connect again.", 5000)
+                .with_error_code("CRM_SESSION_REVOKED");
+            return (StatusCode::UNAUTHORIZED, body.with_section(NEXT, next));
+        }
+        Failure::Store(error) => {
+            log_store_error(Level::ERROR, &error);
+            return unavailable();
+        }
+    };
+    telemetry::failed(Level::WARN, &error);
+    ok(match error.kind {
+        ErrorKind::Unauthorized | ErrorKind::Forbidden => {
+            let text = format!(
+                "{crm} did not accept your authorization. Check that your {crm} account is allowed to log calls, \
+                 then disconnect and connect it again."
+            );
+            ResponseBody::warning("Authorization error", 5000).with_section(ACTION, text)
+        }
+        ErrorKind::RateLimited { retry_after } => {
+            let wait =
+                retry_after.map_or_else(|| "a minute".to_owned(), |wait| seconds(wait.as_secs() as i64));
+            let text = format!("{crm} doesn't accept more requests right now. You can try again in {wait}.");
+            ResponseBody::warning("Rate limit exceeded", 5000)
+                .with_section(ACTION, text)
+                .with_section(NEXT, next)
+        }
+        ErrorKind::Rejected { message } => ResponseBody::warning(format!("{crm} refused the call log"), 5000)
+            .with_section(format!("{crm} says"), message),
+        ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Malformed => {
+            not_answering(crm).with_section(NEXT, next)
+        }
+    })
+}
+
+fn not_answering(crm: &str) -> ResponseBody {
+    ResponseBody::warning(format!("{crm} is not answering"), 5000)
+}
+
+fn ok(body: ResponseBody) -> (StatusCode, ResponseBody) {
+    (StatusCode::OK, body)
+}
+
+/// Returns a duration in words, at least one second.
+fn seconds(seconds: i64) -> String {
+    if seconds <= 1 { "a second".to_owned() } else { format!("{seconds} seconds") }
+}

@@ -1,0 +1,243 @@
+//! Routes: which requests are admitted, and how every request is answered and logged.
+
+use std::{fmt, pin::Pin};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
+    header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use tracing::Level;
+
+use crate::{
+    api::{
+        Api, outcome,
+        wire::{InputError, ResponseBody},
+    },
+    auth::{Caller, TokenError, caller::token_of},
+    model::{Deadline, UserId},
+    store,
+    telemetry::{self, CORRELATION_HEADER, Metric, Trace},
+};
+
+/// The largest accepted body, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+/// The `Retry-After` of responses while the table is unavailable, in seconds.
+const RETRY_SECONDS: u32 = 2;
+
+/// The data of a request that come from the platform, not from the caller.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// When the response must be complete.
+    pub deadline: Deadline,
+    /// The id under which the platform logs the request.
+    pub request_id: String,
+    /// X-Ray's header, if the platform traces the request.
+    pub xray_trace_id: Option<String>,
+}
+
+/// A route of the HTTP API.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The end of the path. A stage or a mount point may precede it.
+    pub path: &'static str,
+    /// The function that handles the requests.
+    pub handler: Handler,
+}
+
+/// Handles the requests to a route. It is a function pointer, so that a function's binary links only the handlers of
+/// the routes that it names.
+pub type Handler = for<'a> fn(&'a Api, Request<Bytes>, &'a Invocation) -> HandlerFuture<'a>;
+
+/// The future of a [`Handler`].
+pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Response<Bytes>> + Send + 'a>>;
+
+/// A request that is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Rejection {
+    #[error("there is nothing at this path: call logs are at /callLog")]
+    NotFound,
+    #[error("this route accepts only {0}: send POST to log a call, or PATCH to update its log")]
+    Method(&'static str),
+    #[error("the body is over 1 MiB: shorten its texts and send it again")]
+    TooLarge,
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Invalid(#[from] InputError),
+    #[error("the user in the body is not the token's user: leave out `user.id`, or send that user's token")]
+    OtherUser,
+    /// The token names a CRM that does not exist. The response is the same as to a user who is not connected.
+    #[error("the CRM is unknown")]
+    NotConnected,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Returns the caller of a request if path, method, token and size of the body are valid.
+pub(super) fn admit(api: &Api, request: &Request<Bytes>, route: &Route) -> Result<Caller, Rejection> {
+    if !request.uri().path().trim_end_matches('/').ends_with(route.path) {
+        return Err(Rejection::NotFound);
+    }
+    if request.method() != route.method {
+        return Err(Rejection::Method(route.method));
+    }
+    let caller = authenticate(api, request.headers(), request.uri())?;
+    if request.body().len() > MAX_BODY {
+        return Err(Rejection::TooLarge);
+    }
+    Ok(caller)
+}
+
+/// Returns the caller that the token of a request identifies. The token is in the header `Authorization`, or else in the
+/// query parameter `jwtToken`.
+///
+/// # Errors
+///
+/// If the token is missing or not valid.
+pub fn authenticate(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, TokenError> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let query = uri.query().unwrap_or_default();
+    let query_token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "jwtToken");
+    let token =
+        token_of(header, query_token.as_ref().map(|(_, token)| token.as_ref())).ok_or(TokenError::Missing)?;
+    api.token_keys().verify(token, api.services.clock.now())
+}
+
+/// Rejects a body that names another user than the token. A body that names no user is accepted.
+pub(super) fn check_user(caller: &Caller, named: Option<&UserId>) -> Result<(), Rejection> {
+    if named.is_some_and(|user| *user != caller.user.id) { Err(Rejection::OtherUser) } else { Ok(()) }
+}
+
+/// Completes `work` and returns its response, with one log line for the request. `work` is large; pass it pinned, so
+/// that it is not copied.
+pub(super) async fn respond(
+    api: &Api,
+    name: &'static str,
+    headers: &HeaderMap,
+    invocation: &Invocation,
+    work: impl Future<Output = Result<(StatusCode, ResponseBody), Rejection>>,
+) -> Response<Bytes> {
+    let trace = Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers);
+    let correlation_id = HeaderValue::from_str(&trace.correlation_id);
+    let work = async {
+        let started_ms = api.services.clock.now_ms();
+        let mut response = response(work.await, invocation);
+        if let Ok(id) = correlation_id {
+            response.headers_mut().insert(CORRELATION_HEADER, id);
+        }
+        telemetry::set_field("status", i64::from(response.status().as_u16()));
+        telemetry::record(Metric::Latency, api.services.clock.now_ms() - started_ms);
+        response
+    };
+    telemetry::instrument(&api.services.clock, name, "answered", trace, work).await
+}
+
+fn response(
+    result: Result<(StatusCode, ResponseBody), Rejection>,
+    invocation: &Invocation,
+) -> Response<Bytes> {
+    let allow = match &result {
+        Err(Rejection::Method(method)) => Some(HeaderValue::from_static(method)),
+        _ => None,
+    };
+    let (status, body) = result.unwrap_or_else(|rejection| rejected(&rejection, invocation));
+    let mut response = Response::new(Bytes::from(serde_json::to_vec(&body).unwrap_or_default()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, allow);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+    }
+    response
+}
+
+/// Logs a rejection and returns its response.
+fn rejected(rejection: &Rejection, invocation: &Invocation) -> (StatusCode, ResponseBody) {
+    let status = match rejection {
+        Rejection::Store(error) => return store_failed(error, invocation),
+        Rejection::NotConnected => return outcome::not_connected(),
+        Rejection::NotFound => StatusCode::NOT_FOUND,
+        Rejection::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+        Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Rejection::Token(_) => StatusCode::UNAUTHORIZED,
+        Rejection::OtherUser => StatusCode::FORBIDDEN,
+        Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
+    };
+    telemetry::set_field("outcome", variant(rejection));
+    match rejection {
+        // The message may quote a value of the body, which must not be in the log.
+        Rejection::Invalid(error) => telemetry::failed(Level::INFO, error.without_value()),
+        rejection => telemetry::failed(Level::INFO, rejection),
+    }
+    (status, ResponseBody::warning(sentence(rejection), 5000))
+}
+
+/// Logs an error of the table and returns its response.
+fn store_failed(error: &store::Error, invocation: &Invocation) -> (StatusCode, ResponseBody) {
+    match error {
+        store::Error::TooLarge => {
+            log_store_error(Level::INFO, error);
+            let message =
+                "The update is too long to store. Shorten its texts to about 350 kB and send it again.";
+            (StatusCode::PAYLOAD_TOO_LARGE, ResponseBody::warning(message, 5000))
+        }
+        store::Error::Unavailable(_) => {
+            log_store_error(Level::WARN, error);
+            unavailable()
+        }
+        _ => {
+            log_store_error(Level::ERROR, error);
+            let message = format!(
+                "Something went wrong on our side. If it happens again, tell your administrator the request id {}.",
+                invocation.request_id
+            );
+            (StatusCode::INTERNAL_SERVER_ERROR, ResponseBody::danger(message, 5000))
+        }
+    }
+}
+
+/// Returns the response while the table is not available.
+pub(super) fn unavailable() -> (StatusCode, ResponseBody) {
+    let message = "The service is busy. Please try again in a moment.";
+    (StatusCode::SERVICE_UNAVAILABLE, ResponseBody::warning(message, 5000))
+}
+
+/// Records an error of the table in the request's log line.
+pub(super) fn log_store_error(level: Level, error: &store::Error) {
+    if matches!(error, store::Error::Unreadable(..)) {
+        telemetry::count(Metric::Unreadable);
+    }
+    telemetry::set_field("outcome", variant(error));
+    telemetry::failed(level, error);
+}
+
+/// Returns the message for an error: its text as a sentence.
+fn sentence(error: &impl fmt::Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+/// Returns the name of a value's variant, without its content.
+pub(super) fn variant(value: &impl fmt::Debug) -> String {
+    /// Stops the formatting after the first word, because the rest may be a whole note.
+    struct FirstWord(String);
+    impl fmt::Write for FirstWord {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = text.find(|letter: char| !letter.is_alphanumeric());
+            self.0.push_str(&text[..end.unwrap_or(text.len())]);
+            end.map_or(Ok(()), |_| Err(fmt::Error))
+        }
+    }
+    let mut word = FirstWord(String::new());
+    let _ = fmt::write(&mut word, format_args!("{value:?}"));
+    word.0
+}
