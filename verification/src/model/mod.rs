@@ -7,19 +7,19 @@
 //! |---|---|
 //! | [`state`], [`pack`] | what there is at one moment |
 //! | [`step`] | what can follow, in words |
-//! | [`claims`], [`owner`], [`audit`], [`release`] | the protocol: how an attempt begins, what it does in the CRM, how it ends |
+//! | [`claims`], [`lease_holder`], [`sweep`], [`release`] | the protocol: how an attempt begins, what it does in the CRM, how it ends |
 //! | [`naive`] | another one, for contrast |
-//! | [`surroundings`] | time, the network, death and people |
+//! | [`environment`] | time, the network, death and people |
 //! | [`property`] | what must never be, and how everything must end |
 //! | [`explore`], [`trace`] | going everywhere, and telling the way |
 //! | [`scope`], [`run`], [`mutant`] | what is explored, what it has to show, and the faults that must be found |
 
-pub mod audit;
 pub mod claims;
+pub mod environment;
 pub mod explore;
+pub mod lease_holder;
 pub mod mutant;
 pub mod naive;
-pub mod owner;
 pub mod pack;
 pub mod property;
 pub mod release;
@@ -27,5 +27,5 @@ pub mod run;
 pub mod scope;
 pub mod state;
 pub mod step;
-pub mod surroundings;
+pub mod sweep;
 pub mod trace;
