@@ -1,119 +1,126 @@
-//! What happens by itself: writes land or are lost, time passes, invocations die, people act.
+//! The steps that no invocation takes itself: writes land or are lost, time passes, invocations crash, people act.
 
 use call_log::store::{Event, State};
 
 use super::{
     mutant::Mutant,
-    scope::Late,
-    state::{At, Due, LOGS, Lease, Log, Message, Method, SLOTS, World},
-    step::{Nature, Step, Successors, Who},
+    scope::LateWrites,
+    state::{CrmRecord, CrmWrite, Due, Lease, Method, ModelState, Phase, RECORDS, SLOTS},
+    step::{Actor, Nature, Step, Successors},
 };
 
-/// What a write met in the CRM.
+/// The effect of a write in the CRM.
 enum Landed {
-    /// It had its effect; on this log.
+    /// The write took effect on this record.
     Done(u8),
-    /// The log has changed since it was read, or there is none.
-    Refused(At),
+    /// The record has changed since it was read, or does not exist. The sender goes on in this phase.
+    NotDone(Phase),
 }
 
-/// A write reaches the CRM.
-fn land(world: &mut World, message: Message, has_compare_and_set: bool) -> Landed {
-    match message.method {
-        Method::Post => match world.logs.iter().position(|log| *log == Log::Unmade) {
+/// Carries out a write in the CRM.
+fn land(state: &mut ModelState, write: CrmWrite, has_compare_and_set: bool) -> Landed {
+    match write.method {
+        Method::Post => match state.records.iter().position(|record| *record == CrmRecord::Absent) {
             Some(free) => {
-                world.logs[free] = Log::Live(message.body);
-                world.contacts[free] = message.contact;
+                state.records[free] = CrmRecord::Live(write.body);
+                state.record_contacts[free] = write.contact;
                 Landed::Done(free as u8)
             }
             None => {
-                world.overflow = true;
-                Landed::Refused(At::Failed)
+                state.overflow = true;
+                Landed::NotDone(Phase::Failed)
             }
         },
-        Method::Patch => match world.body(message.log) {
-            None => Landed::Refused(At::Gone),
-            Some(body) if has_compare_and_set && body != message.read => Landed::Refused(At::Get),
+        Method::Patch => match state.body(write.record) {
+            None => Landed::NotDone(Phase::Deleted),
+            Some(body) if has_compare_and_set && body != write.read => Landed::NotDone(Phase::Read),
             Some(_) => {
-                world.logs[usize::from(message.log)] = Log::Live(message.body);
-                Landed::Done(message.log)
+                state.records[usize::from(write.record)] = CrmRecord::Live(write.body);
+                Landed::Done(write.record)
             }
         },
         Method::Delete => {
-            if usize::from(message.log) < LOGS {
-                world.logs[usize::from(message.log)] = Log::Deleted;
+            if usize::from(write.record) < RECORDS {
+                state.records[usize::from(write.record)] = CrmRecord::Deleted;
             }
-            Landed::Done(message.log)
+            Landed::Done(write.record)
         }
     }
 }
 
 impl Successors<'_> {
-    pub fn surroundings(&mut self) {
+    /// Adds the steps that no invocation takes itself.
+    pub(super) fn environment(&mut self) {
         self.writes_land();
         self.time_passes();
-        self.invocations_die();
+        self.invocations_crash();
         self.people_act();
     }
 
     fn writes_land(&mut self) {
         let has_compare_and_set = self.model.scope.has_compare_and_set;
-        let happens = |what| Step { who: Who::Network, what, nature: Nature::Progress, event: None };
-        for at in 0..self.world.strays.len() {
-            let Some(message) = self.world.strays[at] else { continue };
-            self.push(happens("a write that nobody waits for reaches the CRM"), |next| {
-                next.strays[at] = None;
-                land(next, message, has_compare_and_set);
+        let step = |actor, what| Step { actor, what, nature: Nature::Progress, event: None };
+        for index in 0..self.state.abandoned.len() {
+            let Some(write) = self.state.abandoned[index] else { continue };
+            self.push(step(Actor::Network, "an abandoned write reaches the CRM"), |next| {
+                next.abandoned[index] = None;
+                land(next, write, has_compare_and_set);
             });
-            self.push(happens("a write that nobody waits for is lost"), |next| next.strays[at] = None);
+            let is_lost = step(Actor::Network, "an abandoned write is lost");
+            self.push(is_lost, |next| next.abandoned[index] = None);
         }
         for slot in 0..SLOTS {
-            let Some(message) = self.world.in_flight(slot) else { continue };
-            let arrives = Step { who: Who::Worker(slot), ..happens("has its write reach the CRM") };
-            self.push(arrives, |next| match land(next, message, has_compare_and_set) {
-                Landed::Done(log) => {
-                    let worker = &mut next.workers[slot];
-                    worker.has_landed = true;
-                    if message.method == Method::Post {
-                        worker.log = log;
+            let Some(write) = self.state.in_flight(slot) else { continue };
+            let arrives = step(Actor::Invocation(slot), "has its write reach the CRM");
+            self.push(arrives, |next| match land(next, write, has_compare_and_set) {
+                Landed::Done(record) => {
+                    let invocation = &mut next.invocations[slot];
+                    invocation.has_landed = true;
+                    if write.method == Method::Post {
+                        invocation.record = record;
                     }
                 }
-                Landed::Refused(at) => next.workers[slot].at = at,
+                Landed::NotDone(phase) => next.invocations[slot].phase = phase,
             });
         }
     }
 
     fn time_passes(&mut self) {
-        let passes = |what| Step { who: Who::Time, what, nature: Nature::Progress, event: None };
-        match self.world.item.lease {
+        let passes = |what| Step { actor: Actor::Time, what, nature: Nature::Progress, event: None };
+        let faults = self.state.faults;
+        match self.state.item.lease {
             Lease::Free => {}
-            Lease::Held => match self.world.workers.iter().position(|worker| worker.owns) {
-                None => self.push(passes("the dead owner's deadline passes"), |next| {
-                    next.item.lease = Lease::Grace;
-                }),
-                Some(slot) if self.world.mishaps.pauses > 0 && !self.world.workers[slot].is_late => {
-                    let sleeps =
-                        Step { who: Who::Worker(slot), ..passes("sleeps until its deadline has passed") };
-                    self.push(sleeps, |next| {
-                        next.mishaps.pauses -= 1;
+            Lease::Held => {
+                match self.state.invocations.iter().position(|invocation| invocation.holds_lease) {
+                    None => self.push(passes("the deadline of the crashed lease holder passes"), |next| {
                         next.item.lease = Lease::Grace;
-                        next.workers[slot].is_late = true;
-                    });
+                    }),
+                    Some(slot) if faults.pauses > 0 && !self.state.invocations[slot].is_late => {
+                        let pauses = Step {
+                            actor: Actor::Invocation(slot),
+                            ..passes("pauses until its deadline has passed")
+                        };
+                        self.push(pauses, |next| {
+                            next.faults.pauses -= 1;
+                            next.item.lease = Lease::Grace;
+                            next.invocations[slot].is_late = true;
+                        });
+                    }
+                    Some(_) => {}
                 }
-                Some(_) => {}
-            },
+            }
             Lease::Grace => {
-                let kind = match self.model.scope.late {
-                    Late::Posts => Method::Post,
-                    Late::Patches => Method::Patch,
+                let late_method = match self.model.scope.late {
+                    LateWrites::Posts => Method::Post,
+                    LateWrites::Patches => Method::Patch,
                 };
-                if self.world.pending().next().is_none() {
-                    self.push(passes("the grace is over"), |next| next.item.lease = Lease::Free);
-                } else if self.world.mishaps.late > 0 && self.world.pending().all(|method| method == kind) {
-                    let early =
-                        passes("the grace is over, and a write may still land: the assumption is broken");
-                    self.push(early, |next| {
-                        next.mishaps.late -= 1;
+                if self.state.pending().next().is_none() {
+                    self.push(passes("the grace ends"), |next| next.item.lease = Lease::Free);
+                } else if faults.late_writes > 0 && self.state.pending().all(|method| method == late_method) {
+                    let ends_early =
+                        passes("the grace ends while a write may still land: the assumption is broken");
+                    self.push(ends_early, |next| {
+                        next.faults.late_writes -= 1;
                         next.item.lease = Lease::Free;
                     });
                 }
@@ -121,19 +128,23 @@ impl Successors<'_> {
         }
     }
 
-    fn invocations_die(&mut self) {
-        if self.world.mishaps.crashes == 0 {
+    fn invocations_crash(&mut self) {
+        if self.state.faults.crashes == 0 {
             return;
         }
         for slot in 0..SLOTS {
-            // Nobody misses one that has claimed nothing.
-            if matches!(self.world.workers[slot].at, At::Done | At::Start | At::Enqueue | At::Look | At::Park)
-            {
+            // A crash before the claim leaves nothing behind.
+            let has_claimed = !matches!(
+                self.state.invocations[slot].phase,
+                Phase::Done | Phase::Start | Phase::Enqueue | Phase::AwaitHolder | Phase::EnqueueFirst
+            );
+            if !has_claimed {
                 continue;
             }
-            let dies = Step { who: Who::Worker(slot), what: "dies", nature: Nature::Chance, event: None };
-            self.push(dies, |next| {
-                next.mishaps.crashes -= 1;
+            let actor = Actor::Invocation(slot);
+            let crashes = Step { actor, what: "crashes", nature: Nature::Chance, event: None };
+            self.push(crashes, |next| {
+                next.faults.crashes -= 1;
                 next.abandon(slot);
                 next.end(slot);
             });
@@ -141,25 +152,25 @@ impl Successors<'_> {
     }
 
     fn people_act(&mut self) {
-        let item = self.world.item;
-        let acts = |what, event| Step { who: Who::Person, what, nature: Nature::Chance, event };
-        if self.world.mishaps.deletions > 0
+        let item = self.state.item;
+        let acts = |what, event| Step { actor: Actor::Person, what, nature: Nature::Chance, event };
+        if self.state.faults.deletions > 0
             && item.state == Some(State::Logged)
-            && self.world.body(item.log).is_some()
+            && self.state.body(item.record).is_some()
         {
-            self.push(acts("deletes the log in the CRM", None), |next| {
-                next.mishaps.deletions -= 1;
-                next.logs[usize::from(item.log)] = Log::Deleted;
+            self.push(acts("deletes the record in the CRM", None), |next| {
+                next.faults.deletions -= 1;
+                next.records[usize::from(item.record)] = CrmRecord::Deleted;
             });
         }
         if !item.given_up || item.due != Due::Never {
             return;
         }
-        let rearms = acts("has what was given up tried again", Some(Event::Rearm));
-        let remembers = !self.has(Mutant::RearmForgetsAmbiguity);
+        let rearms = acts("has delivery tried again", Some(Event::Rearm));
+        let remembers = !self.has(Mutant::RearmForgetsUnknown);
         match item.state {
             Some(State::DeadLetter) => self.push(rearms, |next| {
-                next.item.ambiguous &= remembers;
+                next.item.outcome_unknown &= remembers;
                 next.item.state = Some(State::Retry);
                 next.item.due = Due::Soon;
                 next.item.given_up = false;

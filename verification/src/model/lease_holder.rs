@@ -1,177 +1,182 @@
-//! What an owner does in the CRM: make the log, find it, read it, change it.
+//! What a lease holder does in the CRM: it creates, finds, reads and changes the record.
 
 use super::{
     mutant::Mutant,
-    state::{At, NONE, NOTHING},
+    state::{NO_DETAILS, NO_RECORD, Phase},
     step::Successors,
 };
 
 impl Successors<'_> {
-    /// Makes the log.
-    pub fn create(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        // What this attempt is told of first, then what others were.
-        let own = self.world.live_for(1 << worker.contact).next().map(|_| 1 << worker.contact);
-        let sought = if worker.was_ambiguous { self.world.item.sought } else { NOTHING };
-        let mut found = self.world.live_for(own.unwrap_or(sought));
+    /// Adds the steps of an invocation that creates the record.
+    pub(super) fn create(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        // The search uses the contact of this attempt first, then those of earlier attempts.
+        let own = self.state.live_for(1 << invocation.contact).next().map(|_| 1 << invocation.contact);
+        let earlier =
+            if invocation.previous_outcome_unknown { self.state.item.recovery_contacts } else { NO_DETAILS };
+        let mut found = self.state.live_for(own.unwrap_or(earlier));
         let found = if self.has(Mutant::AdoptsTheLast) { found.last() } else { found.next() };
-        match worker.at {
-            At::List => {
-                self.go(slot, "cannot list what the CRM has", At::Failed);
-                if worker.is_late {
+        match invocation.phase {
+            Phase::Find => {
+                self.go(slot, "cannot list the CRM's records", Phase::Failed);
+                if invocation.is_late {
                     return;
                 }
                 match found {
-                    None => self.go(slot, "lists: there is none", At::PostCheck),
-                    Some(log) => {
-                        self.adopt(slot, log);
-                        if self.world.mishaps.stale > 0 {
-                            self.write(slot, "lists, and is not shown what there is", None, |next| {
-                                next.mishaps.stale -= 1;
-                                next.workers[slot].at = At::PostCheck;
+                    None => self.go(slot, "lists: there is no record", Phase::CheckPost),
+                    Some(record) => {
+                        self.adopt(slot, record);
+                        if self.state.faults.stale_lists > 0 {
+                            self.write(slot, "lists, and the list is stale", None, |next| {
+                                next.faults.stale_lists -= 1;
+                                next.invocations[slot].phase = Phase::CheckPost;
                             });
                         }
                     }
                 }
             }
-            At::PostCheck => self.check(slot, At::PostSend),
-            At::PostSend if worker.facts & self.model.scope.refused != NOTHING => {
-                self.step(slot, "has what was parked refused, and tries without", |worker| {
-                    worker.facts = NOTHING;
-                    worker.at = At::PostCheck;
+            Phase::CheckPost => self.check_deadline(slot, Phase::SendPost),
+            Phase::SendPost if invocation.details & self.model.scope.rejected != NO_DETAILS => {
+                self.step(slot, "has its queued details rejected, and tries without them", |invocation| {
+                    invocation.details = NO_DETAILS;
+                    invocation.phase = Phase::CheckPost;
                 });
             }
-            At::PostSend => {
-                self.go(slot, "sends a POST", At::PostWait);
-                self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
+            Phase::SendPost => {
+                self.go(slot, "sends a POST", Phase::AwaitPost);
+                self.go(slot, "does not reach the CRM, or is refused", Phase::Failed);
                 if self.model.scope.gives_up {
-                    self.go(slot, "has its data refused", At::Refused);
+                    self.go(slot, "has its data rejected", Phase::Rejected);
                 }
             }
-            At::PostWait => {
-                if worker.has_landed {
-                    // Without what was parked it is not complete.
-                    let is_alone = self.model.scope.refused != NOTHING && worker.facts != worker.seen;
-                    let at = if is_alone { At::Keep } else { At::Finish };
-                    self.answered(slot, "is answered: it is made", at);
+            Phase::AwaitPost => {
+                if invocation.has_landed {
+                    // Without the queued details the record is not complete.
+                    let is_incomplete = self.model.scope.rejected != NO_DETAILS
+                        && invocation.details != invocation.seen_version;
+                    let phase = if is_incomplete { Phase::Keep } else { Phase::Finish };
+                    self.receive_response(slot, "gets the response: the record is created", phase);
                 }
-                let next = if self.has(Mutant::AmbiguousPostIsFailure) { At::Failed } else { At::ListAgain };
-                self.give_up_waiting(slot, next);
+                let counts_as_failure = self.has(Mutant::UnansweredPostIsFailure);
+                self.lose_response(
+                    slot,
+                    if counts_as_failure { Phase::Failed } else { Phase::FindAfterPost },
+                );
             }
-            At::ListAgain => {
-                self.go(slot, "does not find it in the CRM, or cannot look", At::Unanswered);
-                if let Some(log) = found.filter(|_| !worker.is_late) {
-                    self.adopt(slot, log);
+            Phase::FindAfterPost => {
+                self.go(slot, "does not find the record, or cannot search", Phase::OutcomeUnknown);
+                if let Some(record) = found.filter(|_| !invocation.is_late) {
+                    self.adopt(slot, record);
                 }
             }
             _ => {}
         }
     }
 
-    /// Brings the log up to date.
-    pub fn change(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let body = self.world.body(worker.log);
-        match worker.at {
-            At::Get => {
-                self.go(slot, "cannot read the log", At::Failed);
+    /// Adds the steps of an invocation that brings the record up to date.
+    pub(super) fn change(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        let body = self.state.body(invocation.record);
+        match invocation.phase {
+            Phase::Read => {
+                self.go(slot, "cannot read the record", Phase::Failed);
                 match body {
-                    _ if worker.is_late => {}
-                    None => self.go(slot, "reads: the log is gone", At::Gone),
-                    Some(body) if worker.facts & !body == NOTHING => {
-                        self.go(slot, "reads: nothing to change", At::Finish);
+                    _ if invocation.is_late => {}
+                    None => self.go(slot, "reads: the record is gone", Phase::Deleted),
+                    Some(body) if invocation.details & !body == NO_DETAILS => {
+                        self.go(slot, "reads: there is nothing to change", Phase::Finish);
                     }
                     Some(body) => {
-                        // What is merged with is all but an older value of the same fact.
-                        let is_replaced = self.has(Mutant::PatchWithoutGet) || self.model.scope.has_one_fact;
-                        let read = if is_replaced { NOTHING } else { body };
-                        self.step(slot, "reads the log, and merges", |worker| {
-                            worker.read = read;
-                            worker.at = At::PatchCheck;
+                        // The merge keeps everything except an older value of the same detail.
+                        let replaces = self.has(Mutant::PatchWithoutRead) || self.model.scope.has_one_detail;
+                        let read = if replaces { NO_DETAILS } else { body };
+                        self.step(slot, "reads the record, and merges", |invocation| {
+                            invocation.read = read;
+                            invocation.phase = Phase::CheckPatch;
                         });
                     }
                 }
             }
-            At::PatchCheck => self.check(slot, At::PatchSend),
-            At::PatchSend if worker.facts & self.model.scope.refused != NOTHING => {
-                self.refused_change(slot);
+            Phase::CheckPatch => self.check_deadline(slot, Phase::SendPatch),
+            Phase::SendPatch if invocation.details & self.model.scope.rejected != NO_DETAILS => {
+                self.reject_change(slot);
             }
-            At::PatchSend => {
-                self.go(slot, "sends a PATCH", At::PatchWait);
-                self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
+            Phase::SendPatch => {
+                self.go(slot, "sends a PATCH", Phase::AwaitPatch);
+                self.go(slot, "does not reach the CRM, or is refused", Phase::Failed);
                 if self.model.scope.gives_up {
-                    self.refused_change(slot);
+                    self.reject_change(slot);
                 }
             }
-            At::PatchWait => {
-                if worker.has_landed {
-                    self.answered(slot, "is answered: it is changed", At::Finish);
+            Phase::AwaitPatch => {
+                if invocation.has_landed {
+                    self.receive_response(slot, "gets the response: the record is changed", Phase::Finish);
                 }
-                let next = if self.has(Mutant::UnansweredPatchIsDone) { At::Finish } else { At::GetAgain };
-                self.give_up_waiting(slot, next);
+                let counts_as_done = self.has(Mutant::UnansweredPatchIsDone);
+                self.lose_response(slot, if counts_as_done { Phase::Finish } else { Phase::ReadAfterPatch });
             }
-            At::GetAgain => {
-                self.go(slot, "does not see its change, or cannot look", At::Unanswered);
-                let shows = body.is_some_and(|body| worker.facts & !body == NOTHING);
-                if shows && !worker.is_late {
-                    self.go(slot, "sees its change in the log", At::Finish);
+            Phase::ReadAfterPatch => {
+                self.go(slot, "does not see its change, or cannot read", Phase::OutcomeUnknown);
+                let is_visible = body.is_some_and(|body| invocation.details & !body == NO_DETAILS);
+                if is_visible && !invocation.is_late {
+                    self.go(slot, "sees its change in the record", Phase::Finish);
                 }
             }
             _ => {}
         }
     }
 
-    /// The CRM refuses a change: which of several facts it is for can only be tried.
-    fn refused_change(&mut self, slot: usize) {
-        let facts = self.world.workers[slot].facts;
-        let first = facts & facts.wrapping_neg();
-        if facts == first || self.has(Mutant::RefusedTogether) {
-            return self.go(slot, "has its data refused", At::Refused);
+    /// The CRM rejects a change. Which of several details it rejects can only be found out by trying each.
+    fn reject_change(&mut self, slot: usize) {
+        let details = self.state.invocations[slot].details;
+        let first = details & details.wrapping_neg();
+        if details == first || self.has(Mutant::RejectedTogether) {
+            return self.go(slot, "has its data rejected", Phase::Rejected);
         }
-        self.step(slot, "has its data refused, and tries the first fact alone", |worker| {
-            worker.facts = first;
-            worker.at = At::Get;
+        self.step(slot, "has its data rejected, and tries the first detail alone", |invocation| {
+            invocation.details = first;
+            invocation.phase = Phase::Read;
         });
     }
 
-    /// Whether there is time left, as the last step before a write.
-    pub fn check(&mut self, slot: usize, send: At) {
-        let is_unchecked =
-            self.has(Mutant::NoDeadlineCheck) || self.has(Mutant::DeleteUnchecked) && send == At::DeleteSend;
-        if self.world.workers[slot].is_late && !is_unchecked {
-            self.go(slot, "sees that its deadline has passed", At::Failed);
+    /// Checks the deadline, as the last step before a write.
+    pub(super) fn check_deadline(&mut self, slot: usize, send: Phase) {
+        let is_unchecked = self.has(Mutant::NoDeadlineCheck)
+            || self.has(Mutant::DeleteWithoutDeadlineCheck) && send == Phase::SendDelete;
+        if self.state.invocations[slot].is_late && !is_unchecked {
+            self.go(slot, "sees that its deadline has passed", Phase::Failed);
         } else {
             self.go(slot, "sees that there is time left", send);
         }
     }
 
-    /// The answer comes.
-    pub fn answered(&mut self, slot: usize, what: &'static str, at: At) {
-        self.step(slot, what, |worker| {
-            worker.has_landed = false;
-            worker.at = at;
+    /// Adds the step in which the response to a write arrives.
+    pub(super) fn receive_response(&mut self, slot: usize, what: &'static str, phase: Phase) {
+        self.step(slot, what, |invocation| {
+            invocation.has_landed = false;
+            invocation.phase = phase;
         });
     }
 
-    /// The answer does not come.
-    pub fn give_up_waiting(&mut self, slot: usize, at: At) {
-        self.write(slot, "gets no answer", None, |next| {
+    /// Adds the step in which an invocation stops waiting for the response to its write.
+    pub(super) fn lose_response(&mut self, slot: usize, phase: Phase) {
+        self.write(slot, "gets no response", None, |next| {
             next.abandon(slot);
-            let worker = &mut next.workers[slot];
-            worker.has_landed = false;
-            worker.at = at;
-            if at == At::ListAgain {
-                worker.log = NONE;
+            let invocation = &mut next.invocations[slot];
+            invocation.has_landed = false;
+            invocation.phase = phase;
+            if phase == Phase::FindAfterPost {
+                invocation.record = NO_RECORD;
             }
         });
     }
 
-    /// A log that is there is certainly ours.
-    fn adopt(&mut self, slot: usize, log: u8) {
-        let at = if self.has(Mutant::AdoptedAsComplete) { At::Finish } else { At::Keep };
-        self.step(slot, "lists, and finds it", |worker| {
-            worker.log = log;
-            worker.at = at;
+    /// Adopts a record that was found: in the model every record belongs to the call.
+    fn adopt(&mut self, slot: usize, record: u8) {
+        let phase = if self.has(Mutant::AdoptedAsComplete) { Phase::Finish } else { Phase::Keep };
+        self.step(slot, "lists, and finds the record", |invocation| {
+            invocation.record = record;
+            invocation.phase = phase;
         });
     }
 }

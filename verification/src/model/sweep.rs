@@ -1,61 +1,65 @@
-//! Looking, long after everything has landed, for a second log, and removing it.
+//! The duplicate sweep: long after everything has landed, it searches for a second record and deletes it.
 
-use super::{mutant::Mutant, state::At, step::Successors};
+use super::{mutant::Mutant, state::Phase, step::Successors};
 
 impl Successors<'_> {
-    pub fn audit(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        match worker.at {
-            At::AuditGet => {
-                self.go(slot, "cannot read the log", At::Failed);
-                if worker.is_late {
-                } else if self.world.body(worker.log).is_some() {
-                    self.go(slot, "reads the log that the item names", At::AuditList);
+    /// Adds the steps of an invocation in the duplicate sweep.
+    pub(super) fn sweep(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        match invocation.phase {
+            Phase::SweepRead => {
+                self.go(slot, "cannot read the record", Phase::Failed);
+                if invocation.is_late {
+                } else if self.state.body(invocation.record).is_some() {
+                    self.go(slot, "reads the record that the item names", Phase::SweepFind);
                 } else {
-                    self.go(slot, "reads: the log is gone", At::Gone);
+                    self.go(slot, "reads: the record is gone", Phase::Deleted);
                 }
             }
-            At::AuditList => {
-                self.go(slot, "cannot list what the CRM has", At::Failed);
-                if !worker.is_late {
-                    self.compare(slot);
+            Phase::SweepFind => {
+                self.go(slot, "cannot list the CRM's records", Phase::Failed);
+                if !invocation.is_late {
+                    self.find_duplicates(slot);
                 }
             }
-            At::DeleteCheck => self.check(slot, At::DeleteSend),
-            At::DeleteSend => {
-                self.go(slot, "sends a DELETE", At::DeleteWait);
-                self.go(slot, "does not reach the CRM, or is turned away", At::Failed);
+            Phase::CheckDelete => self.check_deadline(slot, Phase::SendDelete),
+            Phase::SendDelete => {
+                self.go(slot, "sends a DELETE", Phase::AwaitDelete);
+                self.go(slot, "does not reach the CRM, or is refused", Phase::Failed);
             }
-            At::DeleteWait => {
-                if worker.has_landed {
-                    self.step(slot, "is answered: it is deleted", |worker| {
-                        worker.doubles &= !(1 << worker.double());
-                        worker.has_landed = false;
-                        worker.has_audited = worker.doubles == 0;
-                        worker.at = if worker.has_audited { At::Get } else { At::DeleteCheck };
+            Phase::AwaitDelete => {
+                if invocation.has_landed {
+                    self.step(slot, "gets the response: the duplicate is deleted", |invocation| {
+                        invocation.duplicates &= !(1 << invocation.next_duplicate());
+                        invocation.has_landed = false;
+                        invocation.has_swept = invocation.duplicates == 0;
+                        invocation.phase =
+                            if invocation.has_swept { Phase::Read } else { Phase::CheckDelete };
                     });
                 }
-                self.give_up_waiting(slot, At::Unanswered);
+                self.lose_response(slot, Phase::OutcomeUnknown);
             }
             _ => {}
         }
     }
 
-    /// Which logs there are too many.
-    fn compare(&mut self, slot: usize) {
-        let named = self.world.workers[slot].log;
-        let first = self.world.live().map(|(log, _)| log).next().unwrap_or(named);
-        let moves = self.has(Mutant::AuditMovesToSmallest);
-        let kept = if moves || self.has(Mutant::AuditKeepsSmallest) { first } else { named };
-        let doubles = self.world.live_for(self.world.item.sought).filter(|log| *log != kept);
-        let doubles = doubles.fold(0, |mask, log| mask | 1 << log);
-        let what = if doubles == 0 { "lists: there is no other" } else { "lists, and finds more than one" };
-        self.step(slot, what, |worker| {
-            worker.doubles = doubles;
-            worker.has_audited = doubles == 0;
-            worker.at = if doubles == 0 { At::Get } else { At::DeleteCheck };
-            if moves {
-                worker.log = kept;
+    /// Decides which records are duplicates.
+    fn find_duplicates(&mut self, slot: usize) {
+        let named = self.state.invocations[slot].record;
+        let first = self.state.live().map(|(record, _)| record).next().unwrap_or(named);
+        let renames = self.has(Mutant::SweepRenamesFirst);
+        let kept = if renames || self.has(Mutant::SweepKeepsFirst) { first } else { named };
+        let duplicates = self.state.live_for(self.state.item.recovery_contacts);
+        let duplicates =
+            duplicates.filter(|record| *record != kept).fold(0, |mask, record| mask | 1 << record);
+        let what =
+            if duplicates == 0 { "lists: there is no duplicate" } else { "lists, and finds duplicates" };
+        self.step(slot, what, |invocation| {
+            invocation.duplicates = duplicates;
+            invocation.has_swept = duplicates == 0;
+            invocation.phase = if duplicates == 0 { Phase::Read } else { Phase::CheckDelete };
+            if renames {
+                invocation.record = kept;
             }
         });
     }

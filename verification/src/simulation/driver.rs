@@ -1,9 +1,8 @@
-//! The invocations, what is done to them, and the time.
-
-mod runtime;
+//! The driver of a schedule: it starts invocations, resumes or crashes them, and advances the time.
 
 use std::{
     collections::BTreeMap,
+    fmt,
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
@@ -20,297 +19,363 @@ use call_log::{
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::Steps, update},
     model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
     startup::{app::App, config::Config},
-    store::BreakerState,
+    store::{BreakerState, CallItem, StoredUser},
     telemetry::Trace,
 };
-use tokio::time::Instant;
-
-pub use self::runtime::{runtime, runtime_with_sockets};
+use tokio::{runtime, time::Instant};
 
 use super::{
-    crm::{self, Account, Memory},
-    requests::{self, Answer, Request},
-    scheduler::{self, Place, Stops, Ticket},
-    table::{self, Way},
+    crm::{self, CrmState, FakeCrm},
+    requests::{self, Request, Response},
+    scheduler::{self, PauseEverywhere, PausedStep, Position},
+    table::{self, Responses},
 };
 
-/// When every schedule begins, in milliseconds since 1970: a minute after the call did.
+/// When every schedule begins, in milliseconds since 1970: a minute after the call began.
 pub const NOW_MS: i64 = requests::START_MS + 65_000;
-/// How long an invocation has, in milliseconds.
-pub const INVOCATION_MS: i64 = 25_000;
-/// How long the redrive has, in milliseconds.
-pub const REDRIVE_MS: i64 = 55_000;
-/// What the redrive calls the company of the one user.
+/// The time of an invocation with a request, in milliseconds.
+const INVOCATION_MS: i64 = 25_000;
+/// The time of a redrive, in milliseconds.
+const REDRIVE_MS: i64 = 55_000;
+/// The redrive's name for the tenant of the one user.
 const TENANT: &str = "memory#12345-memory";
-/// How many schedules one database serves.
+/// How many schedules use one database.
 const SCHEDULES_PER_DATABASE: u64 = 1_000;
 
-/// What a thread's schedules have in common.
+/// Returns a runtime whose time advances only when the driver says so.
+///
+/// # Panics
+///
+/// Panics if the runtime cannot be built.
+pub fn runtime() -> runtime::Runtime {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().expect("a runtime")
+}
+
+/// Returns the same runtime with sockets, for the renewal of grants.
+///
+/// # Panics
+///
+/// Panics if the runtime cannot be built.
+pub fn runtime_with_sockets() -> runtime::Runtime {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().expect("a runtime")
+}
+
+/// The application, its table and its user: what the schedules of one thread share.
 #[derive(Debug)]
-pub struct World {
-    pub app: App,
-    pub user: User,
+pub struct Simulation {
+    app: App,
+    user: User,
     clock: Arc<AtomicI64>,
+    /// The number of schedules that have used the database.
     schedules: u64,
 }
 
-/// One invocation.
-struct Task<'w> {
+/// An invocation of a function.
+struct Invocation<'s> {
     request: Request,
-    future: Option<Pin<Box<dyn Future<Output = Answer> + 'w>>>,
-    answer: Option<Answer>,
+    /// `None` if the invocation has responded or crashed.
+    future: Option<Pin<Box<dyn Future<Output = Response> + 's>>>,
+    response: Option<Response>,
     began: usize,
     ended: usize,
 }
 
-/// What is known of a request when all is over.
+/// A request and its response.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct Interaction<'a> {
+    /// The request.
     pub request: &'a Request,
-    /// Nothing: its invocation died.
-    pub answer: Option<&'a Answer>,
-    /// In the order in which requests begin and end.
+    /// The response; `None` if the invocation crashed.
+    pub response: Option<&'a Response>,
+    /// When the request began, in the order in which requests begin and end.
     pub began: usize,
+    /// When the request ended, in the same order.
     pub ended: usize,
 }
 
-/// One schedule under way.
-pub struct Driver<'w> {
-    world: &'w World,
-    pub crm: &'static Memory,
-    pub session: SessionId,
-    tasks: Vec<Task<'w>>,
+/// The driver of one schedule.
+pub struct Driver<'s> {
+    simulation: &'s Simulation,
+    crm: &'static FakeCrm,
+    session: SessionId,
+    invocations: Vec<Invocation<'s>>,
     started: Instant,
+    /// The number of requests that have begun or ended.
     moments: usize,
     trace: Option<Vec<String>>,
 }
 
-impl std::fmt::Debug for Driver<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Driver<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Driver").field("session", &self.session).field("trace", &self.trace).finish()
     }
 }
 
-impl World {
-    /// This thread's world, with one connected user.
-    pub async fn start() -> World {
+impl Simulation {
+    /// Starts the application with one connected user.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the application does not start.
+    pub async fn start() -> Simulation {
         let environment = BTreeMap::from([
             ("TABLE_NAME", "calls"),
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost"),
-            ("JWT_SECRET", "a secret for proofs that is long enough"),
+            ("JWT_SECRET", "a secret for simulations that is long enough"),
         ]);
         let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned()));
         let clock = Arc::new(AtomicI64::new(NOW_MS));
-        let app = App::new(config.expect("a configuration"), Clock::Manual(clock.clone())).await;
-        let mut app = app.expect("the app starts");
-        app.store = app.store.with_sdk(table::set_up);
-        app.steps = Steps::observed_by(Arc::new(Stops));
+        let app = App::new(config.expect("a valid configuration"), Clock::Manual(clock.clone())).await;
+        let mut app = app.expect("the application starts");
+        app.store = app.store.with_sdk(table::configure);
+        app.steps = Steps::observed_by(Arc::new(PauseEverywhere));
         let user = User {
-            id: UserId::new("12345-memory").expect("an id"),
-            platform: Platform::new("memory").expect("a name"),
+            id: UserId::new("12345-memory").expect("a valid user id"),
+            platform: Platform::new("memory").expect("a valid platform"),
             hostname: None,
             zone: None,
             settings: Settings::default(),
             credentials: Some(Credentials::ApiKey(Secret::new("key"))),
         };
-        World { app, user, clock, schedules: SCHEDULES_PER_DATABASE }
+        Simulation { app, user, clock, schedules: SCHEDULES_PER_DATABASE }
     }
 
-    /// Begins a schedule about that session.
-    pub async fn begin(&mut self, crm: &'static Memory, session: &str, keeps_trace: bool) -> Driver<'_> {
+    /// Begins a schedule about the call of this session.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn begin(&mut self, crm: &'static FakeCrm, session: &str, keeps_trace: bool) -> Driver<'_> {
         scheduler::clear();
         table::clear();
-        crm::with(|account| *account = Account::default());
+        crm::with(|state| *state = CrmState::default());
         self.clock.store(NOW_MS, Ordering::SeqCst);
         if self.schedules >= SCHEDULES_PER_DATABASE {
             self.renew().await;
         }
         self.schedules += 1;
-        if table::is_rest_written() {
-            // A schedule must not find what another one left.
-            self.app
-                .store
-                .set_breaker(TENANT, BreakerState::default(), NOW_MS)
-                .await
-                .expect("the table answers");
-            table::is_rest_written();
+        if table::take_breaker_written() {
+            // A schedule must not find the circuit breaker of the one before.
+            let closed = self.app.store.set_breaker(TENANT, BreakerState::default(), NOW_MS).await;
+            closed.expect("the table responds");
+            table::take_breaker_written();
         }
         self.app.unstored_grants = UnstoredGrants::default();
-        self.app.crms = if crm.compare_and_set { &crm::ONLY_CAREFUL } else { &crm::ONLY_PLAIN };
+        self.app.crms = if crm.compare_and_set { &crm::ONLY_CONDITIONAL } else { &crm::ONLY_PLAIN };
         Driver {
-            world: self,
+            simulation: self,
             crm,
-            session: SessionId::new(session).expect("a session"),
-            tasks: Vec::new(),
+            session: SessionId::new(session).expect("a valid session id"),
+            invocations: Vec::new(),
             started: Instant::now(),
             moments: 0,
             trace: keeps_trace.then(Vec::new),
         }
     }
 
-    /// An empty table with the one user.
+    /// Replaces the table by one with only the user.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
     pub async fn renew(&mut self) {
         table::clear();
         table::renew();
         self.schedules = 0;
-        self.app.store.create_table().await.expect("the table can be made");
+        self.app.store.create_table().await.expect("the table is created");
         self.connect(self.user.credentials.clone()).await;
     }
 
     /// Stores the user with these credentials.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
     pub async fn connect(&self, credentials: Option<Credentials>) {
         let user = User { credentials, ..self.user.clone() };
-        self.app.store.put_user(&user).await.expect("the user can be stored");
+        self.app.store.put_user(&user).await.expect("the user is stored");
     }
 
-    /// Who sends the requests.
-    pub fn caller(&self) -> Caller {
+    fn caller(&self) -> Caller {
         Caller { user: self.user.id.clone(), platform: self.user.platform.clone() }
+    }
+
+    async fn stored_user(&self) -> StoredUser {
+        let user = self.app.store.user(&self.user.platform, &self.user.id).await;
+        user.expect("the table responds").expect("the user is stored")
     }
 }
 
-impl<'w> Driver<'w> {
-    pub fn app(&self) -> &'w App {
-        &self.world.app
-    }
-
-    pub fn caller(&self) -> Caller {
-        self.world.caller()
-    }
-
+impl<'s> Driver<'s> {
     /// Stores the user with these credentials.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
     pub async fn connect(&self, credentials: Option<Credentials>) {
-        self.world.connect(credentials).await;
+        self.simulation.connect(credentials).await;
     }
 
-    /// Somebody else takes the right to renew the grant.
+    /// Another process claims the renewal of the user's grant.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
     pub async fn claim_renewal(&self) {
-        let store = &self.world.app.store;
-        let user = store.user(&self.world.user.platform, &self.world.user.id).await;
-        let user = user.expect("the table answers").expect("the user is there");
+        let user = self.simulation.stored_user().await;
         let now_ms = self.now_ms();
-        store.claim_renewal(&user, "somebody else", now_ms, now_ms + 15_000).await.expect("it is free");
+        let claim =
+            self.simulation.app.store.claim_renewal(&user, "another process", now_ms, now_ms + 15_000);
+        claim.await.expect("the table responds");
     }
 
+    /// Returns `true` if the user has to connect again.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn has_session_ended(&self) -> bool {
+        self.simulation.stored_user().await.session_ended
+    }
+
+    /// Returns the item of the call.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn item(&self) -> Option<CallItem> {
+        let key = self.simulation.caller().call(&self.session, None);
+        self.simulation.app.store.call(&key).await.expect("the table responds")
+    }
+
+    /// Returns the simulated time, in milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
-        self.world.clock.load(Ordering::SeqCst)
+        self.simulation.clock.load(Ordering::SeqCst)
     }
 
-    /// What was done.
+    /// Returns a line for each thing that has happened, if the trace is kept.
     pub fn trace(&self) -> &[String] {
         self.trace.as_deref().unwrap_or_default()
     }
 
-    /// Writes down what is done.
-    pub fn note(&mut self, what: impl FnOnce() -> String) {
+    /// Adds a line to the trace.
+    pub fn record(&mut self, what: impl FnOnce() -> String) {
         let after = self.now_ms() - NOW_MS;
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>7}.{:03} s  {}", after / 1_000, after % 1_000, what()));
         }
     }
 
-    /// A request comes in; its number.
+    /// Starts an invocation with this request. Returns its number.
     pub async fn start(&mut self, request: Request) -> usize {
         self.start_for(self.session.clone(), request).await
     }
 
-    /// A request of another session comes in.
+    /// Starts an invocation with a request of another session. Returns its number.
     pub async fn start_for(&mut self, session: SessionId, request: Request) -> usize {
-        let number = self.tasks.len();
-        self.note(|| format!("#{number} comes: {request:?}"));
-        let (world, crm) = (self.world, self.crm);
+        let number = self.invocations.len();
+        self.record(|| format!("#{number} starts: {request:?}"));
+        let (simulation, crm) = (self.simulation, self.crm);
         let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
         let deadline = Deadline(self.now_ms() + time_ms);
-        let caller = world.caller();
         let sent = request.clone();
-        let future: Pin<Box<dyn Future<Output = Answer> + 'w>> = Box::pin(async move {
+        let future: Pin<Box<dyn Future<Output = Response> + 's>> = Box::pin(async move {
+            let (app, caller) = (&simulation.app, simulation.caller());
             match sent {
-                request @ (Request::Create | Request::CreateElsewhere) => {
-                    let command = requests::create_of(&request, &session);
-                    Answer::Create(create::run(&world.app, crm, &caller, command, deadline).await)
+                Request::Create | Request::CreateWithOtherContact => {
+                    let command = requests::create(&session, &sent);
+                    Response::Create(create::run(app, crm, &caller, command, deadline).await)
                 }
-                Request::Update(facts) => {
-                    let command = requests::update(&session, &facts);
-                    Answer::Update(update::run(&world.app, crm, &caller, command, deadline).await)
+                Request::Update(details) => {
+                    let command = requests::update(&session, &details);
+                    Response::Update(update::run(app, crm, &caller, command, deadline).await)
                 }
                 Request::Redrive => {
-                    let trace = Trace::new("proof", None);
-                    Answer::Redrive(redrive::run(&world.app, deadline, trace).await)
+                    let trace = Trace::new("simulation", None);
+                    Response::Redrive(redrive::run(app, deadline, trace).await)
                 }
             }
         });
         self.moments += 1;
         let began = self.moments;
-        self.tasks.push(Task { request, future: Some(future), answer: None, began, ended: usize::MAX });
+        let future = Some(future);
+        self.invocations.push(Invocation { request, future, response: None, began, ended: usize::MAX });
         self.poll(number).await;
         number
     }
 
-    /// The step begins, or its outcome is looked at; a request to the table goes this way.
-    pub async fn go(&mut self, ticket: Ticket, way: Way) {
-        if ticket.place == Place::Before {
-            table::arm(ticket.task, ticket.step, way);
+    /// Resumes a paused step. If the step starts now, the table gives these responses to its requests.
+    pub async fn proceed(&mut self, paused: PausedStep, responses: Responses) {
+        if paused.position == Position::Before {
+            table::arm(paused.invocation, paused.step, responses);
         }
-        scheduler::let_go(ticket);
-        self.poll(ticket.task).await;
-        if ticket.place == Place::Before && ticket.step.starts_with("grant.exchange") {
-            self.wait_for_tokens(ticket.task).await;
+        scheduler::resume(paused);
+        self.poll(paused.invocation).await;
+        if paused.position == Position::Before && paused.step.starts_with("grant.exchange") {
+            self.wait_for_token_host(paused.invocation).await;
         }
     }
 
-    /// Waits for the token host, which is the only one outside; no time passes meanwhile.
-    async fn wait_for_tokens(&mut self, task: usize) {
-        while self.sleepers().contains(&task) {
+    /// Waits for the token host, which is a thread of its own. No simulated time passes.
+    async fn wait_for_token_host(&mut self, invocation: usize) {
+        while self.sleeping().contains(&invocation) {
             std::thread::sleep(Duration::from_micros(20));
             tokio::task::yield_now().await;
-            self.poll(task).await;
+            self.poll(invocation).await;
         }
     }
 
-    /// The CRM gets the message that is under way, and answers.
-    pub async fn answer(&mut self, ticket: Ticket) {
-        crm::with(|account| account.land(ticket.number));
-        scheduler::let_go(ticket);
-        self.poll(ticket.task).await;
+    /// The request on its way lands, and the CRM responds.
+    pub async fn respond(&mut self, paused: PausedStep) {
+        crm::with(|crm| crm.land(paused.number));
+        scheduler::resume(paused);
+        self.poll(paused.invocation).await;
     }
 
-    /// The CRM gets the message that is under way, and refuses it.
-    pub async fn refuse(&mut self, ticket: Ticket, kind: ErrorKind) {
-        crm::with(|account| account.refuse(ticket.number, kind));
-        scheduler::let_go(ticket);
-        self.poll(ticket.task).await;
+    /// The request on its way lands, and the CRM refuses it.
+    pub async fn refuse(&mut self, paused: PausedStep, kind: ErrorKind) {
+        crm::with(|crm| crm.refuse(paused.number, kind));
+        scheduler::resume(paused);
+        self.poll(paused.invocation).await;
     }
 
-    /// The sender of the message waits no more; if it is still under way, it lands after so long, or never.
-    pub async fn lose(&mut self, ticket: Ticket, lands_in_ms: Option<i64>) {
+    /// The invocation stops waiting for the response. A request that is still on its way lands after this time, in
+    /// milliseconds, or never.
+    pub async fn lose_response(&mut self, paused: PausedStep, lands_in_ms: Option<i64>) {
         let now_ms = self.now_ms();
         let lands_at = lands_in_ms.map(|ms| now_ms + ms);
-        crm::with(|account| account.give_up(ticket.number, lands_at, now_ms + crm::GRACE_MS));
-        scheduler::let_go(ticket);
-        self.poll(ticket.task).await;
+        crm::with(|crm| crm.abandon(paused.number, lands_at, now_ms + crm::GRACE_MS));
+        scheduler::resume(paused);
+        self.poll(paused.invocation).await;
     }
 
-    /// The invocation dies. What it has sent to the CRM lands after so long, or never.
-    pub fn kill(&mut self, task: usize, lands_in_ms: Option<i64>) {
+    /// The invocation crashes. Its requests on their way to the CRM land after this time, in milliseconds, or never.
+    pub fn crash(&mut self, invocation: usize, lands_in_ms: Option<i64>) {
         let lands_at = lands_in_ms.map(|ms| self.now_ms() + ms);
-        for ticket in scheduler::waiting().into_iter().filter(|ticket| ticket.task == task) {
-            crm::with(|account| account.give_up(ticket.number, lands_at, i64::MAX));
+        for paused in scheduler::paused().into_iter().filter(|paused| paused.invocation == invocation) {
+            crm::with(|crm| crm.abandon(paused.number, lands_at, i64::MAX));
         }
-        self.tasks[task].future = None;
+        self.invocations[invocation].future = None;
     }
 
-    /// Time passes, and nobody does anything meanwhile; requests that are under way land.
-    pub async fn pass(&mut self, ms: i64) {
+    /// Advances the time while every invocation stands still. Requests on their way land.
+    pub async fn advance(&mut self, ms: i64) {
         tokio::time::advance(Duration::from_millis(ms.unsigned_abs())).await;
         self.catch_up().await;
     }
 
-    /// Time passes until somebody who sleeps wakes up.
-    pub async fn sleep(&mut self) {
+    /// Advances the time to the next timer of a sleeping invocation.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no timer expires within an hour.
+    pub async fn advance_to_timer(&mut self) {
         let mut guard = pin!(tokio::time::sleep(Duration::from_secs(3_600)));
         let mut is_first = true;
         poll_fn(|context| {
-            assert!(guard.as_mut().poll(context).is_pending(), "somebody waits for nothing");
+            assert!(guard.as_mut().poll(context).is_pending(), "an invocation waits for nothing");
             if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
@@ -319,78 +384,80 @@ impl<'w> Driver<'w> {
 
     async fn catch_up(&mut self) {
         let now_ms = NOW_MS + self.started.elapsed().as_millis() as i64;
-        self.world.clock.store(now_ms, Ordering::SeqCst);
-        crm::with(|account| account.tick(now_ms));
-        for task in self.sleepers() {
-            self.poll(task).await;
+        self.simulation.clock.store(now_ms, Ordering::SeqCst);
+        crm::with(|crm| crm.advance_to(now_ms));
+        for invocation in self.sleeping() {
+            self.poll(invocation).await;
         }
     }
 
-    /// Those that stand at no step: they wait for a time.
-    pub fn sleepers(&self) -> Vec<usize> {
-        let waiting = scheduler::waiting();
-        let is_asleep = |task: &usize| !waiting.iter().any(|ticket| ticket.task == *task);
+    /// Returns the invocations that are not paused at a step: they wait for a timer.
+    pub fn sleeping(&self) -> Vec<usize> {
+        let paused = scheduler::paused();
+        let is_asleep = |number: &usize| !paused.iter().any(|paused| paused.invocation == *number);
         self.running().into_iter().filter(is_asleep).collect()
     }
 
-    /// Those that have neither answered nor died.
+    /// Returns the invocations that have neither responded nor crashed.
     pub fn running(&self) -> Vec<usize> {
-        (0..self.tasks.len()).filter(|task| self.tasks[*task].future.is_some()).collect()
+        (0..self.invocations.len()).filter(|number| self.invocations[*number].future.is_some()).collect()
     }
 
-    /// Takes away the requests that are over; nobody asks for them any more.
-    pub fn forget_done(&mut self) {
+    /// Forgets all requests, if none is running.
+    pub fn forget_ended(&mut self) {
         if self.running().is_empty() {
-            self.tasks.clear();
+            self.invocations.clear();
         }
     }
 
-    pub fn answer_of(&self, task: usize) -> Option<&Answer> {
-        self.tasks[task].answer.as_ref()
+    /// Returns the response of an invocation.
+    pub fn response_of(&self, invocation: usize) -> Option<&Response> {
+        self.invocations[invocation].response.as_ref()
     }
 
-    /// What is known of all requests.
-    pub fn told(&self) -> Vec<Told<'_>> {
-        let told = |task: &'_ Task<'_>| (task.began, task.ended);
-        let tell = |task| -> Told<'_> {
-            let (began, ended) = told(task);
-            Told { request: &task.request, answer: task.answer.as_ref(), began, ended }
-        };
-        self.tasks.iter().map(tell).collect()
+    /// Returns all requests with their responses.
+    pub fn interactions(&self) -> Vec<Interaction<'_>> {
+        let interactions = self.invocations.iter().map(|invocation| Interaction {
+            request: &invocation.request,
+            response: invocation.response.as_ref(),
+            began: invocation.began,
+            ended: invocation.ended,
+        });
+        interactions.collect()
     }
 
     async fn poll(&mut self, number: usize) {
-        let task = &mut self.tasks[number];
-        let Some(future) = &mut task.future else { return };
-        scheduler::enter(number);
-        let answer = poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        let invocation = &mut self.invocations[number];
+        let Some(future) = &mut invocation.future else { return };
+        scheduler::set_running(number);
+        let response = poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => Poll::Ready(None),
         });
-        if let Some(answer) = answer.await {
-            task.future = None;
+        if let Some(response) = response.await {
+            invocation.future = None;
             self.moments += 1;
-            task.ended = self.moments;
-            let word = answer.word();
-            task.answer = Some(answer);
-            self.note(|| format!("#{number} answers: {word}"));
+            invocation.ended = self.moments;
+            let summary = response.summary();
+            invocation.response = Some(response);
+            self.record(|| format!("#{number} responds: {summary}"));
         }
     }
 
-    /// Lets an invocation go on without a fault.
-    pub async fn go_on(&mut self, ticket: Ticket) {
-        match ticket.place {
-            Place::Under => self.answer(ticket).await,
-            _ => self.go(ticket, table::FINE).await,
+    /// Resumes a paused step without a fault.
+    pub async fn proceed_normally(&mut self, paused: PausedStep) {
+        match paused.position {
+            Position::InFlight => self.respond(paused).await,
+            Position::Before | Position::After => self.proceed(paused, table::NORMAL).await,
         }
     }
 
-    /// Runs on without faults until everybody has answered.
-    pub async fn settle(&mut self) {
+    /// Runs all invocations to their end without faults.
+    pub async fn run_to_end(&mut self) {
         while !self.running().is_empty() {
-            match scheduler::waiting().first() {
-                Some(ticket) => self.go_on(*ticket).await,
-                None => self.sleep().await,
+            match scheduler::paused().first() {
+                Some(paused) => self.proceed_normally(*paused).await,
+                None => self.advance_to_timer().await,
             }
         }
     }

@@ -1,6 +1,4 @@
-//! Each fault at each step.
-
-mod kinds;
+//! Fault injection: each fault at each step of each scenario, alone and beside a second request.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,95 +8,146 @@ use std::{
 
 use call_log::adapters::{Effect, ErrorKind};
 
-pub use self::kinds::Depth;
-use self::kinds::kinds;
 use super::{
-    crm::{self, CAREFUL, PLAIN},
-    driver::{Driver, World, runtime_with_sockets},
-    oracle::{self, Beyond, Finish},
-    requests::{Fact, Field, Request},
-    scenarios::{self, Deed, Scenario},
-    scheduler::{self, Place, Ticket},
-    table,
-    tokens::{Exchange, TokenHost},
+    crm,
+    driver::{Driver, Simulation, runtime_with_sockets},
+    oracle::{self, BrokenAssumptions, Completion},
+    requests::{Detail, Field, Request},
+    scenarios::{self, Action, Scenario},
+    scheduler::{self, PausedStep, Position},
+    table::{self, Responses},
+    tokens::{TokenExchange, TokenHost},
 };
 
 /// Longer than any lease and the grace after it, in milliseconds.
 const LONG_MS: i64 = 60_000;
 /// Just before the end of the grace, in milliseconds.
 const LATE_MS: i64 = crm::GRACE_MS - 1_000;
-/// More than any run needs.
-const MOVES: usize = 1_000;
+/// More turns than any run needs.
+const MAX_TURNS: usize = 1_000;
 
-/// A step that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    DiesBefore,
-    DiesAfter,
-    /// Its invocation dies while it is under way; it lands after so long, or never.
-    DiesUnder(Option<i64>),
-    /// The answer is lost; it lands after so long, or never.
-    Lost(Option<i64>),
-    /// The invocation stands still before it for longer than its lease.
-    Sleeps,
-    /// The table goes that way, of [`table::WAYS`].
-    Table(usize),
-    Refused,
-    ReadFails,
-    Tokens(Exchange),
+/// How many faults are injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// At each step a crash before it, a crash after it, a lost response and a late landing.
+    Short,
+    /// Every fault.
+    Full,
 }
 
-/// Who comes when the step goes wrong, and who finishes what is left.
+/// A fault at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The invocation crashes before the step.
+    CrashBefore,
+    /// The invocation crashes after the step.
+    CrashAfter,
+    /// The invocation crashes while its request is on its way. The request lands after this time, in milliseconds, or
+    /// never.
+    CrashInFlight(Option<i64>),
+    /// The response is lost. The request lands after this time, in milliseconds, or never.
+    ResponseLost(Option<i64>),
+    /// The invocation pauses before the step for longer than its lease.
+    Pause,
+    /// The table gives these responses, of [`table::FAULTY`].
+    Table(&'static str, Responses),
+    /// The CRM refuses the request.
+    Refused,
+    /// The read fails.
+    ReadFails,
+    /// The exchange of a refresh token has this result.
+    Tokens(TokenExchange),
+}
+
+/// Returns the faults that are injected at a step.
+fn faults_at(step: &str, depth: Depth) -> Vec<Fault> {
+    let (first, rest) = match step {
+        "crm.create_log" | "crm.update_log" | "crm.remove_log" => (
+            vec![Fault::ResponseLost(Some(0)), Fault::ResponseLost(Some(LATE_MS))],
+            vec![
+                Fault::ResponseLost(None),
+                Fault::CrashInFlight(Some(0)),
+                Fault::CrashInFlight(Some(LATE_MS)),
+                Fault::CrashInFlight(None),
+                Fault::Refused,
+                Fault::Pause,
+            ],
+        ),
+        "crm.read_log" | "crm.find_logs" => (vec![Fault::ReadFails, Fault::Pause], vec![]),
+        "grant.exchange" | "grant.exchange_again" => (
+            vec![Fault::Tokens(TokenExchange::ResponseLost), Fault::Pause],
+            vec![Fault::Tokens(TokenExchange::NotDelivered), Fault::Tokens(TokenExchange::Overloaded)],
+        ),
+        "wait.pause" | "grant.wait" | "grant.pause" | "redrive.spare" => (vec![Fault::Pause], vec![]),
+        _ => {
+            let faults = table::FAULTY.iter().map(|(name, responses)| (name, Fault::Table(name, responses)));
+            let (first, rest): (Vec<_>, Vec<_>) =
+                faults.partition(|(name, _)| [table::ALL_RESPONSES_LOST, table::LATE].contains(name));
+            let faults = |named: Vec<(_, Fault)>| named.into_iter().map(|(_, fault)| fault);
+            (faults(first).collect(), faults(rest).chain([Fault::Pause]).collect())
+        }
+    };
+    let rest = rest.into_iter().filter(|_| depth == Depth::Full);
+    [Fault::CrashBefore, Fault::CrashAfter].into_iter().chain(first).chain(rest).collect()
+}
+
+/// A second request at the moment of the fault, and how the call is completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Peer {
-    Nobody,
+    /// No second request; the client sends its requests again.
+    None,
+    /// A create; a redrive completes the call.
     Create,
+    /// An update; a redrive completes the call.
     Update,
+    /// No second request; a redrive completes the call.
     Redrive,
 }
 
-const PEERS: [Peer; 4] = [Peer::Nobody, Peer::Create, Peer::Update, Peer::Redrive];
+const PEERS: [Peer; 4] = [Peer::None, Peer::Create, Peer::Update, Peer::Redrive];
 
-/// What was run.
+/// The result of all runs.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// The steps that faults were tried on, by name, with how many faults.
+    /// The steps at which faults were injected, by name, with the number of runs.
     pub steps: BTreeMap<&'static str, usize>,
-    /// How many places of scenarios faults were tried at.
+    /// The number of places in scenarios at which faults were injected.
     pub places: usize,
+    /// The number of runs.
     pub runs: usize,
-    /// What broke a promise, and what was done.
+    /// The runs that broke a promise, each with its trace.
     pub broken: Vec<(String, Vec<String>)>,
 }
 
-/// One run.
+/// One run of a scenario.
 #[derive(Clone, Debug)]
 struct Run {
     scenario: Scenario,
-    fault: Option<(&'static str, usize, Kind)>,
+    /// The name of the step, the number of its occurrence, and the fault.
+    fault: Option<(&'static str, usize, Fault)>,
     peer: Peer,
 }
 
-/// A thread's world, and the host that renews its grants.
-struct Stage {
-    world: World,
+/// The simulation of one thread, with its token host.
+struct Runner {
+    simulation: Simulation,
     host: TokenHost,
     runs: u64,
-    /// The table has nothing that others than the last run would not leave.
+    /// The table holds nothing that affects the next run.
     is_clean: bool,
 }
 
-impl Stage {
-    async fn start() -> Stage {
-        Stage { world: World::start().await, host: TokenHost::start(), runs: 0, is_clean: false }
+impl Runner {
+    async fn start() -> Runner {
+        Runner { simulation: Simulation::start().await, host: TokenHost::start(), runs: 0, is_clean: false }
     }
 
-    /// The steps of the main request, in order, without a fault.
-    async fn rehearse(&mut self, scenario: &Scenario) -> Result<Vec<(&'static str, usize)>, String> {
+    /// Runs a scenario without a fault. Returns the steps of its main request, each with the number of its occurrence.
+    async fn steps_of(&mut self, scenario: &Scenario) -> Result<Vec<(&'static str, usize)>, String> {
         let run = Run { scenario: scenario.clone(), fault: None, peer: Peer::Redrive };
         let mut steps = Vec::new();
-        let (wrong, trace) = self.run(&run, true, &mut steps).await;
-        if wrong.is_empty() { Ok(steps) } else { Err(format!("{wrong:?}\n{}", trace.join("\n"))) }
+        let (violations, trace) = self.run(&run, true, &mut steps).await;
+        if violations.is_empty() { Ok(steps) } else { Err(format!("{violations:?}\n{}", trace.join("\n"))) }
     }
 
     async fn run(
@@ -109,234 +158,243 @@ impl Stage {
     ) -> (Vec<String>, Vec<String>) {
         fastrand::seed(0);
         self.host.reset(true);
-        // What a person did, and what only a later version reads, must not meet the next run.
-        let is_plain = run.scenario.credentials == scenarios::connected() && run.scenario.after.is_empty();
+        let scenario = &run.scenario;
+        // A person's actions and an unreadable item must not affect the next run.
+        let is_plain = scenario.credentials == scenarios::connected() && scenario.after.is_empty();
         if !(is_plain && self.is_clean) {
-            self.world.renew().await;
-            self.world.connect(run.scenario.credentials.clone()).await;
+            self.simulation.renew().await;
+            self.simulation.connect(scenario.credentials.clone()).await;
         }
-        self.is_clean = is_plain && !run.scenario.before.iter().any(|deed| matches!(deed, Deed::Unreadable));
+        self.is_clean =
+            is_plain && !scenario.before.iter().any(|action| matches!(action, Action::AddUnreadableItem));
         self.runs += 1;
         let session = format!("run-{}", self.runs);
-        let is_careful = run.scenario.name.len().is_multiple_of(2);
-        let crm = if is_careful { &CAREFUL } else { &PLAIN };
-        let mut driver = self.world.begin(crm, &session, keeps_trace).await;
-        crm::with(|account| account.tokens = Some(self.host.clone()));
-        for deed in &run.scenario.before {
-            act(&mut driver, &self.host, deed, None).await;
+        let mut driver = self.simulation.begin(scenario.crm, &session, keeps_trace).await;
+        crm::with(|crm| crm.tokens = Some(self.host.clone()));
+        for action in &scenario.before {
+            act(&mut driver, &self.host, action, None).await;
         }
-        let main = driver.start(run.scenario.main.clone()).await;
-        let wrong = play(&mut driver, &self.host, run, main, steps).await;
-        if !wrong.is_empty() {
+        let main = driver.start(scenario.main.clone()).await;
+        if !play(&mut driver, &self.host, run, main, steps).await {
             self.is_clean = false;
-            return (wrong, driver.trace().to_vec());
+            return (vec!["the request does not end".to_owned()], driver.trace().to_vec());
         }
         table::disarm();
-        self.host.next(&[]);
-        crm::with(|account| account.next_read = None);
-        for deed in &run.scenario.after {
-            act(&mut driver, &self.host, deed, None).await;
+        self.host.set_next(&[]);
+        crm::with(|crm| crm.next_read_fails = None);
+        for action in &scenario.after {
+            act(&mut driver, &self.host, action, None).await;
         }
-        let finish = if run.peer == Peer::Nobody { Finish::Client } else { Finish::Redrive };
-        let has_late =
-            |kind: Kind| matches!(kind, Kind::Table(way) if table::WAYS[way].1.contains(&table::Wire::Late));
-        let late_writes = run.fault.is_some_and(|(_, _, kind)| has_late(kind));
-        let mut wrong = oracle::finish(&mut driver, finish, Beyond { grace: false, late_writes }).await;
-        let user = driver.app().store.user(&driver.caller().platform, &driver.caller().user).await;
-        if user.is_ok_and(|user| user.is_some_and(|user| user.session_ended)) {
-            wrong.push("the user has to connect again".to_owned());
+        let completion = if run.peer == Peer::None { Completion::Client } else { Completion::Redrive };
+        let is_late = |fault| matches!(fault, Fault::Table(_, responses) if responses.contains(&table::TableResponse::DeliveredLate));
+        let broken_assumptions = BrokenAssumptions {
+            late_crm_writes: false,
+            late_table_writes: run.fault.is_some_and(|(_, _, fault)| is_late(fault)),
+        };
+        let mut violations = oracle::complete(&mut driver, completion, broken_assumptions).await;
+        if driver.has_session_ended().await {
+            violations.push("the user has to connect again".to_owned());
         }
         let trace = driver.trace().to_vec();
-        self.is_clean &= wrong.is_empty();
-        (wrong, trace)
+        self.is_clean &= violations.is_empty();
+        (violations, trace)
     }
 }
 
-/// Plays the main request to its end, with what happens on its way.
+/// Plays the main request to its end, with its fault and its script. Returns `false` if it does not end.
 async fn play(
     driver: &mut Driver<'_>,
     host: &TokenHost,
     run: &Run,
     main: usize,
     steps: &mut Vec<(&'static str, usize)>,
-) -> Vec<String> {
-    let mut times: BTreeMap<(&'static str, Place), usize> = BTreeMap::new();
-    let mut under: Option<Kind> = None;
+) -> bool {
+    let mut occurrences: BTreeMap<(&'static str, Position), usize> = BTreeMap::new();
+    let mut fault_in_flight: Option<Fault> = None;
     let mut seen = BTreeSet::new();
-    for turn in 0..MOVES {
+    for turn in 0..MAX_TURNS {
         if !driver.running().contains(&main) {
             break;
         }
-        let waiting = scheduler::waiting();
-        let Some(ticket) = waiting.iter().find(|ticket| ticket.task == main).copied() else {
-            // Time passes and the others go on by turns.
-            match waiting.first() {
-                Some(ticket) if turn % 3 == 2 => driver.go_on(*ticket).await,
-                _ => driver.sleep().await,
+        let all = scheduler::paused();
+        let Some(paused) = all.iter().find(|paused| paused.invocation == main).copied() else {
+            // The other invocations and the time advance in turns.
+            match all.first() {
+                Some(paused) if turn % 3 == 2 => driver.proceed_normally(*paused).await,
+                _ => driver.advance_to_timer().await,
             }
             continue;
         };
-        // A ticket is come to once, however often something else happens meanwhile.
-        if seen.insert(ticket.number) {
-            *times.entry((ticket.step, ticket.place)).or_default() += 1;
+        // A paused step counts once, also if other invocations continue before it is resumed.
+        if seen.insert(paused.number) {
+            *occurrences.entry((paused.step, paused.position)).or_default() += 1;
         }
-        let time = times[&(ticket.step, ticket.place)];
-        let place = ticket.place;
-        driver.note(|| format!("#{main} {place:?} {} ({time})", ticket.step));
-        let scripted = run
-            .scenario
-            .script
-            .iter()
-            .find(|(step, place, when, _)| (*step, *place, *when) == (ticket.step, ticket.place, time));
-        let fault = run.fault.filter(|(step, when, _)| (*step, *when) == (ticket.step, time));
-        if let (Place::Before, None) = (place, run.fault) {
-            steps.push((ticket.step, time));
+        let occurrence = occurrences[&(paused.step, paused.position)];
+        let position = paused.position;
+        driver.record(|| format!("#{main} {position:?} {} ({occurrence})", paused.step));
+        let here = (paused.step, position, occurrence);
+        let scripted = run.scenario.script.iter().find(|(step, at, number, _)| (*step, *at, *number) == here);
+        let fault = run.fault.filter(|(step, number, _)| (*step, *number) == (paused.step, occurrence));
+        if let (Position::Before, None) = (position, run.fault) {
+            steps.push((paused.step, occurrence));
         }
-        match (place, fault.map(|(_, _, kind)| kind)) {
-            (Place::Before, Some(kind)) => {
-                come(driver, run.peer).await;
-                driver.note(|| format!("#{main} {}: {kind:?}", ticket.step));
-                under = Some(kind);
-                before(driver, host, ticket, kind).await;
+        match (position, fault.map(|(_, _, fault)| fault)) {
+            (Position::Before, Some(fault)) => {
+                start_peer(driver, run.peer).await;
+                driver.record(|| format!("#{main} {}: {fault:?}", paused.step));
+                fault_in_flight = Some(fault);
+                inject_before(driver, host, paused, fault).await;
             }
-            (Place::Under, Some(_)) if under.is_some() => match under.take() {
-                Some(Kind::Lost(lands)) => lose(driver, ticket, lands).await,
-                Some(Kind::DiesUnder(lands)) => {
+            (Position::InFlight, Some(_)) if fault_in_flight.is_some() => match fault_in_flight.take() {
+                Some(Fault::ResponseLost(lands)) => lose_response(driver, paused, lands).await,
+                Some(Fault::CrashInFlight(lands)) => {
                     if lands == Some(0) {
-                        crm::with(|account| account.land(ticket.number));
+                        crm::with(|crm| crm.land(paused.number));
                     }
-                    driver.kill(main, lands);
+                    driver.crash(main, lands);
                 }
-                Some(Kind::Refused) => {
-                    driver.refuse(ticket, ErrorKind::RateLimited { retry_after: None }).await;
+                Some(Fault::Refused) => {
+                    driver.refuse(paused, ErrorKind::RateLimited { retry_after: None }).await;
                 }
-                _ => driver.answer(ticket).await,
+                _ => driver.respond(paused).await,
             },
-            (Place::After, Some(Kind::DiesAfter)) => driver.kill(main, None),
+            (Position::After, Some(Fault::CrashAfter)) => driver.crash(main, None),
             _ => match scripted {
-                Some((_, _, _, deed)) => act(driver, host, deed, Some(ticket)).await,
-                None => driver.go_on(ticket).await,
+                Some((_, _, _, action)) => act(driver, host, action, Some(paused)).await,
+                None => driver.proceed_normally(paused).await,
             },
         }
     }
     if driver.running().contains(&main) {
-        return vec!["the request has no end".to_owned()];
+        return false;
     }
-    driver.settle().await;
-    Vec::new()
+    driver.run_to_end().await;
+    true
 }
 
-async fn before(driver: &mut Driver<'_>, host: &TokenHost, ticket: Ticket, kind: Kind) {
-    match kind {
-        Kind::DiesBefore => return driver.kill(ticket.task, None),
-        Kind::Sleeps => driver.pass(LONG_MS).await,
-        Kind::ReadFails => fail_read(),
-        Kind::Tokens(exchange) => host.next(&[exchange]),
-        Kind::Table(way) => return driver.go(ticket, table::WAYS[way].1).await,
-        Kind::DiesAfter | Kind::DiesUnder(_) | Kind::Lost(_) | Kind::Refused => {}
+/// Injects the faults that happen before a step or in its requests to the table.
+async fn inject_before(driver: &mut Driver<'_>, host: &TokenHost, paused: PausedStep, fault: Fault) {
+    match fault {
+        Fault::CrashBefore => return driver.crash(paused.invocation, None),
+        Fault::Pause => driver.advance(LONG_MS).await,
+        Fault::ReadFails => fail_next_read(),
+        Fault::Tokens(exchange) => host.set_next(&[exchange]),
+        Fault::Table(_, responses) => return driver.proceed(paused, responses).await,
+        Fault::CrashAfter | Fault::CrashInFlight(_) | Fault::ResponseLost(_) | Fault::Refused => {}
     }
-    driver.go(ticket, table::FINE).await;
+    driver.proceed(paused, table::NORMAL).await;
 }
 
-/// Somebody else comes, and goes as far as it can without time.
-async fn come(driver: &mut Driver<'_>, peer: Peer) {
-    match peer {
-        Peer::Nobody | Peer::Redrive => {}
-        Peer::Create => join(driver, Request::Create).await,
-        Peer::Update => {
-            join(driver, Request::Update(vec![Fact { field: Field::Result, value: 9 }])).await;
+/// Starts the second request and runs it as far as it comes without time.
+async fn start_peer(driver: &mut Driver<'_>, peer: Peer) {
+    let request = match peer {
+        Peer::None | Peer::Redrive => return,
+        Peer::Create => Request::Create,
+        Peer::Update => Request::Update(vec![Detail { field: Field::Result, value: 9 }]),
+    };
+    run_ahead(driver, request).await;
+}
+
+async fn run_ahead(driver: &mut Driver<'_>, request: Request) {
+    let invocation = driver.start(request).await;
+    run_until(driver, invocation, |_| false).await;
+}
+
+/// Runs an invocation until it is paused there, sleeps, or responds.
+async fn run_until(
+    driver: &mut Driver<'_>,
+    invocation: usize,
+    is_there: impl Fn(&PausedStep) -> bool,
+) -> Option<PausedStep> {
+    while let Some(paused) = scheduler::paused().into_iter().find(|paused| paused.invocation == invocation) {
+        if is_there(&paused) {
+            return Some(paused);
         }
-    }
-}
-
-async fn join(driver: &mut Driver<'_>, request: Request) {
-    let task = driver.start(request).await;
-    run_to(driver, task, |_| false).await;
-}
-
-/// Lets an invocation go on until it comes there, or sleeps, or answers.
-async fn run_to(driver: &mut Driver<'_>, task: usize, is_there: impl Fn(&Ticket) -> bool) -> Option<Ticket> {
-    while let Some(ticket) = scheduler::waiting().into_iter().find(|ticket| ticket.task == task) {
-        if is_there(&ticket) {
-            return Some(ticket);
-        }
-        driver.go_on(ticket).await;
+        driver.proceed_normally(paused).await;
     }
     None
 }
 
-async fn lose(driver: &mut Driver<'_>, ticket: Ticket, lands: Option<i64>) {
+async fn lose_response(driver: &mut Driver<'_>, paused: PausedStep, lands: Option<i64>) {
     if lands == Some(0) {
-        crm::with(|account| account.land(ticket.number));
+        crm::with(|crm| crm.land(paused.number));
     }
-    driver.lose(ticket, lands).await;
+    driver.lose_response(paused, lands).await;
 }
 
-fn fail_read() {
-    crm::with(|account| account.next_read = Some(crm::failure(ErrorKind::Unavailable, Effect::None)));
+fn fail_next_read() {
+    crm::with(|crm| crm.next_read_fails = Some(crm::failure(ErrorKind::Unavailable, Effect::None)));
 }
 
-async fn act(driver: &mut Driver<'_>, host: &TokenHost, deed: &Deed, ticket: Option<Ticket>) {
-    driver.note(|| format!("{deed:?}"));
-    match (deed, ticket) {
-        (Deed::Refuse(kind), Some(ticket)) => return driver.refuse(ticket, kind.clone()).await,
-        (Deed::Lose(lands), Some(ticket)) => return lose(driver, ticket, *lands).await,
-        (Deed::Table(way), Some(ticket)) => return driver.go(ticket, way).await,
-        (Deed::Send(request), _) => {
+/// Carries out an action of a scenario, while the main request is paused at this step if it has started.
+async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused: Option<PausedStep>) {
+    driver.record(|| format!("{action:?}"));
+    match (action, paused) {
+        (Action::Refuse(kind), Some(paused)) => return driver.refuse(paused, kind.clone()).await,
+        (Action::LoseResponse(lands), Some(paused)) => return lose_response(driver, paused, *lands).await,
+        (Action::Table(responses), Some(paused)) => return driver.proceed(paused, responses).await,
+        (Action::Send(request), _) => {
             driver.start(request.clone()).await;
-            driver.settle().await;
+            driver.run_to_end().await;
         }
-        (Deed::Join(request), _) => join(driver, request.clone()).await,
-        (Deed::Die(request, step, place, lands), _) => {
-            let task = driver.start(request.clone()).await;
-            run_to(driver, task, |ticket| (ticket.step, ticket.place) == (*step, *place)).await;
-            driver.kill(task, *lands);
+        (Action::RunAhead(request), _) => run_ahead(driver, request.clone()).await,
+        (Action::CrashAt(request, step, position, lands), _) => {
+            let invocation = driver.start(request.clone()).await;
+            let is_there = |paused: &PausedStep| (paused.step, paused.position) == (*step, *position);
+            run_until(driver, invocation, is_there).await;
+            driver.crash(invocation, *lands);
         }
-        (Deed::Stay(request, step, place), _) => {
-            let task = driver.start(request.clone()).await;
-            run_to(driver, task, |ticket| (ticket.step, ticket.place) == (*step, *place)).await;
+        (Action::PauseAt(request, step, position), _) => {
+            let invocation = driver.start(request.clone()).await;
+            let is_there = |paused: &PausedStep| (paused.step, paused.position) == (*step, *position);
+            run_until(driver, invocation, is_there).await;
         }
-        (Deed::PutOff(request), _) => {
-            let task = driver.start(request.clone()).await;
-            if let Some(ticket) = run_to(driver, task, |ticket| ticket.place == Place::Under).await {
-                driver.refuse(ticket, ErrorKind::RateLimited { retry_after: None }).await;
+        (Action::SendRateLimited(request), _) => {
+            let invocation = driver.start(request.clone()).await;
+            let is_write = |paused: &PausedStep| paused.position == Position::InFlight;
+            if let Some(paused) = run_until(driver, invocation, is_write).await {
+                driver.refuse(paused, ErrorKind::RateLimited { retry_after: None }).await;
             }
-            driver.settle().await;
+            driver.run_to_end().await;
         }
-        (Deed::Pass(ms), _) => driver.pass(*ms).await,
-        (Deed::FailRead, _) => fail_read(),
-        (Deed::Tokens(exchanges), _) => host.next(exchanges),
-        (Deed::Delete, _) => crm::with(|account| account.delete()),
-        (Deed::Duplicate, _) => crm::with(|account| account.duplicate()),
-        (Deed::Burst(left), _) => crm::with(|account| account.burst = Some(*left)),
-        (Deed::Disconnect, _) => driver.connect(None).await,
-        (Deed::Connect, _) => driver.connect(scenarios::connected()).await,
-        (Deed::ClaimRenewal, _) => driver.claim_renewal().await,
-        (Deed::Unreadable, _) => table::execute("PutItem", scenarios::UNREADABLE),
-        (Deed::Refuse(_) | Deed::Lose(_) | Deed::Table(_), None) => {}
+        (Action::Advance(ms), _) => driver.advance(*ms).await,
+        (Action::FailNextRead, _) => fail_next_read(),
+        (Action::Tokens(exchanges), _) => host.set_next(exchanges),
+        (Action::DeleteRecord, _) => crm::with(|crm| crm.delete()),
+        (Action::AddDuplicate, _) => crm::with(|crm| crm.add_duplicate()),
+        (Action::SetBurstBudget(left), _) => crm::with(|crm| crm.burst_budget = Some(*left)),
+        (Action::Disconnect, _) => driver.connect(None).await,
+        (Action::Connect, _) => driver.connect(scenarios::connected()).await,
+        (Action::ClaimRenewal, _) => driver.claim_renewal().await,
+        (Action::AddUnreadableItem, _) => table::execute("PutItem", scenarios::UNREADABLE_ITEM),
+        (Action::Refuse(_) | Action::LoseResponse(_) | Action::Table(_), None) => {}
     }
-    if let Some(ticket) = ticket {
-        driver.go_on(ticket).await;
+    if let Some(paused) = paused {
+        driver.proceed_normally(paused).await;
     }
 }
 
-/// Runs each fault at each step of each scenario, in so many threads.
+/// Injects each fault at each step of each scenario, in so many threads.
+///
+/// # Panics
+///
+/// Panics if a thread of the simulation panics.
 pub fn run(threads: usize, depth: Depth) -> Summary {
     let scenarios = Mutex::new(scenarios::all());
-    let worker = || {
+    let work = || {
         runtime_with_sockets().block_on(tokio::task::coop::unconstrained(async {
-            let mut stage = Stage::start().await;
+            let mut runner = Runner::start().await;
             let mut summary = Summary::default();
             let next = || scenarios.lock().unwrap_or_else(PoisonError::into_inner).pop();
             while let Some(scenario) = next() {
-                try_all(&mut stage, &scenario, depth, &mut summary).await;
+                try_all(&mut runner, &scenario, depth, &mut summary).await;
             }
             summary
         }))
     };
     let summaries = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().map(|worker| worker.join().expect("a worker ends")).collect::<Vec<_>>()
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the thread ends")).collect::<Vec<_>>()
     });
     summaries.into_iter().fold(Summary::default(), |mut all, one| {
         all.places += one.places;
@@ -349,29 +407,28 @@ pub fn run(threads: usize, depth: Depth) -> Summary {
     })
 }
 
-async fn try_all(stage: &mut Stage, scenario: &Scenario, depth: Depth, summary: &mut Summary) {
+async fn try_all(runner: &mut Runner, scenario: &Scenario, depth: Depth, summary: &mut Summary) {
     summary.runs += 1;
-    let steps = match stage.rehearse(scenario).await {
+    let steps = match runner.steps_of(scenario).await {
         Ok(steps) => steps,
-        Err(wrong) => {
-            return summary.broken.push((format!("{}, without a fault", scenario.name), vec![wrong]));
+        Err(violations) => {
+            return summary.broken.push((format!("{}, without a fault", scenario.name), vec![violations]));
         }
     };
-    for (step, time) in steps {
+    for (step, occurrence) in steps {
         summary.places += 1;
-        for kind in kinds(step, depth) {
+        for fault in faults_at(step, depth) {
             for peer in PEERS {
                 summary.runs += 1;
                 *summary.steps.entry(step).or_default() += 1;
-                let fault = Some((step, time, kind));
-                let run = Run { scenario: scenario.clone(), fault, peer };
-                let (wrong, _) = stage.run(&run, false, &mut Vec::new()).await;
-                if !wrong.is_empty() {
-                    let (_, trace) = stage.run(&run, true, &mut Vec::new()).await;
+                let run = Run { scenario: scenario.clone(), fault: Some((step, occurrence, fault)), peer };
+                let (violations, _) = runner.run(&run, false, &mut Vec::new()).await;
+                if !violations.is_empty() {
+                    let (_, trace) = runner.run(&run, true, &mut Vec::new()).await;
+                    let violations = violations.join("; ");
                     let name = format!(
-                        "{}, {step} ({time}) {kind:?}, then {peer:?}: {}",
-                        scenario.name,
-                        wrong.join("; ")
+                        "{}, {step} ({occurrence}) {fault:?}, peer {peer:?}: {violations}",
+                        scenario.name
                     );
                     summary.broken.push((name, trace));
                 }

@@ -1,4 +1,4 @@
-//! What callers send, and what they were told.
+//! The requests of callers, and the responses to them.
 
 use call_log::{
     delivery::{create, redrive, update},
@@ -11,24 +11,32 @@ use call_log::{
 use chrono::DateTime;
 use serde_json::Map;
 
-use super::crm::Entry;
+use super::crm::CrmRecord;
 
 /// When the call began, in milliseconds since 1970.
 pub const START_MS: i64 = 1_741_794_325_000;
 
-/// What an update can tell.
+/// A field that an update can bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
+    /// The link to the recording.
     Recording,
+    /// The agent's note.
     Note,
+    /// The duration of the call.
     Duration,
+    /// The note of the AI assistant.
     AiNote,
+    /// The result of the call.
     Result,
+    /// The transcript.
     Transcript,
+    /// The subject of the record.
     Subject,
 }
 
 impl Field {
+    /// Every field.
     pub const ALL: [Field; 7] = [
         Field::Recording,
         Field::Note,
@@ -40,16 +48,18 @@ impl Field {
     ];
 }
 
-/// A field and which of its values: two updates may tell the same or another one.
+/// One detail of an update: a field and the number of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fact {
+pub struct Detail {
+    /// The field.
     pub field: Field,
+    /// The number of the value. Two updates may bring the same value or different ones.
     pub value: u32,
 }
 
-impl Fact {
-    /// As an update tells it.
-    pub fn told(self) -> CallDetails {
+impl Detail {
+    /// Returns call details with only this detail.
+    pub fn call_details(self) -> CallDetails {
         let text = Some(self.text());
         let none = CallDetails::default();
         match self.field {
@@ -67,52 +77,56 @@ impl Fact {
         130 + u64::from(self.value)
     }
 
-    /// What stands in the log then, but for a duration.
+    /// Returns the text of the detail in a record. A duration has no text. No text is part of another.
     pub fn text(self) -> String {
         match self.field {
             Field::Recording => format!("https://rec.example/{}.", self.value),
-            // One is no part of another.
             field => format!("The {field:?} {}.", self.value),
         }
     }
 
-    /// Whether a log in the CRM says so.
-    pub fn is_in(self, entry: &Entry) -> bool {
+    /// Returns `true` if a CRM record has this detail.
+    pub fn is_in(self, record: &CrmRecord) -> bool {
         match self.field {
-            Field::Duration => entry.duration == Some(CallDuration::Seconds(self.seconds())),
-            Field::Subject => entry.subject == self.text() && entry.body.contains(&self.text()),
-            _ => entry.body.contains(&self.text()),
+            Field::Duration => record.duration == Some(CallDuration::Seconds(self.seconds())),
+            Field::Subject => record.subject == self.text() && record.body.contains(&self.text()),
+            _ => record.body.contains(&self.text()),
         }
     }
 }
 
-/// What a caller sends.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
+    /// Logs the call.
     Create,
-    /// The same call, told of another contact.
-    CreateElsewhere,
-    Update(Vec<Fact>),
-    /// What is due is delivered.
+    /// Logs the same call with another contact.
+    CreateWithOtherContact,
+    /// Updates the call with these details.
+    Update(Vec<Detail>),
+    /// Delivers everything that is due.
     Redrive,
 }
 
-/// What became of a request.
+/// The response to a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Response {
+    /// The response to a create.
     Create(Result<create::Outcome, store::Error>),
+    /// The response to an update.
     Update(Result<update::Outcome, store::Error>),
+    /// The report of a redrive.
     Redrive(Result<redrive::Report, store::Error>),
 }
 
-impl Answer {
-    /// The log's id, when the caller is told one.
-    pub fn log(&self) -> Option<&CallLogId> {
+impl Response {
+    /// Returns the id of the record that the response names.
+    pub fn record(&self) -> Option<&CallLogId> {
         match self {
-            Answer::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
+            Response::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
                 Some(log)
             }
-            Answer::Update(Ok(
+            Response::Update(Ok(
                 update::Outcome::Updated { log, .. }
                 | update::Outcome::UpdatedByOther { log }
                 | update::Outcome::Queued { log },
@@ -121,14 +135,14 @@ impl Answer {
         }
     }
 
-    /// In a word or two.
-    pub fn word(&self) -> String {
+    /// Returns a short description, for traces.
+    pub fn summary(&self) -> String {
         let text = match self {
-            Answer::Create(Ok(outcome)) => format!("{outcome:?}"),
-            Answer::Update(Ok(update::Outcome::Updated { log, .. })) => format!("Updated({log})"),
-            Answer::Update(Ok(outcome)) => format!("{outcome:?}"),
-            Answer::Redrive(Ok(report)) => format!("{report:?}"),
-            Answer::Create(Err(error)) | Answer::Update(Err(error)) | Answer::Redrive(Err(error)) => {
+            Response::Create(Ok(outcome)) => format!("{outcome:?}"),
+            Response::Update(Ok(update::Outcome::Updated { log, .. })) => format!("Updated({log})"),
+            Response::Update(Ok(outcome)) => format!("{outcome:?}"),
+            Response::Redrive(Ok(report)) => format!("{report:?}"),
+            Response::Create(Err(error)) | Response::Update(Err(error)) | Response::Redrive(Err(error)) => {
                 error.to_string()
             }
         };
@@ -136,16 +150,22 @@ impl Answer {
     }
 }
 
-/// When the call of a session began: sessions that are numbers are calls of their own.
+/// Returns when the call of a session began, in milliseconds since 1970. Sessions whose id is a number begin at times of
+/// their own.
 fn start_of(session: &SessionId) -> i64 {
     START_MS + session.as_str().parse::<i64>().map_or(0, |number| number % 100_000 * 1_000)
 }
 
-/// The tests' call.
-pub fn create(session: &SessionId) -> CreateCallLog {
+/// Returns the command of a create request.
+///
+/// # Panics
+///
+/// Panics if an id of the simulation is invalid.
+pub fn create(session: &SessionId, request: &Request) -> CreateCallLog {
     let number = "+12135550111".to_owned();
+    let contact = if *request == Request::CreateWithOtherContact { "78" } else { "77" };
     let contact = Contact {
-        id: ContactId::new("77").expect("an id"),
+        id: ContactId::new(contact).expect("a valid contact id"),
         kind: None,
         name: Some("Bob Client".to_owned()),
         phone_number: Some(number.clone()),
@@ -172,29 +192,20 @@ pub fn create(session: &SessionId) -> CreateCallLog {
     }
 }
 
-/// The tests' call, told of another contact if the request says so.
-pub fn create_of(request: &Request, session: &SessionId) -> CreateCallLog {
-    let mut command = create(session);
-    if let (Request::CreateElsewhere, Some(contact)) = (request, &mut command.contact) {
-        contact.id = ContactId::new("78").expect("an id");
-    }
-    command
-}
-
-/// An update of the tests' call.
-pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
-    let mut told = CallDetails { session: Some(session.clone()), ..CallDetails::default() };
-    for fact in facts {
-        let one = fact.told();
-        told = CallDetails {
-            session: told.session,
-            recording: one.recording.or(told.recording),
-            note: one.note.or(told.note),
-            duration: one.duration.or(told.duration),
-            ai_note: one.ai_note.or(told.ai_note),
-            result: one.result.or(told.result),
-            transcript: one.transcript.or(told.transcript),
-            subject: one.subject.or(told.subject),
+/// Returns the command of an update request.
+pub fn update(session: &SessionId, details: &[Detail]) -> UpdateCallLog {
+    let mut all = CallDetails { session: Some(session.clone()), ..CallDetails::default() };
+    for detail in details {
+        let one = detail.call_details();
+        all = CallDetails {
+            session: all.session,
+            recording: one.recording.or(all.recording),
+            note: one.note.or(all.note),
+            duration: one.duration.or(all.duration),
+            ai_note: one.ai_note.or(all.ai_note),
+            result: one.result.or(all.result),
+            transcript: one.transcript.or(all.transcript),
+            subject: one.subject.or(all.subject),
             ..CallDetails::default()
         };
     }
@@ -202,7 +213,7 @@ pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
         session: session.clone(),
         extension: None,
         user: None,
-        facts: told,
+        facts: all,
         authorization: None,
         zone: None,
     }
