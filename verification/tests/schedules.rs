@@ -4,7 +4,7 @@ use verification::simulation::schedules;
 
 #[test]
 fn no_schedule_breaks_a_promise() {
-    let summary = schedules::run(0, 3_000, 2);
+    let summary = schedules::run(0, 3_000, 2, None);
     let broken: Vec<_> = summary
         .broken
         .iter()

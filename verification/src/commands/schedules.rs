@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
         return Ok(violations.is_empty());
     }
     let started = Instant::now();
-    let summary = schedules::run(arguments.seed, arguments.count, arguments.threads);
+    let summary = schedules::run(arguments.seed, arguments.count, arguments.threads, None);
     for broken in &summary.broken {
         writeln!(out, "seed {}: {}", broken.seed, broken.violations.join("; "))?;
         writeln!(out, "    to replay it: verification schedules --seed {} --trace", broken.seed)?;

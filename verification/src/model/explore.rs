@@ -150,7 +150,7 @@ pub fn explore(model: Model, until: Until) -> Explored {
             }
         }
         for (step, next) in &out {
-            explored.record_edge(&state, step.event, next, here);
+            explored.add_edge(&state, step.event, next, here);
             let (to, is_new) = explored.states.insert_full(next.canonical().pack());
             if is_new {
                 explored.parents.push(here);
@@ -190,7 +190,7 @@ impl Explored {
         }
     }
 
-    fn record_edge(&mut self, from: &ModelState, event: Option<Event>, to: &ModelState, at: u32) {
+    fn add_edge(&mut self, from: &ModelState, event: Option<Event>, to: &ModelState, at: u32) {
         let (Some(event), Some(after)) = (event, to.item.state) else { return };
         let edge = (from.item.state, event, after);
         if self.edges.contains(&edge) {

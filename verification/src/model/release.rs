@@ -126,10 +126,10 @@ impl Successors<'_> {
         }
     }
 
-    /// The CRM will never accept these details. Their callers are told so, and the promise ends.
+    /// The CRM will never accept these details. The responses to their callers say so, and the promise ends.
     fn release_rejected(&mut self, slot: usize) {
         let invocation = self.state.invocations[slot];
-        // The lease holder's own caller is told as well.
+        // The response to the lease holder's own caller says so as well.
         let rejected = match self.model.scope.rejected {
             NO_DETAILS => invocation.details,
             rejected if UPDATES.contains(&slot) => rejected | detail_of(slot),

@@ -17,7 +17,7 @@ use call_log::{
     adapters::ErrorKind,
     auth::Caller,
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::Steps, update},
-    model::{Clock, Credentials, Deadline, Platform, Secret, SessionId, Settings, User, UserId},
+    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{app::App, config::Config},
     store::{BreakerState, CallItem, StoredUser},
     telemetry::Trace,
@@ -26,12 +26,12 @@ use tokio::{runtime, time::Instant};
 
 use super::{
     crm::{self, CrmState, FakeCrm},
-    requests::{self, Request, Response},
+    requests::{self, Call, Request, Response},
     scheduler::{self, PauseEverywhere, PausedStep, Position},
     table::{self, Responses},
 };
 
-/// When every schedule begins, in milliseconds since 1970: a minute after the call began.
+/// When every schedule begins, in milliseconds since 1970: a minute after its first call began.
 pub const NOW_MS: i64 = requests::START_MS + 65_000;
 /// The time of an invocation with a request, in milliseconds.
 const INVOCATION_MS: i64 = 25_000;
@@ -74,6 +74,8 @@ pub struct Simulation {
 
 /// An invocation of a function.
 struct Invocation<'s> {
+    /// The call of the request; `None` if it is a redrive.
+    call: Option<Call>,
     request: Request,
     /// `None` if the invocation has responded or crashed.
     future: Option<Pin<Box<dyn Future<Output = Response> + 's>>>,
@@ -85,6 +87,8 @@ struct Invocation<'s> {
 /// A request and its response.
 #[derive(Debug)]
 pub struct Interaction<'a> {
+    /// The call of the request; `None` if it is a redrive.
+    pub call: Option<&'a Call>,
     /// The request.
     pub request: &'a Request,
     /// The response; `None` if the invocation crashed.
@@ -99,7 +103,7 @@ pub struct Interaction<'a> {
 pub struct Driver<'s> {
     simulation: &'s Simulation,
     crm: &'static FakeCrm,
-    session: SessionId,
+    calls: Vec<Call>,
     invocations: Vec<Invocation<'s>>,
     started: Instant,
     /// The number of requests that have begun or ended.
@@ -109,7 +113,7 @@ pub struct Driver<'s> {
 
 impl fmt::Debug for Driver<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Driver").field("session", &self.session).field("trace", &self.trace).finish()
+        out.debug_struct("Driver").field("calls", &self.calls).field("trace", &self.trace).finish()
     }
 }
 
@@ -142,12 +146,12 @@ impl Simulation {
         Simulation { app, user, clock, schedules: SCHEDULES_PER_DATABASE }
     }
 
-    /// Begins a schedule about the call of this session.
+    /// Begins a schedule about these calls.
     ///
     /// # Panics
     ///
     /// Panics if the table does not respond.
-    pub async fn begin(&mut self, crm: &'static FakeCrm, session: &str, keeps_trace: bool) -> Driver<'_> {
+    pub async fn begin(&mut self, crm: &'static FakeCrm, calls: Vec<Call>, keeps_trace: bool) -> Driver<'_> {
         scheduler::clear();
         table::clear();
         crm::with(|state| *state = CrmState::default());
@@ -167,7 +171,7 @@ impl Simulation {
         Driver {
             simulation: self,
             crm,
-            session: SessionId::new(session).expect("a valid session id"),
+            calls,
             invocations: Vec::new(),
             started: Instant::now(),
             moments: 0,
@@ -240,13 +244,18 @@ impl<'s> Driver<'s> {
         self.simulation.stored_user().await.session_ended
     }
 
-    /// Returns the item of the call.
+    /// Returns the calls of the schedule.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// Returns the item of a call.
     ///
     /// # Panics
     ///
     /// Panics if the table does not respond.
-    pub async fn item(&self) -> Option<CallItem> {
-        let key = self.simulation.caller().call(&self.session, None);
+    pub async fn item(&self, call: &Call) -> Option<CallItem> {
+        let key = self.simulation.caller().call(&call.session, None);
         self.simulation.app.store.call(&key).await.expect("the table responds")
     }
 
@@ -261,38 +270,47 @@ impl<'s> Driver<'s> {
     }
 
     /// Adds a line to the trace.
-    pub fn record(&mut self, what: impl FnOnce() -> String) {
+    pub fn add_trace(&mut self, what: impl FnOnce() -> String) {
         let after = self.now_ms() - NOW_MS;
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>7}.{:03} s  {}", after / 1_000, after % 1_000, what()));
         }
     }
 
-    /// Starts an invocation with this request. Returns its number.
+    /// Starts an invocation with a request for the first call. Returns its number.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the schedule has no call.
     pub async fn start(&mut self, request: Request) -> usize {
-        self.start_for(self.session.clone(), request).await
+        let call = self.calls[0].clone();
+        self.start_for(&call, request).await
     }
 
-    /// Starts an invocation with a request of another session. Returns its number.
-    pub async fn start_for(&mut self, session: SessionId, request: Request) -> usize {
+    /// Starts an invocation with a request for this call. Returns its number. A redrive is not for one call only.
+    pub async fn start_for(&mut self, call: &Call, request: Request) -> usize {
         let number = self.invocations.len();
-        self.record(|| format!("#{number} starts: {request:?}"));
+        let call = (request != Request::Redrive).then(|| call.clone());
+        self.add_trace(|| match &call {
+            Some(call) => format!("#{number} starts for {}: {request:?}", call.session),
+            None => format!("#{number} starts: {request:?}"),
+        });
         let (simulation, crm) = (self.simulation, self.crm);
         let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
         let deadline = Deadline(self.now_ms() + time_ms);
-        let sent = request.clone();
+        let sent = (call.clone(), request.clone());
         let future: Pin<Box<dyn Future<Output = Response> + 's>> = Box::pin(async move {
             let (app, caller) = (&simulation.app, simulation.caller());
             match sent {
-                Request::Create | Request::CreateWithOtherContact => {
-                    let command = requests::create(&session, &sent);
+                (Some(call), request @ (Request::Create | Request::CreateWithOtherContact)) => {
+                    let command = requests::create(&call, &request);
                     Response::Create(create::run(app, crm, &caller, command, deadline).await)
                 }
-                Request::Update(details) => {
-                    let command = requests::update(&session, &details);
+                (Some(call), Request::Update(details)) => {
+                    let command = requests::update(&call, &details);
                     Response::Update(update::run(app, crm, &caller, command, deadline).await)
                 }
-                Request::Redrive => {
+                (None, _) | (_, Request::Redrive) => {
                     let trace = Trace::new("simulation", None);
                     Response::Redrive(redrive::run(app, deadline, trace).await)
                 }
@@ -301,7 +319,7 @@ impl<'s> Driver<'s> {
         self.moments += 1;
         let began = self.moments;
         let future = Some(future);
-        self.invocations.push(Invocation { request, future, response: None, began, ended: usize::MAX });
+        self.invocations.push(Invocation { call, request, future, response: None, began, ended: usize::MAX });
         self.poll(number).await;
         number
     }
@@ -418,6 +436,7 @@ impl<'s> Driver<'s> {
     /// Returns all requests with their responses.
     pub fn interactions(&self) -> Vec<Interaction<'_>> {
         let interactions = self.invocations.iter().map(|invocation| Interaction {
+            call: invocation.call.as_ref(),
             request: &invocation.request,
             response: invocation.response.as_ref(),
             began: invocation.began,
@@ -429,7 +448,7 @@ impl<'s> Driver<'s> {
     async fn poll(&mut self, number: usize) {
         let invocation = &mut self.invocations[number];
         let Some(future) = &mut invocation.future else { return };
-        scheduler::set_running(number);
+        scheduler::set_running(number, invocation.call.as_ref().map(|call| call.session.clone()));
         let response = poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => Poll::Ready(None),
@@ -440,7 +459,7 @@ impl<'s> Driver<'s> {
             invocation.ended = self.moments;
             let summary = response.summary();
             invocation.response = Some(response);
-            self.record(|| format!("#{number} responds: {summary}"));
+            self.add_trace(|| format!("#{number} responds: {summary}"));
         }
     }
 

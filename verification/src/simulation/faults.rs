@@ -12,7 +12,7 @@ use super::{
     crm,
     driver::{Driver, Simulation, runtime_with_sockets},
     oracle::{self, BrokenAssumptions, Completion},
-    requests::{Detail, Field, Request},
+    requests::{Call, Detail, Field, Request},
     scenarios::{self, Action, Scenario},
     scheduler::{self, PausedStep, Position},
     table::{self, Responses},
@@ -168,8 +168,8 @@ impl Runner {
         self.is_clean =
             is_plain && !scenario.before.iter().any(|action| matches!(action, Action::AddUnreadableItem));
         self.runs += 1;
-        let session = format!("run-{}", self.runs);
-        let mut driver = self.simulation.begin(scenario.crm, &session, keeps_trace).await;
+        let call = Call::new(format!("run-{}", self.runs), 0);
+        let mut driver = self.simulation.begin(scenario.crm, vec![call], keeps_trace).await;
         crm::with(|crm| crm.tokens = Some(self.host.clone()));
         for action in &scenario.before {
             act(&mut driver, &self.host, action, None).await;
@@ -231,7 +231,7 @@ async fn play(
         }
         let occurrence = occurrences[&(paused.step, paused.position)];
         let position = paused.position;
-        driver.record(|| format!("#{main} {position:?} {} ({occurrence})", paused.step));
+        driver.add_trace(|| format!("#{main} {position:?} {} ({occurrence})", paused.step));
         let here = (paused.step, position, occurrence);
         let scripted = run.scenario.script.iter().find(|(step, at, number, _)| (*step, *at, *number) == here);
         let fault = run.fault.filter(|(step, number, _)| (*step, *number) == (paused.step, occurrence));
@@ -241,7 +241,7 @@ async fn play(
         match (position, fault.map(|(_, _, fault)| fault)) {
             (Position::Before, Some(fault)) => {
                 start_peer(driver, run.peer).await;
-                driver.record(|| format!("#{main} {}: {fault:?}", paused.step));
+                driver.add_trace(|| format!("#{main} {}: {fault:?}", paused.step));
                 fault_in_flight = Some(fault);
                 inject_before(driver, host, paused, fault).await;
             }
@@ -328,7 +328,7 @@ fn fail_next_read() {
 
 /// Carries out an action of a scenario, while the main request is paused at this step if it has started.
 async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused: Option<PausedStep>) {
-    driver.record(|| format!("{action:?}"));
+    driver.add_trace(|| format!("{action:?}"));
     match (action, paused) {
         (Action::Refuse(kind), Some(paused)) => return driver.refuse(paused, kind.clone()).await,
         (Action::LoseResponse(lands), Some(paused)) => return lose_response(driver, paused, *lands).await,

@@ -1,16 +1,21 @@
 //! The oracle: completes every call, then checks every promise.
+//!
+//! It decides by ground truth which record belongs to which call: by the call for which the invocation acted that created
+//! the record ([`crm::CrmRecord::call`]). It never compares contacts, times, subjects or bodies to decide that, and it uses
+//! none of the application's functions that recognise a record. So it finds a record that the application mistakes for that
+//! of another call.
 
 use call_log::{
     adapters::ErrorKind,
     delivery::{create, grant::Failure, update},
-    model::CallDetails,
+    model::{CallDetails, CallLogId, SessionId},
     store::{CallItem, State},
 };
 
 use super::{
-    crm::{self, CrmRecord},
+    crm::{self, CrmRecord, Deleter},
     driver::{Driver, Interaction},
-    requests::{Detail, Request, Response},
+    requests::{Call, Detail, Request, Response},
     table,
 };
 
@@ -38,7 +43,7 @@ pub enum Completion {
     Redrive,
 }
 
-/// Completes the call. Returns the broken promises.
+/// Completes the calls. Returns the broken promises.
 ///
 /// # Panics
 ///
@@ -48,35 +53,46 @@ pub async fn complete(
     completion: Completion,
     broken_assumptions: BrokenAssumptions,
 ) -> Vec<String> {
-    driver.record(|| format!("completion: {completion:?}"));
+    driver.add_trace(|| format!("completion: {completion:?}"));
     table::disarm();
     while let Some(write) = table::deliver_late_write() {
-        driver.record(|| format!("a late write arrives: {write}"));
+        driver.add_trace(|| format!("a late write arrives: {write}"));
     }
-    let mut item = driver.item().await;
+    let mut items = read_items(driver).await;
     for round in 0.. {
-        if is_complete(driver, item.as_ref()) {
+        if is_complete(driver, &items) {
             break;
         }
         if round == MAX_ROUNDS {
-            return vec![format!("delivery does not end: {item:?}")];
+            return vec![format!("delivery does not end: {items:?}")];
         }
-        let due = item.as_ref().and_then(|item| item.due_at).unwrap_or(0);
+        let due = items.iter().filter_map(|(_, item)| item.as_ref()?.due_at).max().unwrap_or(0);
         driver.advance(MINUTE_MS.max(due - driver.now_ms())).await;
-        if completion == Completion::Client && is_unlogged(item.as_ref()) {
-            driver.start(Request::Create).await;
-        } else if completion == Completion::Client && round < 2 {
-            driver.start(Request::Update(Vec::new())).await;
-        } else {
+        let mut needs_redrive = completion == Completion::Redrive;
+        for (call, item) in items.iter().filter(|_| completion == Completion::Client) {
+            if is_unlogged(item.as_ref()) {
+                driver.start_for(call, Request::Create).await;
+            } else if round < 2 {
+                driver.start_for(call, Request::Update(Vec::new())).await;
+            } else {
+                needs_redrive = true;
+            }
+        }
+        if needs_redrive {
             driver.start(Request::Redrive).await;
         }
         driver.run_to_end().await;
-        item = driver.item().await;
+        items = read_items(driver).await;
     }
-    let collisions = crm::with(|crm| std::mem::take(&mut crm.violations));
-    let mut violations = if broken_assumptions.late_crm_writes { Vec::new() } else { collisions };
-    check(driver, item.as_ref(), broken_assumptions, &mut violations);
-    violations
+    check(driver, &items, broken_assumptions)
+}
+
+async fn read_items(driver: &Driver<'_>) -> Vec<(Call, Option<CallItem>)> {
+    let mut items = Vec::new();
+    for call in driver.calls() {
+        items.push((call.clone(), driver.item(call).await));
+    }
+    items
 }
 
 fn is_unlogged(item: Option<&CallItem>) -> bool {
@@ -84,68 +100,150 @@ fn is_unlogged(item: Option<&CallItem>) -> bool {
 }
 
 /// Returns `true` if nothing is left to be delivered and no message is on its way.
-fn is_complete(driver: &Driver<'_>, item: Option<&CallItem>) -> bool {
-    let is_settled = item.is_none_or(|item| {
+fn is_complete(driver: &Driver<'_>, items: &[(Call, Option<CallItem>)]) -> bool {
+    let is_settled = |item: &CallItem| {
         let is_free =
             item.lease_holder.is_none() && item.lease_expires_at <= driver.now_ms() && item.due_at.is_none();
         let is_unfinished = matches!(item.state, State::Creating | State::OutcomeUnknown)
             || item.state == State::Retry && item.payload.is_some();
         is_free && !is_unfinished
-    });
-    is_settled && crm::with(|crm| crm.messages.is_empty())
+    };
+    items.iter().all(|(_, item)| item.as_ref().is_none_or(is_settled))
+        && crm::with(|crm| crm.messages.is_empty())
 }
 
 fn check(
     driver: &Driver<'_>,
-    item: Option<&CallItem>,
+    items: &[(Call, Option<CallItem>)],
     broken_assumptions: BrokenAssumptions,
-    violations: &mut Vec<String>,
-) {
+) -> Vec<String> {
+    let (records, mut violations, collisions) = crm::with(|crm| {
+        let (violations, collisions) = (&mut crm.violations, &mut crm.collisions);
+        (crm.records.clone(), std::mem::take(violations), std::mem::take(collisions))
+    });
+    if !broken_assumptions.late_crm_writes {
+        violations.extend(collisions);
+    }
+    for record in &records {
+        if !items.iter().any(|(call, _)| call.session == record.call) {
+            violations.push(format!(
+                "the record {} was created for {}, a call of another schedule",
+                record.id, record.call
+            ));
+        }
+    }
     let interactions = driver.interactions();
-    let (records, created) = crm::with(|crm| (crm.records.clone(), crm.created));
-    let live: Vec<&CrmRecord> = records.iter().filter(|record| !record.is_deleted).collect();
-    if crm::with(|crm| crm.is_deleted) {
-        if created != 1 || !live.is_empty() {
-            violations.push("the record that a person deleted was created again".to_owned());
-        }
-        return;
+    for (call, item) in items {
+        let (own, others): (Vec<_>, Vec<_>) =
+            interactions.iter().partition(|interaction| interaction.call == Some(call));
+        let records = records.iter().filter(|record| record.call == call.session).collect();
+        let view = CallView { call, item: item.as_ref(), records, own, others, broken_assumptions };
+        violations.extend(
+            view.violations().into_iter().map(|violation| format!("call {}: {violation}", call.session)),
+        );
     }
-    let late = broken_assumptions.late_crm_writes;
-    // A call that the CRM rejects, or whose user is not connected, is given up. Alarms report that.
-    let is_given_up = item.is_some_and(|item| matches!(item.state, State::DeadLetter | State::Retry));
-    let is_promised = !is_given_up
-        && interactions.iter().any(|interaction| interaction.response.is_some_and(promises_record));
-    if created > 1 && !late || live.len() > 1 || is_promised && live.is_empty() {
-        violations.push(format!("{created} records were created, {} exist", live.len()));
+    violations
+}
+
+/// Everything about one call.
+struct CallView<'a> {
+    call: &'a Call,
+    item: Option<&'a CallItem>,
+    /// The records that belong to the call by ground truth, also deleted ones.
+    records: Vec<&'a CrmRecord>,
+    /// The requests for the call.
+    own: Vec<&'a Interaction<'a>>,
+    /// The requests for other calls.
+    others: Vec<&'a Interaction<'a>>,
+    broken_assumptions: BrokenAssumptions,
+}
+
+impl CallView<'_> {
+    /// Returns the broken promises.
+    fn violations(&self) -> Vec<String> {
+        let mut violations = self.ids_of_other_calls();
+        let live: Vec<&CrmRecord> =
+            self.records.iter().copied().filter(|record| record.deleted_by.is_none()).collect();
+        let created = self.records.iter().filter(|record| record.created_by.is_some()).count();
+        if self.records.iter().any(|record| record.deleted_by == Some(Deleter::Person)) {
+            if created != 1 || !live.is_empty() {
+                violations.push("the record that a person deleted was created again".to_owned());
+            }
+            return violations;
+        }
+        let late = self.broken_assumptions.late_crm_writes;
+        // A call that the CRM rejects, or whose user is not connected, is given up. Alarms report that.
+        let is_given_up =
+            self.item.is_some_and(|item| matches!(item.state, State::DeadLetter | State::Retry));
+        let is_promised = !is_given_up
+            && self.own.iter().any(|interaction| interaction.response.is_some_and(promises_record));
+        if created > 1 && !late || live.len() > 1 || is_promised && live.is_empty() {
+            violations.push(format!("{created} records were created, {} exist", live.len()));
+        }
+        let record = live.first().copied();
+        for id in self.own.iter().filter_map(|interaction| interaction.response?.record()) {
+            if !late && record.is_none_or(|record| record.id != *id) {
+                violations.push(format!("a response names the record {id}, which is not the call's record"));
+            }
+        }
+        if self.item.and_then(|item| item.log_id.as_ref()) != record.map(|record| &record.id) {
+            violations.push(format!("the item does not name the record: {:?}", self.item));
+        }
+        if let Some(item) = self.item.filter(|item| item.state == State::Logged) {
+            let is_clean = item.recovery_criteria.is_empty()
+                && item.payload.is_none()
+                && !item.outcome_unknown
+                && !item.waits();
+            if !is_clean || item.queued_details != CallDetails::default() {
+                violations.push(format!("the item of a logged call is not clean: {item:?}"));
+            }
+        }
+        match record {
+            Some(record) => {
+                if !record.is_edited && !late && record.body.contains(EDITED) {
+                    let body = &record.body;
+                    violations.push(format!("the note counts as edited, and no person edited it: {body}"));
+                }
+                let is_there = |detail: Detail| detail.is_in(record);
+                violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
+                violations.extend(self.details_of_other_calls(record));
+            }
+            None => {
+                let queued = self.item.map(|item| item.queued_details.clone()).unwrap_or_default();
+                let is_there = |detail| is_queued(&queued, detail);
+                violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
+            }
+        }
+        violations
     }
-    for id in interactions.iter().filter_map(|interaction| interaction.response?.record()) {
-        if !late && live.first().is_none_or(|record| record.id != *id) {
-            violations.push(format!("a response names the record {id}, which is not the call's record"));
-        }
+
+    /// Returns a violation for each record of another call that the item or a response names.
+    fn ids_of_other_calls(&self) -> Vec<String> {
+        let in_item = self.item.and_then(|item| item.log_id.as_ref()).map(|id| ("the item", id));
+        let in_responses = self.own.iter().filter_map(|interaction| interaction.response?.record());
+        let named = in_item.into_iter().chain(in_responses.map(|id| ("a response", id)));
+        let is_other = |id: &CallLogId| owner_of(id).is_some_and(|owner| owner != self.call.session);
+        let others = named.filter(|(_, id)| is_other(id));
+        others.map(|(what, id)| format!("{what} names the record {id} of another call")).collect()
     }
-    if item.and_then(|item| item.log_id.as_ref()) != live.first().map(|record| &record.id) {
-        violations.push(format!("the item does not name the record: {item:?}"));
+
+    /// Returns a violation for each detail in the record that only another call's updates brought.
+    fn details_of_other_calls(&self, record: &CrmRecord) -> Vec<String> {
+        let foreign = self.others.iter().flat_map(|interaction| details_of(interaction.request));
+        let foreign = foreign.filter(|detail| detail.is_in(record));
+        foreign.map(|detail| format!("{detail:?} of another call is in the record {}", record.id)).collect()
     }
-    if let Some(item) = item.filter(|item| item.state == State::Logged) {
-        let is_clean = item.recovery_criteria.is_empty()
-            && item.payload.is_none()
-            && !item.outcome_unknown
-            && !item.waits();
-        if !is_clean || item.queued_details != CallDetails::default() {
-            violations.push(format!("the item of a logged call is not clean: {item:?}"));
-        }
-    }
-    match live.first() {
-        Some(record) if !record.is_edited && !late && record.body.contains(EDITED) => {
-            violations.push(format!("the note counts as edited, and no person edited it: {}", record.body));
-        }
-        Some(record) => {
-            check_details(&interactions, broken_assumptions, |detail| detail.is_in(record), violations);
-        }
-        None => {
-            let queued = item.map(|item| item.queued_details.clone()).unwrap_or_default();
-            check_details(&interactions, broken_assumptions, |detail| is_queued(&queued, detail), violations);
-        }
+}
+
+/// Returns the call that a record belongs to.
+pub(super) fn owner_of(id: &CallLogId) -> Option<SessionId> {
+    crm::with(|crm| crm.owner(id).cloned())
+}
+
+fn details_of(request: &Request) -> &[Detail] {
+    match request {
+        Request::Update(details) => details,
+        Request::Create | Request::CreateWithOtherContact | Request::Redrive => &[],
     }
 }
 
@@ -158,30 +256,19 @@ fn is_queued(queued: &CallDetails, detail: Detail) -> bool {
     wanted.all(|(name, value)| queued[name] == *value)
 }
 
-/// Returns the broken promises about the details in a record.
-pub(super) fn missing_details(interactions: &[Interaction<'_>], record: &CrmRecord) -> Vec<String> {
-    let mut violations = Vec::new();
-    let is_there = |detail: Detail| detail.is_in(record);
-    check_details(interactions, BrokenAssumptions::default(), is_there, &mut violations);
-    violations
-}
-
-/// Checks that, for each field that a caller was promised, a value is there that no later promise replaces.
-fn check_details(
-    interactions: &[Interaction<'_>],
+/// Returns the broken promises about details: for each field that a caller was promised, a value has to be there that no
+/// later promise replaces.
+pub(super) fn missing_details(
+    interactions: &[&Interaction<'_>],
     broken_assumptions: BrokenAssumptions,
     is_there: impl Fn(Detail) -> bool,
-    violations: &mut Vec<String>,
-) {
-    let updates: Vec<(Detail, &Interaction<'_>)> = interactions
-        .iter()
-        .filter_map(|interaction| match interaction.request {
-            Request::Update(details) => Some(details.iter().map(move |detail| (*detail, interaction))),
-            Request::Create | Request::CreateWithOtherContact | Request::Redrive => None,
-        })
-        .flatten()
-        .collect();
+) -> Vec<String> {
+    let mut updates: Vec<(Detail, &Interaction<'_>)> = Vec::new();
+    for interaction in interactions {
+        updates.extend(details_of(interaction.request).iter().map(|detail| (*detail, *interaction)));
+    }
     let rejected = crm::with(|crm| crm.rejects);
+    let mut violations = Vec::new();
     for (detail, update) in &updates {
         // A later value replaces the detail also if the CRM then rejects that value.
         let is_rejected_rival = |(rival, other): &(Detail, &Interaction<'_>)| {
@@ -200,6 +287,7 @@ fn check_details(
             violations.push(format!("{detail:?} was promised and is not there"));
         }
     }
+    violations
 }
 
 /// Returns `true` if the caller may rely on the call being logged without another request.
@@ -234,7 +322,10 @@ fn promises_details(response: &Response) -> bool {
     }
 }
 
-/// Returns `true` if the response to a create says that the call is logged.
-pub(super) fn is_logged(response: &Response) -> bool {
-    matches!(response, Response::Create(Ok(create::Outcome::Logged(_) | create::Outcome::AlreadyLogged(_))))
+/// Returns the id of the record, if the response to a create says that the call is logged.
+pub(super) fn logged_record(response: &Response) -> Option<&CallLogId> {
+    match response {
+        Response::Create(_) => response.record(),
+        Response::Update(_) | Response::Redrive(_) => None,
+    }
 }

@@ -1,12 +1,12 @@
 //! Properties of many requests at the same time, of every order, of a long outage, and of people's edits.
 
-use call_log::model::{Credentials, Secret, SessionId};
+use call_log::model::{Credentials, Secret};
 
 use super::{
     crm::{self, CONDITIONAL, FakeCrm, PLAIN},
-    driver::{Driver, NOW_MS, Simulation, runtime, runtime_with_sockets},
+    driver::{Driver, Interaction, NOW_MS, Simulation, runtime, runtime_with_sockets},
     oracle::{self, BrokenAssumptions, Completion},
-    requests::{Detail, Field, Request},
+    requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
     tokens::TokenHost,
 };
@@ -27,8 +27,9 @@ fn update(field: Field, value: u32) -> Request {
     Request::Update(vec![Detail { field, value }])
 }
 
-fn session(number: usize) -> SessionId {
-    SessionId::new(number.to_string()).expect("a valid session id")
+/// Returns so many calls that began one second after the other.
+fn numbered_calls(count: usize) -> Vec<Call> {
+    (0..count).map(|number| Call::new(number.to_string(), number as i64)).collect()
 }
 
 /// Runs all invocations to their end in a random order. Calls `between` before each step.
@@ -60,7 +61,8 @@ pub fn orders(cases: u64) -> Vec<String> {
         let mut bodies: Vec<String> = Vec::new();
         for case in 0..cases {
             let mut rng = fastrand::Rng::with_seed(case);
-            let mut driver = simulation.begin(&PLAIN, &format!("order-{case}"), false).await;
+            let mut driver =
+                simulation.begin(&PLAIN, vec![Call::new(format!("order-{case}"), 0)], false).await;
             let mut requests = vec![Request::Create];
             requests.extend(
                 [Field::Recording, Field::Note, Field::Duration, Field::AiNote].map(|field| update(field, 1)),
@@ -103,7 +105,7 @@ pub struct ConcurrentUpdates {
 pub fn concurrent_updates(updates: u32, seed: u64) -> ConcurrentUpdates {
     simulate(async |simulation| {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut driver = simulation.begin(&CONDITIONAL, "concurrent", false).await;
+        let mut driver = simulation.begin(&CONDITIONAL, vec![Call::new("concurrent", 0)], false).await;
         driver.start(Request::Create).await;
         driver.run_to_end().await;
         for value in 0..updates {
@@ -113,11 +115,14 @@ pub fn concurrent_updates(updates: u32, seed: u64) -> ConcurrentUpdates {
         driver.advance(MINUTE_MS).await;
         driver.start(Request::Redrive).await;
         driver.run_to_end().await;
-        let (records, mut violations, changes) = crm::with(|crm| {
-            (crm.live().cloned().collect::<Vec<_>>(), std::mem::take(&mut crm.violations), crm.changed)
-        });
+        let (records, mut violations, changes) =
+            crm::with(|crm| (crm.live().cloned().collect::<Vec<_>>(), crm.take_violations(), crm.changed));
         match records.as_slice() {
-            [record] => violations.extend(oracle::missing_details(&driver.interactions(), record)),
+            [record] => violations.extend(oracle::missing_details(
+                &driver.interactions().iter().collect::<Vec<_>>(),
+                BrokenAssumptions::default(),
+                |detail| detail.is_in(record),
+            )),
             records => violations.push(format!("{} records", records.len())),
         }
         ConcurrentUpdates { violations, changes }
@@ -129,7 +134,7 @@ pub fn concurrent_updates(updates: u32, seed: u64) -> ConcurrentUpdates {
 pub struct GrantExpiry {
     /// The number of requests to the token host.
     pub token_requests: u64,
-    /// The number of creates whose response says that the call is logged.
+    /// The number of creates whose response names a record of their own call.
     pub logged: usize,
 }
 
@@ -152,15 +157,18 @@ pub fn grant_expiry(calls: usize, seconds_left: i64) -> GrantExpiry {
                 expires_at,
             }))
             .await;
-        let mut driver = simulation.begin(&PLAIN, "expiry", false).await;
+        let calls = numbered_calls(calls);
+        let mut driver = simulation.begin(&PLAIN, calls.clone(), false).await;
         crm::with(|crm| crm.tokens = Some(host.clone()));
-        let mut creates = Vec::new();
-        for call in 0..calls {
-            creates.push(driver.start_for(session(call), Request::Create).await);
+        for call in &calls {
+            driver.start_for(call, Request::Create).await;
         }
         driver.run_to_end().await;
-        let is_logged = |create: &&usize| driver.response_of(**create).is_some_and(oracle::is_logged);
-        let logged = creates.iter().filter(is_logged).count();
+        let is_logged = |interaction: &Interaction<'_>| {
+            let owner = interaction.response.and_then(oracle::logged_record).and_then(oracle::owner_of);
+            owner.is_some() && owner.as_ref() == interaction.call.map(|call| &call.session)
+        };
+        let logged = driver.interactions().into_iter().filter(is_logged).count();
         GrantExpiry { token_requests: host.requests(), logged }
     }))
 }
@@ -187,7 +195,8 @@ pub struct Outage {
 /// Panics if the simulation does not start.
 pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
     simulate(async |simulation| {
-        let mut driver = simulation.begin(&PLAIN, "outage", false).await;
+        let calls = numbered_calls((0..hours * 60).step_by(minutes_apart as usize).count());
+        let mut driver = simulation.begin(&PLAIN, calls.clone(), false).await;
         let mut outage = Outage::default();
         crm::with(|crm| {
             crm.is_down = true;
@@ -196,12 +205,12 @@ pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
         for minute in 0..hours * 60 {
             driver.advance(MINUTE_MS).await;
             if minute % minutes_apart == 0 {
-                let call = session(outage.calls);
+                let call = &calls[outage.calls];
                 outage.calls += 1;
-                driver.start_for(call.clone(), Request::Create).await;
+                driver.start_for(call, Request::Create).await;
                 driver.run_to_end().await;
                 for value in [1, 2] {
-                    driver.start_for(call.clone(), update(Field::Note, value)).await;
+                    driver.start_for(call, update(Field::Note, value)).await;
                     driver.run_to_end().await;
                 }
             }
@@ -215,7 +224,14 @@ pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
             driver.forget_ended();
         }
         crm::with(|crm| crm.is_down = false);
-        let complete = || crm::with(|crm| crm.live().filter(|record| has_last_note(&record.body)).count());
+        let is_complete = |call: &&Call| {
+            crm::with(|crm| {
+                let records: Vec<_> =
+                    crm.records.iter().filter(|record| record.call == call.session).collect();
+                matches!(records.as_slice(), [record] if has_last_note(&record.body))
+            })
+        };
+        let complete = || calls.iter().filter(is_complete).count();
         for minute in 1..=RECOVERY_MINUTES {
             driver.advance(MINUTE_MS).await;
             driver.start(Request::Redrive).await;
@@ -228,10 +244,10 @@ pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
         let complete = complete();
         crm::with(|crm| {
             outage.over_limit = crm.over_limit;
-            outage.violations = std::mem::take(&mut crm.violations);
-            if complete != outage.calls || crm.created != outage.calls {
-                let (calls, created) = (outage.calls, crm.created);
-                let violation = format!("{calls} calls, {created} records created, {complete} complete");
+            outage.violations = crm.take_violations();
+            if complete != outage.calls || crm.records.len() != outage.calls {
+                let (calls, records) = (outage.calls, crm.records.len());
+                let violation = format!("{calls} calls, {records} records, {complete} calls complete");
                 outage.violations.push(violation);
             }
         });
@@ -264,7 +280,7 @@ pub fn edits(cases: u64, crm: &'static FakeCrm) -> Edits {
         let mut all = Edits::default();
         for case in 0..cases {
             let mut rng = fastrand::Rng::with_seed(case);
-            let mut driver = simulation.begin(crm, &format!("edits-{case}"), false).await;
+            let mut driver = simulation.begin(crm, vec![Call::new(format!("edits-{case}"), 0)], false).await;
             driver.start(Request::Create).await;
             driver.run_to_end().await;
             for value in 0..rng.u32(1..4) {

@@ -9,12 +9,36 @@ use call_log::{
     store,
 };
 use chrono::DateTime;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::crm::CrmRecord;
 
-/// When the call began, in milliseconds since 1970.
+/// When the first call of a schedule began, in milliseconds since 1970.
 pub const START_MS: i64 = 1_741_794_325_000;
+/// The field of a create's additional submission that names the session, so that the fake CRM knows whose payload it gets.
+/// The application passes the field on and does not use it.
+const SESSION_FIELD: &str = "session";
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The session id. It identifies the call in the simulation.
+    pub session: SessionId,
+    /// When the call began, in milliseconds since 1970.
+    pub start_ms: i64,
+}
+
+impl Call {
+    /// Returns a call that began so many seconds after [`START_MS`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the session id is empty.
+    pub fn new(session: impl Into<String>, seconds: i64) -> Call {
+        let session = SessionId::new(session).expect("a valid session id");
+        Call { session, start_ms: START_MS + seconds * 1_000 }
+    }
+}
 
 /// A field that an update can bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,18 +174,12 @@ impl Response {
     }
 }
 
-/// Returns when the call of a session began, in milliseconds since 1970. Sessions whose id is a number begin at times of
-/// their own.
-fn start_of(session: &SessionId) -> i64 {
-    START_MS + session.as_str().parse::<i64>().map_or(0, |number| number % 100_000 * 1_000)
-}
-
 /// Returns the command of a create request.
 ///
 /// # Panics
 ///
 /// Panics if an id of the simulation is invalid.
-pub fn create(session: &SessionId, request: &Request) -> CreateCallLog {
+pub fn create(call: &Call, request: &Request) -> CreateCallLog {
     let number = "+12135550111".to_owned();
     let contact = if *request == Request::CreateWithOtherContact { "78" } else { "77" };
     let contact = Contact {
@@ -171,30 +189,35 @@ pub fn create(session: &SessionId, request: &Request) -> CreateCallLog {
         phone_number: Some(number.clone()),
     };
     let facts = CallDetails {
-        session: Some(session.clone()),
+        session: Some(call.session.clone()),
         direction: Some(Direction::Inbound),
         from: Some(Party { phone_number: Some(number.clone()), ..Party::default() }),
         contact_number: Some(number),
         note: Some("Wants a quote".to_owned()),
-        start: DateTime::from_timestamp_millis(start_of(session)),
+        start: DateTime::from_timestamp_millis(call.start_ms),
         duration: Some(CallDuration::Seconds(65)),
         ..CallDetails::default()
     };
     CreateCallLog {
-        session: session.clone(),
+        session: call.session.clone(),
         extension: None,
         user: None,
         contact: Some(contact),
         facts,
-        additional: Map::new(),
+        additional: Map::from_iter([(SESSION_FIELD.to_owned(), call.session.as_str().into())]),
         authorization: None,
         zone: None,
     }
 }
 
+/// Returns the session whose create request brought this additional submission.
+pub(super) fn session_of(additional: &Map<String, Value>) -> Option<SessionId> {
+    SessionId::new(additional.get(SESSION_FIELD)?.as_str()?)
+}
+
 /// Returns the command of an update request.
-pub fn update(session: &SessionId, details: &[Detail]) -> UpdateCallLog {
-    let mut all = CallDetails { session: Some(session.clone()), ..CallDetails::default() };
+pub fn update(call: &Call, details: &[Detail]) -> UpdateCallLog {
+    let mut all = CallDetails { session: Some(call.session.clone()), ..CallDetails::default() };
     for detail in details {
         let one = detail.call_details();
         all = CallDetails {
@@ -210,7 +233,7 @@ pub fn update(session: &SessionId, details: &[Detail]) -> UpdateCallLog {
         };
     }
     UpdateCallLog {
-        session: session.clone(),
+        session: call.session.clone(),
         extension: None,
         user: None,
         facts: all,

@@ -1,12 +1,20 @@
 //! The scheduler: pauses every invocation at each of its steps until the driver resumes it.
+//!
+//! It also knows for which call an invocation acts. A request names its call. A redrive delivers several calls at the same
+//! time, each in a future with a waker of its own; such a future acts for the call whose item it used last.
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use call_log::delivery::sync_point::{Observer, Pause};
+use call_log::{
+    delivery::sync_point::{Observer, Pause},
+    model::SessionId,
+};
+use rustc_hash::FxHashMap;
 
 /// The position of a paused invocation relative to its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +44,12 @@ pub struct PausedStep {
 struct Scheduler {
     /// The invocation that is being polled.
     running: usize,
+    /// The call of its request; `None` if it is a redrive.
+    running_call: Option<SessionId>,
+    /// The call whose item a redrive has used since it was resumed.
+    used_call: Option<SessionId>,
+    /// For each future of a redrive, by invocation and waker, the call whose item it used last.
+    redriven_calls: FxHashMap<(usize, usize), SessionId>,
     next_number: u64,
     paused: Vec<(PausedStep, Option<Waker>)>,
 }
@@ -48,9 +62,29 @@ fn with<T>(use_scheduler: impl FnOnce(&mut Scheduler) -> T) -> T {
     SCHEDULER.with_borrow_mut(use_scheduler)
 }
 
-/// Sets the invocation that is about to be polled.
-pub(super) fn set_running(invocation: usize) {
-    with(|scheduler| scheduler.running = invocation);
+/// Sets the invocation that is about to be polled, and the call of its request.
+pub(super) fn set_running(invocation: usize, call: Option<SessionId>) {
+    with(|scheduler| {
+        scheduler.running = invocation;
+        scheduler.running_call = call;
+        scheduler.used_call = None;
+    });
+}
+
+/// Stores for which call's item the table has just given its response. The future that gets the response pauses next,
+/// after the step of the request.
+pub(super) fn set_used_call(call: impl FnOnce() -> Option<SessionId>) {
+    with(|scheduler| {
+        if scheduler.running_call.is_none() {
+            scheduler.used_call = call();
+        }
+    });
+}
+
+/// Returns the call for which the invocation that is being polled acts.
+pub(super) async fn acting_call() -> SessionId {
+    let call = poll_fn(|context| Poll::Ready(with(|scheduler| scheduler.call_of(context.waker()))));
+    call.await.expect("a redrive uses the item of a call before it writes to the CRM")
 }
 
 /// Returns the invocation that is being polled.
@@ -78,6 +112,15 @@ impl Scheduler {
     fn remove(&mut self, number: u64) -> Option<Waker> {
         let index = self.paused.iter().position(|(paused, _)| paused.number == number)?;
         self.paused.remove(index).1
+    }
+
+    fn call_of(&self, waker: &Waker) -> Option<SessionId> {
+        let redriven = || self.redriven_calls.get(&self.future_of(waker)).cloned();
+        self.running_call.clone().or_else(redriven)
+    }
+
+    fn future_of(&self, waker: &Waker) -> (usize, usize) {
+        (self.running, waker.data().addr())
     }
 }
 
@@ -109,12 +152,18 @@ impl Future for Resumed {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        with(|scheduler| match scheduler.paused.iter_mut().find(|(paused, _)| paused.number == self.number) {
-            Some((_, waker)) => {
-                *waker = Some(context.waker().clone());
-                Poll::Pending
+        with(|scheduler| {
+            if let Some(call) = scheduler.used_call.take() {
+                let future = scheduler.future_of(context.waker());
+                scheduler.redriven_calls.insert(future, call);
             }
-            None => Poll::Ready(()),
+            match scheduler.paused.iter_mut().find(|(paused, _)| paused.number == self.number) {
+                Some((_, waker)) => {
+                    *waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            }
         })
     }
 }

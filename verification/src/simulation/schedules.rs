@@ -8,14 +8,16 @@ use std::{
 use call_log::adapters::{Effect, ErrorKind};
 
 use super::{
-    crm::{self, CONDITIONAL, PLAIN},
+    crm::{self, CONDITIONAL, MixUp, PLAIN},
     driver::{Driver, Simulation, runtime},
     oracle::{self, BrokenAssumptions, Completion},
-    requests::{Detail, Field, Request},
+    requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
     table,
 };
 
+/// One schedule in so many has a second call of the same user, with a session and a start of its own.
+const SECOND_CALL_ONE_IN: u8 = 4;
 /// More moves than any schedule needs.
 const MAX_MOVES: u64 = 3_000;
 /// A thread's summary with so many broken schedules ends the run.
@@ -50,7 +52,9 @@ pub struct Summary {
 /// What a schedule has left to do.
 struct Plan {
     rng: fastrand::Rng,
-    requests: Vec<Request>,
+    calls: Vec<Call>,
+    /// The requests that have not started, each with the index of its call.
+    requests: Vec<(usize, Request)>,
     crashes_left: u32,
     faults_left: u32,
     pauses_left: u32,
@@ -65,22 +69,18 @@ struct Plan {
 impl Plan {
     fn draw(seed: u64) -> Plan {
         let mut rng = fastrand::Rng::with_seed(seed);
-        // Most schedules are small: few requests show most problems, and leave time for more orders.
-        let creates = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0][rng.usize(..12)];
-        let updates = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3][rng.usize(..12)];
-        let mut requests = vec![Request::Create; creates];
-        for value in 0..updates {
-            let details = 1 + usize::from(rng.u8(..3) == 0);
-            let detail = |_| Detail { field: Field::ALL[rng.usize(..Field::ALL.len())], value };
-            requests.push(Request::Update((0..details).map(detail).collect()));
+        let mut calls = vec![Call::new(seed.to_string(), seed as i64 % 100_000)];
+        if rng.u8(..SECOND_CALL_ONE_IN) == 0 {
+            calls.push(Call::new(format!("{seed}-second"), seed as i64 % 100_000 + 3_600));
         }
-        if requests.is_empty() {
-            requests.push(Request::Create);
+        let mut requests = Vec::new();
+        for call in 0..calls.len() {
+            requests.extend(draw_requests(&mut rng, call).into_iter().map(|request| (call, request)));
         }
         if rng.u8(..8) == 0 {
-            requests.push(Request::Redrive);
+            requests.push((0, Request::Redrive));
         }
-        let details = requests.iter().flat_map(|request| match request {
+        let details = requests.iter().flat_map(|(_, request)| match request {
             Request::Update(details) => details.as_slice(),
             _ => &[],
         });
@@ -95,6 +95,7 @@ impl Plan {
             BrokenAssumptions { late_crm_writes: rng.u8(..12) == 0, late_table_writes: false };
         Plan {
             rng,
+            calls,
             requests,
             crashes_left,
             faults_left,
@@ -136,20 +137,20 @@ impl Plan {
         let all = scheduler::paused();
         let has_sleeping = !driver.sleeping().is_empty();
         if !self.requests.is_empty() && (all.is_empty() && !has_sleeping || self.one_in(4)) {
-            if let Some(request) = self.requests.pop() {
-                driver.start(request).await;
+            if let Some((call, request)) = self.requests.pop() {
+                driver.start_for(&self.calls[call], request).await;
             }
             return;
         }
         if self.take(|plan| &mut plan.pauses_left, 12) {
             let ms = [200, 3_000, 12_000, 31_000, 60_000][self.rng.usize(..5)];
-            driver.record(|| format!("every invocation pauses for {ms} ms"));
+            driver.add_trace(|| format!("every invocation pauses for {ms} ms"));
             driver.advance(ms).await;
             return;
         }
         if table::late_writes() > 0 && self.one_in(6) {
             if let Some(write) = table::deliver_late_write() {
-                driver.record(|| format!("a late write arrives: {write}"));
+                driver.add_trace(|| format!("a late write arrives: {write}"));
             }
             return;
         }
@@ -162,7 +163,7 @@ impl Plan {
         if self.take(|plan| &mut plan.crashes_left, 25) {
             let landing = self.landing();
             self.crashes += 1;
-            driver.record(|| format!("#{number} crashes {}, lands: {landing:?}", describe(paused)));
+            driver.add_trace(|| format!("#{number} crashes {}, lands: {landing:?}", describe(paused)));
             driver.crash(number, landing);
             return;
         }
@@ -173,7 +174,7 @@ impl Plan {
         }
         if is_faulty && paused.position == Position::Before && paused.step.starts_with("crm.") {
             if matches!(paused.step, "crm.read_log" | "crm.find_logs") {
-                driver.record(|| format!("#{number} {}: fails", describe(paused)));
+                driver.add_trace(|| format!("#{number} {}: fails", describe(paused)));
                 let error = crm::failure(ErrorKind::Unavailable, Effect::None);
                 crm::with(|crm| crm.next_read_fails = Some(error));
             }
@@ -184,10 +185,10 @@ impl Plan {
             let (name, responses) = table::FAULTY[self.rng.usize(..table::FAULTY.len())];
             self.broken_assumptions.late_table_writes |=
                 responses.contains(&table::TableResponse::DeliveredLate);
-            driver.record(|| format!("#{number} {}: the table: {name}", describe(paused)));
+            driver.add_trace(|| format!("#{number} {}: the table: {name}", describe(paused)));
             responses
         } else {
-            driver.record(|| format!("#{number} {}", describe(paused)));
+            driver.add_trace(|| format!("#{number} {}", describe(paused)));
             table::NORMAL
         };
         driver.proceed(paused, responses).await;
@@ -197,28 +198,46 @@ impl Plan {
     async fn crm_write(&mut self, driver: &mut Driver<'_>, paused: PausedStep, is_faulty: bool) {
         let what = format!("#{} {}", paused.invocation, describe(paused));
         if !is_faulty {
-            driver.record(|| format!("{what}: lands, the response arrives"));
+            driver.add_trace(|| format!("{what}: lands, the response arrives"));
             return driver.respond(paused).await;
         }
         match self.rng.u8(..6) {
             0 | 1 => {
-                driver.record(|| format!("{what}: lands, the response is lost"));
+                driver.add_trace(|| format!("{what}: lands, the response is lost"));
                 crm::with(|crm| crm.land(paused.number));
                 driver.lose_response(paused, None).await;
             }
             2 | 3 => {
                 let landing = self.landing();
-                driver.record(|| format!("{what}: no response, lands: {landing:?}"));
+                driver.add_trace(|| format!("{what}: no response, lands: {landing:?}"));
                 driver.lose_response(paused, landing).await;
             }
             _ => {
                 let kinds = [ErrorKind::RateLimited { retry_after: None }, ErrorKind::Forbidden];
                 let kind = kinds[self.rng.usize(..2)].clone();
-                driver.record(|| format!("{what}: refused: {kind}"));
+                driver.add_trace(|| format!("{what}: refused: {kind}"));
                 driver.refuse(paused, kind).await;
             }
         }
     }
+}
+
+/// Draws the requests for one call. Most are few: few requests show most problems, and leave time for more orders.
+fn draw_requests(rng: &mut fastrand::Rng, call: usize) -> Vec<Request> {
+    let creates = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0][rng.usize(..12)];
+    let updates = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3][rng.usize(..12)];
+    let mut requests = vec![Request::Create; creates];
+    // No two calls bring the same value of a field, so that the oracle finds a detail in the record of the wrong call.
+    let first_value = call as u32 * 100;
+    for value in first_value..first_value + updates {
+        let details = 1 + usize::from(rng.u8(..3) == 0);
+        let detail = |_| Detail { field: Field::ALL[rng.usize(..Field::ALL.len())], value };
+        requests.push(Request::Update((0..details).map(detail).collect()));
+    }
+    if requests.is_empty() {
+        requests.push(Request::Create);
+    }
+    requests
 }
 
 fn describe(paused: PausedStep) -> String {
@@ -234,20 +253,22 @@ fn describe(paused: PausedStep) -> String {
 async fn run_one(
     simulation: &mut Simulation,
     seed: u64,
+    mix_up: Option<MixUp>,
     keeps_trace: bool,
     summary: &mut Summary,
 ) -> (Vec<String>, Vec<String>) {
     let mut plan = Plan::draw(seed);
     let crm = if plan.rng.bool() { &CONDITIONAL } else { &PLAIN };
     let completion = if plan.rng.u8(..3) == 0 { Completion::Client } else { Completion::Redrive };
-    let mut driver = simulation.begin(crm, &seed.to_string(), keeps_trace).await;
+    let mut driver = simulation.begin(crm, plan.calls.clone(), keeps_trace).await;
     // The SDK draws its pauses from this generator. Creating a new table may have drawn too.
     fastrand::seed(seed);
     crm::with(|crm| {
         crm.breaks_grace = plan.broken_assumptions.late_crm_writes;
         crm.rejects = plan.rejects;
+        crm.mix_up = mix_up;
     });
-    driver.record(|| format!("the CRM rejects {:?}", plan.rejects));
+    driver.add_trace(|| format!("the CRM rejects {:?}", plan.rejects));
     let mut violations = Vec::new();
     while !plan.requests.is_empty() || !driver.running().is_empty() {
         if plan.moves > MAX_MOVES {
@@ -278,16 +299,17 @@ async fn run_one(
 pub fn replay(seed: u64) -> (Vec<String>, Vec<String>) {
     runtime().block_on(tokio::task::coop::unconstrained(async {
         let mut simulation = Simulation::start().await;
-        run_one(&mut simulation, seed, true, &mut Summary::default()).await
+        run_one(&mut simulation, seed, None, true, &mut Summary::default()).await
     }))
 }
 
-/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules.
+/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules. A mix-up
+/// makes the fake CRM mistake records, so that a test sees whether the oracle finds it.
 ///
 /// # Panics
 ///
 /// Panics if a thread of the simulation panics.
-pub fn run(first: u64, count: u64, threads: usize) -> Summary {
+pub fn run(first: u64, count: u64, threads: usize, mix_up: Option<MixUp>) -> Summary {
     let next = AtomicU64::new(first);
     let is_over = AtomicBool::new(false);
     let work = || {
@@ -299,7 +321,7 @@ pub fn run(first: u64, count: u64, threads: usize) -> Summary {
                 if seed >= first + count {
                     break;
                 }
-                run_one(&mut simulation, seed, false, &mut summary).await;
+                run_one(&mut simulation, seed, mix_up, false, &mut summary).await;
                 if summary.broken.len() >= MAX_BROKEN {
                     is_over.store(true, Ordering::Relaxed);
                 }

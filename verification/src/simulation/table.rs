@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
+use call_log::model::SessionId;
 use dynoxide::{Database, DynoxideError};
 use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
@@ -57,6 +58,8 @@ pub const LATE: &str = "late";
 /// The sort keys of the user's item and of a tenant's circuit breaker, as they appear in requests.
 const USER: &[u8] = br#""USER""#;
 const BREAKER: &[u8] = br#""REST""#;
+/// The start of the sort key of a call's item. The session id follows, up to the next `#`.
+const CALL: &[u8] = br##""C#"##;
 
 /// Faulty responses to the requests of one step of an invocation.
 #[derive(Debug)]
@@ -197,7 +200,10 @@ impl Table {
         let writes = !matches!(operation, "GetItem" | "Query" | "Scan" | "DescribeTable");
         match self.next_response(writes) {
             TableResponse::Normal => match self.execute(operation, body) {
-                Ok(body) => response(200, body),
+                Ok(result) => {
+                    scheduler::set_used_call(|| session_in(body));
+                    response(200, result)
+                }
                 Err(error) => response(error.status_code(), error.to_json()),
             },
             TableResponse::NotDelivered => Err(failed("the request did not arrive")),
@@ -263,6 +269,13 @@ impl Table {
             other => Err(DynoxideError::ValidationException(format!("{other} is not simulated"))),
         }
     }
+}
+
+/// Returns the session id in the key of a request for the item of a call.
+fn session_in(body: &[u8]) -> Option<SessionId> {
+    let start = body.windows(CALL.len()).position(|window| window == CALL)? + CALL.len();
+    let session = body[start..].split(|byte| *byte == b'#').next()?;
+    SessionId::new(str::from_utf8(session).ok()?)
 }
 
 /// Returns `true` if a request contains this text.

@@ -1,5 +1,9 @@
 //! A CRM in memory, one per thread. Requests to it can land late or never, and responses can be lost. Its list shows every
 //! record that was created before.
+//!
+//! The CRM knows the ground truth: for each record, which call's attempt created it with which request. It does not learn
+//! that from what the record says, but from the scheduler, which knows for which call an invocation acts. A change or a
+//! deletion by an attempt for another call is a violation.
 
 mod adapter;
 
@@ -11,13 +15,13 @@ use call_log::{
         Access, Authorization, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact,
         Recovery,
     },
-    model::{CallDuration, CallLogId, Contact, ContactId, Credentials},
+    model::{CallDuration, CallLogId, Contact, ContactId, Credentials, SessionId},
     note::Format,
 };
 use chrono::{DateTime, Utc};
 
 use super::{
-    requests::Detail,
+    requests::{self, Detail},
     scheduler::{self, Position},
     tokens::TokenHost,
 };
@@ -50,11 +54,26 @@ pub struct FakeCrm {
     pub compare_and_set: bool,
 }
 
+/// The sender of a request that may change the CRM, as the simulation knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The number of the invocation.
+    pub invocation: usize,
+    /// The number of the step at which it is paused while the request is on its way.
+    pub paused_step: u64,
+    /// The call for which it acts.
+    pub call: SessionId,
+}
+
 /// A record of the CRM.
 #[derive(Clone, Debug)]
 pub struct CrmRecord {
     /// The id.
     pub id: CallLogId,
+    /// The call that the record belongs to.
+    pub call: SessionId,
+    /// The sender of the create; `None` if a scenario added the record.
+    pub created_by: Option<Sender>,
     /// The contact.
     pub contact: ContactId,
     /// When the call began.
@@ -67,10 +86,30 @@ pub struct CrmRecord {
     pub duration: Option<CallDuration>,
     /// The number of the version, for compare-and-set.
     pub version: u64,
-    /// The record was deleted.
-    pub is_deleted: bool,
+    /// The actor that deleted the record.
+    pub deleted_by: Option<Deleter>,
     /// A person has changed the record.
     pub is_edited: bool,
+}
+
+/// The actor that deleted a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleter {
+    /// A user of the CRM.
+    Person,
+    /// The duplicate sweep.
+    Sweep,
+}
+
+/// A defect that mistakes the record of one call for that of another. Tests of the oracle inject it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MixUp {
+    /// A search returns the records of every call with the same contact.
+    FindsOtherCalls,
+    /// The response to a create names the record of another call.
+    NamesOtherCall,
+    /// A change is applied to the record of another call.
+    ChangesOtherCall,
 }
 
 /// A request that may change the CRM.
@@ -96,8 +135,7 @@ impl Request {
 /// A request on its way to the CRM, or the response on its way back.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The paused step of the invocation that waits for the response.
-    paused_step: u64,
+    sender: Sender,
     /// The request lands before this time or never, in milliseconds since 1970.
     lands_before: i64,
     request: Request,
@@ -114,8 +152,8 @@ struct Abandoned {
 }
 
 impl Message {
-    fn new(paused_step: u64, lands_before: i64, request: Request) -> Message {
-        Message { paused_step, lands_before, request, response: None, abandoned: None }
+    fn new(sender: Sender, lands_before: i64, request: Request) -> Message {
+        Message { sender, lands_before, request, response: None, abandoned: None }
     }
 
     /// Returns when the request lands although its sender has stopped waiting, in milliseconds since 1970.
@@ -131,8 +169,6 @@ pub struct CrmState {
     pub records: Vec<CrmRecord>,
     /// The messages on their way.
     pub messages: Vec<Message>,
-    /// The number of creates that took effect.
-    pub created: usize,
     /// The number of changes that took effect.
     pub changed: usize,
     /// The error that the next read returns instead of a result.
@@ -153,11 +189,13 @@ pub struct CrmState {
     pub over_limit: usize,
     /// The CRM rejects every record with this detail.
     pub rejects: Option<Detail>,
-    /// A person has deleted the records.
-    pub is_deleted: bool,
     /// Creates may land after the grace.
     pub breaks_grace: bool,
-    /// Broken promises.
+    /// The defect that mistakes records.
+    pub mix_up: Option<MixUp>,
+    /// Requests that were sent while another that may change the same record could still land.
+    pub collisions: Vec<String>,
+    /// Requests for one call that touched the record of another call.
     pub violations: Vec<String>,
 }
 
@@ -178,14 +216,32 @@ pub fn failure(kind: ErrorKind, effect: Effect) -> Error {
 impl CrmState {
     /// Returns the records that are not deleted.
     pub fn live(&self) -> impl Iterator<Item = &CrmRecord> {
-        self.records.iter().filter(|record| !record.is_deleted)
+        self.records.iter().filter(|record| record.deleted_by.is_none())
+    }
+
+    /// Returns the records of a call that are not deleted.
+    pub fn live_of(&self, call: &SessionId) -> impl Iterator<Item = &CrmRecord> {
+        self.live().filter(move |record| record.call == *call)
+    }
+
+    /// Removes and returns the violations and collisions.
+    pub(super) fn take_violations(&mut self) -> Vec<String> {
+        let mut all = std::mem::take(&mut self.violations);
+        all.append(&mut self.collisions);
+        all
+    }
+
+    /// Returns the call that a record belongs to.
+    pub fn owner(&self, id: &CallLogId) -> Option<&SessionId> {
+        self.records.iter().find(|record| record.id == *id).map(|record| &record.call)
     }
 
     /// The request of this paused step lands.
     pub fn land(&mut self, paused_step: u64) {
         let Some(index) = self.index_of(paused_step) else { return };
         if self.messages[index].response.is_none() {
-            let response = self.carry_out(&self.messages[index].request.clone());
+            let Message { sender, request, .. } = self.messages[index].clone();
+            let response = self.carry_out(&sender, &request);
             self.messages[index].response = Some(response);
         }
     }
@@ -212,12 +268,12 @@ impl CrmState {
     }
 
     fn index_of(&self, paused_step: u64) -> Option<usize> {
-        self.messages.iter().position(|message| message.paused_step == paused_step)
+        self.messages.iter().position(|message| message.sender.paused_step == paused_step)
     }
 
     /// A person adds text at the start or at the end of each body.
     pub fn edit(&mut self, text: &str, at_start: bool) {
-        for record in self.records.iter_mut().filter(|record| !record.is_deleted) {
+        for record in self.records.iter_mut().filter(|record| record.deleted_by.is_none()) {
             record.body = if at_start {
                 format!("{text}\n{}", record.body)
             } else {
@@ -230,8 +286,7 @@ impl CrmState {
 
     /// A person deletes the records.
     pub fn delete(&mut self) {
-        self.is_deleted = true;
-        self.records.iter_mut().for_each(|record| record.is_deleted = true);
+        self.records.iter_mut().for_each(|record| record.deleted_by = Some(Deleter::Person));
     }
 
     /// Counts a request. Returns the error if the CRM is down or the request is over the limit.
@@ -256,7 +311,7 @@ impl CrmState {
     pub fn add_duplicate(&mut self) {
         if let Some(record) = self.records.first().cloned() {
             let id = self.next_id();
-            self.records.push(CrmRecord { id, ..record });
+            self.records.push(CrmRecord { id, created_by: None, ..record });
         }
     }
 
@@ -269,7 +324,7 @@ impl CrmState {
         let is_due = |message: &Message| message.lands_at().is_some_and(|at| at <= now_ms);
         while let Some(index) = self.messages.iter().position(is_due) {
             let message = self.messages.remove(index);
-            let _ = self.carry_out(&message.request);
+            let _ = self.carry_out(&message.sender, &message.request);
         }
         // Nothing lands after the grace, even if the sender still waits.
         let breaks_grace = self.breaks_grace;
@@ -280,32 +335,41 @@ impl CrmState {
         });
     }
 
-    fn carry_out(&mut self, request: &Request) -> Result<CallLogId, Error> {
+    /// Carries a request out and compares the record that it touches with the ground truth.
+    fn carry_out(&mut self, sender: &Sender, request: &Request) -> Result<CallLogId, Error> {
         if self.rejects.is_some_and(|detail| request.writes(detail)) {
             let message = "this detail is not allowed".to_owned();
             return Err(failure(ErrorKind::Rejected { message }, Effect::None));
         }
         match request {
             Request::Create(log) => {
-                self.created += 1;
                 let id = self.next_id();
+                let named = self.other_record(sender, MixUp::NamesOtherCall);
                 self.records.push(CrmRecord {
                     id: id.clone(),
+                    call: sender.call.clone(),
+                    created_by: Some(sender.clone()),
                     contact: log.contact.id.clone(),
                     start: log.start,
                     subject: log.subject.clone(),
                     body: log.body.clone(),
                     duration: log.duration,
                     version: 1,
-                    is_deleted: false,
+                    deleted_by: None,
                     is_edited: false,
                 });
-                Ok(id)
+                match requests::session_of(&log.additional) {
+                    Some(call) if call == sender.call => {}
+                    call => self.report(sender, format!("created {id} with the payload of {call:?}")),
+                }
+                Ok(named.unwrap_or(id))
             }
             Request::Change(id, change) => {
-                let record = self.records.iter_mut().find(|record| record.id == *id && !record.is_deleted);
+                let other = self.other_record(sender, MixUp::ChangesOtherCall);
+                let record = self.live_mut(other.as_ref().unwrap_or(id));
                 let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
-                if change.version.as_ref().is_some_and(|version| *version != record.version.to_string()) {
+                let is_stale = |version: &String| *version != record.version.to_string();
+                if other.is_none() && change.version.as_ref().is_some_and(is_stale) {
                     return Err(failure(ErrorKind::Conflict, Effect::None));
                 }
                 record.version += 1;
@@ -316,30 +380,51 @@ impl CrmState {
                     record.subject.clone_from(subject);
                 }
                 record.duration = change.duration.or(record.duration);
+                let (changed, owner) = (record.id.clone(), record.call.clone());
                 self.changed += 1;
+                if owner != sender.call {
+                    self.report(sender, format!("changed the record {changed} of call {owner}"));
+                }
                 Ok(id.clone())
             }
             Request::Remove(id) => {
-                let record = self.records.iter_mut().find(|record| record.id == *id && !record.is_deleted);
-                if let Some(record) = record {
+                if let Some(record) = self.live_mut(id) {
                     if record.is_edited {
                         return Err(failure(ErrorKind::Conflict, Effect::None));
                     }
-                    record.is_deleted = true;
+                    record.deleted_by = Some(Deleter::Sweep);
+                    let owner = record.call.clone();
+                    if owner != sender.call {
+                        self.report(sender, format!("deleted the record {id} of call {owner}"));
+                    }
                 }
                 Ok(id.clone())
             }
         }
     }
 
+    fn live_mut(&mut self, id: &CallLogId) -> Option<&mut CrmRecord> {
+        self.records.iter_mut().find(|record| record.id == *id && record.deleted_by.is_none())
+    }
+
+    /// Returns the record of another call, if this defect is injected.
+    fn other_record(&self, sender: &Sender, mix_up: MixUp) -> Option<CallLogId> {
+        let mut others = self.live().filter(|record| record.call != sender.call);
+        (self.mix_up == Some(mix_up)).then(|| others.next().map(|record| record.id.clone()))?
+    }
+
+    fn report(&mut self, sender: &Sender, what: String) {
+        let Sender { invocation, paused_step, call } = sender;
+        let violation = format!("an attempt for call {call} (#{invocation}, pause {paused_step}) {what}");
+        self.violations.push(violation);
+    }
+
     /// Puts a message on its way. Two requests that may change one record must never be on their way at the same time.
     fn receive(&mut self, message: Message) {
-        let others = self
-            .messages
-            .iter()
-            .filter(|other| other.response.is_none() && may_collide(&other.request, &message.request));
+        let others =
+            self.messages.iter().filter(|other| other.response.is_none() && may_collide(other, &message));
         for other in others {
-            self.violations.push(format!(
+            self.collisions.push(format!(
                 "a request is sent while {} may still land, until {}",
                 match other.request {
                     Request::Create(_) => "a create",
@@ -354,7 +439,7 @@ impl CrmState {
     /// Removes the message of this paused step and returns the response to it.
     fn response_to(&mut self, paused_step: u64) -> Result<CallLogId, Error> {
         let is_awaited =
-            |message: &Message| message.paused_step == paused_step && message.abandoned.is_none();
+            |message: &Message| message.sender.paused_step == paused_step && message.abandoned.is_none();
         let index = self.messages.iter().position(is_awaited);
         let response = index.and_then(|index| {
             self.messages[index].response.clone().inspect(|_| drop(self.messages.remove(index)))
@@ -363,10 +448,10 @@ impl CrmState {
     }
 }
 
-/// Returns `true` if two requests may change the same record.
-fn may_collide(one: &Request, other: &Request) -> bool {
-    match (one, other) {
-        (Request::Create(one), Request::Create(other)) => one.start == other.start,
+/// Returns `true` if two requests may change the same record, or create two records of one call.
+fn may_collide(one: &Message, other: &Message) -> bool {
+    match (&one.request, &other.request) {
+        (Request::Create(_), Request::Create(_)) => one.sender.call == other.sender.call,
         (
             Request::Change(one, _) | Request::Remove(one),
             Request::Change(other, _) | Request::Remove(other),
