@@ -1,92 +1,100 @@
-//! The protocol of `docs/exactly-once.md`, proved.
+//! Verification of the protocol of `docs/exactly-once.md`.
 //!
-//! A test tries some orders of events. Here all of them are tried, in a model: one call's item, the invocations that
-//! come to it, the CRM, and the writes on their way to it. Between any two steps of one invocation every step of
-//! another can come, and so can a death, a pause, a lost answer, or a write that lands when nobody waits for it.
+//! It has three methods, and none of them is a proof:
+//!
+//! - *Bounded model checking* ([`model`]): a model of the protocol is explored to the end within fixed scopes. Between two
+//!   steps of one invocation every step of another can happen, and so can a crash, a pause, a lost response, or a write
+//!   that lands when no invocation waits for it. It says nothing about larger scopes, nor about the code.
+//! - *Fault injection* ([`simulation::faults`]): the real use-cases run with each fault at each of their steps, one fault
+//!   per run.
+//! - *Deterministic simulation* ([`simulation::schedules`], [`simulation::properties`]): the real use-cases run in random
+//!   orders with random faults. Each schedule can be replayed by its seed.
 //!
 //! ```sh
-//! cargo run --release -p verification -- model      # everything within the scopes; exit code 1 if a run does not show what it has to
+//! cargo run --release -p verification -- model
 //! cargo run --release -p verification -- model --traces --only "lands late"
-//! cargo run --release -p verification -- mutants    # faults put into the protocol: each has to be found
-//! cargo run --release -p verification -- faults # each fault at each step of the use-cases
+//! cargo run --release -p verification -- mutants
+//! cargo run --release -p verification -- faults
 //! cargo run --release -p verification -- schedules --count 1000000
 //! cargo run --release -p verification -- schedules --seed 13188 --trace
-//! cargo run --release -p verification -- properties # of many at once, of every order, after an outage, of people's edits
-//! cargo test -p verification                        # the same in small
+//! cargo run --release -p verification -- properties
+//! cargo test -p verification                        # all of them with smaller bounds
 //! ```
 //!
-//! What goes wrong in the model is told step by step, on the shortest way there is to it. The last three commands run
-//! the use-cases themselves (`real`): the code of the functions, the SDK, the embedded DynamoDB, and a CRM in memory,
-//! in one thread under a clock of the driver's own. Every step of an invocation that leaves the process stops at the
-//! driver, which lets one go on at a time, kills it, or loses the answer.
+//! The exit code is 1 if a check fails. A problem in the model is printed with the shortest trace that leads to it.
 //!
-//! # What is proved
+//! The last three commands run the code of the functions, the SDK, an embedded DynamoDB and a CRM in memory, in one
+//! thread with a simulated clock. Every step of an invocation that leaves the process pauses at a driver. The driver
+//! resumes one invocation at a time, crashes it, or loses the response.
 //!
-//! Within a scope of two creates, two updates with a fact each, two deaths, one owner that sleeps until its lease has run
-//! out (written `(2,2,2,1)`), and two redrives, for every order of events:
+//! # What the model checks
 //!
-//! - *In the end*, when nothing more happens by itself, a call that was accepted has exactly one log, the one that the
-//!   item names, and every update that was accepted is in it.
-//! - *At no moment* are there two logs of the call, or two writes of one log on their way, or is an update said to be in
-//!   the log that is not.
-//! - *Nothing is doomed*: from every state a good end can be reached. What was given up counts as a good end only once a
-//!   person has had it tried again.
-//! - A log that a person deleted is not made again.
-//! - The item goes where the table of transitions in the store leads, and nowhere else; and the model takes every
-//!   transition of that table. A test compares the two, so that the model cannot stay behind the code's table.
+//! The largest scope has two creates, two updates with a detail each, two crashes, one lease holder that pauses until its
+//! lease has expired (written `(2,2,2,1)`), and two redrives. Within each scope, for every order of events:
 //!
-//! # Under which assumptions
+//! - *In the end*, when nothing has to happen any more, an accepted call has exactly one record, the item names it, and
+//!   every accepted update is in it.
+//! - *At no moment* does the call have two records, are two writes of one record on their way, or does the item say that
+//!   an update is in the record that is not.
+//! - *No state is doomed*: from every state a good end is reachable. If delivery is given up, the end is good only after
+//!   an operator has had it tried again.
+//! - A record that a person deleted is not created again.
+//! - The item takes only transitions of the store's table of transitions, and the model takes every transition of that
+//!   table. A test compares the two.
 //!
-//! - A write lands before the grace is over, or never. The grace counts from the owner's deadline, or, after a lost
-//!   answer, from when the owner stopped waiting.
-//! - A list shows what has landed. The audit comes when everything has landed.
-//! - Whoever can go on does so some time; a redrive comes back for what is due.
+//! # Assumptions
 //!
-//! Each of the first two is also broken, once. Then there are two logs for a while, and one in the end: the audit removes
-//! the other. The last run shows what is *not* promised: in a CRM without compare-and-set a PATCH that lands after the
-//! grace takes a newer fact out of the log again.
+//! - A write lands before the end of the grace or never. The grace starts at the lease holder's deadline or, after a lost
+//!   response, when the lease holder stops waiting.
+//! - A list shows everything that has landed. The duplicate sweep runs when everything has landed.
+//! - An invocation that can continue does so some time, and a redrive takes up what is due.
+//!
+//! The first two assumptions are also broken, in runs of their own. Then a call has two records for a while and one in
+//! the end, because the duplicate sweep deletes the other. The last run shows what the protocol does *not* promise: in a
+//! CRM without compare-and-set, a PATCH that lands after the grace can remove a newer detail from the record.
 //!
 //! # Measured
 //!
-//! 22.8 million states; one core of a busy x86-64 machine, 36 s of its time in all, 752 MB at most. The columns after
-//! *given up* are the ends, and the states, that are bad. Once, with every run but those of refused data and of two
-//! contacts in the scope `(2,2,2,1)`: 86.4 million states, 204 s, 2.0 GB, the same verdicts.
+//! 22.8 million states; 36 s of CPU time on one core of a busy x86-64 machine; at most 752 MB. The columns after *given
+//! up* count bad end states and doomed states. Once, every run except those of rejected updates and of two contacts was
+//! explored in the scope `(2,2,2,1)`: 86.4 million states, 204 s, 2.0 GB, the same results.
 //!
-//! | run | scope | states | transitions | with two logs (first after) | ends | given up | two logs | lost create | lost update | doomed | seconds |
+//! | run | scope | states | transitions | with two records (first after) | ends | given up | two records | lost create | lost update | doomed | seconds |
 //! |---|---|---|---|---|---|---|---|---|---|---|---|
 //! | check, then act | (2,2,2,1) | 7,192 | 34,764 | 4,174 (6 steps) | 125 | 0 | 93 | 3 | 15 | 5,756 | 0.0 |
 //! | the protocol | (2,2,2,1) | 2,986,828 | 15,887,819 | 0 | 6 | 0 | 0 | 0 | 0 | 0 | 5.3 |
-//! | and something is given up | (2,2,2,1) | 6,211,791 | 33,353,365 | 0 | 236 | 116 | 0 | 0 | 0 | 0 | 12.2 |
-//! | and a person deletes the log | (2,1,2,1) | 391,825 | 2,021,841 | 0 | 116 | 32 | 0 | 0 | 0 | 0 | 0.4 |
-//! | one update's data is refused | (2,2,1,1) | 1,531,162 | 7,415,095 | 0 | 12 | 0 | 0 | 0 | 0 | 0 | 2.3 |
-//! | a newer value of a fact comes | (2,2,2,1) | 3,294,375 | 17,433,775 | 0 | 12 | 0 | 0 | 0 | 0 | 0 | 7.0 |
-//! | requests name two contacts | (3,1,1,1) | 761,371 | 3,531,082 | 0 | 8 | 0 | 0 | 0 | 0 | 0 | 0.8 |
-//! | a POST lands late, no audit | (2,1,2,1) | 365,281 | 1,768,402 | 120,926 (11 steps) | 45 | 0 | 24 | 0 | 0 | 120,926 | 0.4 |
+//! | delivery is given up | (2,2,2,1) | 6,211,791 | 33,353,365 | 0 | 236 | 116 | 0 | 0 | 0 | 0 | 12.2 |
+//! | a person deletes the record | (2,1,2,1) | 391,825 | 2,021,841 | 0 | 116 | 32 | 0 | 0 | 0 | 0 | 0.4 |
+//! | one update is rejected | (2,2,1,1) | 1,531,162 | 7,415,095 | 0 | 12 | 0 | 0 | 0 | 0 | 0 | 2.3 |
+//! | both updates bring one detail | (2,2,2,1) | 3,294,375 | 17,433,775 | 0 | 12 | 0 | 0 | 0 | 0 | 0 | 7.0 |
+//! | creates name two contacts | (3,1,1,1) | 761,371 | 3,531,082 | 0 | 8 | 0 | 0 | 0 | 0 | 0 | 0.8 |
+//! | a POST lands late, no sweep | (2,1,2,1) | 365,281 | 1,768,402 | 120,926 (11 steps) | 45 | 0 | 24 | 0 | 0 | 120,926 | 0.4 |
 //! | a POST lands late | (2,1,2,1) | 903,915 | 4,360,768 | 215,616 (11 steps) | 24 | 0 | 0 | 0 | 0 | 0 | 1.1 |
-//! | a list is stale, no audit | (2,1,2,1) | 318,226 | 1,511,818 | 115,088 (11 steps) | 42 | 0 | 24 | 0 | 0 | 115,088 | 0.3 |
+//! | a list is stale, no sweep | (2,1,2,1) | 318,226 | 1,511,818 | 115,088 (11 steps) | 42 | 0 | 24 | 0 | 0 | 115,088 | 0.3 |
 //! | a list is stale | (2,1,2,1) | 864,771 | 4,130,923 | 210,464 (11 steps) | 24 | 0 | 0 | 0 | 0 | 0 | 0.9 |
 //! | a PATCH lands late, compare-and-set | (1,2,1,1) | 2,543,308 | 12,803,229 | 0 | 8 | 0 | 0 | 0 | 0 | 0 | 4.4 |
 //! | a PATCH lands late | (1,2,1,1) | 2,590,128 | 13,012,959 | 0 | 16 | 0 | 0 | 0 | 8 | 13,948 | 4.6 |
 //!
-//! States that differ only in which of two creates, or of two redrives, is which are counted once.
+//! States that differ only in which of two creates, or which of two redrives, is which are counted once.
 //!
-//! # The faults
+//! # Mutants
 //!
-//! 44 faults, each of one rule, are put into the protocol, and each is found, within 93,000 states. Four more do no harm,
-//! because another rule makes them good; they are explored to the end to show it.
+//! 44 mutants each break one rule of the protocol. Each is detected, within 93,000 states. Four more are harmless because
+//! another rule covers for the broken one; the command explores them to the end to show that.
 //!
-//! Which log the audit keeps is decided here too: the one that the item names. To keep the first that was made loses the
-//! updates that are in the named one, also if the item is made to name the first.
+//! The mutants also show which record the duplicate sweep has to keep: the one that the item names. Keeping the record
+//! that was created first loses the updates in the named one, even if the item then names the first.
 //!
-//! # What is left out
+//! # What the model leaves out
 //!
-//! - People's edits of a log, and the merge: proved by the note engine's property tests.
-//! - The renewal of tokens, and the user item: an attempt that fails there fails without effect.
-//! - A write to the table that the SDK repeats because its answer was lost: the owner's name tells, so it is a write whose
-//!   answer comes late.
-//! - What a create itself brings, but for its contact: two creates of one call bring the same.
-//! - A CRM in which nothing can be looked for, and one that makes a log only once by itself.
-//! - A payload that is too long to be kept: whoever sent it sends it again.
+//! - People's edits of a record, and the merge: see the note engine's property tests.
+//! - The renewal of tokens, and the user's item: an attempt that fails there fails without effect.
+//! - A write to the table that the SDK repeats because its response was lost: the lease holder's name shows that the first
+//!   one succeeded, so it is a write whose response comes late.
+//! - What a create brings, except its contact: two creates of one call bring the same.
+//! - Which call a record belongs to: the model has one call. The oracle of the simulation checks it.
+//! - A CRM that cannot be searched, and one that creates a record only once by itself.
+//! - A payload that is too long to be kept: its sender sends it again.
 
 pub mod commands;
 pub mod model;

@@ -1,4 +1,4 @@
-//! The program `proof`: one command for each way in which the protocol is proved.
+//! The program `verification`: bounded model checking, fault injection and deterministic simulation of the protocol.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use verification::commands::Arguments;
 
-/// Millions of small things are made and dropped: it takes a tenth of the time away.
+/// The simulation makes millions of small allocations. This allocator saves a tenth of the time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,20 +1,19 @@
-//! The model in small: what the command explores to the end, in seconds.
+//! The model in small scopes: what the command explores to the end, in seconds.
 
 use std::collections::BTreeSet;
 
 use call_log::store::TRANSITIONS;
 use verification::model::{
     explore::{Until, explore},
-    mutant::{HUNTS, Kill, harmful, harmless, hunt},
+    mutant::{Detection, SCOPES, detect, harmful, harmless},
     property::Problem,
     run::{RUNS, SMALL_RUNS},
     scope::Scope,
-    state::PLACES,
+    state::PHASES,
     step::Model,
 };
 
-/// Explores what has to be clean.
-fn check_clean(scope: Scope) {
+fn assert_has_no_problem(scope: Scope) {
     let explored = explore(Model { scope, mutant: None }, Until::Exhausted);
     if let Some((problem, at)) = explored.problem {
         panic!("{scope}: {}\n\n{}", problem.sentence(), explored.trace(at));
@@ -22,11 +21,11 @@ fn check_clean(scope: Scope) {
 }
 
 #[test]
-fn each_run_shows_what_it_has_to() {
+fn each_run_shows_the_expected_result() {
     for run in SMALL_RUNS {
         let explored = run.explore();
         let story = explored.problem.map(|(problem, at)| (problem, explored.trace(at).to_string()));
-        assert!(run.shows(&explored), "{} {}: {story:#?}", run.name, run.scope);
+        assert!(run.is_as_expected(&explored), "{} {}: {story:#?}", run.name, run.scope);
     }
 }
 
@@ -47,39 +46,39 @@ fn the_model_takes_every_transition_of_the_table_and_no_other() {
 }
 
 #[test]
-fn every_place_of_an_invocation_is_reached() {
-    let mut places = BTreeSet::new();
+fn every_phase_of_an_invocation_is_reached() {
+    let mut phases = BTreeSet::new();
     for run in SMALL_RUNS {
-        for world in run.explore().worlds() {
-            places.extend(world.workers.map(|worker| worker.at));
+        for state in run.explore().states() {
+            phases.extend(state.invocations.map(|invocation| invocation.phase));
         }
     }
-    assert_eq!(places.into_iter().collect::<Vec<_>>(), PLACES);
+    assert_eq!(phases.into_iter().collect::<Vec<_>>(), PHASES);
 }
 
 #[test]
-fn every_fault_is_found() {
+fn every_harmful_mutant_is_detected() {
     assert!(harmful().len() >= 20);
-    let survivors: Vec<_> = harmful().iter().filter(|mutant| hunt(**mutant).is_none()).collect();
+    let survivors: Vec<_> = harmful().iter().filter(|mutant| detect(**mutant).is_none()).collect();
     assert!(survivors.is_empty(), "{survivors:?}");
 }
 
 #[test]
-fn what_another_rule_makes_good_does_no_harm() {
+fn no_harmless_mutant_breaks_a_property() {
     for mutant in harmless() {
-        if let Some(Kill { scope, problem, trace, .. }) = hunt(*mutant) {
+        if let Some(Detection { scope, problem, trace, .. }) = detect(*mutant) {
             panic!("{mutant:?} {scope}: {}\n\n{trace}", problem.sentence());
         }
     }
 }
 
 #[test]
-fn faults_are_found_where_nothing_else_is_wrong() {
-    HUNTS.into_iter().for_each(check_clean);
+fn the_scopes_of_the_mutants_have_no_problem_without_a_mutant() {
+    SCOPES.into_iter().for_each(assert_has_no_problem);
 }
 
 #[test]
-fn a_trace_tells_every_step() {
+fn a_trace_has_a_line_for_every_step() {
     let explored = SMALL_RUNS[0].explore();
     let (problem, at) = explored.problem.unwrap();
     assert_eq!(problem, Problem::Duplicate);
@@ -87,19 +86,21 @@ fn a_trace_tells_every_step() {
     assert_eq!(trace.len(), explored.path(at).len() - 1);
     let text = trace.to_string();
     assert_eq!(text.lines().count(), trace.len());
-    for words in ["create 1 sends a POST", "create 2 sends a POST", "log 1: nothing; log 2: nothing"] {
+    for words in
+        ["create 1 sends a POST", "create 2 sends a POST", "record 1: no details; record 2: no details"]
+    {
         assert!(text.contains(words), "{text}");
     }
 }
 
 #[test]
-fn a_state_is_unpacked_as_it_was_packed() {
-    assert!(PLACES.iter().enumerate().all(|(number, at)| *at as usize == number));
+fn packing_a_state_loses_nothing() {
+    assert!(PHASES.iter().enumerate().all(|(number, phase)| *phase as usize == number));
     for run in SMALL_RUNS {
         let explored = run.explore();
         let mut out = Vec::new();
-        for world in explored.worlds().step_by(97) {
-            explored.model.successors(&world, &mut out);
+        for state in explored.states().step_by(97) {
+            explored.model.successors(&state, &mut out);
             for (_, next) in &out {
                 assert_eq!(next.pack().unpack(), *next, "{}", run.name);
             }

@@ -1,4 +1,4 @@
-//! `proof points`: each fault at each step of the use-cases.
+//! `verification faults`: each fault at each step of the use-cases.
 
 use std::{io::Write, time::Instant};
 
@@ -7,20 +7,21 @@ use crate::simulation::faults::{self, Depth};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    /// The number of threads
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// What was done in each run that broke a promise
+    /// Print the trace of each run that breaks a promise
     #[arg(long)]
     trace: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
     let started = Instant::now();
-    let summary = faults::run(arguments.threads, Depth::All);
-    for (name, done) in &summary.broken {
+    let summary = faults::run(arguments.threads, Depth::Full);
+    for (name, trace) in &summary.broken {
         writeln!(out, "{name}")?;
         if arguments.trace {
-            writeln!(out, "    {}", done.join("\n    "))?;
+            writeln!(out, "    {}", trace.join("\n    "))?;
         }
     }
     for (step, count) in &summary.steps {

@@ -1,4 +1,4 @@
-//! `proof model`: every interleaving within the scopes.
+//! `verification model`: every interleaving of the model within the scopes.
 
 use std::{io::Write, time::Instant};
 
@@ -7,10 +7,10 @@ use crate::model::run::RUNS;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only the runs whose name has this in it
+    /// Only the runs whose name contains this text
     #[arg(long, default_value = "")]
     only: String,
-    /// The way to what goes wrong, also in the runs in which it has to
+    /// Print the trace to the first problem of every run, also where a problem is expected
     #[arg(long)]
     traces: bool,
 }
@@ -18,19 +18,20 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
     writeln!(
         out,
-        "| run | scope | states | transitions | with two logs (first after) | ends | given up |\
-        \x20two logs | lost create | lost update | doomed | seconds |"
+        "| run | scope | states | transitions | with two records (first after) | ends | given up |\
+        \x20two records | lost create | lost update | doomed | seconds |"
     )?;
     writeln!(out, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+    let all_started = Instant::now();
     let mut stories = Vec::new();
-    let mut is_good = true;
+    let (mut runs, mut as_expected, mut all_states) = (0, 0, 0);
     for run in RUNS.iter().filter(|run| run.name.contains(&arguments.only)) {
         let started = Instant::now();
         let explored = run.explore();
         let seconds = started.elapsed().as_secs_f64();
         let ends = explored.ends;
         let first = explored.steps_to_duplicate.map(|steps| format!(" ({steps} steps)")).unwrap_or_default();
-        let (states, transitions) = (grouped(explored.states()), grouped(explored.transitions));
+        let (states, transitions) = (grouped(explored.state_count()), grouped(explored.transitions));
         let duplicates = grouped(explored.duplicates);
         writeln!(
             out,
@@ -45,8 +46,10 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
             grouped(explored.doomed),
         )?;
         out.flush()?;
-        let is_as_expected = run.shows(&explored);
-        is_good &= is_as_expected;
+        let is_as_expected = run.is_as_expected(&explored);
+        runs += 1;
+        as_expected += usize::from(is_as_expected);
+        all_states += explored.state_count();
         if !is_as_expected {
             stories.push(format!("{}: expected {:?}", run.name, run.expected));
         }
@@ -59,10 +62,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
     for story in stories {
         writeln!(out, "\n{story}")?;
     }
-    Ok(is_good)
+    let (states, seconds) = (grouped(all_states), all_started.elapsed().as_secs_f64());
+    writeln!(out, "{as_expected} of {runs} runs as expected; {states} states in {seconds:.1} s")?;
+    Ok(as_expected == runs)
 }
 
-/// With a comma between the thousands.
+/// Formats a number with a comma between the thousands.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

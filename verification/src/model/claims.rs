@@ -1,101 +1,107 @@
-//! The beginning of every invocation: taking the right to touch the CRM, or noting facts for whoever has it.
+//! The start of every invocation: it claims the item, or queues its details for the lease holder.
 
 use call_log::store::{Event, State};
 
 use super::{
     mutant::Mutant,
     scope::{Protocol, Scope},
-    state::{At, CallDetails, Contact, Due, Item, Lease, NONE, NOTHING, UPDATES, Worker, World},
+    state::{
+        Contact, Details, Due, Invocation, Item, Lease, ModelState, NO_DETAILS, NO_RECORD, Phase, UPDATES,
+    },
     step::Successors,
 };
 
-/// The fact that an update's slot brings.
-pub fn fact(slot: usize) -> CallDetails {
+/// Returns the detail that the update in this slot brings.
+pub(super) fn detail_of(slot: usize) -> Details {
     1 << (slot - UPDATES.start)
 }
 
 impl Successors<'_> {
-    pub fn worker(&mut self, slot: usize) {
+    /// Adds the steps of the invocation in this slot.
+    pub(super) fn invocation(&mut self, slot: usize) {
         let is_naive = self.model.scope.protocol == Protocol::CheckThenAct;
-        match self.world.workers[slot].at {
-            At::Done => {}
+        match self.state.invocations[slot].phase {
+            Phase::Done => {}
             _ if is_naive => self.naive(slot),
-            At::Start if slot < UPDATES.start => self.claim_create(slot),
-            At::Start if slot < UPDATES.end => self.claim_update(slot),
-            At::Start => self.redrive(slot),
-            At::Enqueue => self.enqueue(slot),
-            At::Look => self.look(slot),
-            At::Park => self.park(slot),
-            At::AuditGet | At::AuditList | At::DeleteCheck | At::DeleteSend | At::DeleteWait => {
-                self.audit(slot)
+            Phase::Start if slot < UPDATES.start => self.claim_create(slot),
+            Phase::Start if slot < UPDATES.end => self.claim_update(slot),
+            Phase::Start => self.redrive(slot),
+            Phase::Enqueue => self.enqueue(slot),
+            Phase::AwaitHolder => self.await_holder(slot),
+            Phase::EnqueueFirst => self.enqueue_first(slot),
+            Phase::SweepRead
+            | Phase::SweepFind
+            | Phase::CheckDelete
+            | Phase::SendDelete
+            | Phase::AwaitDelete => self.sweep(slot),
+            Phase::Read
+            | Phase::CheckPatch
+            | Phase::SendPatch
+            | Phase::AwaitPatch
+            | Phase::ReadAfterPatch => self.change(slot),
+            Phase::Find | Phase::CheckPost | Phase::SendPost | Phase::AwaitPost | Phase::FindAfterPost => {
+                self.create(slot)
             }
-            At::Get | At::PatchCheck | At::PatchSend | At::PatchWait | At::GetAgain => self.change(slot),
-            At::List | At::PostCheck | At::PostSend | At::PostWait | At::ListAgain => self.create(slot),
-            At::Finish | At::Keep | At::Failed | At::Unanswered | At::Refused | At::Gone => {
-                self.release(slot)
-            }
+            Phase::Finish
+            | Phase::Keep
+            | Phase::Failed
+            | Phase::OutcomeUnknown
+            | Phase::Rejected
+            | Phase::Deleted => self.release(slot),
         }
     }
 
     fn claim_create(&mut self, slot: usize) {
-        let item = self.world.item;
-        match item.state {
-            Some(State::Logged | State::Deleted) => self.end(slot, "is told the log's id"),
-            _ if !self.is_free() => self.end(slot, "is told that it is being logged"),
+        match self.state.item.state {
+            Some(State::Logged | State::Deleted) => self.end(slot, "answers with the record's id"),
+            _ if !self.is_claimable() => self.end(slot, "answers that the call is being logged"),
             _ => {
-                let contact = self.world.workers[slot].contact;
-                let take = self.taking_to_create(contact);
-                self.write(slot, "claims the right to create", Some(Event::ClaimCreate), |next| {
-                    take(next, slot);
-                    next.item.payload = true;
-                    next.item.contact = contact;
+                let contact = self.state.invocations[slot].contact;
+                let claim = self.create_claim(contact);
+                self.write(slot, "claims the call to create its record", Some(Event::ClaimCreate), |next| {
+                    claim(next, slot);
+                    next.item.has_payload = true;
+                    next.item.payload_contact = contact;
                     next.promised_create = true;
                 });
             }
         }
     }
 
-    /// A redrive finds the call in the index of what is due.
+    /// A redrive finds the call in the index of due items.
     fn redrive(&mut self, slot: usize) {
-        let item = self.world.item;
-        if !self.is_free() || item.due == Due::Never {
+        let item = self.state.item;
+        if !self.is_claimable() || item.due == Due::Never {
             return;
         }
         match item.state {
-            Some(State::Creating | State::OutcomeUnknown | State::Retry) if item.payload => {
-                let take = self.taking_to_create(item.contact);
+            Some(State::Creating | State::OutcomeUnknown | State::Retry) if item.has_payload => {
+                let claim = self.create_claim(item.payload_contact);
                 let claims = !self.has(Mutant::RedriveWithoutClaim);
                 let event = claims.then_some(Event::ClaimCreate);
-                self.write(slot, "claims the right to create what is due", event, |next| {
-                    take(next, slot);
+                self.write(slot, "claims the due call to create its record", event, |next| {
+                    claim(next, slot);
                     if !claims {
                         next.item = item;
-                        next.workers[slot].owns = false;
+                        next.invocations[slot].holds_lease = false;
                     }
                 });
             }
             Some(State::Logged) => {
-                let is_wanted = item.waiting != NOTHING || item.payload || item.audit;
+                let has_work = item.queued_details != NO_DETAILS || item.has_payload || item.needs_sweep;
                 let is_due = match item.due {
                     Due::Soon => true,
-                    Due::AtAudit => self.is_audit_ripe(),
+                    Due::AtSweep => self.is_sweep_due(),
                     Due::Never => false,
                 };
-                if is_due && is_wanted {
-                    let take = self.taking_to_update(NOTHING);
-                    self.write(
-                        slot,
-                        "claims the right to change what is due",
-                        Some(Event::ClaimUpdate),
-                        |next| {
-                            take(next, slot);
-                        },
-                    );
+                if is_due && has_work {
+                    let claim = self.update_claim(NO_DETAILS);
+                    let what = "claims the due call to change its record";
+                    self.write(slot, what, Some(Event::ClaimUpdate), |next| claim(next, slot));
                 }
-                if is_due && (!is_wanted || self.has(Mutant::SetAsideUnseen)) {
-                    self.write(slot, "sets aside what needs nothing", None, |next| {
-                        next.item.due = Due::Never
-                    });
+                if is_due && (!has_work || self.has(Mutant::SettleWithWork)) {
+                    let what = "settles the item: there is nothing to do";
+                    self.write(slot, what, None, |next| next.item.due = Due::Never);
                 }
             }
             _ => {}
@@ -103,147 +109,144 @@ impl Successors<'_> {
     }
 
     fn claim_update(&mut self, slot: usize) {
-        let item = self.world.item;
-        match item.state {
-            None => self.go(slot, "finds nothing known of the call", At::Park),
-            Some(State::Deleted) => self.end(slot, "is told that the log was deleted"),
-            Some(State::Logged) if self.is_free() => {
+        match self.state.item.state {
+            None => self.go(slot, "finds no item", Phase::EnqueueFirst),
+            Some(State::Deleted) => self.end(slot, "answers that the record was deleted"),
+            Some(State::Logged) if self.is_claimable() => {
                 let scope = self.model.scope;
-                let take = self.taking_to_update(fact(slot));
-                self.write(
-                    slot,
-                    "notes its fact and claims the right to change",
-                    Some(Event::ClaimUpdate),
-                    |next| {
-                        take(next, slot);
-                        next.promised = scope.overlay(next.promised, fact(slot));
-                    },
-                );
-            }
-            Some(State::Creating) if self.has(Mutant::UpdateClaimsWhilePosting) => {
-                let take = self.taking_to_update(fact(slot));
-                self.write(slot, "notes its fact and claims what is being created", None, |next| {
-                    take(next, slot);
-                    next.promised |= fact(slot);
-                    next.workers[slot].at = At::Finish;
+                let claim = self.update_claim(detail_of(slot));
+                let what = "queues its detail and claims the call to change its record";
+                self.write(slot, what, Some(Event::ClaimUpdate), |next| {
+                    claim(next, slot);
+                    next.promised = scope.overlay(next.promised, detail_of(slot));
                 });
             }
-            Some(_) => self.go(slot, "is refused the claim", At::Enqueue),
+            Some(State::Creating) if self.has(Mutant::UpdateClaimsWhileCreating) => {
+                let claim = self.update_claim(detail_of(slot));
+                let what = "queues its detail and claims the call while its record is created";
+                self.write(slot, what, None, |next| {
+                    claim(next, slot);
+                    next.promised |= detail_of(slot);
+                    next.invocations[slot].phase = Phase::Finish;
+                });
+            }
+            Some(_) => self.go(slot, "is refused the claim", Phase::Enqueue),
         }
     }
 
     fn enqueue(&mut self, slot: usize) {
-        let Item { state, lease, .. } = self.world.item;
-        let has_taker =
-            lease != Lease::Free || state != Some(State::Logged) || self.has(Mutant::EnqueueWhenFree);
-        let is_noted = state.is_some_and(|state| state != State::Deleted) && has_taker;
+        let Item { state, lease, .. } = self.state.item;
+        // The details of a logged call are queued only while a lease holder is there to write them.
+        let has_writer =
+            lease != Lease::Free || state != Some(State::Logged) || self.has(Mutant::EnqueueWithoutHolder);
+        let is_accepted = state.is_some_and(|state| state != State::Deleted) && has_writer;
         if self.has(Mutant::EnqueueLost) {
-            self.write(slot, "answers that its fact is noted", None, |next| {
-                next.promised |= fact(slot);
+            self.write(slot, "answers that its detail is queued", None, |next| {
+                next.promised |= detail_of(slot);
                 next.end(slot);
             });
-        } else if is_noted {
+        } else if is_accepted {
             let scope = self.model.scope;
-            self.write(slot, "notes its fact for whoever is at it", Some(Event::Enqueue), |next| {
-                note(next, &scope, fact(slot));
-                next.workers[slot].at = At::Look;
+            self.write(slot, "queues its detail for the lease holder", Some(Event::Enqueue), |next| {
+                queue(next, &scope, detail_of(slot));
+                next.invocations[slot].phase = Phase::AwaitHolder;
             });
         } else {
-            self.go(slot, "finds the item changed", At::Start);
+            self.go(slot, "finds that the item has changed", Phase::Start);
         }
     }
 
-    /// Whether the owner has written it, or let go without.
-    fn look(&mut self, slot: usize) {
-        self.end(slot, "waits no longer");
-        let item = self.world.item;
-        let is_left = item.state == Some(State::Logged) && item.done & fact(slot) == NOTHING;
-        if is_left && item.waiting != NOTHING && self.is_free() {
-            let again = if self.has(Mutant::NotedAgain) { fact(slot) } else { NOTHING };
-            let take = self.taking_to_update(again);
-            self.write(slot, "claims the right to change what was left", Some(Event::ClaimUpdate), |next| {
-                take(next, slot);
-            });
+    /// Waits until the lease holder has written the detail, or has released the lease without writing it.
+    fn await_holder(&mut self, slot: usize) {
+        self.end(slot, "stops waiting");
+        let item = self.state.item;
+        let is_left =
+            item.state == Some(State::Logged) && item.applied_version & detail_of(slot) == NO_DETAILS;
+        if is_left && item.queued_details != NO_DETAILS && self.is_claimable() {
+            let again = if self.has(Mutant::QueuedAgain) { detail_of(slot) } else { NO_DETAILS };
+            let claim = self.update_claim(again);
+            let what = "claims the call to write the details that were left";
+            self.write(slot, what, Some(Event::ClaimUpdate), |next| claim(next, slot));
         }
     }
 
-    fn park(&mut self, slot: usize) {
-        if self.world.item.state.is_some() && !self.has(Mutant::ParkOverwrites) {
-            return self.go(slot, "finds an item by now", At::Start);
+    fn enqueue_first(&mut self, slot: usize) {
+        if self.state.item.state.is_some() && !self.has(Mutant::EnqueueFirstOverwrites) {
+            return self.go(slot, "finds that there is an item now", Phase::Start);
         }
         let scope = self.model.scope;
-        self.write(slot, "parks its fact", Some(Event::EnqueueFirst), |next| {
-            next.item = Item { state: Some(State::Queued), log: NONE, ..Item::default() };
-            note(next, &scope, fact(slot));
+        self.write(slot, "queues its detail in a new item", Some(Event::EnqueueFirst), |next| {
+            next.item = Item { state: Some(State::Queued), record: NO_RECORD, ..Item::default() };
+            queue(next, &scope, detail_of(slot));
             next.end(slot);
         });
     }
 
-    /// What a claim to create writes.
-    fn taking_to_create(&self, contact: Contact) -> impl FnOnce(&mut World, usize) + use<> {
-        let looks_first = !self.has(Mutant::RepostBlindly);
-        let says_ambiguous = !self.has(Mutant::AmbiguityNotSetAtClaim);
-        let forgets_sought = self.has(Mutant::SoughtForgotten);
-        let keeps_first = self.has(Mutant::SoughtIsTheFirst);
-        let takes_parked = !self.has(Mutant::ParkedLeftOut);
+    /// Returns the write of a claim that creates the record.
+    fn create_claim(&self, contact: Contact) -> impl FnOnce(&mut ModelState, usize) + use<> {
+        let finds_first = !self.has(Mutant::PostWithoutFind);
+        let sets_unknown = !self.has(Mutant::UnknownNotSetAtClaim);
+        let forgets_earlier = self.has(Mutant::OnlyLastCriteria);
+        let keeps_first = self.has(Mutant::OnlyFirstCriteria);
+        let takes_queued = !self.has(Mutant::QueuedLeftOut);
         let stays_due = !self.has(Mutant::DueRemovedAtClaim);
         move |next, slot| {
-            next.disown();
+            next.remove_holder();
             let item = &mut next.item;
-            let was_ambiguous = item.ambiguous;
+            let previous_outcome_unknown = item.outcome_unknown;
             item.state = Some(State::Creating);
             item.lease = Lease::Held;
-            item.sought = match item.sought {
-                first if keeps_first && first != NOTHING => first,
-                _ if forgets_sought => 1 << contact,
-                others => others | 1 << contact,
+            item.recovery_contacts = match item.recovery_contacts {
+                first if keeps_first && first != NO_DETAILS => first,
+                _ if forgets_earlier => 1 << contact,
+                earlier => earlier | 1 << contact,
             };
-            item.ambiguous |= says_ambiguous;
+            item.outcome_unknown |= sets_unknown;
             item.due = if stays_due { Due::Soon } else { Due::Never };
             item.given_up = false;
-            next.workers[slot] = Worker {
-                at: if was_ambiguous && looks_first { At::List } else { At::PostCheck },
-                owns: true,
-                was_ambiguous,
-                seen: item.noted,
-                facts: if takes_parked { item.waiting } else { NOTHING },
-                log: NONE,
+            next.invocations[slot] = Invocation {
+                phase: if previous_outcome_unknown && finds_first { Phase::Find } else { Phase::CheckPost },
+                holds_lease: true,
+                previous_outcome_unknown,
+                seen_version: item.queued_version,
+                details: if takes_queued { item.queued_details } else { NO_DETAILS },
+                record: NO_RECORD,
                 contact,
-                ..Worker::default()
+                ..Invocation::default()
             };
         }
     }
 
-    /// What a claim to update writes.
-    fn taking_to_update(&self, fact: CallDetails) -> impl FnOnce(&mut World, usize) + use<> {
+    /// Returns the write of a claim that changes the record.
+    fn update_claim(&self, detail: Details) -> impl FnOnce(&mut ModelState, usize) + use<> {
         let scope = self.model.scope;
-        let audits = self.is_audit_ripe();
-        let keeps_flag = !self.has(Mutant::AuditFlagClearedAtStart);
+        let sweeps = self.is_sweep_due();
+        let keeps_flag = !self.has(Mutant::SweepFlagClearedAtClaim);
         let stays_due = !self.has(Mutant::DueRemovedAtClaim);
         move |next, slot| {
-            next.disown();
+            next.remove_holder();
             let item = &mut next.item;
-            item.noted |= fact;
-            item.waiting = scope.overlay(item.waiting, fact);
+            item.queued_version |= detail;
+            item.queued_details = scope.overlay(item.queued_details, detail);
             item.lease = Lease::Held;
             item.due = if stays_due { Due::Soon } else { Due::Never };
             item.given_up = false;
-            item.audit &= !audits || keeps_flag;
-            next.workers[slot] = Worker {
-                at: if audits { At::AuditGet } else { At::Get },
-                owns: true,
-                seen: item.noted,
-                facts: item.waiting,
-                log: item.log,
-                ..Worker::default()
+            item.needs_sweep &= !sweeps || keeps_flag;
+            next.invocations[slot] = Invocation {
+                phase: if sweeps { Phase::SweepRead } else { Phase::Read },
+                holds_lease: true,
+                seen_version: item.queued_version,
+                details: item.queued_details,
+                record: item.record,
+                ..Invocation::default()
             };
         }
     }
 }
 
-/// A fact that waits, and that its caller was told does.
-fn note(world: &mut World, scope: &Scope, fact: CallDetails) {
-    world.item.noted |= fact;
-    world.item.waiting = scope.overlay(world.item.waiting, fact);
-    world.promised = scope.overlay(world.promised, fact);
+/// Queues a detail and promises its caller that it will be in the record.
+fn queue(state: &mut ModelState, scope: &Scope, detail: Details) {
+    state.item.queued_version |= detail;
+    state.item.queued_details = scope.overlay(state.item.queued_details, detail);
+    state.promised = scope.overlay(state.promised, detail);
 }

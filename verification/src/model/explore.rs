@@ -1,4 +1,4 @@
-//! Every state that can be reached, breadth first, and from which of them a good end can be.
+//! Breadth-first exploration of every reachable state, and of the states from which no good end is reachable.
 
 use call_log::store::{Event, State, TRANSITIONS};
 use indexmap::IndexSet;
@@ -7,36 +7,43 @@ use rustc_hash::FxBuildHasher;
 use super::{
     pack::Packed,
     property::{End, Problem},
-    state::World,
+    state::ModelState,
     step::{Model, Nature},
 };
 
-/// When to stop.
+/// When an exploration stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Everything is seen.
+    /// When every reachable state has been explored.
     Exhausted,
-    /// Something is wrong.
-    Wrong,
+    /// At the first problem.
+    FirstProblem,
 }
 
-/// How often each kind of bad end was met.
+/// The number of end states, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
+    /// All end states.
     pub all: usize,
+    /// End states in which delivery was given up with an alarm.
     pub given_up: usize,
+    /// End states with two records.
     pub duplicates: usize,
+    /// End states in which an accepted call has no record.
     pub lost_creates: usize,
+    /// End states in which an accepted update is not in the record.
     pub lost_updates: usize,
+    /// End states with any other problem.
     pub others: usize,
 }
 
 impl Ends {
+    /// Returns the number of bad end states.
     pub fn bad(&self) -> usize {
         self.duplicates + self.lost_creates + self.lost_updates + self.others
     }
 
-    /// How many have this.
+    /// Returns the number of end states with this problem.
     pub fn with(&self, problem: Problem) -> usize {
         match problem {
             Problem::Duplicate => self.duplicates,
@@ -60,41 +67,46 @@ impl Ends {
     }
 }
 
-/// A transition of the item.
+/// A transition of the item: the state before, the event, the state after.
 pub type Edge = (Option<State>, Event, State);
 
-/// What an exploration saw.
+/// The result of an exploration.
 #[derive(Debug)]
 pub struct Explored {
+    /// The model that was explored.
     pub model: Model,
     states: IndexSet<Packed, FxBuildHasher>,
-    /// From which state each was first reached.
+    /// For each state, the state from which it was first reached.
     parents: Vec<u32>,
+    /// The number of transitions between states.
     pub transitions: usize,
+    /// The number of end states, by kind.
     pub ends: Ends,
-    /// States with more than one log of the call.
+    /// The number of states with more than one record of the call.
     pub duplicates: usize,
-    /// How few steps lead to the first of them.
+    /// The number of steps to the first of them.
     pub steps_to_duplicate: Option<usize>,
+    /// The number of states from which no good end is reachable.
     pub doomed: usize,
-    /// The first that was found, and where: nothing shorter leads to one of its kind.
+    /// The first problem, and the number of its state. No shorter trace leads to a problem of this kind.
     pub problem: Option<(Problem, u32)>,
     /// The item's transitions that were taken, each once.
     pub edges: Vec<Edge>,
 }
 
 impl Explored {
-    pub fn states(&self) -> usize {
+    /// Returns the number of states that were reached.
+    pub fn state_count(&self) -> usize {
         self.states.len()
     }
 
-    /// Every state that was seen.
-    pub fn worlds(&self) -> impl Iterator<Item = World> {
+    /// Returns every state that was reached.
+    pub fn states(&self) -> impl Iterator<Item = ModelState> {
         self.states.iter().map(|state| state.unpack())
     }
 
-    /// The states on the way to this one, the first first.
-    pub fn path(&self, to: u32) -> Vec<World> {
+    /// Returns the states on the path from the start to the state with this number.
+    pub fn path(&self, to: u32) -> Vec<ModelState> {
         let mut path = vec![to];
         let mut at = to;
         while at != 0 {
@@ -125,20 +137,20 @@ pub fn explore(model: Model, until: Until) -> Explored {
     let mut at = 0;
     while at < explored.states.len() {
         let here = at as u32;
-        let world = explored.states[at].unpack();
-        explored.look(&world, here);
-        model.successors(&world, &mut out);
+        let state = explored.states[at].unpack();
+        explored.check(&state, here);
+        model.successors(&state, &mut out);
         if out.iter().all(|(step, _)| step.nature == Nature::Chance) {
-            let end = model.scope.end(&world);
+            let end = model.scope.end(&state);
             explored.ends.count(end);
             match end {
                 End::Good => graph.good.push(here),
                 End::GivenUp => {}
-                End::Bad(problem) => explored.found(problem, here),
+                End::Bad(problem) => explored.report(problem, here),
             }
         }
         for (step, next) in &out {
-            explored.take(&world, step.event, next, here);
+            explored.add_edge(&state, step.event, next, here);
             let (to, is_new) = explored.states.insert_full(next.canonical().pack());
             if is_new {
                 explored.parents.push(here);
@@ -146,7 +158,7 @@ pub fn explore(model: Model, until: Until) -> Explored {
             graph.edges.push(to as u32);
         }
         graph.ends.push(graph.edges.len());
-        if until == Until::Wrong && explored.problem.is_some() {
+        if until == Until::FirstProblem && explored.problem.is_some() {
             explored.transitions = graph.edges.len();
             return explored;
         }
@@ -156,21 +168,21 @@ pub fn explore(model: Model, until: Until) -> Explored {
     let doomed = graph.doomed();
     explored.doomed = doomed.len();
     if let Some(first) = doomed.first() {
-        explored.found(Problem::Doomed, *first);
+        explored.report(Problem::Doomed, *first);
     }
     explored
 }
 
 impl Explored {
-    fn found(&mut self, problem: Problem, at: u32) {
+    fn report(&mut self, problem: Problem, at: u32) {
         self.problem.get_or_insert((problem, at));
     }
 
-    fn look(&mut self, world: &World, at: u32) {
-        if let Some(problem) = self.model.scope.problem(world) {
-            self.found(problem, at);
+    fn check(&mut self, state: &ModelState, at: u32) {
+        if let Some(problem) = self.model.scope.problem(state) {
+            self.report(problem, at);
         }
-        if world.live().nth(1).is_some() {
+        if state.live().nth(1).is_some() {
             self.duplicates += 1;
             if self.steps_to_duplicate.is_none() {
                 self.steps_to_duplicate = Some(self.path(at).len() - 1);
@@ -178,8 +190,7 @@ impl Explored {
         }
     }
 
-    /// The item goes from one state to another.
-    fn take(&mut self, from: &World, event: Option<Event>, to: &World, at: u32) {
+    fn add_edge(&mut self, from: &ModelState, event: Option<Event>, to: &ModelState, at: u32) {
         let (Some(event), Some(after)) = (event, to.item.state) else { return };
         let edge = (from.item.state, event, after);
         if self.edges.contains(&edge) {
@@ -187,26 +198,27 @@ impl Explored {
         }
         self.edges.push(edge);
         if !TRANSITIONS.contains(&edge) && self.model.mutant.is_none() {
-            self.found(Problem::NotInTheTable, at);
+            self.report(Problem::UnknownTransition, at);
         }
     }
 }
 
-/// Which state follows which.
+/// The edges between the states.
 #[derive(Default)]
 struct Graph {
-    /// The states that follow, of all states one after the other.
+    /// The successors of all states, one state after the other.
     edges: Vec<u32>,
-    /// Where each state's end.
+    /// For each state, the end of its successors in `edges`.
     ends: Vec<usize>,
+    /// The good end states.
     good: Vec<u32>,
 }
 
 impl Graph {
-    /// The states from which no good end can be reached.
+    /// Returns the states from which no good end is reachable.
     fn doomed(self) -> Vec<u32> {
         let count = self.ends.len();
-        // The same edges by where they lead: counted, then filled in from behind.
+        // Counting sort of the edges by their target, so that they can be followed backwards.
         let mut starts = vec![0_u32; count + 1];
         for to in &self.edges {
             starts[*to as usize] += 1;
@@ -216,13 +228,13 @@ impl Graph {
             sum += *start;
             *start = sum;
         }
-        let mut before = vec![0_u32; self.edges.len()];
+        let mut predecessors = vec![0_u32; self.edges.len()];
         let mut edge = 0;
         for (from, end) in self.ends.iter().enumerate() {
             while edge < *end {
                 let start = &mut starts[self.edges[edge] as usize];
                 *start -= 1;
-                before[*start as usize] = from as u32;
+                predecessors[*start as usize] = from as u32;
                 edge += 1;
             }
         }
@@ -233,7 +245,7 @@ impl Graph {
         }
         while let Some(at) = stack.pop() {
             let range = starts[at as usize] as usize..starts[at as usize + 1] as usize;
-            for from in &before[range] {
+            for from in &predecessors[range] {
                 if !std::mem::replace(&mut is_saved[*from as usize], true) {
                     stack.push(*from);
                 }

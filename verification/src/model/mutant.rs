@@ -1,16 +1,17 @@
-//! Faults put into the protocol on purpose: each must be found, or the properties have a hole.
+//! Mutants: rules of the protocol that are broken on purpose. A harmful mutant that no property detects is a gap in the
+//! properties.
 
 use super::{
     explore::{Until, explore},
     property::Problem,
-    scope::{Late, Scope},
+    scope::{LateWrites, Scope},
     step::Model,
     trace::Trace,
 };
 
 macro_rules! mutants {
     ($($name:ident: $sentence:literal,)*) => {
-        /// A fault in the protocol.
+        /// One broken rule of the protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
             $(#[doc = $sentence] $name,)*
@@ -19,7 +20,7 @@ macro_rules! mutants {
         const ALL: &[Mutant] = &[$(Mutant::$name,)*];
 
         impl Mutant {
-            /// What is broken.
+            /// Returns a sentence that says what is broken.
             pub fn sentence(self) -> &'static str {
                 match self {
                     $(Mutant::$name => $sentence,)*
@@ -30,104 +31,109 @@ macro_rules! mutants {
 }
 
 mutants! {
-    NoGrace: "a claim waits for the owner's deadline, not for the grace after it",
-    TakeoverBeforeBusy: "a claim does not look whether somebody is at it",
-    NoFence: "a write after the claim does not ask whether its writer still owns the item",
+    NoGrace: "a claim waits for the lease holder's deadline, but not for the grace after it",
+    ClaimIgnoresLease: "a claim does not check the lease",
+    NoFence: "a write after the claim does not check that its invocation still holds the lease",
     NoDeadlineCheck: "the deadline is not checked before a write is sent",
-    RepostBlindly: "after an attempt that may have landed it is made without having been looked for",
-    AmbiguousPostIsFailure: "a POST without an answer counts as without effect",
-    AmbiguityNotSetAtClaim: "a claim does not say that its attempt may land unseen",
-    AmbiguityLostOnFailure: "an attempt without effect says that no earlier one may have landed either",
-    AmbiguityLostWhenUnanswered: "an attempt without an answer says what was so before it",
-    AmbiguityLostWhenGivenUp: "what is given up is no longer said to have perhaps landed",
-    AmbiguousPatchLetsGo: "a PATCH without an answer gives the lease back at once",
-    UnansweredPatchIsDone: "a PATCH without an answer counts as done",
-    PatchWithoutGet: "a log is changed without having been read",
-    ReleaseIgnoresNewWants: "a finish does not look whether more is wanted",
-    FinishForgetsAll: "a finish does not look whether more is wanted, and forgets that too",
-    ParkedLeftOut: "a create does not write what was parked, and finishes as if it had",
-    AdoptedAsComplete: "a log that is found is taken to have everything in it",
-    DoneTooFar: "keeping the lease says that everything noted is written",
-    KeepDropsLease: "keeping the lease sets `busy` to nothing",
-    EnqueueLost: "an update that is refused the claim is answered as noted, and is not",
-    EnqueueWhenFree: "facts are noted for an owner where there is none",
-    ParkOverwrites: "parking does not look whether there is an item by now",
-    UpdateClaimsWhilePosting: "an update claims a call that is being created",
-    RedriveWithoutClaim: "a redrive begins without a claim",
-    DueRemovedAtClaim: "a claim takes the call out of what is due",
-    DueMissingAfterFailure: "a failure without effect leaves nothing due",
-    DueMissingWhenUnanswered: "a lost answer leaves nothing due",
-    ForgottenWhatCame: "a failure is due again only if its owner knew of something that waits",
-    SetAsideUnseen: "a redrive sets aside what waits",
-    PayloadDroppedOnFailure: "a failure forgets what the request brought",
-    GoneRecreated: "a log that a person deleted is made again",
-    AuditNeverFlagged: "no audit follows an attempt that may have landed unseen",
-    KeepForgetsAudit: "keeping the lease does not say that an audit is to follow",
-    AuditFlagClearedAtStart: "the audit's flag is taken away before the audit",
-    AuditTooEarly: "the audit does not wait until everything has landed",
-    AuditKeepsSmallest: "the audit keeps the first log, also when the item names another",
-    AuditMovesToSmallest: "the audit keeps the first log, and has the item name that one",
-    SoughtForgotten: "an attempt that may have landed is looked for by what the present request says",
-    SoughtIsTheFirst: "attempts that may have landed are looked for by what the first of them was told",
-    NotedAgain: "an update that was left notes its fact again, in a newer one's place",
-    GivenUpWithWhatCame: "what is given up is given up with what came meanwhile",
-    RefusedTogether: "facts that the CRM refuses are forgotten with those that waited beside them",
-    RefusalForgetsAll: "facts that the CRM refuses are forgotten with what came meanwhile",
-    RearmForgetsAmbiguity: "what is tried again is no longer said to have perhaps landed",
-    LostLeaseGoesOn: "an owner whose lease is lost goes on to change the log",
-    DeleteUnchecked: "the deadline is not checked before a DELETE",
-    AmbiguityStays: "an attempt without effect says that it may have landed",
-    AdoptsTheLast: "of several logs that are found the last is taken",
+    PostWithoutFind: "after an unknown outcome a POST is sent without a search for the record",
+    UnansweredPostIsFailure: "a POST without a response counts as a failure without effect",
+    UnknownNotSetAtClaim: "a claim does not store that the outcome of its attempt is unknown",
+    FailureForgetsUnknown: "a failure without effect forgets that an earlier outcome is unknown",
+    UnansweredForgetsUnknown: "an attempt without a response stores the outcome of the attempt before it",
+    GiveUpForgetsUnknown: "giving up forgets that an outcome is unknown",
+    UnansweredPatchFreesLease: "a PATCH without a response frees the lease at once",
+    UnansweredPatchIsDone: "a PATCH without a response counts as done",
+    PatchWithoutRead: "a record is changed without having been read",
+    FinishUnconditionally: "a finish does not check whether more is queued",
+    FinishForgetsQueued: "a finish does not check whether more is queued, and removes it",
+    QueuedLeftOut: "a create does not write the queued details, and finishes as if it had",
+    AdoptedAsComplete: "a recovered record counts as complete",
+    KeepAppliesQueued: "keeping the lease stores that every queued detail is written",
+    KeepDropsLease: "keeping the lease clears `lease_expires_at`",
+    EnqueueLost: "an update whose claim is refused answers that its detail is queued, and does not queue it",
+    EnqueueWithoutHolder: "details are queued for a lease holder where there is none",
+    EnqueueFirstOverwrites: "queueing in a new item does not check whether there is an item by then",
+    UpdateClaimsWhileCreating: "an update claims a call whose record is being created",
+    RedriveWithoutClaim: "a redrive starts without a claim",
+    DueRemovedAtClaim: "a claim removes the call from the index of due items",
+    NotDueAfterFailure: "a failure without effect leaves nothing due",
+    NotDueWhenUnknown: "an unknown outcome leaves nothing due",
+    FailureForgetsArrivals: "a failure is due again only if its lease holder knew of queued details",
+    SettleWithWork: "a redrive settles an item that has queued details",
+    FailureDropsPayload: "a failure removes the payload of the create request",
+    DeletedRecreated: "a record that a person deleted is created again",
+    SweepNeverFlagged: "no duplicate sweep follows an unknown outcome",
+    KeepForgetsSweep: "keeping the lease does not store that a duplicate sweep is to follow",
+    SweepFlagClearedAtClaim: "the flag of the duplicate sweep is cleared before the sweep",
+    SweepTooEarly: "the duplicate sweep does not wait until everything has landed",
+    SweepKeepsFirst: "the duplicate sweep keeps the first record even if the item names another",
+    SweepRenamesFirst: "the duplicate sweep keeps the first record and stores its id in the item",
+    OnlyLastCriteria: "the record of an unknown outcome is searched only by the criteria of the present request",
+    OnlyFirstCriteria: "the record of an unknown outcome is searched only by the criteria of the first request",
+    QueuedAgain: "an update that was left queues its detail again, in place of a newer one",
+    ArrivalsGivenUp: "giving up includes the details that were queued during the attempt",
+    RejectedTogether: "details that the CRM rejects are removed together with those that were queued beside them",
+    RejectionForgetsQueued: "details that the CRM rejects are removed together with those queued during the attempt",
+    RearmForgetsUnknown: "trying again forgets that an outcome is unknown",
+    LostLeaseContinues: "an invocation that has lost the lease continues and changes the record",
+    DeleteWithoutDeadlineCheck: "the deadline is not checked before a DELETE",
+    UnknownStays: "an attempt without effect stores that its outcome is unknown",
+    AdoptsTheLast: "of several records that are found the last is adopted",
 }
 
-/// How many of the last do no harm.
+/// How many mutants at the end of the list are harmless.
 const HARMLESS: usize = 4;
 
-/// Those that break the protocol.
+/// Returns the mutants that break the protocol.
 pub fn harmful() -> &'static [Mutant] {
     &ALL[..ALL.len() - HARMLESS]
 }
 
-/// Those that another rule makes good, so that nothing comes of them: the deadline has passed for whoever has lost its
-/// lease; nobody deletes the log that the item names, so that deletions commute; looking once more costs a list; and
-/// what counts is the log that the item names, not which of several that is.
+/// Returns the mutants that another rule makes harmless:
+///
+/// - an invocation that has lost the lease is past its deadline, so it sends nothing;
+/// - no sweep deletes the record that the item names, so the order of deletions does not matter;
+/// - an unnecessary search costs one list;
+/// - any of several records may become the one that the item names.
 pub fn harmless() -> &'static [Mutant] {
     &ALL[ALL.len() - HARMLESS..]
 }
 
-/// The explorations in which a mutant is looked for, until one finds it.
-pub const HUNTS: [Scope; 11] = [
+/// The scopes that are explored with a mutant, in this order, until one detects it.
+pub const SCOPES: [Scope; 11] = [
     Scope::new(1, 1, 1, 0),
     Scope::new(1, 1, 1, 0).giving_up(),
     Scope::new(1, 1, 1, 0).one_deletion(),
-    Scope::new(1, 1, 1, 0).one_late(Late::Posts),
+    Scope::new(1, 1, 1, 0).one_late(LateWrites::Posts),
     Scope::new(1, 1, 0, 1),
     Scope::new(1, 2, 1, 0),
     Scope::new(1, 2, 0, 0).giving_up(),
-    Scope::new(1, 2, 0, 0).one_fact(),
-    Scope::new(1, 2, 1, 0).refusing(1),
+    Scope::new(1, 2, 0, 0).one_detail(),
+    Scope::new(1, 2, 1, 0).rejecting(1),
     Scope::new(3, 0, 1, 0).two_contacts(),
     Scope::new(2, 1, 1, 1),
 ];
 
-/// What found a mutant.
+/// The problem by which a mutant was detected.
 #[derive(Debug)]
-pub struct Kill {
+pub struct Detection {
+    /// The scope in which the problem appeared.
     pub scope: Scope,
+    /// The problem.
     pub problem: Problem,
-    /// How many states were seen until then, in all hunts.
+    /// The number of states explored until then, over all scopes.
     pub states: usize,
-    /// The shortest way to it.
+    /// The shortest trace to the problem.
     pub trace: Trace,
 }
 
-/// Looks for what a mutant breaks; `None`: it survives.
-pub fn hunt(mutant: Mutant) -> Option<Kill> {
+/// Explores the scopes until one detects the mutant. Returns `None` if the mutant survives.
+pub fn detect(mutant: Mutant) -> Option<Detection> {
     let mut states = 0;
-    HUNTS.into_iter().find_map(|scope| {
-        let explored = explore(Model { scope, mutant: Some(mutant) }, Until::Wrong);
-        states += explored.states();
+    SCOPES.into_iter().find_map(|scope| {
+        let explored = explore(Model { scope, mutant: Some(mutant) }, Until::FirstProblem);
+        states += explored.state_count();
         let (problem, at) = explored.problem?;
-        Some(Kill { scope, problem, states, trace: explored.trace(at) })
+        Some(Detection { scope, problem, states, trace: explored.trace(at) })
     })
 }

@@ -1,53 +1,56 @@
-//! For contrast: look whether it was logged, log it, write down that it was.
+//! The protocol of most integrations, for contrast: check whether the call was logged, log it, store that it was.
 
 use call_log::store::State;
 
 use super::{
-    claims::fact,
-    state::{At, Item, NOTHING, UPDATES},
+    claims::detail_of,
+    state::{Item, NO_DETAILS, Phase, UPDATES},
     step::Successors,
 };
 
 impl Successors<'_> {
-    pub fn naive(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let is_logged = self.world.item.state == Some(State::Logged);
-        match worker.at {
-            At::Start if slot < UPDATES.start && is_logged => self.end(slot, "sees that it is logged"),
-            At::Start if slot < UPDATES.start => {
-                self.write(slot, "sees that it is not logged", None, |next| {
+    /// Adds the steps of an invocation that checks, then acts.
+    pub(super) fn naive(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        let is_logged = self.state.item.state == Some(State::Logged);
+        match invocation.phase {
+            Phase::Start if slot < UPDATES.start && is_logged => {
+                self.end(slot, "sees that the call is logged")
+            }
+            Phase::Start if slot < UPDATES.start => {
+                self.write(slot, "sees that the call is not logged", None, |next| {
                     next.promised_create = true;
-                    next.workers[slot].at = At::PostSend;
+                    next.invocations[slot].phase = Phase::SendPost;
                 })
             }
-            At::Start if !is_logged => self.end(slot, "is refused: there is no log"),
-            At::Start => {
-                let log = self.world.item.log;
-                self.write(slot, "sees where the log is", None, |next| {
-                    next.promised |= fact(slot);
-                    let worker = &mut next.workers[slot];
-                    worker.facts = fact(slot);
-                    worker.log = log;
-                    worker.at = At::Get;
+            Phase::Start if !is_logged => self.end(slot, "is refused: there is no record"),
+            Phase::Start => {
+                let record = self.state.item.record;
+                self.write(slot, "sees which record the call has", None, |next| {
+                    next.promised |= detail_of(slot);
+                    let invocation = &mut next.invocations[slot];
+                    invocation.details = detail_of(slot);
+                    invocation.record = record;
+                    invocation.phase = Phase::Read;
                 });
             }
-            At::PostSend => self.go(slot, "sends a POST", At::PostWait),
-            At::Get => {
-                let read = self.world.body(worker.log).unwrap_or(NOTHING);
-                self.step(slot, "reads the log", |worker| {
-                    worker.read = read;
-                    worker.at = At::PatchSend;
+            Phase::SendPost => self.go(slot, "sends a POST", Phase::AwaitPost),
+            Phase::Read => {
+                let read = self.state.body(invocation.record).unwrap_or(NO_DETAILS);
+                self.step(slot, "reads the record", |invocation| {
+                    invocation.read = read;
+                    invocation.phase = Phase::SendPatch;
                 });
             }
-            At::PatchSend => self.go(slot, "sends a PATCH", At::PatchWait),
-            At::PostWait | At::PatchWait => {
-                if worker.has_landed {
-                    self.answered(slot, "is answered", At::Finish);
+            Phase::SendPatch => self.go(slot, "sends a PATCH", Phase::AwaitPatch),
+            Phase::AwaitPost | Phase::AwaitPatch => {
+                if invocation.has_landed {
+                    self.receive_response(slot, "gets the response", Phase::Finish);
                 }
-                self.give_up_waiting(slot, At::Failed);
+                self.lose_response(slot, Phase::Failed);
             }
-            At::Finish => self.write(slot, "writes down where the log is", None, |next| {
-                next.item = Item { state: Some(State::Logged), log: worker.log, ..Item::default() };
+            Phase::Finish => self.write(slot, "stores which record the call has", None, |next| {
+                next.item = Item { state: Some(State::Logged), record: invocation.record, ..Item::default() };
                 next.end(slot);
             }),
             _ => self.end(slot, "answers with an error"),

@@ -1,12 +1,13 @@
-//! A state in 40 bytes, so that many fit into memory.
+//! States packed into 40 bytes, so that tens of millions fit into memory.
 
 use call_log::store::State;
 
 use super::state::{
-    At, CallDetails, Due, Item, LOGS, Lease, Log, Message, Method, Mishaps, PLACES, SLOTS, Worker, World,
+    CrmRecord, CrmWrite, Details, Due, Faults, Invocation, Item, Lease, Method, ModelState, PHASES, Phase,
+    RECORDS, SLOTS,
 };
 
-/// A packed state: four words of workers, the last of them with the item, and one of the CRM.
+/// A packed state: four words for the invocations, of which the last also holds the item, and one for the CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packed([u64; 4], u64);
 
@@ -20,14 +21,14 @@ const STATES: [State; 7] = [
     State::Deleted,
 ];
 const LEASES: [Lease; 3] = [Lease::Free, Lease::Held, Lease::Grace];
-const DUES: [Due; 3] = [Due::Never, Due::Soon, Due::AtAudit];
+const DUES: [Due; 3] = [Due::Never, Due::Soon, Due::AtSweep];
 const METHODS: [Method; 3] = [Method::Post, Method::Patch, Method::Delete];
 
-/// Takes numbers of a few bits each.
+/// Packs numbers of a few bits each into one word.
 #[derive(Default)]
-struct Writer(u64);
+struct BitWriter(u64);
 
-impl Writer {
+impl BitWriter {
     fn put(&mut self, value: u8, bits: u32) {
         debug_assert!(u32::from(value) < 1 << bits && self.0.leading_zeros() >= bits);
         self.0 = self.0 << bits | u64::from(value);
@@ -38,10 +39,10 @@ impl Writer {
     }
 }
 
-/// Gives them back, the last first.
-struct Reader(u64);
+/// Unpacks the numbers of one word, the last one first.
+struct BitReader(u64);
 
-impl Reader {
+impl BitReader {
     fn take(&mut self, bits: u32) -> u8 {
         let value = self.0 & ((1 << bits) - 1);
         self.0 >>= bits;
@@ -53,18 +54,19 @@ impl Reader {
     }
 }
 
-impl World {
+impl ModelState {
+    /// Packs the state.
     pub fn pack(&self) -> Packed {
         let mut words = [0; SLOTS.div_ceil(2)];
-        for (word, pair) in words.iter_mut().zip(self.workers.chunks(2)) {
-            let mut to = Writer(*word);
-            pair.iter().for_each(|worker| worker.pack(&mut to));
+        for (word, pair) in words.iter_mut().zip(self.invocations.chunks(2)) {
+            let mut to = BitWriter(*word);
+            pair.iter().for_each(|invocation| invocation.pack(&mut to));
             *word = to.0;
         }
-        let mut item = Writer(words[3]);
+        let mut item = BitWriter(words[3]);
         self.item.pack(&mut item);
-        let Mishaps { crashes, pauses, late, stale, deletions } = self.mishaps;
-        for left in [crashes, pauses, late, stale, deletions] {
+        let Faults { crashes, pauses, late_writes, stale_lists, deletions } = self.faults;
+        for left in [crashes, pauses, late_writes, stale_lists, deletions] {
             item.put(left, 2);
         }
         item.flag(self.promised_create);
@@ -72,27 +74,27 @@ impl World {
         item.flag(self.overflow);
         words[3] = item.0;
 
-        let mut crm = Writer::default();
-        for (log, contact) in self.logs.iter().zip(self.contacts) {
+        let mut crm = BitWriter::default();
+        for (record, contact) in self.records.iter().zip(self.record_contacts) {
             crm.put(contact, 1);
             crm.put(
-                match log {
-                    Log::Unmade => 0,
-                    Log::Deleted => 1,
-                    Log::Live(body) => 4 + body,
+                match record {
+                    CrmRecord::Absent => 0,
+                    CrmRecord::Deleted => 1,
+                    CrmRecord::Live(body) => 4 + body,
                 },
                 3,
             );
         }
-        for stray in self.strays {
-            let message = stray.unwrap_or_default();
-            crm.flag(stray.is_some());
+        for slot in self.abandoned {
+            let write = slot.unwrap_or_default();
+            crm.flag(slot.is_some());
             for (value, bits) in [
-                (message.method as u8, 2),
-                (message.log, 2),
-                (message.body, 2),
-                (message.read, 2),
-                (message.contact, 1),
+                (write.method as u8, 2),
+                (write.record, 2),
+                (write.body, 2),
+                (write.read, 2),
+                (write.contact, 1),
             ] {
                 crm.put(value, bits);
             }
@@ -102,123 +104,127 @@ impl World {
 }
 
 impl Packed {
-    pub fn unpack(self) -> World {
-        let mut world = World::default();
+    /// Unpacks the state.
+    pub fn unpack(self) -> ModelState {
+        let mut state = ModelState::default();
         let Packed(mut words, crm) = self;
 
-        let mut item = Reader(words[3]);
-        world.overflow = item.flag();
-        world.promised = item.take(2);
-        world.promised_create = item.flag();
-        let mishaps = &mut world.mishaps;
+        let mut item = BitReader(words[3]);
+        state.overflow = item.flag();
+        state.promised = item.take(2);
+        state.promised_create = item.flag();
+        let faults = &mut state.faults;
         for left in [
-            &mut mishaps.deletions,
-            &mut mishaps.stale,
-            &mut mishaps.late,
-            &mut mishaps.pauses,
-            &mut mishaps.crashes,
+            &mut faults.deletions,
+            &mut faults.stale_lists,
+            &mut faults.late_writes,
+            &mut faults.pauses,
+            &mut faults.crashes,
         ] {
             *left = item.take(2);
         }
-        world.item = Item::unpack(&mut item);
+        state.item = Item::unpack(&mut item);
         words[3] = item.0;
-        for (word, pair) in words.into_iter().zip(world.workers.chunks_mut(2)) {
-            let mut from = Reader(word);
-            pair.iter_mut().rev().for_each(|worker| *worker = Worker::unpack(&mut from));
+        for (word, pair) in words.into_iter().zip(state.invocations.chunks_mut(2)) {
+            let mut from = BitReader(word);
+            pair.iter_mut().rev().for_each(|invocation| *invocation = Invocation::unpack(&mut from));
         }
 
-        let mut crm = Reader(crm);
-        for stray in world.strays.iter_mut().rev() {
-            let (contact, read, body, log) = (crm.take(1), crm.take(2), crm.take(2), crm.take(2));
+        let mut crm = BitReader(crm);
+        for slot in state.abandoned.iter_mut().rev() {
+            let (contact, read, body, record) = (crm.take(1), crm.take(2), crm.take(2), crm.take(2));
             let method = METHODS[usize::from(crm.take(2))];
-            *stray = crm.flag().then_some(Message { method, log, body, read, contact });
+            *slot = crm.flag().then_some(CrmWrite { method, record, body, read, contact });
         }
-        for at in (0..LOGS).rev() {
-            world.logs[at] = match crm.take(3) {
-                0 => Log::Unmade,
-                1 => Log::Deleted,
-                body => Log::Live(body - 4),
+        for number in (0..RECORDS).rev() {
+            state.records[number] = match crm.take(3) {
+                0 => CrmRecord::Absent,
+                1 => CrmRecord::Deleted,
+                body => CrmRecord::Live(body - 4),
             };
-            world.contacts[at] = crm.take(1);
+            state.record_contacts[number] = crm.take(1);
         }
-        world
+        state
     }
 }
 
 impl Item {
-    fn pack(&self, to: &mut Writer) {
+    fn pack(&self, to: &mut BitWriter) {
         to.put(self.state.map_or(7, |state| state as u8), 3);
         to.put(self.lease as u8, 2);
-        to.flag(self.ambiguous);
-        for facts in [self.log, self.noted, self.waiting, self.done] {
-            to.put(facts, 2);
+        to.flag(self.outcome_unknown);
+        for details in [self.record, self.queued_version, self.queued_details, self.applied_version] {
+            to.put(details, 2);
         }
         to.put(self.due as u8, 2);
-        for flag in [self.audit, self.payload, self.given_up] {
+        for flag in [self.needs_sweep, self.has_payload, self.given_up] {
             to.flag(flag);
         }
-        to.put(self.contact, 1);
-        to.put(self.sought, 2);
+        to.put(self.payload_contact, 1);
+        to.put(self.recovery_contacts, 2);
     }
 
-    fn unpack(from: &mut Reader) -> Item {
-        let (sought, contact) = (from.take(2), from.take(1));
-        let (given_up, payload, audit) = (from.flag(), from.flag(), from.flag());
+    fn unpack(from: &mut BitReader) -> Item {
+        let (recovery_contacts, payload_contact) = (from.take(2), from.take(1));
+        let (given_up, has_payload, needs_sweep) = (from.flag(), from.flag(), from.flag());
         let due = DUES[usize::from(from.take(2))];
-        let (done, waiting, noted, log) = (from.take(2), from.take(2), from.take(2), from.take(2));
-        let ambiguous = from.flag();
+        let (applied_version, queued_details, queued_version, record) =
+            (from.take(2), from.take(2), from.take(2), from.take(2));
+        let outcome_unknown = from.flag();
         let lease = LEASES[usize::from(from.take(2))];
         let state = STATES.get(usize::from(from.take(3))).copied();
         Item {
             state,
             lease,
-            ambiguous,
-            log,
-            noted,
-            waiting,
-            done,
+            outcome_unknown,
+            record,
+            queued_version,
+            queued_details,
+            applied_version,
             due,
-            audit,
-            payload,
-            contact,
-            sought,
+            needs_sweep,
+            has_payload,
+            payload_contact,
+            recovery_contacts,
             given_up,
         }
     }
 }
 
-impl Worker {
-    fn pack(&self, to: &mut Writer) {
-        to.put(self.at as u8, 5);
-        for flag in [self.owns, self.is_late, self.was_ambiguous, self.has_landed, self.has_audited] {
+impl Invocation {
+    fn pack(&self, to: &mut BitWriter) {
+        to.put(self.phase as u8, 5);
+        for flag in
+            [self.holds_lease, self.is_late, self.previous_outcome_unknown, self.has_landed, self.has_swept]
+        {
             to.flag(flag);
         }
-        for facts in [self.seen, self.facts, self.read, self.log] {
-            to.put(facts, 2);
+        for details in [self.seen_version, self.details, self.read, self.record] {
+            to.put(details, 2);
         }
-        to.put(self.doubles, 3);
+        to.put(self.duplicates, 3);
         to.put(self.contact, 1);
     }
 
-    fn unpack(from: &mut Reader) -> Worker {
-        let (contact, doubles) = (from.take(1), from.take(3));
-        let (log, read, facts, seen): (u8, CallDetails, CallDetails, CallDetails) =
+    fn unpack(from: &mut BitReader) -> Invocation {
+        let (contact, duplicates) = (from.take(1), from.take(3));
+        let (record, read, details, seen_version): (u8, Details, Details, Details) =
             (from.take(2), from.take(2), from.take(2), from.take(2));
-        let (has_audited, has_landed) = (from.flag(), from.flag());
-        let (was_ambiguous, is_late, owns) = (from.flag(), from.flag(), from.flag());
-        let at: At = PLACES[usize::from(from.take(5))];
-        Worker {
-            at,
-            owns,
+        let (has_swept, has_landed) = (from.flag(), from.flag());
+        let (previous_outcome_unknown, is_late, holds_lease) = (from.flag(), from.flag(), from.flag());
+        let phase: Phase = PHASES[usize::from(from.take(5))];
+        Invocation {
+            phase,
+            holds_lease,
             is_late,
-            was_ambiguous,
-            seen,
-            facts,
+            previous_outcome_unknown,
+            seen_version,
+            details,
             read,
-            log,
+            record,
             has_landed,
-            has_audited,
-            doubles,
+            has_swept,
+            duplicates,
             contact,
         }
     }

@@ -1,121 +1,136 @@
-//! What must never be, and how everything must end.
+//! The properties: what must hold in every state, and how everything must end.
 
 use call_log::store::State;
 
 use super::{
     scope::{Protocol, Scope},
-    state::World,
+    state::ModelState,
 };
 
-/// What is wrong with a state.
+/// A violated property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
+    /// One call has two records.
     Duplicate,
+    /// An accepted call has no record.
     LostCreate,
+    /// An accepted update is not in the record.
     LostUpdate,
-    /// Two writes of one log on their way at once.
-    TwoAtOnce,
-    /// Something is said to be in the CRM that is not, and that was not refused.
-    SaidTooMuch,
-    /// It is logged, and nobody knows where.
-    NoId,
-    /// A log that a person deleted was made again.
-    MadeAgain,
-    /// From here no good end can be reached.
+    /// Two writes of one record are on their way at the same time.
+    ConcurrentWrites,
+    /// The item says that a detail is in the record, and it is not.
+    FalselyApplied,
+    /// The call is logged, and the item does not name its record.
+    NoRecordId,
+    /// A record that a person deleted was created again.
+    Recreated,
+    /// No good end is reachable.
     Doomed,
-    /// The item went where the table of transitions does not lead.
-    NotInTheTable,
-    /// The model is too small for this.
+    /// The item took a transition that the table does not have.
+    UnknownTransition,
+    /// The state does not fit into the model.
     Overflow,
 }
 
 impl Problem {
+    /// Returns a sentence that describes the problem.
     pub fn sentence(self) -> &'static str {
         match self {
-            Problem::Duplicate => "there are two logs of one call",
-            Problem::LostCreate => "a call that was accepted has no log",
-            Problem::LostUpdate => "an update that was accepted is not in the log, and nobody will write it",
-            Problem::TwoAtOnce => "two writes of one log are on their way at once",
-            Problem::SaidTooMuch => "an update is said to be in the log, and is not",
-            Problem::NoId => "the call is said to be logged, and its log's id is not known",
-            Problem::MadeAgain => "a log that a person deleted was made again",
-            Problem::Doomed => "no good end can be reached any more",
-            Problem::NotInTheTable => "the item went where the table of transitions does not lead",
-            Problem::Overflow => "the model has no room for this state",
+            Problem::Duplicate => "one call has two records",
+            Problem::LostCreate => "an accepted call has no record",
+            Problem::LostUpdate => "an accepted update is not in the record, and no invocation will write it",
+            Problem::ConcurrentWrites => "two writes of one record are on their way at the same time",
+            Problem::FalselyApplied => "the item says that an update is in the record, and it is not",
+            Problem::NoRecordId => "the call is logged, and the item does not name its record",
+            Problem::Recreated => "a record that a person deleted was created again",
+            Problem::Doomed => "no good end is reachable any more",
+            Problem::UnknownTransition => {
+                "the item took a transition that the table of transitions does not have"
+            }
+            Problem::Overflow => "the state does not fit into the model",
         }
     }
 }
 
-/// How things ended.
+/// The verdict on an end state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
+    /// Every promise is kept.
     Good,
-    /// It was given up, with an alarm, and nothing is forgotten: a person can have it tried again.
+    /// Delivery was given up with an alarm. Nothing is forgotten: an operator can have it tried again.
     GivenUp,
+    /// A promise is broken.
     Bad(Problem),
 }
 
 impl Scope {
-    /// What must not be true of any state, not for a moment.
-    pub fn problem(&self, world: &World) -> Option<Problem> {
-        let item = &world.item;
-        if world.overflow {
+    /// Returns the property that this state violates, of those that must hold at every moment.
+    pub fn problem(&self, state: &ModelState) -> Option<Problem> {
+        let item = &state.item;
+        if state.overflow {
             return Some(Problem::Overflow);
         }
         if self.protocol == Protocol::CheckThenAct {
             return None;
         }
-        if item.state == Some(State::Logged) && usize::from(item.log) >= world.logs.len() {
-            return Some(Problem::NoId);
+        if item.state == Some(State::Logged) && usize::from(item.record) >= state.records.len() {
+            return Some(Problem::NoRecordId);
         }
         if self.assumptions_hold() {
-            if world.live().count() > 1 {
+            if state.live().count() > 1 {
                 return Some(Problem::Duplicate);
             }
-            if world.writes_under_way() > 1 {
-                return Some(Problem::TwoAtOnce);
+            if state.writes_in_flight() > 1 {
+                return Some(Problem::ConcurrentWrites);
             }
         }
-        let is_deleted = world.mishaps.deletions < self.mishaps.deletions;
-        let body = world.body(item.log);
-        if !is_deleted
+        let body = state.body(item.record);
+        if !self.was_deleted(state)
             && !self.may_overwrite()
-            && body.is_some_and(|body| item.done & world.promised & !body != 0)
+            && body.is_some_and(|body| item.applied_version & state.promised & !body != 0)
         {
-            return Some(Problem::SaidTooMuch);
+            return Some(Problem::FalselyApplied);
         }
         None
     }
 
-    /// What a state is in which nothing more happens by itself.
-    pub fn end(&self, world: &World) -> End {
-        let item = &world.item;
-        let live = world.live().count();
-        let is_deleted = world.mishaps.deletions < self.mishaps.deletions;
+    /// Returns the verdict on a state in which no step has to happen any more.
+    pub fn end(&self, state: &ModelState) -> End {
+        let item = &state.item;
+        let live = state.live().count();
         if live > 1 {
             return End::Bad(Problem::Duplicate);
         }
-        if is_deleted {
-            return if live == 0 { End::Good } else { End::Bad(Problem::MadeAgain) };
+        if self.was_deleted(state) {
+            return if live == 0 { End::Good } else { End::Bad(Problem::Recreated) };
         }
         match item.state {
-            None | Some(State::Queued) if world.promised_create && live == 0 => End::Bad(Problem::LostCreate),
-            None | Some(State::Queued) if world.promised & !item.waiting != 0 => {
+            None | Some(State::Queued) if state.promised_create && live == 0 => End::Bad(Problem::LostCreate),
+            None | Some(State::Queued) if state.promised & !item.queued_details != 0 => {
                 End::Bad(Problem::LostUpdate)
             }
-            None | Some(State::Queued) if live > 0 => End::Bad(Problem::NoId),
+            None | Some(State::Queued) if live > 0 => End::Bad(Problem::NoRecordId),
             None | Some(State::Queued) => End::Good,
             Some(State::Creating | State::OutcomeUnknown | State::Retry | State::Deleted) => {
                 End::Bad(Problem::LostCreate)
             }
-            Some(State::DeadLetter) if world.promised & !item.waiting != 0 => End::Bad(Problem::LostUpdate),
+            Some(State::DeadLetter) if state.promised & !item.queued_details != 0 => {
+                End::Bad(Problem::LostUpdate)
+            }
             Some(State::DeadLetter) => End::GivenUp,
-            Some(State::Logged) => match world.body(item.log) {
+            Some(State::Logged) => match state.body(item.record) {
                 None => End::Bad(Problem::LostCreate),
-                Some(body) if world.promised & !body == 0 => End::Good,
-                Some(body) if item.given_up && world.promised & !(body | item.waiting) == 0 => End::GivenUp,
+                Some(body) if state.promised & !body == 0 => End::Good,
+                Some(body) if item.given_up && state.promised & !(body | item.queued_details) == 0 => {
+                    End::GivenUp
+                }
                 Some(_) => End::Bad(Problem::LostUpdate),
             },
         }
+    }
+
+    /// Returns `true` if a person has deleted the record.
+    fn was_deleted(&self, state: &ModelState) -> bool {
+        state.faults.deletions < self.faults.deletions
     }
 }

@@ -1,122 +1,124 @@
-//! The end of every attempt: what became of it, and who goes on when.
+//! The end of every attempt: the result that it stores, and when the next invocation continues.
 
 use call_log::store::{Event, State};
 
 use super::{
-    claims::fact,
+    claims::detail_of,
     mutant::Mutant,
-    state::{At, Due, Item, Lease, NONE, NOTHING, UPDATES},
+    state::{Due, Item, Lease, NO_DETAILS, NO_RECORD, Phase, UPDATES},
     step::Successors,
 };
 
 impl Successors<'_> {
-    pub fn release(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        if !self.is_owner(slot) {
-            if worker.at == At::Keep && self.has(Mutant::LostLeaseGoesOn) {
-                return self.go(slot, "is refused: it no longer owns the item; it goes on", At::Get);
+    /// Adds the steps of an invocation that stores its result.
+    pub(super) fn release(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        if !self.may_write(slot) {
+            if invocation.phase == Phase::Keep && self.has(Mutant::LostLeaseContinues) {
+                return self.go(slot, "is refused: it has lost the lease; it continues", Phase::Read);
             }
-            return self.end(slot, "is refused: it no longer owns the item");
+            return self.end(slot, "is refused: it has lost the lease");
         }
-        match worker.at {
-            At::Finish => self.finish(slot),
-            At::Keep => self.keep(slot),
-            At::Failed => self.failed(slot),
-            At::Unanswered => self.unanswered(slot),
-            At::Refused if self.world.item.state == Some(State::Logged) => self.refused(slot),
-            At::Refused => self.give_up(slot),
-            At::Gone => self.gone(slot),
+        match invocation.phase {
+            Phase::Finish => self.finish(slot),
+            Phase::Keep => self.keep(slot),
+            Phase::Failed => self.release_failed(slot),
+            Phase::OutcomeUnknown => self.release_unknown(slot),
+            Phase::Rejected if self.state.item.state == Some(State::Logged) => self.release_rejected(slot),
+            Phase::Rejected => self.give_up(slot),
+            Phase::Deleted => self.release_deleted(slot),
             _ => {}
         }
     }
 
     fn finish(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let forgets_all = self.has(Mutant::FinishForgetsAll);
-        let looks = !self.has(Mutant::ReleaseIgnoresNewWants) && !forgets_all;
-        if looks && self.world.item.noted != worker.seen {
-            return self.go(slot, "is refused the finish: more is wanted", At::Keep);
+        let invocation = self.state.invocations[slot];
+        let forgets_all = self.has(Mutant::FinishForgetsQueued);
+        let checks = !self.has(Mutant::FinishUnconditionally) && !forgets_all;
+        if checks && self.state.item.queued_version != invocation.seen_version {
+            return self.go(slot, "is refused the finish: more is queued", Phase::Keep);
         }
-        let is_made = self.world.item.state == Some(State::Logged);
-        if looks && is_made && self.world.item.waiting & !worker.facts != NOTHING {
-            return self.write(
-                slot,
-                "notes what is written, and keeps the lease",
-                Some(Event::Keep),
-                |next| {
-                    next.item.waiting &= !worker.facts;
-                    let worker = &mut next.workers[slot];
-                    worker.facts = next.item.waiting;
-                    worker.at = At::Get;
-                },
-            );
+        let is_logged = self.state.item.state == Some(State::Logged);
+        if checks && is_logged && self.state.item.queued_details & !invocation.details != NO_DETAILS {
+            let what = "stores which details are written, and keeps the lease";
+            return self.write(slot, what, Some(Event::Keep), |next| {
+                next.item.queued_details &= !invocation.details;
+                let invocation = &mut next.invocations[slot];
+                invocation.details = next.item.queued_details;
+                invocation.phase = Phase::Read;
+            });
         }
-        let is_flagged = !self.has(Mutant::AuditNeverFlagged);
-        let leaves_out = self.has(Mutant::ParkedLeftOut) && self.world.item.state == Some(State::Creating);
+        let flags_sweep = !self.has(Mutant::SweepNeverFlagged);
+        let leaves_out = self.has(Mutant::QueuedLeftOut) && self.state.item.state == Some(State::Creating);
         self.write(slot, "finishes", Some(Event::Finish), |next| {
-            next.disown();
+            next.remove_holder();
             let item = &mut next.item;
             item.state = Some(State::Logged);
-            item.log = worker.log;
-            item.ambiguous = false;
-            item.done = worker.seen;
-            item.waiting &= if forgets_all || leaves_out { NOTHING } else { !worker.facts };
-            item.audit = !worker.has_audited && (item.audit || worker.was_ambiguous && is_flagged);
-            item.due = if item.audit { Due::AtAudit } else { Due::Never };
-            item.payload = false;
+            item.record = invocation.record;
+            item.outcome_unknown = false;
+            item.applied_version = invocation.seen_version;
+            item.queued_details &= if forgets_all || leaves_out { NO_DETAILS } else { !invocation.details };
+            item.needs_sweep = !invocation.has_swept
+                && (item.needs_sweep || invocation.previous_outcome_unknown && flags_sweep);
+            item.due = if item.needs_sweep { Due::AtSweep } else { Due::Never };
+            item.has_payload = false;
             item.lease = Lease::Free;
-            tidy(item);
+            forget_unused(item);
             next.end(slot);
         });
     }
 
     fn keep(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let is_flagged = !self.has(Mutant::AuditNeverFlagged) && !self.has(Mutant::KeepForgetsAudit);
-        let says_done = self.has(Mutant::DoneTooFar);
-        let lets_go = self.has(Mutant::KeepDropsLease);
-        self.write(slot, "stores the log's id and keeps the lease", Some(Event::Keep), |next| {
+        let invocation = self.state.invocations[slot];
+        let flags_sweep = !self.has(Mutant::SweepNeverFlagged) && !self.has(Mutant::KeepForgetsSweep);
+        let applies_all = self.has(Mutant::KeepAppliesQueued);
+        let drops_lease = self.has(Mutant::KeepDropsLease);
+        self.write(slot, "stores the record's id and keeps the lease", Some(Event::Keep), |next| {
             let item = &mut next.item;
             item.state = Some(State::Logged);
-            item.log = worker.log;
-            item.ambiguous = false;
-            item.audit = !worker.has_audited && (item.audit || worker.was_ambiguous && is_flagged);
-            tidy(item);
-            if says_done {
-                item.done = item.noted;
+            item.record = invocation.record;
+            item.outcome_unknown = false;
+            item.needs_sweep = !invocation.has_swept
+                && (item.needs_sweep || invocation.previous_outcome_unknown && flags_sweep);
+            forget_unused(item);
+            if applies_all {
+                item.applied_version = item.queued_version;
             }
-            if lets_go {
+            if drops_lease {
                 item.lease = Lease::Free;
             }
-            let worker = &mut next.workers[slot];
-            worker.was_ambiguous = false;
-            worker.seen = item.noted;
-            worker.facts = item.waiting;
-            worker.at = At::Get;
+            let invocation = &mut next.invocations[slot];
+            invocation.previous_outcome_unknown = false;
+            invocation.seen_version = item.queued_version;
+            invocation.details = item.queued_details;
+            invocation.phase = Phase::Read;
         });
     }
 
-    fn failed(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let item = self.world.item;
-        let is_made = item.state == Some(State::Logged);
-        let knows = worker.seen & !item.done != NOTHING || item.payload || item.audit && !worker.has_audited;
-        let forgets_due = self.has(Mutant::DueMissingAfterFailure)
-            || self.has(Mutant::ForgottenWhatCame) && is_made && !knows;
-        let forgets_ambiguity = self.has(Mutant::AmbiguityLostOnFailure);
-        let stays_ambiguous = self.has(Mutant::AmbiguityStays);
-        let drops_payload = self.has(Mutant::PayloadDroppedOnFailure);
-        self.write(slot, "lets go: nothing was changed", Some(Event::Failed), |next| {
-            next.disown();
+    fn release_failed(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        let item = self.state.item;
+        let is_logged = item.state == Some(State::Logged);
+        let knows_work = invocation.seen_version & !item.applied_version != NO_DETAILS
+            || item.has_payload
+            || item.needs_sweep && !invocation.has_swept;
+        let forgets_due = self.has(Mutant::NotDueAfterFailure)
+            || self.has(Mutant::FailureForgetsArrivals) && is_logged && !knows_work;
+        let forgets_unknown = self.has(Mutant::FailureForgetsUnknown);
+        let stays_unknown = self.has(Mutant::UnknownStays);
+        let drops_payload = self.has(Mutant::FailureDropsPayload);
+        self.write(slot, "releases the lease: nothing was changed", Some(Event::Failed), |next| {
+            next.remove_holder();
             let item = &mut next.item;
-            if !is_made {
+            if !is_logged {
                 item.state = Some(State::Retry);
-                item.ambiguous = worker.was_ambiguous && !forgets_ambiguity || stays_ambiguous;
+                item.outcome_unknown =
+                    invocation.previous_outcome_unknown && !forgets_unknown || stays_unknown;
             }
             item.lease = Lease::Free;
             item.due = if forgets_due { Due::Never } else { Due::Soon };
-            item.payload &= !drops_payload;
-            tidy(item);
+            item.has_payload &= !drops_payload;
+            forget_unused(item);
             next.end(slot);
         });
         if self.model.scope.gives_up {
@@ -124,107 +126,117 @@ impl Successors<'_> {
         }
     }
 
-    /// The CRM does not take these facts, and never will: whoever brought them is told so.
-    fn refused(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        // The owner's caller is told, too.
-        let told = match self.model.scope.refused {
-            NOTHING => worker.facts,
-            refused if UPDATES.contains(&slot) => refused | fact(slot),
-            refused => refused,
+    /// The CRM will never accept these details. The responses to their callers say so, and the promise ends.
+    fn release_rejected(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        // The response to the lease holder's own caller says so as well.
+        let rejected = match self.model.scope.rejected {
+            NO_DETAILS => invocation.details,
+            rejected if UPDATES.contains(&slot) => rejected | detail_of(slot),
+            rejected => rejected,
         };
-        let forgets_all = self.has(Mutant::RefusalForgetsAll);
-        let is_all = self.world.item.noted == worker.seen || forgets_all;
-        let what = if is_all { "lets go, and forgets what was refused" } else { "lets go: more is wanted" };
+        let forgets_all = self.has(Mutant::RejectionForgetsQueued);
+        let is_all = self.state.item.queued_version == invocation.seen_version || forgets_all;
+        let what = if is_all {
+            "releases the lease, and removes the rejected details"
+        } else {
+            "releases the lease: more is queued"
+        };
         self.write(slot, what, Some(Event::Failed), |next| {
-            next.disown();
+            next.remove_holder();
             let item = &mut next.item;
             if is_all {
-                next.promised &= !told;
-                item.waiting &= if forgets_all { NOTHING } else { !worker.facts };
+                next.promised &= !rejected;
+                item.queued_details &= if forgets_all { NO_DETAILS } else { !invocation.details };
             }
-            item.due = match item.waiting {
-                NOTHING if item.audit => Due::AtAudit,
-                NOTHING => Due::Never,
+            item.due = match item.queued_details {
+                NO_DETAILS if item.needs_sweep => Due::AtSweep,
+                NO_DETAILS => Due::Never,
                 _ => Due::Soon,
             };
-            item.payload = false;
+            item.has_payload = false;
             item.lease = Lease::Free;
             next.end(slot);
         });
     }
 
     fn give_up(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let forgets_ambiguity = self.has(Mutant::AmbiguityLostWhenGivenUp);
-        // What came meanwhile has not been tried for long.
-        let is_all = self.world.item.noted == worker.seen;
-        let gives_up_all = self.has(Mutant::GivenUpWithWhatCame);
+        let invocation = self.state.invocations[slot];
+        let forgets_unknown = self.has(Mutant::GiveUpForgetsUnknown);
+        // Details that were queued during the attempt have not been tried yet.
+        let is_all = self.state.item.queued_version == invocation.seen_version;
+        let gives_up_all = self.has(Mutant::ArrivalsGivenUp);
         self.write(slot, "gives up", Some(Event::GivenUp), |next| {
-            next.disown();
+            next.remove_holder();
             let item = &mut next.item;
-            let is_made = item.state == Some(State::Logged);
-            if !is_made {
+            let is_logged = item.state == Some(State::Logged);
+            if !is_logged {
                 item.state = Some(State::DeadLetter);
-                item.ambiguous = worker.was_ambiguous && !forgets_ambiguity;
+                item.outcome_unknown = invocation.previous_outcome_unknown && !forgets_unknown;
             }
             item.lease = Lease::Free;
-            let is_given_up = is_all || !is_made;
+            let is_given_up = is_all || !is_logged;
             item.due = match is_given_up || gives_up_all {
                 false => Due::Soon,
-                true if is_made && item.audit => Due::AtAudit,
+                true if is_logged && item.needs_sweep => Due::AtSweep,
                 true => Due::Never,
             };
             item.given_up = is_given_up;
-            tidy(item);
+            forget_unused(item);
             next.end(slot);
         });
     }
 
-    fn unanswered(&mut self, slot: usize) {
-        let worker = self.world.workers[slot];
-        let forgets_due = self.has(Mutant::DueMissingWhenUnanswered);
-        let forgets_ambiguity = self.has(Mutant::AmbiguityLostWhenUnanswered);
-        let lets_patch_go = self.has(Mutant::AmbiguousPatchLetsGo);
-        self.write(slot, "lets go: nobody knows", Some(Event::OutcomeUnknown), |next| {
-            next.disown();
+    fn release_unknown(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        let forgets_due = self.has(Mutant::NotDueWhenUnknown);
+        let forgets_unknown = self.has(Mutant::UnansweredForgetsUnknown);
+        let frees_lease = self.has(Mutant::UnansweredPatchFreesLease);
+        let what = "starts the grace: the outcome is unknown";
+        self.write(slot, what, Some(Event::OutcomeUnknown), |next| {
+            next.remove_holder();
             let item = &mut next.item;
-            let is_made = item.state == Some(State::Logged);
-            if !is_made {
+            let is_logged = item.state == Some(State::Logged);
+            if !is_logged {
                 item.state = Some(State::OutcomeUnknown);
-                item.ambiguous = if forgets_ambiguity { worker.was_ambiguous } else { true };
+                item.outcome_unknown =
+                    if forgets_unknown { invocation.previous_outcome_unknown } else { true };
             }
-            item.lease = if is_made && lets_patch_go { Lease::Free } else { Lease::Grace };
+            item.lease = if is_logged && frees_lease { Lease::Free } else { Lease::Grace };
             item.due = if forgets_due { Due::Never } else { Due::Soon };
             next.end(slot);
         });
     }
 
-    fn gone(&mut self, slot: usize) {
-        let recreates = self.has(Mutant::GoneRecreated);
-        self.write(slot, "lets go: the log was deleted", Some(Event::Deleted), |next| {
-            next.disown();
+    fn release_deleted(&mut self, slot: usize) {
+        let recreates = self.has(Mutant::DeletedRecreated);
+        self.write(slot, "releases the lease: the record was deleted", Some(Event::Deleted), |next| {
+            next.remove_holder();
             let item = &mut next.item;
-            *item = Item { state: Some(State::Deleted), waiting: NOTHING, ..*item };
+            item.state = Some(State::Deleted);
+            item.queued_details = NO_DETAILS;
             item.lease = Lease::Free;
             item.due = Due::Never;
-            item.audit = false;
-            item.payload = false;
-            tidy(item);
+            item.needs_sweep = false;
+            item.has_payload = false;
+            forget_unused(item);
             if recreates {
-                *item = Item { state: Some(State::Retry), log: NONE, due: Due::Soon, payload: true, ..*item };
+                item.state = Some(State::Retry);
+                item.record = NO_RECORD;
+                item.due = Due::Soon;
+                item.has_payload = true;
             }
             next.end(slot);
         });
     }
 }
 
-/// What nothing is looked for by any more is forgotten, and so is whom a payload named that is no longer kept.
-fn tidy(item: &mut Item) {
-    if !item.ambiguous && !item.audit {
-        item.sought = NOTHING;
+/// Removes the recovery contacts if nothing is searched by them any more, and the contact of a payload that is not kept.
+fn forget_unused(item: &mut Item) {
+    if !item.outcome_unknown && !item.needs_sweep {
+        item.recovery_contacts = NO_DETAILS;
     }
-    if !item.payload {
-        item.contact = 0;
+    if !item.has_payload {
+        item.payload_contact = 0;
     }
 }

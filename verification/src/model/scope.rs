@@ -1,159 +1,182 @@
-//! How much is explored: who comes, what may go wrong and how often, and which runs are made.
+//! The bounds of an exploration: which invocations come, which faults happen, and how often.
 
 use std::fmt::{self, Display, Formatter};
 
-use super::state::{At, CallDetails, Due, Item, Mishaps, NONE, NOTHING, REDRIVES, UPDATES, Worker, World};
+use super::state::{
+    Details, Due, Faults, Invocation, Item, ModelState, NO_DETAILS, NO_RECORD, Phase, REDRIVES, UPDATES,
+};
 
-/// How a log is made exactly once, or not.
+/// The way in which a record is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// The one of `docs/exactly-once.md`.
+    /// The protocol of `docs/exactly-once.md`.
     Leases,
-    /// Look whether it was logged, log it, write down that it was: what most integrations do.
+    /// The protocol of most integrations: check whether the call was logged, log it, store that it was.
     CheckThenAct,
 }
 
-/// Which writes may land later than the grace.
+/// The writes that may land after the grace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
+pub enum LateWrites {
+    /// POSTs.
     Posts,
+    /// PATCHes.
     Patches,
 }
 
 /// The bounds of an exploration.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
+    /// The protocol.
     pub protocol: Protocol,
+    /// The number of create requests.
     pub creates: usize,
+    /// The number of update requests.
     pub updates: usize,
+    /// The number of redrives.
     pub redrives: usize,
-    pub mishaps: Mishaps,
-    pub late: Late,
-    /// The CRM refuses a change of what has changed since it was read.
+    /// The faults that may happen.
+    pub faults: Faults,
+    /// The writes that may land after the grace, if any may.
+    pub late: LateWrites,
+    /// The CRM refuses to change a record that has changed since it was read.
     pub has_compare_and_set: bool,
-    /// The CRM may refuse the data, and what fails may be given up; a person can have it tried again.
+    /// The CRM may reject the data, delivery may be given up, and an operator may have it tried again.
     pub gives_up: bool,
-    /// CallDetails that the CRM never takes, nor a change with one of them.
-    pub refused: CallDetails,
-    /// Both updates bring the same fact, each another value.
-    pub has_one_fact: bool,
+    /// The details that the CRM rejects, alone and together with others.
+    pub rejected: Details,
+    /// Both updates bring the same detail, each with a value of its own.
+    pub has_one_detail: bool,
     /// One of the creates names another contact.
     pub has_two_contacts: bool,
-    /// Late logs are looked for.
-    pub has_audit: bool,
+    /// The duplicate sweep runs.
+    pub has_sweep: bool,
 }
 
 impl Scope {
-    /// Creates, updates, crashes, pauses; two redrives.
+    /// Returns a scope with so many creates, updates, crashes and pauses, and with two redrives.
     pub const fn new(creates: usize, updates: usize, crashes: u8, pauses: u8) -> Scope {
         Scope {
             protocol: Protocol::Leases,
             creates,
             updates,
             redrives: 2,
-            mishaps: Mishaps { crashes, pauses, late: 0, stale: 0, deletions: 0 },
-            late: Late::Posts,
+            faults: Faults { crashes, pauses, late_writes: 0, stale_lists: 0, deletions: 0 },
+            late: LateWrites::Posts,
             has_compare_and_set: false,
             gives_up: false,
-            refused: NOTHING,
-            has_one_fact: false,
+            rejected: NO_DETAILS,
+            has_one_detail: false,
             has_two_contacts: false,
-            has_audit: true,
+            has_sweep: true,
         }
     }
 
+    /// Uses the protocol of most integrations.
     pub const fn naive(mut self) -> Scope {
         self.protocol = Protocol::CheckThenAct;
         self.redrives = 0;
         self
     }
 
-    pub const fn one_late(mut self, late: Late) -> Scope {
-        self.mishaps.late = 1;
+    /// Lets one write land after the grace.
+    pub const fn one_late(mut self, late: LateWrites) -> Scope {
+        self.faults.late_writes = 1;
         self.late = late;
         self
     }
 
+    /// Lets one list not show an existing record.
     pub const fn one_stale_list(mut self) -> Scope {
-        self.mishaps.stale = 1;
+        self.faults.stale_lists = 1;
         self
     }
 
+    /// Lets a person delete the record.
     pub const fn one_deletion(mut self) -> Scope {
-        self.mishaps.deletions = 1;
+        self.faults.deletions = 1;
         self
     }
 
+    /// Gives the CRM a compare-and-set.
     pub const fn compare_and_set(mut self) -> Scope {
         self.has_compare_and_set = true;
         self
     }
 
+    /// Lets delivery be given up.
     pub const fn giving_up(mut self) -> Scope {
         self.gives_up = true;
         self
     }
 
-    pub const fn one_fact(mut self) -> Scope {
-        self.has_one_fact = true;
+    /// Lets both updates bring the same detail.
+    pub const fn one_detail(mut self) -> Scope {
+        self.has_one_detail = true;
         self
     }
 
+    /// Lets one of the creates name another contact.
     pub const fn two_contacts(mut self) -> Scope {
         self.has_two_contacts = true;
         self
     }
 
-    pub const fn refusing(mut self, facts: CallDetails) -> Scope {
-        self.refused = facts;
+    /// Lets the CRM reject these details.
+    pub const fn rejecting(mut self, details: Details) -> Scope {
+        self.rejected = details;
         self
     }
 
-    pub const fn without_audit(mut self) -> Scope {
-        self.has_audit = false;
+    /// Leaves out the duplicate sweep.
+    pub const fn without_sweep(mut self) -> Scope {
+        self.has_sweep = false;
         self
     }
 
-    /// Whether all that the protocol rests on holds.
+    /// Returns `true` if every assumption of the protocol holds.
     pub fn assumptions_hold(&self) -> bool {
-        self.mishaps.late == 0 && self.mishaps.stale == 0
+        self.faults.late_writes == 0 && self.faults.stale_lists == 0
     }
 
-    /// Whether a late change may overwrite a newer one.
+    /// Returns `true` if a late PATCH may overwrite a newer detail.
     pub fn may_overwrite(&self) -> bool {
-        self.mishaps.late > 0 && self.late == Late::Patches && !self.has_compare_and_set
+        self.faults.late_writes > 0 && self.late == LateWrites::Patches && !self.has_compare_and_set
     }
 
-    /// What is known when this comes, too: a newer value takes the older one's place.
-    pub fn overlay(&self, older: CallDetails, newer: CallDetails) -> CallDetails {
-        if self.has_one_fact && newer != NOTHING { newer } else { older | newer }
+    /// Returns both sets of details; a newer value takes the place of an older one.
+    pub fn overlay(&self, older: Details, newer: Details) -> Details {
+        if self.has_one_detail && newer != NO_DETAILS { newer } else { older | newer }
     }
 
-    /// Before anything happens.
-    pub fn start(&self) -> World {
-        let mut world = World {
-            item: Item { log: NONE, due: Due::Never, ..Item::default() },
-            mishaps: self.mishaps,
-            ..World::default()
+    /// Returns the state before the first step.
+    pub fn start(&self) -> ModelState {
+        let mut state = ModelState {
+            item: Item { record: NO_RECORD, due: Due::Never, ..Item::default() },
+            faults: self.faults,
+            ..ModelState::default()
         };
-        let starting = Worker { at: At::Start, log: NONE, ..Worker::default() };
-        for (slot, worker) in world.workers.iter_mut().enumerate() {
+        for (slot, invocation) in state.invocations.iter_mut().enumerate() {
             let comes = match slot {
                 0..3 => slot < self.creates,
                 3..5 => slot - UPDATES.start < self.updates,
                 _ => slot - REDRIVES.start < self.redrives,
             };
-            *worker = if comes { starting } else { Worker { log: NONE, ..Worker::default() } };
-            worker.contact = if comes && self.has_two_contacts && slot == 1 { 1 } else { 0 };
+            *invocation = Invocation {
+                phase: if comes { Phase::Start } else { Phase::Done },
+                record: NO_RECORD,
+                contact: u8::from(comes && self.has_two_contacts && slot == 1),
+                ..Invocation::default()
+            };
         }
-        world.canonical()
+        state.canonical()
     }
 }
 
-/// Creates, updates, crashes, pauses.
+/// Writes the numbers of creates, updates, crashes and pauses.
 impl Display for Scope {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
-        let Mishaps { crashes, pauses, .. } = self.mishaps;
+        let Faults { crashes, pauses, .. } = self.faults;
         write!(to, "({},{},{crashes},{pauses})", self.creates, self.updates)
     }
 }

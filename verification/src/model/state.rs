@@ -1,350 +1,410 @@
-//! One state of the whole: the item, who is at it, what is in the CRM, what is on its way, and what may still go wrong.
+//! One state of the model: the item, the invocations, the CRM, the writes on their way to it, and the faults that may
+//! still happen.
 
 use std::ops::Range;
 
 use call_log::store::State;
 
-/// A set of facts: which of the updates' facts are meant.
-pub type CallDetails = u8;
-pub const NOTHING: CallDetails = 0;
+/// A set of call details: one bit for the detail of each update.
+pub type Details = u8;
+/// The empty set of call details.
+pub const NO_DETAILS: Details = 0;
 
-/// No log.
-pub const NONE: u8 = 3;
-/// How many logs a CRM can come to hold here.
-pub const LOGS: usize = 3;
-/// How many requests can be on their way that nobody waits for.
-pub const STRAYS: usize = 3;
-/// Three creates, two updates, two redrives.
+/// The number of a CRM record that is not known.
+pub const NO_RECORD: u8 = 3;
+/// The most records that the CRM of the model can hold.
+pub const RECORDS: usize = 3;
+/// The most writes that can be on their way after their sender has stopped waiting.
+pub const ABANDONED: usize = 3;
+/// The most invocations: three creates, two updates, two redrives.
 pub const SLOTS: usize = 7;
+/// The slots of the creates.
 pub const CREATES: Range<usize> = 0..3;
+/// The slots of the updates.
 pub const UPDATES: Range<usize> = 3..5;
+/// The slots of the redrives.
 pub const REDRIVES: Range<usize> = 5..7;
 
-/// Whom the call was with: the log is made for it, and looked for by it.
+/// The contact that a record is created for and found by.
 pub type Contact = u8;
-/// A set of contacts: a bit each.
+/// A set of contacts: one bit each.
 pub type Contacts = u8;
 
-/// Until when nobody else may start.
+/// The lease on the item, as a claim sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lease {
-    /// `busy` is over.
+    /// The lease has expired or was released: the item can be claimed.
     #[default]
     Free,
-    /// The owner's deadline is to come.
+    /// The deadline of the lease holder has not passed.
     Held,
-    /// The grace is running: the deadline has passed, or the owner let go without an answer.
+    /// The deadline has passed, or the lease holder released the lease without a response, and the grace is running.
     Grace,
 }
 
-/// Whether, and when, a redrive takes it up.
+/// When a redrive takes the item up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Due {
+    /// The item is not in the index of due items.
     #[default]
     Never,
-    /// As soon as `busy` and the back-off are over.
+    /// As soon as the lease and the back-off are over.
     Soon,
-    /// When the audit is.
-    AtAudit,
+    /// When the duplicate sweep is due.
+    AtSweep,
 }
 
-/// A call log's item.
+/// The item of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Item {
-    /// `None`: there is no item.
+    /// The state in the table of transitions; `None` if there is no item.
     pub state: Option<State>,
+    /// The lease.
     pub lease: Lease,
-    /// An attempt may have landed unseen.
-    pub ambiguous: bool,
-    pub log: u8,
-    /// Every fact that ever came: the counter `wantv`, for each update brings another fact.
-    pub noted: CallDetails,
-    /// Those that wait to be written.
-    pub waiting: CallDetails,
-    /// Those that are said to be in the CRM.
-    pub done: CallDetails,
+    /// An attempt may have created a record without a response.
+    pub outcome_unknown: bool,
+    /// The record that the item names.
+    pub record: u8,
+    /// Every detail that was ever queued. It stands for the counter `queued_version`, because each update brings a
+    /// detail of its own.
+    pub queued_version: Details,
+    /// The details that wait to be written.
+    pub queued_details: Details,
+    /// The details that the item says are in the record.
+    pub applied_version: Details,
+    /// When a redrive takes the item up.
     pub due: Due,
-    pub audit: bool,
-    /// What a request brought is kept.
-    pub payload: bool,
-    /// Whom that names.
-    pub contact: Contact,
-    /// By whom the attempts that may have landed are looked for.
-    pub sought: Contacts,
-    /// Not an attribute: an alarm has told people that it is no longer tried.
+    /// A duplicate sweep is to follow.
+    pub needs_sweep: bool,
+    /// The payload of a create request is kept.
+    pub has_payload: bool,
+    /// The contact in that payload.
+    pub payload_contact: Contact,
+    /// The contacts by which the attempts with an unknown outcome are searched.
+    pub recovery_contacts: Contacts,
+    /// An alarm has reported that delivery is no longer tried. This is not an attribute of the real item.
     pub given_up: bool,
 }
 
-/// What an invocation is about to do.
+/// What an invocation does next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum At {
-    /// Its first request to the table.
+pub enum Phase {
+    /// Sends its first request to the table.
     Start,
+    /// Queues its detail for the lease holder.
     Enqueue,
-    /// An update waits for the owner to write what it noted.
-    Look,
-    Park,
-    List,
-    PostCheck,
-    PostSend,
-    PostWait,
-    ListAgain,
+    /// Waits for the lease holder to write the queued detail.
+    AwaitHolder,
+    /// Queues its detail where no item exists.
+    EnqueueFirst,
+    /// Searches for the record of an earlier attempt.
+    Find,
+    /// Checks its deadline before the POST.
+    CheckPost,
+    /// Sends the POST.
+    SendPost,
+    /// Waits for the response to the POST.
+    AwaitPost,
+    /// Searches for the record after a POST without a response.
+    FindAfterPost,
+    /// Finishes.
     Finish,
+    /// Stores the record's id and keeps the lease.
     Keep,
-    Get,
-    PatchCheck,
-    PatchSend,
-    PatchWait,
-    GetAgain,
-    AuditGet,
-    AuditList,
-    DeleteCheck,
-    DeleteSend,
-    DeleteWait,
-    /// To let go: nothing was changed.
+    /// Reads the record.
+    Read,
+    /// Checks its deadline before the PATCH.
+    CheckPatch,
+    /// Sends the PATCH.
+    SendPatch,
+    /// Waits for the response to the PATCH.
+    AwaitPatch,
+    /// Reads the record after a PATCH without a response.
+    ReadAfterPatch,
+    /// Reads the record that the item names, for the duplicate sweep.
+    SweepRead,
+    /// Searches for duplicates.
+    SweepFind,
+    /// Checks its deadline before the DELETE.
+    CheckDelete,
+    /// Sends the DELETE of a duplicate.
+    SendDelete,
+    /// Waits for the response to the DELETE.
+    AwaitDelete,
+    /// Releases the item: nothing was changed.
     Failed,
-    /// To let go: nobody knows.
-    Unanswered,
-    /// To let go for good: the CRM refused the data.
-    Refused,
-    /// To let go for good: the log is no longer there.
-    Gone,
-    /// Nothing more.
+    /// Releases the item: the outcome is unknown.
+    OutcomeUnknown,
+    /// Releases the item: the CRM rejected the data.
+    Rejected,
+    /// Releases the item: a person has deleted the record.
+    Deleted,
+    /// Has ended.
     #[default]
     Done,
 }
 
-pub const PLACES: [At; 26] = [
-    At::Start,
-    At::Enqueue,
-    At::Look,
-    At::Park,
-    At::List,
-    At::PostCheck,
-    At::PostSend,
-    At::PostWait,
-    At::ListAgain,
-    At::Finish,
-    At::Keep,
-    At::Get,
-    At::PatchCheck,
-    At::PatchSend,
-    At::PatchWait,
-    At::GetAgain,
-    At::AuditGet,
-    At::AuditList,
-    At::DeleteCheck,
-    At::DeleteSend,
-    At::DeleteWait,
-    At::Failed,
-    At::Unanswered,
-    At::Refused,
-    At::Gone,
-    At::Done,
+/// Every phase, in the order of its number.
+pub const PHASES: [Phase; 26] = [
+    Phase::Start,
+    Phase::Enqueue,
+    Phase::AwaitHolder,
+    Phase::EnqueueFirst,
+    Phase::Find,
+    Phase::CheckPost,
+    Phase::SendPost,
+    Phase::AwaitPost,
+    Phase::FindAfterPost,
+    Phase::Finish,
+    Phase::Keep,
+    Phase::Read,
+    Phase::CheckPatch,
+    Phase::SendPatch,
+    Phase::AwaitPatch,
+    Phase::ReadAfterPatch,
+    Phase::SweepRead,
+    Phase::SweepFind,
+    Phase::CheckDelete,
+    Phase::SendDelete,
+    Phase::AwaitDelete,
+    Phase::Failed,
+    Phase::OutcomeUnknown,
+    Phase::Rejected,
+    Phase::Deleted,
+    Phase::Done,
 ];
 
-/// An invocation.
+/// An invocation of a function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Worker {
-    pub at: At,
-    /// The item's owner is this one.
-    pub owns: bool,
+pub struct Invocation {
+    /// What it does next.
+    pub phase: Phase,
+    /// The item names it as the lease holder.
+    pub holds_lease: bool,
     /// Its deadline has passed.
     pub is_late: bool,
-    /// The item's `pamb`: an attempt before this one may have landed unseen.
-    pub was_ambiguous: bool,
-    /// What was noted when it last saw the item.
-    pub seen: CallDetails,
-    /// What it is to write.
-    pub facts: CallDetails,
-    /// What it read in the log.
-    pub read: CallDetails,
-    pub log: u8,
-    /// What it waits for has happened in the CRM.
+    /// An attempt before this one has an unknown outcome.
+    pub previous_outcome_unknown: bool,
+    /// The item's `queued_version` when it last saw the item.
+    pub seen_version: Details,
+    /// The details that it has to write.
+    pub details: Details,
+    /// The details that it read in the record.
+    pub read: Details,
+    /// The record that it works on.
+    pub record: u8,
+    /// The write whose response it waits for has reached the CRM.
     pub has_landed: bool,
-    pub has_audited: bool,
-    /// Logs that it is to delete: a bit each.
-    pub doubles: u8,
-    /// Whom its log is for.
+    /// It has completed the duplicate sweep.
+    pub has_swept: bool,
+    /// The records that it has to delete: one bit each.
+    pub duplicates: u8,
+    /// The contact of its create.
     pub contact: Contact,
 }
 
-/// A log in the CRM.
+/// A record in the CRM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Log {
-    /// Never made.
+pub enum CrmRecord {
+    /// It was never created.
     #[default]
-    Unmade,
-    Live(CallDetails),
+    Absent,
+    /// It exists and has these details.
+    Live(Details),
+    /// It was deleted.
     Deleted,
 }
 
+/// The method of a write to the CRM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
+    /// Creates a record.
     #[default]
     Post,
+    /// Changes a record.
     Patch,
+    /// Deletes a record.
     Delete,
 }
 
-/// A write that is on its way to the CRM.
+/// A write on its way to the CRM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Message {
+pub struct CrmWrite {
+    /// The method.
     pub method: Method,
-    pub log: u8,
-    pub body: CallDetails,
-    /// What the log was when it was read: the version of a compare-and-set.
-    pub read: CallDetails,
+    /// The record that it changes or deletes.
+    pub record: u8,
+    /// The details in its body.
+    pub body: Details,
+    /// The details of the record when it was read. They stand for the version of a compare-and-set.
+    pub read: Details,
+    /// The contact of a new record.
     pub contact: Contact,
 }
 
-/// What may still go wrong, each so many times.
+/// How often each fault may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mishaps {
+pub struct Faults {
+    /// An invocation crashes.
     pub crashes: u8,
-    /// A living owner sleeps until its lease has run out.
+    /// A lease holder pauses until its lease has expired.
     pub pauses: u8,
-    /// A write lands later than the grace.
-    pub late: u8,
-    /// A list does not show what there is.
-    pub stale: u8,
-    /// A person deletes the log.
+    /// A write lands after the grace.
+    pub late_writes: u8,
+    /// A list does not show an existing record.
+    pub stale_lists: u8,
+    /// A person deletes the record.
     pub deletions: u8,
 }
 
-/// A state of the whole.
+/// A state of the whole model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct World {
+pub struct ModelState {
+    /// The call's item.
     pub item: Item,
-    pub workers: [Worker; SLOTS],
-    pub logs: [Log; LOGS],
-    /// Whom each log is for.
-    pub contacts: [Contact; LOGS],
-    /// Writes that nobody waits for any more.
-    pub strays: [Option<Message>; STRAYS],
-    pub mishaps: Mishaps,
-    /// What a caller was told would be logged.
+    /// The invocations, by slot.
+    pub invocations: [Invocation; SLOTS],
+    /// The records of the CRM.
+    pub records: [CrmRecord; RECORDS],
+    /// The contact of each record.
+    pub record_contacts: [Contact; RECORDS],
+    /// Writes on their way whose sender has stopped waiting.
+    pub abandoned: [Option<CrmWrite>; ABANDONED],
+    /// The faults that may still happen.
+    pub faults: Faults,
+    /// A caller was promised that the call will be logged.
     pub promised_create: bool,
-    pub promised: CallDetails,
-    /// A log or a stray more than there is room for.
+    /// The details that callers were promised will be in the record.
+    pub promised: Details,
+    /// There is one record or abandoned write more than the model can hold.
     pub overflow: bool,
 }
 
-impl World {
-    pub fn live(&self) -> impl Iterator<Item = (u8, CallDetails)> {
-        self.logs.iter().zip(0..).filter_map(|(log, at)| match log {
-            Log::Live(body) => Some((at, *body)),
-            Log::Unmade | Log::Deleted => None,
+impl ModelState {
+    /// Returns the records that exist, with their details.
+    pub fn live(&self) -> impl Iterator<Item = (u8, Details)> {
+        self.records.iter().zip(0..).filter_map(|(record, number)| match record {
+            CrmRecord::Live(body) => Some((number, *body)),
+            CrmRecord::Absent | CrmRecord::Deleted => None,
         })
     }
 
-    /// The logs that are found for one of these.
+    /// Returns the records that exist for one of these contacts.
     pub fn live_for(&self, contacts: Contacts) -> impl Iterator<Item = u8> {
-        let is_for = move |log: &u8| contacts & (1 << self.contacts[usize::from(*log)]) != 0;
-        self.live().map(|(log, _)| log).filter(is_for)
+        let is_for = move |record: &u8| contacts & (1 << self.record_contacts[usize::from(*record)]) != 0;
+        self.live().map(|(record, _)| record).filter(is_for)
     }
 
-    pub fn body(&self, log: u8) -> Option<CallDetails> {
-        match self.logs.get(usize::from(log)) {
-            Some(Log::Live(body)) => Some(*body),
+    /// Returns the details of a record, if it exists.
+    pub fn body(&self, record: u8) -> Option<Details> {
+        match self.records.get(usize::from(record)) {
+            Some(CrmRecord::Live(body)) => Some(*body),
             _ => None,
         }
     }
 
-    /// What a worker has on its way.
-    pub fn in_flight(&self, slot: usize) -> Option<Message> {
-        let worker = &self.workers[slot];
-        let method = match worker.at {
-            At::PostWait => Method::Post,
-            At::PatchWait => Method::Patch,
-            At::DeleteWait => Method::Delete,
+    /// Returns the write that an invocation has on its way.
+    pub fn in_flight(&self, slot: usize) -> Option<CrmWrite> {
+        let invocation = &self.invocations[slot];
+        let method = match invocation.phase {
+            Phase::AwaitPost => Method::Post,
+            Phase::AwaitPatch => Method::Patch,
+            Phase::AwaitDelete => Method::Delete,
             _ => return None,
         };
-        let (log, body, read) = match method {
-            Method::Post => (NONE, worker.facts, NOTHING),
-            Method::Patch => (worker.log, worker.read | worker.facts, worker.read),
-            Method::Delete => (worker.double(), NOTHING, NOTHING),
+        let (record, body, read) = match method {
+            Method::Post => (NO_RECORD, invocation.details, NO_DETAILS),
+            Method::Patch => (invocation.record, invocation.read | invocation.details, invocation.read),
+            Method::Delete => (invocation.next_duplicate(), NO_DETAILS, NO_DETAILS),
         };
-        (!worker.has_landed).then_some(Message { method, log, body, read, contact: worker.contact })
+        let contact = invocation.contact;
+        (!invocation.has_landed).then_some(CrmWrite { method, record, body, read, contact })
     }
 
-    /// The writes that may still land: those on their way, and those about to be sent.
+    /// Returns the writes that may still land: those on their way and those about to be sent.
     pub fn pending(&self) -> impl Iterator<Item = Method> {
-        let strays = self.strays.iter().flatten().map(|message| message.method);
-        let waited_for = (0..SLOTS).filter_map(|slot| self.in_flight(slot)).map(|message| message.method);
-        let about_to = self.workers.iter().filter_map(|worker| match worker.at {
-            At::PostSend => Some(Method::Post),
-            At::PatchSend => Some(Method::Patch),
-            At::DeleteSend => Some(Method::Delete),
+        let abandoned = self.abandoned.iter().flatten().map(|write| write.method);
+        let awaited = (0..SLOTS).filter_map(|slot| self.in_flight(slot)).map(|write| write.method);
+        let about_to = self.invocations.iter().filter_map(|invocation| match invocation.phase {
+            Phase::SendPost => Some(Method::Post),
+            Phase::SendPatch => Some(Method::Patch),
+            Phase::SendDelete => Some(Method::Delete),
             _ => None,
         });
-        strays.chain(waited_for).chain(about_to)
+        abandoned.chain(awaited).chain(about_to)
     }
 
-    /// POSTs and PATCHes on their way at this moment.
-    pub fn writes_under_way(&self) -> usize {
-        let strays = self.strays.iter().flatten().copied();
-        let all = strays.chain((0..SLOTS).filter_map(|slot| self.in_flight(slot)));
-        all.filter(|message| message.method != Method::Delete).count()
+    /// Returns how many POSTs and PATCHes are on their way.
+    pub fn writes_in_flight(&self) -> usize {
+        let abandoned = self.abandoned.iter().flatten().copied();
+        let all = abandoned.chain((0..SLOTS).filter_map(|slot| self.in_flight(slot)));
+        all.filter(|write| write.method != Method::Delete).count()
     }
 
-    /// What the worker has on its way is nobody's from now on.
-    pub fn abandon(&mut self, slot: usize) {
-        let Some(message) = self.in_flight(slot) else { return };
-        match self.strays.iter_mut().find(|stray| stray.is_none()) {
-            Some(stray) => *stray = Some(message),
+    /// Leaves the write of an invocation on its way without a sender that waits for it.
+    pub(super) fn abandon(&mut self, slot: usize) {
+        let Some(write) = self.in_flight(slot) else { return };
+        match self.abandoned.iter_mut().find(|abandoned| abandoned.is_none()) {
+            Some(free) => *free = Some(write),
             None => self.overflow = true,
         }
     }
 
-    /// The worker has nothing more to do: a request ends, a redrive looks for what is due next.
-    pub fn end(&mut self, slot: usize) {
-        let at = if REDRIVES.contains(&slot) { At::Start } else { At::Done };
-        self.workers[slot] = Worker { at, log: NONE, ..Worker::default() };
+    /// Ends the work of an invocation: a request ends, a redrive looks for the next item that is due.
+    pub(super) fn end(&mut self, slot: usize) {
+        let phase = if REDRIVES.contains(&slot) { Phase::Start } else { Phase::Done };
+        self.invocations[slot] = Invocation { phase, record: NO_RECORD, ..Invocation::default() };
     }
 
-    /// Nobody owns the item.
-    pub fn disown(&mut self) {
-        for worker in &mut self.workers {
-            worker.owns = false;
+    /// Removes the lease holder from the item.
+    pub(super) fn remove_holder(&mut self) {
+        for invocation in &mut self.invocations {
+            invocation.holds_lease = false;
         }
     }
 
-    /// One of all states that differ only in which of two like invocations is which.
-    pub fn canonical(mut self) -> World {
-        for worker in &mut self.workers {
-            worker.forget();
+    /// Returns the representative of all states that differ only in which of two interchangeable invocations is which.
+    pub fn canonical(mut self) -> ModelState {
+        for invocation in &mut self.invocations {
+            invocation.forget_unused();
         }
-        self.workers[CREATES].sort_unstable();
-        self.workers[REDRIVES].sort_unstable();
-        self.strays.sort_unstable();
+        self.invocations[CREATES].sort_unstable();
+        self.invocations[REDRIVES].sort_unstable();
+        self.abandoned.sort_unstable();
         self
     }
 }
 
-impl Worker {
-    /// What no later step asks for does not make two states of one.
-    fn forget(&mut self) {
-        let makes = [At::Start, At::List, At::PostCheck, At::PostSend, At::PostWait, At::ListAgain];
-        if !makes.contains(&self.at) {
+impl Invocation {
+    /// Resets what no later step reads, so that it does not split one state into two.
+    fn forget_unused(&mut self) {
+        let creating = [
+            Phase::Start,
+            Phase::Find,
+            Phase::CheckPost,
+            Phase::SendPost,
+            Phase::AwaitPost,
+            Phase::FindAfterPost,
+        ];
+        if !creating.contains(&self.phase) {
             self.contact = 0;
         }
-        if !matches!(self.at, At::PatchCheck | At::PatchSend | At::PatchWait) {
-            self.read = NOTHING;
+        if !matches!(self.phase, Phase::CheckPatch | Phase::SendPatch | Phase::AwaitPatch) {
+            self.read = NO_DETAILS;
         }
-        if matches!(self.at, At::Failed | At::Unanswered | At::Refused | At::Gone) {
-            self.log = NONE;
-            self.doubles = 0;
+        if matches!(self.phase, Phase::Failed | Phase::OutcomeUnknown | Phase::Rejected | Phase::Deleted) {
+            self.record = NO_RECORD;
+            self.duplicates = 0;
             self.is_late = false;
         }
-        if matches!(self.at, At::Failed | At::Unanswered | At::Gone) {
-            self.facts = NOTHING;
+        if matches!(self.phase, Phase::Failed | Phase::OutcomeUnknown | Phase::Deleted) {
+            self.details = NO_DETAILS;
         }
     }
 
-    /// The log that it deletes next.
-    pub fn double(&self) -> u8 {
-        self.doubles.trailing_zeros().min(u32::from(NONE)) as u8
+    /// Returns the duplicate that it deletes next.
+    pub(super) fn next_duplicate(&self) -> u8 {
+        self.duplicates.trailing_zeros().min(u32::from(NO_RECORD)) as u8
     }
 }

@@ -1,125 +1,135 @@
-//! What can happen next, in words.
+//! The steps that can follow a state, each with a description.
 
 use call_log::store::Event;
 
 use super::{
     mutant::Mutant,
     scope::Scope,
-    state::{At, Lease, Worker, World},
+    state::{Invocation, Lease, ModelState, Phase},
 };
 
-/// Who does it.
+/// The actor of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    Worker(usize),
+pub enum Actor {
+    /// The invocation in this slot.
+    Invocation(usize),
+    /// The network between an invocation and the CRM.
     Network,
+    /// The clock.
     Time,
+    /// A user of the CRM, or an operator.
     Person,
 }
 
-/// Whether it has to happen some time.
+/// The fairness of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {
-    /// What is possible happens, unless something else does.
+    /// It happens some time, unless another step makes it impossible.
     Progress,
-    /// It need not happen.
+    /// It may never happen.
     Chance,
 }
 
-/// Something that happens.
+/// A step from one state to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    pub who: Who,
+    /// The actor.
+    pub actor: Actor,
+    /// What the actor does, as the predicate of a sentence.
     pub what: &'static str,
+    /// Whether the step has to happen some time.
     pub nature: Nature,
-    /// What the table of transitions calls it, if the item is written.
+    /// The event in the table of transitions, if the step writes the item.
     pub event: Option<Event>,
 }
 
-/// The protocol within a scope, as it should be or with a fault.
+/// The protocol within a scope, unchanged or with a mutant.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
+    /// The bounds.
     pub scope: Scope,
+    /// The rule that is broken on purpose.
     pub mutant: Option<Mutant>,
 }
 
-/// Gathers what can follow a state.
-#[derive(Debug)]
-pub struct Successors<'a> {
-    pub model: &'a Model,
-    pub world: &'a World,
-    pub out: &'a mut Vec<(Step, World)>,
+/// Collects the states that can follow a state.
+pub(super) struct Successors<'a> {
+    pub(super) model: &'a Model,
+    pub(super) state: &'a ModelState,
+    pub(super) out: &'a mut Vec<(Step, ModelState)>,
 }
 
 impl Successors<'_> {
-    pub fn has(&self, mutant: Mutant) -> bool {
+    /// Returns `true` if this rule is broken on purpose.
+    pub(super) fn has(&self, mutant: Mutant) -> bool {
         self.model.mutant == Some(mutant)
     }
 
-    /// One thing that can happen, and what then is.
-    pub fn push(&mut self, step: Step, change: impl FnOnce(&mut World)) {
-        let mut next = *self.world;
+    /// Adds a step and the state after it.
+    pub(super) fn push(&mut self, step: Step, change: impl FnOnce(&mut ModelState)) {
+        let mut next = *self.state;
         change(&mut next);
         self.out.push((step, next));
     }
 
-    /// A worker's step that leaves the item alone.
-    pub fn step(&mut self, slot: usize, what: &'static str, change: impl FnOnce(&mut Worker)) {
-        let step = Step { who: Who::Worker(slot), what, nature: Nature::Progress, event: None };
-        self.push(step, |next| change(&mut next.workers[slot]));
+    /// Adds a step of an invocation that leaves the item unchanged.
+    pub(super) fn step(&mut self, slot: usize, what: &'static str, change: impl FnOnce(&mut Invocation)) {
+        self.write(slot, what, None, |next| change(&mut next.invocations[slot]));
     }
 
-    /// A worker goes on.
-    pub fn go(&mut self, slot: usize, what: &'static str, at: At) {
-        self.step(slot, what, |worker| worker.at = at);
+    /// Adds a step that takes an invocation to this phase.
+    pub(super) fn go(&mut self, slot: usize, what: &'static str, phase: Phase) {
+        self.step(slot, what, |invocation| invocation.phase = phase);
     }
 
-    /// A worker ends.
-    pub fn end(&mut self, slot: usize, what: &'static str) {
-        let step = Step { who: Who::Worker(slot), what, nature: Nature::Progress, event: None };
-        self.push(step, |next| next.end(slot));
+    /// Adds a step that ends the work of an invocation.
+    pub(super) fn end(&mut self, slot: usize, what: &'static str) {
+        self.write(slot, what, None, |next| next.end(slot));
     }
 
-    /// A worker writes the item.
-    pub fn write(
+    /// Adds a step of an invocation that may write the item.
+    pub(super) fn write(
         &mut self,
         slot: usize,
         what: &'static str,
         event: Option<Event>,
-        change: impl FnOnce(&mut World),
+        change: impl FnOnce(&mut ModelState),
     ) {
-        self.push(Step { who: Who::Worker(slot), what, nature: Nature::Progress, event }, change);
+        let actor = Actor::Invocation(slot);
+        self.push(Step { actor, what, nature: Nature::Progress, event }, change);
     }
 
-    /// Whether the item says that this worker may write it.
-    pub fn is_owner(&self, slot: usize) -> bool {
-        self.world.workers[slot].owns || self.has(Mutant::NoFence)
+    /// Returns `true` if the item accepts a write of this invocation.
+    pub(super) fn may_write(&self, slot: usize) -> bool {
+        self.state.invocations[slot].holds_lease || self.has(Mutant::NoFence)
     }
 
-    /// Whether a claim is not refused by a lease.
-    pub fn is_free(&self) -> bool {
-        match self.world.item.lease {
+    /// Returns `true` if no lease makes a claim fail.
+    pub(super) fn is_claimable(&self) -> bool {
+        match self.state.item.lease {
             Lease::Free => true,
-            Lease::Grace => self.has(Mutant::NoGrace) || self.has(Mutant::TakeoverBeforeBusy),
-            Lease::Held => self.has(Mutant::TakeoverBeforeBusy),
+            Lease::Grace => self.has(Mutant::NoGrace) || self.has(Mutant::ClaimIgnoresLease),
+            Lease::Held => self.has(Mutant::ClaimIgnoresLease),
         }
     }
 
-    /// Whether it is time for the audit: everything has landed by then, or never will.
-    pub fn is_audit_ripe(&self) -> bool {
-        let is_settled = self.world.pending().next().is_none();
-        self.model.scope.has_audit && self.world.item.audit && (is_settled || self.has(Mutant::AuditTooEarly))
+    /// Returns `true` if the duplicate sweep is due: by then every write has landed or never will.
+    pub(super) fn is_sweep_due(&self) -> bool {
+        let has_landed = self.state.pending().next().is_none();
+        self.model.scope.has_sweep
+            && self.state.item.needs_sweep
+            && (has_landed || self.has(Mutant::SweepTooEarly))
     }
 }
 
 impl Model {
-    /// Everything that can happen in this state.
-    pub fn successors(&self, world: &World, out: &mut Vec<(Step, World)>) {
+    /// Replaces the contents of `out` with every step that is possible in this state and the state after it.
+    pub fn successors(&self, state: &ModelState, out: &mut Vec<(Step, ModelState)>) {
         out.clear();
-        let mut successors = Successors { model: self, world, out };
-        successors.surroundings();
-        for slot in 0..world.workers.len() {
-            successors.worker(slot);
+        let mut successors = Successors { model: self, state, out };
+        successors.environment();
+        for slot in 0..state.invocations.len() {
+            successors.invocation(slot);
         }
     }
 }

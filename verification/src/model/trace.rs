@@ -1,75 +1,79 @@
-//! How a state is reached, step by step, in words.
+//! The steps that lead to a state, as text.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::{
     explore::Explored,
-    state::{CallDetails, Due, Item, Lease, Log, REDRIVES, World},
-    step::Who,
+    state::{CrmRecord, Details, Due, Item, Lease, ModelState, REDRIVES},
+    step::Actor,
 };
 
-/// The shortest way to a state.
+/// The shortest sequence of steps to a state.
 #[derive(Debug)]
 pub struct Trace {
-    moments: Vec<(Who, &'static str, World)>,
+    steps: Vec<(Actor, &'static str, ModelState)>,
 }
 
 impl Explored {
-    /// How the state is reached. The states on the way are known only up to which of two like invocations is which:
-    /// they are gone through again, so that each keeps its name.
+    /// Returns the steps to the state with this number.
+    ///
+    /// States are stored up to the order of interchangeable invocations. The trace takes the steps again, so that each
+    /// invocation keeps its name.
     pub fn trace(&self, to: u32) -> Trace {
         let path = self.path(to);
-        let mut moments = Vec::new();
-        let mut world = path.first().copied().unwrap_or_default();
+        let mut steps = Vec::new();
+        let mut state = path.first().copied().unwrap_or_default();
         let mut out = Vec::new();
         for wanted in path.iter().skip(1) {
-            self.model.successors(&world, &mut out);
+            self.model.successors(&state, &mut out);
             let Some((step, next)) = out.iter().find(|(_, next)| next.canonical() == *wanted) else { break };
-            moments.push((step.who, step.what, *next));
-            world = *next;
+            steps.push((step.actor, step.what, *next));
+            state = *next;
         }
-        Trace { moments }
+        Trace { steps }
     }
 }
 
 impl Trace {
+    /// Returns the number of steps.
     pub fn len(&self) -> usize {
-        self.moments.len()
+        self.steps.len()
     }
 
+    /// Returns `true` if there are no steps.
     pub fn is_empty(&self) -> bool {
-        self.moments.is_empty()
+        self.steps.is_empty()
     }
 }
 
 impl Display for Trace {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
         let mut before = None;
-        for (at, (who, what, world)) in self.moments.iter().enumerate() {
-            let now = format!("{} | {}", item(&world.item), crm(world));
+        for (number, (actor, what, state)) in (1..).zip(&self.steps) {
+            let now = format!("{} | {}", item(&state.item), crm(state));
             let shown = if before.as_ref() == Some(&now) { "" } else { &now };
-            writeln!(to, "{:>4}. {:<52}  {shown}", at + 1, format!("{} {what}", name(*who)))?;
+            writeln!(to, "{number:>4}. {:<56}  {shown}", format!("{} {what}", name(*actor)))?;
             before = Some(now);
         }
         Ok(())
     }
 }
 
-fn name(who: Who) -> String {
-    match who {
-        Who::Worker(slot @ 0..3) => format!("create {}", slot + 1),
-        Who::Worker(3) => "update (recording)".to_owned(),
-        Who::Worker(4) => "update (note)".to_owned(),
-        Who::Worker(slot) => format!("redrive {}", slot - REDRIVES.start + 1),
-        Who::Network => "network:".to_owned(),
-        Who::Time => "time:".to_owned(),
-        Who::Person => "a person".to_owned(),
+fn name(actor: Actor) -> String {
+    match actor {
+        Actor::Invocation(slot @ 0..3) => format!("create {}", slot + 1),
+        Actor::Invocation(3) => "update (recording)".to_owned(),
+        Actor::Invocation(4) => "update (note)".to_owned(),
+        Actor::Invocation(slot) => format!("redrive {}", slot - REDRIVES.start + 1),
+        Actor::Network => "network:".to_owned(),
+        Actor::Time => "time:".to_owned(),
+        Actor::Person => "a person".to_owned(),
     }
 }
 
-fn facts(facts: CallDetails) -> &'static str {
-    match facts {
-        0 => "nothing",
+fn details(details: Details) -> &'static str {
+    match details {
+        0 => "no details",
         1 => "recording",
         2 => "note",
         _ => "recording + note",
@@ -85,23 +89,24 @@ fn item(item: &Item) -> String {
             text.push_str(words);
         }
     };
-    add(item.lease == Lease::Held, "busy");
+    add(item.lease == Lease::Held, "leased");
     add(item.lease == Lease::Grace, "in grace");
-    add(item.ambiguous, "amb");
-    add(item.waiting != 0, &format!("waits: {}", facts(item.waiting)));
+    add(item.outcome_unknown, "outcome unknown");
+    add(item.queued_details != 0, &format!("queued: {}", details(item.queued_details)));
     add(item.due == Due::Soon, "due");
-    add(item.due == Due::AtAudit, "due at the audit");
-    add(item.audit, "aud");
+    add(item.due == Due::AtSweep, "due at the sweep");
+    add(item.needs_sweep, "needs sweep");
     add(item.given_up, "given up");
     text
 }
 
-fn crm(world: &World) -> String {
-    let logs = world.logs.iter().zip(1..).filter_map(|(log, number)| match log {
-        Log::Live(body) if world.contacts[number - 1] == 0 => Some(format!("log {number}: {}", facts(*body))),
-        Log::Live(body) => Some(format!("log {number}, of the other contact: {}", facts(*body))),
-        Log::Unmade | Log::Deleted => None,
+fn crm(state: &ModelState) -> String {
+    let records = state.records.iter().zip(state.record_contacts).zip(1..);
+    let records = records.filter_map(|((record, contact), number)| match record {
+        CrmRecord::Live(body) if contact == 0 => Some(format!("record {number}: {}", details(*body))),
+        CrmRecord::Live(body) => Some(format!("record {number}, of the other contact: {}", details(*body))),
+        CrmRecord::Absent | CrmRecord::Deleted => None,
     });
-    let logs = logs.collect::<Vec<_>>().join("; ");
-    if logs.is_empty() { "CRM: no log".to_owned() } else { logs }
+    let records = records.collect::<Vec<_>>().join("; ");
+    if records.is_empty() { "CRM: no record".to_owned() } else { records }
 }

@@ -1,17 +1,18 @@
-//! The real use-cases on the embedded DynamoDB and a CRM in memory, in one thread whose time and order a driver owns.
+//! A deterministic simulation: the real use-cases run on the embedded DynamoDB and a CRM in memory, in one thread. A driver
+//! decides which invocation continues and how much time passes.
 //!
-//! - [`scheduler`]: where the steps of all invocations stop, until the driver lets one go on;
-//! - [`table`]: DynamoDB without a socket, and what can go wrong on the way to it;
-//! - [`crm`]: a CRM whose messages can be late, lost or unanswered, and that tells when a promise is broken;
-//! - [`tokens`]: a host that renews grants;
-//! - [`driver`]: the invocations, what is done to them, and the time;
-//! - [`requests`]: what callers send;
-//! - [`oracle`]: what must hold in the end;
-//! - [`properties`]: what holds of many requests at once, of every order, and after a long outage;
+//! - [`scheduler`]: pauses every invocation at each step until the driver resumes it;
+//! - [`table`]: DynamoDB without a socket, and the faults on the way to it;
+//! - [`crm`]: a fake CRM whose responses can be late or lost;
+//! - [`tokens`]: a token host that renews grants;
+//! - [`driver`]: the invocations, what happens to them, and the time;
+//! - [`requests`]: the requests of callers, and their responses;
+//! - [`oracle`]: the promises, checked when everything has ended;
+//! - [`faults`]: each fault at each step of the [`scenarios`];
 //! - [`schedules`]: orders and faults drawn from a seed;
-//! - [`faults`]: each fault at each step of the [`scenarios`].
+//! - [`properties`]: many requests at the same time, every order, a long outage, people's edits.
 //!
-//! Everything is of one thread (`thread_local`): a thread is a world, and a schedule in it depends on its seed alone.
+//! All state is thread-local: each thread is a simulation of its own, and a schedule depends only on its seed.
 
 pub mod crm;
 pub mod driver;

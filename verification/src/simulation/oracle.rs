@@ -1,192 +1,300 @@
-//! What must hold in the end.
+//! The oracle: completes every call, then checks every promise.
+//!
+//! It decides by ground truth which record belongs to which call: by the call for which the invocation acted that created
+//! the record ([`crm::CrmRecord::call`]). It never compares contacts, times, subjects or bodies to decide that, and it uses
+//! none of the application's functions that recognise a record. So it finds a record that the application mistakes for that
+//! of another call.
 
 use call_log::{
     adapters::ErrorKind,
     delivery::{create, grant::Failure, update},
-    model::CallDetails,
+    model::{CallDetails, CallLogId, SessionId},
     store::{CallItem, State},
 };
 
 use super::{
-    crm::{self, Entry},
-    driver::{Driver, Told},
-    requests::{Answer, Fact, Request},
+    crm::{self, CrmRecord, Deleter},
+    driver::{Driver, Interaction},
+    requests::{Call, Detail, Request, Response},
     table,
 };
 
-/// How often what is left is taken up again before it is taken for lost.
-const ROUNDS: usize = 12;
+/// How many times delivery is tried again before a call counts as stuck.
+const MAX_ROUNDS: usize = 12;
 const MINUTE_MS: i64 = 60_000;
-/// What a note says of what a person has made of it.
+/// The remark that a note has if a person has edited it.
 const EDITED: &str = "edited in the CRM";
 
-/// What a schedule did that the assumptions do not cover.
+/// The assumptions of the protocol that a schedule broke.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beyond {
-    /// A message to the CRM landed after the grace.
-    pub grace: bool,
+pub struct BrokenAssumptions {
+    /// A request to the CRM landed after the grace.
+    pub late_crm_writes: bool,
     /// A write to the table was carried out after the SDK had given it up.
-    pub late_writes: bool,
+    pub late_table_writes: bool,
 }
 
-/// How an unfinished call is finished.
+/// How the calls of a schedule are completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// The client sends again what it was not told is done.
+pub enum Completion {
+    /// The client sends its requests again until the call is logged.
     Client,
-    /// Nobody asks any more: what is due is delivered.
+    /// No request comes any more: redrives deliver what is due.
     Redrive,
 }
 
-/// Lets everything come to its end, and says what is wrong then.
-pub async fn finish(driver: &mut Driver<'_>, finish: Finish, beyond: Beyond) -> Vec<String> {
-    driver.note(|| format!("to the end: {finish:?}"));
+/// Completes the calls. Returns the broken promises.
+///
+/// # Panics
+///
+/// Panics if the table does not respond.
+pub async fn complete(
+    driver: &mut Driver<'_>,
+    completion: Completion,
+    broken_assumptions: BrokenAssumptions,
+) -> Vec<String> {
+    driver.add_trace(|| format!("completion: {completion:?}"));
     table::disarm();
-    while let Some(what) = table::arrive() {
-        driver.note(|| format!("a late write arrives: {what}"));
+    while let Some(write) = table::deliver_late_write() {
+        driver.add_trace(|| format!("a late write arrives: {write}"));
     }
-    let mut item = read(driver).await;
+    let mut items = read_items(driver).await;
     for round in 0.. {
-        if is_quiet(driver, item.as_ref()) {
+        if is_complete(driver, &items) {
             break;
         }
-        if round == ROUNDS {
-            return vec![format!("the call never comes to rest: {item:?}")];
+        if round == MAX_ROUNDS {
+            return vec![format!("delivery does not end: {items:?}")];
         }
-        let due = item.as_ref().and_then(|item| item.due_at).unwrap_or(0);
-        driver.pass(MINUTE_MS.max(due - driver.now_ms())).await;
-        if finish == Finish::Client && is_unlogged(item.as_ref()) {
-            driver.start(Request::Create).await;
-        } else if finish == Finish::Client && round < 2 {
-            driver.start(Request::Update(Vec::new())).await;
-        } else {
+        let due = items.iter().filter_map(|(_, item)| item.as_ref()?.due_at).max().unwrap_or(0);
+        driver.advance(MINUTE_MS.max(due - driver.now_ms())).await;
+        let mut needs_redrive = completion == Completion::Redrive;
+        for (call, item) in items.iter().filter(|_| completion == Completion::Client) {
+            if is_unlogged(item.as_ref()) {
+                driver.start_for(call, Request::Create).await;
+            } else if round < 2 {
+                driver.start_for(call, Request::Update(Vec::new())).await;
+            } else {
+                needs_redrive = true;
+            }
+        }
+        if needs_redrive {
             driver.start(Request::Redrive).await;
         }
-        driver.settle().await;
-        item = read(driver).await;
+        driver.run_to_end().await;
+        items = read_items(driver).await;
     }
-    let broken = crm::with(|account| std::mem::take(&mut account.broken));
-    let mut wrong = if beyond.grace { Vec::new() } else { broken };
-    judge(driver, item.as_ref(), beyond, &mut wrong);
-    wrong
+    check(driver, &items, broken_assumptions)
 }
 
-async fn read(driver: &Driver<'_>) -> Option<CallItem> {
-    let key = driver.caller().call(&driver.session, None);
-    driver.app().store.call(&key).await.expect("the table answers")
+async fn read_items(driver: &Driver<'_>) -> Vec<(Call, Option<CallItem>)> {
+    let mut items = Vec::new();
+    for call in driver.calls() {
+        items.push((call.clone(), driver.item(call).await));
+    }
+    items
 }
 
 fn is_unlogged(item: Option<&CallItem>) -> bool {
     item.is_some_and(|item| item.log_id.is_none() && item.state != State::Queued)
 }
 
-/// Whether nothing is left to be done by anybody.
-fn is_quiet(driver: &Driver<'_>, item: Option<&CallItem>) -> bool {
-    let is_settled = item.is_none_or(|item| {
+/// Returns `true` if nothing is left to be delivered and no message is on its way.
+fn is_complete(driver: &Driver<'_>, items: &[(Call, Option<CallItem>)]) -> bool {
+    let is_settled = |item: &CallItem| {
         let is_free =
             item.lease_holder.is_none() && item.lease_expires_at <= driver.now_ms() && item.due_at.is_none();
-        let is_left = matches!(item.state, State::Creating | State::OutcomeUnknown)
+        let is_unfinished = matches!(item.state, State::Creating | State::OutcomeUnknown)
             || item.state == State::Retry && item.payload.is_some();
-        is_free && !is_left
+        is_free && !is_unfinished
+    };
+    items.iter().all(|(_, item)| item.as_ref().is_none_or(is_settled))
+        && crm::with(|crm| crm.messages.is_empty())
+}
+
+fn check(
+    driver: &Driver<'_>,
+    items: &[(Call, Option<CallItem>)],
+    broken_assumptions: BrokenAssumptions,
+) -> Vec<String> {
+    let (records, mut violations, collisions) = crm::with(|crm| {
+        let (violations, collisions) = (&mut crm.violations, &mut crm.collisions);
+        (crm.records.clone(), std::mem::take(violations), std::mem::take(collisions))
     });
-    is_settled && crm::with(|account| account.messages.is_empty())
+    if !broken_assumptions.late_crm_writes {
+        violations.extend(collisions);
+    }
+    for record in &records {
+        if !items.iter().any(|(call, _)| call.session == record.call) {
+            violations.push(format!(
+                "the record {} was created for {}, a call of another schedule",
+                record.id, record.call
+            ));
+        }
+    }
+    let interactions = driver.interactions();
+    for (call, item) in items {
+        let (own, others): (Vec<_>, Vec<_>) =
+            interactions.iter().partition(|interaction| interaction.call == Some(call));
+        let records = records.iter().filter(|record| record.call == call.session).collect();
+        let view = CallView { call, item: item.as_ref(), records, own, others, broken_assumptions };
+        violations.extend(
+            view.violations().into_iter().map(|violation| format!("call {}: {violation}", call.session)),
+        );
+    }
+    violations
 }
 
-fn judge(driver: &Driver<'_>, item: Option<&CallItem>, beyond: Beyond, wrong: &mut Vec<String>) {
-    let told = driver.told();
-    let (entries, created) = crm::with(|account| (account.entries.clone(), account.created));
-    let live: Vec<&Entry> = entries.iter().filter(|entry| !entry.is_deleted).collect();
-    if crm::with(|account| account.is_deleted) {
-        if created != 1 || !live.is_empty() {
-            wrong.push("the log that was deleted has come back".to_owned());
+/// Everything about one call.
+struct CallView<'a> {
+    call: &'a Call,
+    item: Option<&'a CallItem>,
+    /// The records that belong to the call by ground truth, also deleted ones.
+    records: Vec<&'a CrmRecord>,
+    /// The requests for the call.
+    own: Vec<&'a Interaction<'a>>,
+    /// The requests for other calls.
+    others: Vec<&'a Interaction<'a>>,
+    broken_assumptions: BrokenAssumptions,
+}
+
+impl CallView<'_> {
+    /// Returns the broken promises.
+    fn violations(&self) -> Vec<String> {
+        let mut violations = self.ids_of_other_calls();
+        let live: Vec<&CrmRecord> =
+            self.records.iter().copied().filter(|record| record.deleted_by.is_none()).collect();
+        let created = self.records.iter().filter(|record| record.created_by.is_some()).count();
+        if self.records.iter().any(|record| record.deleted_by == Some(Deleter::Person)) {
+            if created != 1 || !live.is_empty() {
+                violations.push("the record that a person deleted was created again".to_owned());
+            }
+            return violations;
         }
-        return;
-    }
-    // What is refused for good, or has nobody to be logged for, is given up, and that is told elsewhere.
-    let is_given_up = item.is_some_and(|item| matches!(item.state, State::DeadLetter | State::Retry));
-    let is_promised = !is_given_up && told.iter().any(|told| told.answer.is_some_and(promises_log));
-    if created > 1 && !beyond.grace || live.len() > 1 || is_promised && live.is_empty() {
-        wrong.push(format!("{created} logs were made, {} are there", live.len()));
-    }
-    for log in told.iter().filter_map(|told| told.answer?.log()) {
-        if !beyond.grace && live.first().is_none_or(|entry| entry.id != *log) {
-            wrong.push(format!("somebody was told of {log}, which is not the log"));
+        let late = self.broken_assumptions.late_crm_writes;
+        // A call that the CRM rejects, or whose user is not connected, is given up. Alarms report that.
+        let is_given_up =
+            self.item.is_some_and(|item| matches!(item.state, State::DeadLetter | State::Retry));
+        let is_promised = !is_given_up
+            && self.own.iter().any(|interaction| interaction.response.is_some_and(promises_record));
+        if created > 1 && !late || live.len() > 1 || is_promised && live.is_empty() {
+            violations.push(format!("{created} records were created, {} exist", live.len()));
         }
-    }
-    let log = item.and_then(|item| item.log_id.as_ref());
-    if log != live.first().map(|entry| &entry.id) {
-        wrong.push(format!("the item does not know the log: {item:?}"));
-    }
-    if let Some(item) = item.filter(|item| item.state == State::Logged) {
-        let is_clean = item.recovery_criteria.is_empty()
-            && item.payload.is_none()
-            && !item.outcome_unknown
-            && !item.has_undelivered();
-        if !is_clean || item.queued_details != CallDetails::default() {
-            wrong.push(format!("the item is not clean: {item:?}"));
+        let record = live.first().copied();
+        for id in self.own.iter().filter_map(|interaction| interaction.response?.record()) {
+            if !late && record.is_none_or(|record| record.id != *id) {
+                violations.push(format!("a response names the record {id}, which is not the call's record"));
+            }
         }
+        if self.item.and_then(|item| item.log_id.as_ref()) != record.map(|record| &record.id) {
+            violations.push(format!("the item does not name the record: {:?}", self.item));
+        }
+        if let Some(item) = self.item.filter(|item| item.state == State::Logged) {
+            let is_clean = item.recovery_criteria.is_empty()
+                && item.payload.is_none()
+                && !item.outcome_unknown
+                && !item.has_undelivered();
+            if !is_clean || item.queued_details != CallDetails::default() {
+                violations.push(format!("the item of a logged call is not clean: {item:?}"));
+            }
+        }
+        match record {
+            Some(record) => {
+                if !record.is_edited && !late && record.body.contains(EDITED) {
+                    let body = &record.body;
+                    violations.push(format!("the note counts as edited, and no person edited it: {body}"));
+                }
+                let is_there = |detail: Detail| detail.is_in(record);
+                violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
+                violations.extend(self.details_of_other_calls(record));
+            }
+            None => {
+                let queued = self.item.map(|item| item.queued_details.clone()).unwrap_or_default();
+                let is_there = |detail| is_queued(&queued, detail);
+                violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
+            }
+        }
+        violations
     }
-    match live.first() {
-        Some(entry) if !entry.is_edited && !beyond.grace && entry.body.contains(EDITED) => {
-            wrong.push(format!("what nobody has edited passes for edited: {}", entry.body));
-        }
-        Some(entry) => check_facts(&told, beyond, |fact| fact.is_in(entry), wrong),
-        None => {
-            let waiting = item.map(|item| item.queued_details.clone()).unwrap_or_default();
-            check_facts(&told, beyond, |fact| waits(&waiting, fact), wrong);
-        }
+
+    /// Returns a violation for each record of another call that the item or a response names.
+    fn ids_of_other_calls(&self) -> Vec<String> {
+        let in_item = self.item.and_then(|item| item.log_id.as_ref()).map(|id| ("the item", id));
+        let in_responses = self.own.iter().filter_map(|interaction| interaction.response?.record());
+        let named = in_item.into_iter().chain(in_responses.map(|id| ("a response", id)));
+        let is_other = |id: &CallLogId| owner_of(id).is_some_and(|owner| owner != self.call.session);
+        let others = named.filter(|(_, id)| is_other(id));
+        others.map(|(what, id)| format!("{what} names the record {id} of another call")).collect()
+    }
+
+    /// Returns a violation for each detail in the record that only another call's updates brought.
+    fn details_of_other_calls(&self, record: &CrmRecord) -> Vec<String> {
+        let foreign = self.others.iter().flat_map(|interaction| details_of(interaction.request));
+        let foreign = foreign.filter(|detail| detail.is_in(record));
+        foreign.map(|detail| format!("{detail:?} of another call is in the record {}", record.id)).collect()
     }
 }
 
-fn waits(waiting: &CallDetails, fact: Fact) -> bool {
-    let Ok(serde_json::Value::Object(told)) = serde_json::to_value(fact.told()) else { return false };
-    let waiting = serde_json::to_value(waiting).unwrap_or_default();
-    let mut told = told.iter().filter(|(_, value)| !value.is_null() && !value.is_array());
-    told.all(|(name, value)| waiting[name] == *value)
+/// Returns the call that a record belongs to.
+pub(super) fn owner_of(id: &CallLogId) -> Option<SessionId> {
+    crm::with(|crm| crm.owner(id).cloned())
 }
 
-/// What is wrong with a log, by what its updates were told.
-pub fn facts_missing(told: &[Told<'_>], entry: &Entry) -> Vec<String> {
-    let mut wrong = Vec::new();
-    check_facts(told, Beyond::default(), |fact| fact.is_in(entry), &mut wrong);
-    wrong
+fn details_of(request: &Request) -> &[Detail] {
+    match request {
+        Request::Update(details) => details,
+        Request::Create | Request::CreateWithOtherContact | Request::Redrive => &[],
+    }
 }
 
-/// Of each field that somebody was promised, a value must be there that nothing promised later replaces.
-fn check_facts(told: &[Told<'_>], beyond: Beyond, is_there: impl Fn(Fact) -> bool, wrong: &mut Vec<String>) {
-    let updates: Vec<(Fact, &Told<'_>)> = told
-        .iter()
-        .filter_map(|told| match told.request {
-            Request::Update(facts) => Some(facts.iter().map(move |fact| (*fact, told))),
-            Request::Create | Request::CreateElsewhere | Request::Redrive => None,
-        })
-        .flatten()
-        .collect();
-    let refused = crm::with(|account| account.refuses);
-    for (fact, told) in &updates {
-        // What came in the place of a fact takes its place even if the CRM refuses it then.
-        let is_refused = |(rival, other): &(Fact, &Told<'_>)| {
-            rival.field == fact.field && Some(*rival) == refused && other.ended >= told.began
+fn is_queued(queued: &CallDetails, detail: Detail) -> bool {
+    let Ok(serde_json::Value::Object(wanted)) = serde_json::to_value(detail.call_details()) else {
+        return false;
+    };
+    let queued = serde_json::to_value(queued).unwrap_or_default();
+    let mut wanted = wanted.iter().filter(|(_, value)| !value.is_null() && !value.is_array());
+    wanted.all(|(name, value)| queued[name] == *value)
+}
+
+/// Returns the broken promises about details: for each field that a caller was promised, a value has to be there that no
+/// later promise replaces.
+pub(super) fn missing_details(
+    interactions: &[&Interaction<'_>],
+    broken_assumptions: BrokenAssumptions,
+    is_there: impl Fn(Detail) -> bool,
+) -> Vec<String> {
+    let mut updates: Vec<(Detail, &Interaction<'_>)> = Vec::new();
+    for interaction in interactions {
+        updates.extend(details_of(interaction.request).iter().map(|detail| (*detail, *interaction)));
+    }
+    let rejected = crm::with(|crm| crm.rejects);
+    let mut violations = Vec::new();
+    for (detail, update) in &updates {
+        // A later value replaces the detail also if the CRM then rejects that value.
+        let is_rejected_rival = |(rival, other): &(Detail, &Interaction<'_>)| {
+            rival.field == detail.field && Some(*rival) == rejected && other.ended >= update.began
         };
-        if !told.answer.is_some_and(promises_facts) || updates.iter().any(is_refused) {
+        if !update.response.is_some_and(promises_details) || updates.iter().any(is_rejected_rival) {
             continue;
         }
-        // A write of the table that comes late brings an older value back.
-        let is_rival = |rival: &Fact, other: &Told<'_>| {
-            rival.field == fact.field && (beyond.late_writes || other.ended >= told.began)
+        // A late write to the table can bring an older value back.
+        let is_rival = |rival: &Detail, other: &Interaction<'_>| {
+            rival.field == detail.field
+                && (broken_assumptions.late_table_writes || other.ended >= update.began)
         };
         let mut rivals = updates.iter().filter(|(rival, other)| is_rival(rival, other));
         if !rivals.any(|(rival, _)| is_there(*rival)) {
-            wrong.push(format!("{fact:?} was promised and is not there"));
+            violations.push(format!("{detail:?} was promised and is not there"));
         }
     }
+    violations
 }
 
-/// Whether the caller may rely on the call being logged without sending it again.
-fn promises_log(answer: &Answer) -> bool {
+/// Returns `true` if the caller may rely on the call being logged without another request.
+fn promises_record(response: &Response) -> bool {
     use create::Outcome;
-    match answer {
-        Answer::Create(Ok(outcome)) => match outcome {
+    match response {
+        Response::Create(Ok(outcome)) => match outcome {
             Outcome::Logged(_) | Outcome::AlreadyLogged(_) | Outcome::BeingLogged => true,
             Outcome::Unsettled { is_deferred, .. } | Outcome::Failed { is_deferred, .. } => *is_deferred,
             Outcome::NoContact { .. } | Outcome::NotConnected => false,
@@ -195,11 +303,11 @@ fn promises_log(answer: &Answer) -> bool {
     }
 }
 
-/// Whether the caller may rely on the update being in the log once there is one.
-fn promises_facts(answer: &Answer) -> bool {
+/// Returns `true` if the caller may rely on the update being in the record once there is one.
+fn promises_details(response: &Response) -> bool {
     use update::Outcome;
-    match answer {
-        Answer::Update(Ok(outcome)) => match outcome {
+    match response {
+        Response::Update(Ok(outcome)) => match outcome {
             Outcome::Updated { .. }
             | Outcome::UpdatedByOther { .. }
             | Outcome::Queued { .. }
@@ -214,7 +322,10 @@ fn promises_facts(answer: &Answer) -> bool {
     }
 }
 
-/// Whether a create was told that the call is logged.
-pub fn is_logged(answer: &Answer) -> bool {
-    matches!(answer, Answer::Create(Ok(create::Outcome::Logged(_) | create::Outcome::AlreadyLogged(_))))
+/// Returns the id of the record, if the response to a create says that the call is logged.
+pub(super) fn logged_record(response: &Response) -> Option<&CallLogId> {
+    match response {
+        Response::Create(_) => response.record(),
+        Response::Update(_) | Response::Redrive(_) => None,
+    }
 }

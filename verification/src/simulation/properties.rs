@@ -1,59 +1,73 @@
-//! What holds of many requests at once, of every order, and after a long outage.
+//! Properties of many requests at the same time, of every order, of a long outage, and of people's edits.
 
-use call_log::model::{Credentials, Secret, SessionId};
+use call_log::model::{Credentials, Secret};
 
 use super::{
-    crm::{self, CAREFUL, Memory, PLAIN},
-    driver::{Driver, NOW_MS, World, runtime, runtime_with_sockets},
-    oracle::{self, Beyond, Finish},
-    requests::{Fact, Field, Request},
-    scheduler::{self, Place, Ticket},
+    crm::{self, CONDITIONAL, FakeCrm, PLAIN},
+    driver::{Driver, Interaction, NOW_MS, Simulation, runtime, runtime_with_sockets},
+    oracle::{self, BrokenAssumptions, Completion},
+    requests::{Call, Detail, Field, Request},
+    scheduler::{self, PausedStep, Position},
     tokens::TokenHost,
 };
 
 const MINUTE_MS: i64 = 60_000;
+/// The minutes after which the redrive has noticed an outage.
+const NOTICE_MINUTES: i64 = 10;
+/// The minutes within which everything is delivered after an outage.
+const RECOVERY_MINUTES: usize = 15;
 
-/// Runs a law in a world of its own.
-fn world<T>(law: impl AsyncFnOnce(&mut World) -> T) -> T {
-    runtime().block_on(tokio::task::coop::unconstrained(async { law(&mut World::start().await).await }))
+/// Checks a property in a simulation of its own.
+fn simulate<T>(property: impl AsyncFnOnce(&mut Simulation) -> T) -> T {
+    runtime()
+        .block_on(tokio::task::coop::unconstrained(async { property(&mut Simulation::start().await).await }))
 }
 
 fn update(field: Field, value: u32) -> Request {
-    Request::Update(vec![Fact { field, value }])
+    Request::Update(vec![Detail { field, value }])
 }
 
-/// Lets anybody go on, in any order, until all have answered.
+/// Returns so many calls that began one second after the other.
+fn numbered_calls(count: usize) -> Vec<Call> {
+    (0..count).map(|number| Call::new(number.to_string(), number as i64)).collect()
+}
+
+/// Runs all invocations to their end in a random order. Calls `between` before each step.
 async fn shuffle(
     driver: &mut Driver<'_>,
     rng: &mut fastrand::Rng,
-    mut between: impl FnMut(&mut fastrand::Rng, &[Ticket]),
+    mut between: impl FnMut(&mut fastrand::Rng, &[PausedStep]),
 ) {
     while !driver.running().is_empty() {
-        let waiting = scheduler::waiting();
-        between(rng, &waiting);
-        let has_sleepers = !driver.sleepers().is_empty();
-        if waiting.is_empty() || has_sleepers && rng.u8(..16) == 0 {
-            driver.sleep().await;
+        let paused = scheduler::paused();
+        between(rng, &paused);
+        let has_sleeping = !driver.sleeping().is_empty();
+        if paused.is_empty() || has_sleeping && rng.u8(..16) == 0 {
+            driver.advance_to_timer().await;
         } else {
-            driver.go_on(waiting[rng.usize(..waiting.len())]).await;
+            driver.proceed_normally(paused[rng.usize(..paused.len())]).await;
         }
     }
 }
 
-/// Whatever becomes known in whatever order, and however the requests overlap: the body is the same. The bodies that
-/// there were.
+/// Sends a create and four updates in random orders, overlapping or one after the other. Returns the different bodies
+/// that the records have in the end: one, if the order does not matter.
+///
+/// # Panics
+///
+/// Panics if the simulation does not start.
 pub fn orders(cases: u64) -> Vec<String> {
-    world(async |world| {
+    simulate(async |simulation| {
         let mut bodies: Vec<String> = Vec::new();
         for case in 0..cases {
             let mut rng = fastrand::Rng::with_seed(case);
-            let mut driver = world.begin(&PLAIN, &format!("order-{case}"), false).await;
+            let mut driver =
+                simulation.begin(&PLAIN, vec![Call::new(format!("order-{case}"), 0)], false).await;
             let mut requests = vec![Request::Create];
             requests.extend(
                 [Field::Recording, Field::Note, Field::Duration, Field::AiNote].map(|field| update(field, 1)),
             );
             rng.shuffle(&mut requests);
-            // Some overlap, some follow each other.
             for request in requests {
                 driver.start(request).await;
                 if rng.bool() {
@@ -61,12 +75,11 @@ pub fn orders(cases: u64) -> Vec<String> {
                 }
             }
             shuffle(&mut driver, &mut rng, |_, _| ()).await;
-            driver.pass(MINUTE_MS).await;
+            driver.advance(MINUTE_MS).await;
             driver.start(Request::Redrive).await;
-            driver.settle().await;
-            let body = crm::with(|account| {
-                account.live().map(|entry| entry.body.clone()).collect::<Vec<_>>().join("|")
-            });
+            driver.run_to_end().await;
+            let body =
+                crm::with(|crm| crm.live().map(|record| record.body.clone()).collect::<Vec<_>>().join("|"));
             if !bodies.contains(&body) {
                 bodies.push(body);
             }
@@ -75,200 +88,231 @@ pub fn orders(cases: u64) -> Vec<String> {
     })
 }
 
-/// What many updates of one session at once came to.
+/// The result of [`concurrent_updates`].
 #[derive(Clone, Debug)]
-pub struct Crowd {
-    pub wrong: Vec<String>,
-    /// How many changes the CRM got.
+pub struct ConcurrentUpdates {
+    /// The broken promises.
+    pub violations: Vec<String>,
+    /// The number of changes in the CRM.
     pub changes: usize,
 }
 
-/// So many updates of one session at once.
-pub fn crowd(updates: u32, seed: u64) -> Crowd {
-    world(async |world| {
+/// Sends so many updates of one call at the same time.
+///
+/// # Panics
+///
+/// Panics if the simulation does not start.
+pub fn concurrent_updates(updates: u32, seed: u64) -> ConcurrentUpdates {
+    simulate(async |simulation| {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut driver = world.begin(&CAREFUL, "crowd", false).await;
+        let mut driver = simulation.begin(&CONDITIONAL, vec![Call::new("concurrent", 0)], false).await;
         driver.start(Request::Create).await;
-        driver.settle().await;
+        driver.run_to_end().await;
         for value in 0..updates {
             driver.start(update(Field::ALL[value as usize % Field::ALL.len()], value)).await;
         }
         shuffle(&mut driver, &mut rng, |_, _| ()).await;
-        driver.pass(MINUTE_MS).await;
+        driver.advance(MINUTE_MS).await;
         driver.start(Request::Redrive).await;
-        driver.settle().await;
-        let (entries, mut wrong, changes) = crm::with(|account| {
-            (
-                account.live().cloned().collect::<Vec<_>>(),
-                std::mem::take(&mut account.broken),
-                account.changed,
-            )
-        });
-        match entries.as_slice() {
-            [entry] => wrong.extend(oracle::facts_missing(&driver.told(), entry)),
-            entries => wrong.push(format!("{} logs", entries.len())),
+        driver.run_to_end().await;
+        let (records, mut violations, changes) =
+            crm::with(|crm| (crm.live().cloned().collect::<Vec<_>>(), crm.take_violations(), crm.changed));
+        match records.as_slice() {
+            [record] => violations.extend(oracle::missing_details(
+                &driver.interactions().iter().collect::<Vec<_>>(),
+                BrokenAssumptions::default(),
+                |detail| detail.is_in(record),
+            )),
+            records => violations.push(format!("{} records", records.len())),
         }
-        Crowd { wrong, changes }
+        ConcurrentUpdates { violations, changes }
     })
 }
 
-/// What many requests at the end of a grant came to.
+/// The result of [`grant_expiry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expiry {
-    pub token_calls: u64,
+pub struct GrantExpiry {
+    /// The number of requests to the token host.
+    pub token_requests: u64,
+    /// The number of creates whose response names a record of their own call.
     pub logged: usize,
 }
 
-/// So many calls of one user at once, whose token has ended, or will in so many seconds.
-pub fn expiry(calls: usize, seconds_left: i64) -> Expiry {
+/// Logs so many calls of one user at the same time. The user's access token expires in so many seconds, or has expired if
+/// the number is negative.
+///
+/// # Panics
+///
+/// Panics if the simulation or the token host does not start.
+pub fn grant_expiry(calls: usize, seconds_left: i64) -> GrantExpiry {
     runtime_with_sockets().block_on(tokio::task::coop::unconstrained(async {
-        let mut world = World::start().await;
+        let mut simulation = Simulation::start().await;
         let host = TokenHost::start();
-        world.renew().await;
-        let end = chrono::DateTime::from_timestamp_millis(NOW_MS + seconds_left * 1_000);
-        world
+        simulation.renew().await;
+        let expires_at = chrono::DateTime::from_timestamp_millis(NOW_MS + seconds_left * 1_000);
+        simulation
             .connect(Some(Credentials::OAuth {
                 access_token: Secret::new("access-0"),
                 refresh_token: Some(Secret::new("refresh-0")),
-                expires_at: end,
+                expires_at,
             }))
             .await;
-        let mut driver = world.begin(&PLAIN, "expiry", false).await;
-        crm::with(|account| account.tokens = Some(host.clone()));
-        let mut tasks = Vec::new();
-        for call in 0..calls {
-            let session = SessionId::new(call.to_string()).expect("a session");
-            tasks.push(driver.start_for(session, Request::Create).await);
+        let calls = numbered_calls(calls);
+        let mut driver = simulation.begin(&PLAIN, calls.clone(), false).await;
+        crm::with(|crm| crm.tokens = Some(host.clone()));
+        for call in &calls {
+            driver.start_for(call, Request::Create).await;
         }
-        driver.settle().await;
-        let logged =
-            tasks.iter().filter(|task| driver.answer_of(**task).is_some_and(oracle::is_logged)).count();
-        Expiry { token_calls: host.exchanges(), logged }
+        driver.run_to_end().await;
+        let is_logged = |interaction: &Interaction<'_>| {
+            let owner = interaction.response.and_then(oracle::logged_record).and_then(oracle::owner_of);
+            owner.is_some() && owner.as_ref() == interaction.call.map(|call| &call.session)
+        };
+        let logged = driver.interactions().into_iter().filter(is_logged).count();
+        GrantExpiry { token_requests: host.requests(), logged }
     }))
 }
 
-/// What an outage came to.
+/// The result of [`outage`].
 #[derive(Clone, Debug, Default)]
 pub struct Outage {
+    /// The number of calls.
     pub calls: usize,
-    /// What was not there a quarter of an hour after the end.
-    pub wrong: Vec<String>,
-    /// The most requests that the redrive sent in one minute while the CRM was down.
+    /// The promises that are broken a quarter of an hour after the end of the outage.
+    pub violations: Vec<String>,
+    /// The most requests that the redrive sent in one minute of the outage.
     pub most_probes: usize,
-    /// How often the CRM said that it had enough.
-    pub too_many: usize,
-    /// Minutes after the end until everything was there.
+    /// The number of requests over the CRM's rate limit.
+    pub over_limit: usize,
+    /// The minutes from the end of the outage until everything was delivered.
     pub minutes: usize,
 }
 
-/// The CRM is down for so many hours; every so many minutes a call ends, and two updates follow.
+/// Takes the CRM down for so many hours. Every so many minutes a call ends, and two updates follow.
+///
+/// # Panics
+///
+/// Panics if the simulation does not start.
 pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
-    world(async |world| {
-        let mut driver = world.begin(&PLAIN, "outage", false).await;
+    simulate(async |simulation| {
+        let calls = numbered_calls((0..hours * 60).step_by(minutes_apart as usize).count());
+        let mut driver = simulation.begin(&PLAIN, calls.clone(), false).await;
         let mut outage = Outage::default();
-        crm::with(|account| {
-            account.is_down = true;
-            account.limit = Some(80);
+        crm::with(|crm| {
+            crm.is_down = true;
+            crm.limit = Some(80);
         });
-        let session = |call: usize| SessionId::new(call.to_string()).expect("a session");
         for minute in 0..hours * 60 {
-            driver.pass(MINUTE_MS).await;
+            driver.advance(MINUTE_MS).await;
             if minute % minutes_apart == 0 {
-                let call = outage.calls;
+                let call = &calls[outage.calls];
                 outage.calls += 1;
-                driver.start_for(session(call), Request::Create).await;
-                driver.settle().await;
+                driver.start_for(call, Request::Create).await;
+                driver.run_to_end().await;
                 for value in [1, 2] {
-                    driver.start_for(session(call), update(Field::Note, value)).await;
-                    driver.settle().await;
+                    driver.start_for(call, update(Field::Note, value)).await;
+                    driver.run_to_end().await;
                 }
             }
-            let before = crm::with(|account| account.knocks);
+            let before = crm::with(|crm| crm.attempts);
             driver.start(Request::Redrive).await;
-            driver.settle().await;
-            let probes = crm::with(|account| account.knocks) - before;
-            // The first minutes are those in which it is found out.
-            if minute > 10 {
+            driver.run_to_end().await;
+            let probes = crm::with(|crm| crm.attempts) - before;
+            if minute > NOTICE_MINUTES {
                 outage.most_probes = outage.most_probes.max(probes);
             }
-            driver.forget_done();
+            driver.forget_ended();
         }
-        crm::with(|account| account.is_down = false);
-        for minute in 1..=15 {
-            driver.pass(MINUTE_MS).await;
+        crm::with(|crm| crm.is_down = false);
+        let is_complete = |call: &&Call| {
+            crm::with(|crm| {
+                let records: Vec<_> =
+                    crm.records.iter().filter(|record| record.call == call.session).collect();
+                matches!(records.as_slice(), [record] if has_last_note(&record.body))
+            })
+        };
+        let complete = || calls.iter().filter(is_complete).count();
+        for minute in 1..=RECOVERY_MINUTES {
+            driver.advance(MINUTE_MS).await;
             driver.start(Request::Redrive).await;
-            driver.settle().await;
+            driver.run_to_end().await;
             outage.minutes = minute;
-            if crm::with(|account| account.live().filter(|entry| is_last(&entry.body)).count())
-                == outage.calls
-            {
+            if complete() == outage.calls {
                 break;
             }
         }
-        crm::with(|account| {
-            outage.too_many = account.too_many;
-            outage.wrong = std::mem::take(&mut account.broken);
-            let whole = account.live().filter(|entry| is_last(&entry.body)).count();
-            if whole != outage.calls || account.created != outage.calls {
-                outage.wrong.push(format!(
-                    "of {} calls {} were made, {whole} are whole",
-                    outage.calls, account.created
-                ));
+        let complete = complete();
+        crm::with(|crm| {
+            outage.over_limit = crm.over_limit;
+            outage.violations = crm.take_violations();
+            if complete != outage.calls || crm.records.len() != outage.calls {
+                let (calls, records) = (outage.calls, crm.records.len());
+                let violation = format!("{calls} calls, {records} records, {complete} calls complete");
+                outage.violations.push(violation);
             }
         });
         outage
     })
 }
 
-/// Whether the later of the two notes is there.
-fn is_last(body: &str) -> bool {
+/// Returns `true` if a body has the later of the two notes.
+fn has_last_note(body: &str) -> bool {
     body.contains("Note 2.") && !body.contains("Note 1.")
 }
 
-/// What people wrote while we did.
+/// The result of [`edits`].
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
+    /// The number of edits.
     pub edits: u64,
-    pub lost: Vec<String>,
+    /// The lost edits, and the broken promises.
+    pub violations: Vec<String>,
 }
 
-/// People write into the body while updates come. With compare-and-set at any time; without, not between the reading
-/// of a body and its change.
-pub fn edits(cases: u64, crm: &'static Memory) -> Edits {
-    world(async |world| {
+/// Lets people edit a record while updates come. With compare-and-set they edit at any time; without it, not between the
+/// reading of a body and its change.
+///
+/// # Panics
+///
+/// Panics if the simulation does not start.
+pub fn edits(cases: u64, crm: &'static FakeCrm) -> Edits {
+    simulate(async |simulation| {
         let mut all = Edits::default();
         for case in 0..cases {
             let mut rng = fastrand::Rng::with_seed(case);
-            let mut driver = world.begin(crm, &format!("edits-{case}"), false).await;
+            let mut driver = simulation.begin(crm, vec![Call::new(format!("edits-{case}"), 0)], false).await;
             driver.start(Request::Create).await;
-            driver.settle().await;
+            driver.run_to_end().await;
             for value in 0..rng.u32(1..4) {
                 driver.start(update(Field::ALL[rng.usize(..Field::ALL.len())], value)).await;
             }
             let mut written = 0;
-            shuffle(&mut driver, &mut rng, |rng, waiting| {
-                let is_between = waiting.iter().any(|ticket| {
+            shuffle(&mut driver, &mut rng, |rng, paused| {
+                let is_between = paused.iter().any(|paused| {
                     matches!(
-                        (ticket.step, ticket.place),
-                        ("crm.read_log", Place::After) | ("crm.update_log", Place::Before | Place::Under)
+                        (paused.step, paused.position),
+                        ("crm.read_log", Position::After)
+                            | ("crm.update_log", Position::Before | Position::InFlight)
                     )
                 });
                 if rng.u8(..4) == 0 && (crm.compare_and_set || !is_between) {
                     written += 1;
-                    crm::with(|account| account.edit(&format!("human{written}."), rng.bool()));
+                    crm::with(|crm| crm.edit(&format!("human{written}."), rng.bool()));
                 }
             })
             .await;
-            // Who meets a person at each try puts it off, more than once.
-            let wrong = oracle::finish(&mut driver, Finish::Redrive, Beyond::default()).await;
-            all.lost.extend(wrong.into_iter().map(|wrong| format!("case {case}: {wrong}")));
+            // Updates that meet an edit at each attempt are deferred.
+            let violations =
+                oracle::complete(&mut driver, Completion::Redrive, BrokenAssumptions::default()).await;
+            all.violations
+                .extend(violations.into_iter().map(|violation| format!("case {case}: {violation}")));
             all.edits += written;
-            let body = crm::with(|account| account.live().next().map(|entry| entry.body.clone()))
-                .unwrap_or_default();
+            let body = crm::with(|crm| crm.live().next().map(|record| record.body.clone()));
+            let body = body.unwrap_or_default();
             let lost = (1..=written)
                 .map(|edit| format!("human{edit}."))
                 .filter(|text| body.matches(text.as_str()).count() != 1);
-            all.lost.extend(lost.map(|text| format!("case {case}: {text} in {body:?}")));
+            all.violations.extend(lost.map(|text| format!("case {case}: {text} is lost: {body:?}")));
         }
         all
     })

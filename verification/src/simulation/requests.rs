@@ -1,4 +1,4 @@
-//! What callers send, and what they were told.
+//! The requests of callers, and the responses to them.
 
 use call_log::{
     delivery::{create, redrive, update},
@@ -9,26 +9,58 @@ use call_log::{
     store,
 };
 use chrono::DateTime;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use super::crm::Entry;
+use super::crm::CrmRecord;
 
-/// When the call began, in milliseconds since 1970.
+/// When the first call of a schedule began, in milliseconds since 1970.
 pub const START_MS: i64 = 1_741_794_325_000;
+/// The field of a create's additional submission that names the session, so that the fake CRM knows whose payload it gets.
+/// The application passes the field on and does not use it.
+const SESSION_FIELD: &str = "session";
 
-/// What an update can tell.
+/// A call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The session id. It identifies the call in the simulation.
+    pub session: SessionId,
+    /// When the call began, in milliseconds since 1970.
+    pub start_ms: i64,
+}
+
+impl Call {
+    /// Returns a call that began so many seconds after [`START_MS`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the session id is empty.
+    pub fn new(session: impl Into<String>, seconds: i64) -> Call {
+        let session = SessionId::new(session).expect("a valid session id");
+        Call { session, start_ms: START_MS + seconds * 1_000 }
+    }
+}
+
+/// A field that an update can bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
+    /// The link to the recording.
     Recording,
+    /// The agent's note.
     Note,
+    /// The duration of the call.
     Duration,
+    /// The note of the AI assistant.
     AiNote,
+    /// The result of the call.
     Result,
+    /// The transcript.
     Transcript,
+    /// The subject of the record.
     Subject,
 }
 
 impl Field {
+    /// Every field.
     pub const ALL: [Field; 7] = [
         Field::Recording,
         Field::Note,
@@ -40,16 +72,18 @@ impl Field {
     ];
 }
 
-/// A field and which of its values: two updates may tell the same or another one.
+/// One detail of an update: a field and the number of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fact {
+pub struct Detail {
+    /// The field.
     pub field: Field,
+    /// The number of the value. Two updates may bring the same value or different ones.
     pub value: u32,
 }
 
-impl Fact {
-    /// As an update tells it.
-    pub fn told(self) -> CallDetails {
+impl Detail {
+    /// Returns call details with only this detail.
+    pub fn call_details(self) -> CallDetails {
         let text = Some(self.text());
         let none = CallDetails::default();
         match self.field {
@@ -67,52 +101,56 @@ impl Fact {
         130 + u64::from(self.value)
     }
 
-    /// What stands in the log then, but for a duration.
+    /// Returns the text of the detail in a record. A duration has no text. No text is part of another.
     pub fn text(self) -> String {
         match self.field {
             Field::Recording => format!("https://rec.example/{}.", self.value),
-            // One is no part of another.
             field => format!("The {field:?} {}.", self.value),
         }
     }
 
-    /// Whether a log in the CRM says so.
-    pub fn is_in(self, entry: &Entry) -> bool {
+    /// Returns `true` if a CRM record has this detail.
+    pub fn is_in(self, record: &CrmRecord) -> bool {
         match self.field {
-            Field::Duration => entry.duration == Some(CallDuration::Seconds(self.seconds())),
-            Field::Subject => entry.subject == self.text() && entry.body.contains(&self.text()),
-            _ => entry.body.contains(&self.text()),
+            Field::Duration => record.duration == Some(CallDuration::Seconds(self.seconds())),
+            Field::Subject => record.subject == self.text() && record.body.contains(&self.text()),
+            _ => record.body.contains(&self.text()),
         }
     }
 }
 
-/// What a caller sends.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
+    /// Logs the call.
     Create,
-    /// The same call, told of another contact.
-    CreateElsewhere,
-    Update(Vec<Fact>),
-    /// What is due is delivered.
+    /// Logs the same call with another contact.
+    CreateWithOtherContact,
+    /// Updates the call with these details.
+    Update(Vec<Detail>),
+    /// Delivers everything that is due.
     Redrive,
 }
 
-/// What became of a request.
+/// The response to a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Response {
+    /// The response to a create.
     Create(Result<create::Outcome, store::Error>),
+    /// The response to an update.
     Update(Result<update::Outcome, store::Error>),
+    /// The report of a redrive.
     Redrive(Result<redrive::Report, store::Error>),
 }
 
-impl Answer {
-    /// The log's id, when the caller is told one.
-    pub fn log(&self) -> Option<&CallLogId> {
+impl Response {
+    /// Returns the id of the record that the response names.
+    pub fn record(&self) -> Option<&CallLogId> {
         match self {
-            Answer::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
+            Response::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
                 Some(log)
             }
-            Answer::Update(Ok(
+            Response::Update(Ok(
                 update::Outcome::Updated { log, .. }
                 | update::Outcome::UpdatedByOther { log }
                 | update::Outcome::Queued { log },
@@ -121,14 +159,14 @@ impl Answer {
         }
     }
 
-    /// In a word or two.
-    pub fn word(&self) -> String {
+    /// Returns a short description, for traces.
+    pub fn summary(&self) -> String {
         let text = match self {
-            Answer::Create(Ok(outcome)) => format!("{outcome:?}"),
-            Answer::Update(Ok(update::Outcome::Updated { log, .. })) => format!("Updated({log})"),
-            Answer::Update(Ok(outcome)) => format!("{outcome:?}"),
-            Answer::Redrive(Ok(report)) => format!("{report:?}"),
-            Answer::Create(Err(error)) | Answer::Update(Err(error)) | Answer::Redrive(Err(error)) => {
+            Response::Create(Ok(outcome)) => format!("{outcome:?}"),
+            Response::Update(Ok(update::Outcome::Updated { log, .. })) => format!("Updated({log})"),
+            Response::Update(Ok(outcome)) => format!("{outcome:?}"),
+            Response::Redrive(Ok(report)) => format!("{report:?}"),
+            Response::Create(Err(error)) | Response::Update(Err(error)) | Response::Redrive(Err(error)) => {
                 error.to_string()
             }
         };
@@ -136,73 +174,69 @@ impl Answer {
     }
 }
 
-/// When the call of a session began: sessions that are numbers are calls of their own.
-fn start_of(session: &SessionId) -> i64 {
-    START_MS + session.as_str().parse::<i64>().map_or(0, |number| number % 100_000 * 1_000)
-}
-
-/// The tests' call.
-pub fn create(session: &SessionId) -> CreateCallLog {
+/// Returns the command of a create request.
+///
+/// # Panics
+///
+/// Panics if an id of the simulation is invalid.
+pub fn create(call: &Call, request: &Request) -> CreateCallLog {
     let number = "+12135550111".to_owned();
+    let contact = if *request == Request::CreateWithOtherContact { "78" } else { "77" };
     let contact = Contact {
-        id: ContactId::new("77").expect("an id"),
+        id: ContactId::new(contact).expect("a valid contact id"),
         kind: None,
         name: Some("Bob Client".to_owned()),
         phone_number: Some(number.clone()),
     };
     let facts = CallDetails {
-        session: Some(session.clone()),
+        session: Some(call.session.clone()),
         direction: Some(Direction::Inbound),
         from: Some(Party { phone_number: Some(number.clone()), ..Party::default() }),
         contact_number: Some(number),
         note: Some("Wants a quote".to_owned()),
-        start: DateTime::from_timestamp_millis(start_of(session)),
+        start: DateTime::from_timestamp_millis(call.start_ms),
         duration: Some(CallDuration::Seconds(65)),
         ..CallDetails::default()
     };
     CreateCallLog {
-        session: session.clone(),
+        session: call.session.clone(),
         extension: None,
         user: None,
         contact: Some(contact),
         details: facts,
-        additional: Map::new(),
+        additional: Map::from_iter([(SESSION_FIELD.to_owned(), call.session.as_str().into())]),
         authorization: None,
         zone: None,
     }
 }
 
-/// The tests' call, told of another contact if the request says so.
-pub fn create_of(request: &Request, session: &SessionId) -> CreateCallLog {
-    let mut command = create(session);
-    if let (Request::CreateElsewhere, Some(contact)) = (request, &mut command.contact) {
-        contact.id = ContactId::new("78").expect("an id");
-    }
-    command
+/// Returns the session whose create request brought this additional submission.
+pub(super) fn session_of(additional: &Map<String, Value>) -> Option<SessionId> {
+    SessionId::new(additional.get(SESSION_FIELD)?.as_str()?)
 }
 
-/// An update of the tests' call.
-pub fn update(session: &SessionId, facts: &[Fact]) -> UpdateCallLog {
-    let mut told = CallDetails { session: Some(session.clone()), ..CallDetails::default() };
-    for fact in facts {
-        let one = fact.told();
-        told = CallDetails {
-            session: told.session,
-            recording: one.recording.or(told.recording),
-            note: one.note.or(told.note),
-            duration: one.duration.or(told.duration),
-            ai_note: one.ai_note.or(told.ai_note),
-            result: one.result.or(told.result),
-            transcript: one.transcript.or(told.transcript),
-            subject: one.subject.or(told.subject),
+/// Returns the command of an update request.
+pub fn update(call: &Call, details: &[Detail]) -> UpdateCallLog {
+    let mut all = CallDetails { session: Some(call.session.clone()), ..CallDetails::default() };
+    for detail in details {
+        let one = detail.call_details();
+        all = CallDetails {
+            session: all.session,
+            recording: one.recording.or(all.recording),
+            note: one.note.or(all.note),
+            duration: one.duration.or(all.duration),
+            ai_note: one.ai_note.or(all.ai_note),
+            result: one.result.or(all.result),
+            transcript: one.transcript.or(all.transcript),
+            subject: one.subject.or(all.subject),
             ..CallDetails::default()
         };
     }
     UpdateCallLog {
-        session: session.clone(),
+        session: call.session.clone(),
         extension: None,
         user: None,
-        details: told,
+        details: all,
         authorization: None,
         zone: None,
     }

@@ -1,5 +1,5 @@
-//! Situations that together pass every step of the use-cases: what was before, the request that faults are tried on,
-//! and what happens on its way even without a fault.
+//! The scenarios of fault injection. Together they take every step of the use-cases. Each says what happened before, which
+//! request gets the faults, and what else happens during that request.
 
 use call_log::{
     adapters::ErrorKind,
@@ -8,71 +8,88 @@ use call_log::{
 use chrono::{DateTime, TimeDelta};
 
 use super::{
+    crm::{CONDITIONAL, FakeCrm, PLAIN},
     driver::NOW_MS,
     requests::{
-        Fact,
+        Detail,
         Field::{self, AiNote, Duration, Note, Recording, Result as CallResult, Subject, Transcript},
         Request,
     },
-    scheduler::Place::{self, After, Before, Under},
-    table::{self, Way},
-    tokens::Exchange,
+    scheduler::Position::{self, After, Before, InFlight},
+    table::{self, Responses},
+    tokens::TokenExchange,
 };
 
-/// What is done besides the request.
+/// Longer than any lease and the grace after it, in milliseconds.
+const LEASE_MS: i64 = 60_000;
+/// Longer than it takes until the duplicate sweep is due, in milliseconds.
+const SWEEP_MS: i64 = 16 * 60_000;
+
+/// What happens besides the main request.
 #[derive(Clone, Debug)]
-pub enum Deed {
+pub enum Action {
     /// A request is sent and answered.
     Send(Request),
-    /// A request is sent and goes as far as it can without time.
-    Join(Request),
-    /// A request is sent and its invocation dies there; what it sent lands after so long, or never.
-    Die(Request, &'static str, Place, Option<i64>),
-    /// A request is sent, and the CRM has enough when it comes to change something.
-    PutOff(Request),
-    /// A request is sent and stays there.
-    Stay(Request, &'static str, Place),
-    Pass(i64),
-    /// The message that is under way is refused.
+    /// A request is sent and runs as far as it comes without time.
+    RunAhead(Request),
+    /// A request is sent, and its invocation crashes at this step. Its requests to the CRM land after this time, in
+    /// milliseconds, or never.
+    CrashAt(Request, &'static str, Position, Option<i64>),
+    /// A request is sent, and the CRM rate-limits its first write.
+    SendRateLimited(Request),
+    /// A request is sent and stays paused at this step.
+    PauseAt(Request, &'static str, Position),
+    /// Time passes, in milliseconds.
+    Advance(i64),
+    /// The CRM refuses the request on its way.
     Refuse(ErrorKind),
-    /// Its answer is lost; it lands after so long, or never.
-    Lose(Option<i64>),
+    /// The response to the request on its way is lost. The request lands after this time, in milliseconds, or never.
+    LoseResponse(Option<i64>),
     /// The next read of the CRM fails.
-    FailRead,
-    /// The table goes this way in the step.
-    Table(Way),
-    Tokens(Vec<Exchange>),
-    /// A person deletes the log.
-    Delete,
-    /// A second log of the call appears, as a message that came too late makes one.
-    Duplicate,
+    FailNextRead,
+    /// The table gives these responses to the requests of the step.
+    Table(Responses),
+    /// The next exchanges of a refresh token have these results.
+    Tokens(Vec<TokenExchange>),
+    /// A person deletes the record.
+    DeleteRecord,
+    /// A duplicate of the record appears, as a create that lands too late makes one.
+    AddDuplicate,
     /// So much is left of the CRM's burst budget.
-    Burst(i64),
-    /// The user goes, or comes back.
+    SetBurstBudget(i64),
+    /// The user disconnects.
     Disconnect,
+    /// The user connects again.
     Connect,
-    /// Somebody else has the right to renew the grant.
+    /// Another process claims the renewal of the grant.
     ClaimRenewal,
-    /// An item lies in the table that this version cannot read.
-    Unreadable,
+    /// The table has an item that this version cannot read.
+    AddUnreadableItem,
 }
 
-/// One situation.
+/// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
+    /// The name.
     pub name: &'static str,
+    /// The CRM.
+    pub crm: &'static FakeCrm,
+    /// The stored credentials of the user.
     pub credentials: Option<Credentials>,
-    pub before: Vec<Deed>,
+    /// What happens before the main request.
+    pub before: Vec<Action>,
+    /// The main request.
     pub main: Request,
-    /// At which time the main request comes to which place of a step, and what happens then.
-    pub script: Vec<(&'static str, Place, usize, Deed)>,
-    /// What makes it possible to finish.
-    pub after: Vec<Deed>,
+    /// What happens during the main request: the step, the position, the number of the occurrence, and the action.
+    pub script: Vec<(&'static str, Position, usize, Action)>,
+    /// What happens after the main request, so that the call can be completed.
+    pub after: Vec<Action>,
 }
 
-fn scenario(name: &'static str, before: &[Deed], main: Request) -> Scenario {
+fn scenario(name: &'static str, before: &[Action], main: Request) -> Scenario {
     Scenario {
         name,
+        crm: &PLAIN,
         credentials: connected(),
         before: before.to_vec(),
         main,
@@ -82,209 +99,232 @@ fn scenario(name: &'static str, before: &[Deed], main: Request) -> Scenario {
 }
 
 impl Scenario {
-    fn with(mut self, step: &'static str, place: Place, time: usize, deed: Deed) -> Scenario {
-        self.script.push((step, place, time, deed));
+    fn with(mut self, step: &'static str, position: Position, occurrence: usize, action: Action) -> Scenario {
+        self.script.push((step, position, occurrence, action));
         self
     }
 
-    fn after(mut self, deed: Deed) -> Scenario {
-        self.after.push(deed);
+    fn after(mut self, action: Action) -> Scenario {
+        self.after.push(action);
         self
     }
 
-    /// The same with a grant that has so long to live, or nobody knows.
-    fn granted(mut self, access: &str, seconds: Option<i64>) -> Scenario {
-        let now = DateTime::from_timestamp_millis(NOW_MS).expect("a time");
+    /// Stores a grant that expires after so many seconds, or at a time that is not known.
+    fn granted(mut self, access_token: &str, expires_in: Option<i64>) -> Scenario {
+        let now = DateTime::from_timestamp_millis(NOW_MS).expect("a valid time");
         self.credentials = Some(Credentials::OAuth {
-            access_token: Secret::new(access),
+            access_token: Secret::new(access_token),
             refresh_token: Some(Secret::new("refresh-0")),
-            expires_at: seconds.map(|seconds| now + TimeDelta::seconds(seconds)),
+            expires_at: expires_in.map(|seconds| now + TimeDelta::seconds(seconds)),
         });
         self
     }
 }
 
-fn tell(fields: &[Field], value: u32) -> Request {
-    Request::Update(fields.iter().map(|field| Fact { field: *field, value }).collect())
+fn update(fields: &[Field], value: u32) -> Request {
+    Request::Update(fields.iter().map(|field| Detail { field: *field, value }).collect())
 }
 
-/// What a user has who connects again.
-pub fn connected() -> Option<Credentials> {
+/// Returns the credentials of a user who has connected.
+pub(super) fn connected() -> Option<Credentials> {
     Some(Credentials::ApiKey(Secret::new("key")))
 }
 
-/// An item of another session that a later version wrote, and that is due.
-pub const UNREADABLE: &str = r#"{"TableName": "calls", "Item": {
+/// A due item of another session that a later version wrote.
+pub(super) const UNREADABLE_ITEM: &str = r#"{"TableName": "calls", "Item": {
     "pk": {"S": "U#memory#12345-memory"}, "sk": {"S": "C#other#"}, "state": {"S": "FUTURE"}, "lease_until": {"N": "0"},
     "due_shard": {"S": "D#0"}, "due_at": {"N": "1"}}}"#;
 
-/// All of them.
-pub fn all() -> Vec<Scenario> {
-    [creates(), updates(), redrives(), grants()].concat()
+/// Returns every scenario. They alternate between the two CRMs.
+pub(super) fn all() -> Vec<Scenario> {
+    let mut scenarios = [creates(), updates(), redrives(), grants()].concat();
+    for scenario in scenarios.iter_mut().step_by(2) {
+        scenario.crm = &CONDITIONAL;
+    }
+    scenarios
 }
 
 fn creates() -> Vec<Scenario> {
-    use Deed::{Die, Join, Lose, Pass, Refuse, Send};
-    use Request::Create;
-    let parked = Send(tell(&[Recording, Subject], 1));
+    use Action::{Advance, CrashAt, LoseResponse, PauseAt, Refuse, RunAhead, Send};
+    use Request::{Create, CreateWithOtherContact};
+    let queued = Send(update(&[Recording, Subject], 1));
     let rejected = || Refuse(ErrorKind::Rejected { message: "no".to_owned() });
-    let nobody = Scenario { credentials: None, ..scenario("a create of nobody", &[], Create) };
+    let disconnected = scenario("a create of a user who is not connected", &[], Create);
     vec![
         scenario("a create", &[], Create),
-        scenario("a create that is waited for", std::slice::from_ref(&parked), Create),
-        scenario("a create while an update comes", &[], Create).with(
+        scenario("a create after its update", std::slice::from_ref(&queued), Create),
+        scenario("a create during which an update comes", &[], Create).with(
             "crm.create_log",
-            Under,
+            InFlight,
             1,
-            Join(tell(&[AiNote], 2)),
+            RunAhead(update(&[AiNote], 2)),
         ),
         scenario(
-            "a create told of another contact, after one that died over its log",
-            &[Die(Create, "crm.create_log", Under, None), Pass(60_000)],
-            Request::CreateElsewhere,
+            "a create with another contact than one that crashed during its POST",
+            &[CrashAt(Create, "crm.create_log", InFlight, None), Advance(LEASE_MS)],
+            CreateWithOtherContact,
         ),
         scenario(
-            "a create after one that died over its log",
-            &[Die(Create, "crm.create_log", After, None), parked.clone(), Pass(60_000)],
+            "a create after one that crashed after its POST",
+            &[CrashAt(Create, "crm.create_log", After, None), queued.clone(), Advance(LEASE_MS)],
             Create,
         ),
         scenario(
-            "a create after one that left nothing",
-            &[Die(Create, "crm.create_log", Under, None), Pass(60_000)],
+            "a create after one whose POST did not land",
+            &[CrashAt(Create, "crm.create_log", InFlight, None), Advance(LEASE_MS)],
             Create,
         ),
-        scenario("a create beside another", &[Deed::Stay(Create, "crm.create_log", Under)], Create),
-        scenario("a create that is not allowed", &[], Create).with(
+        scenario("a create beside another", &[PauseAt(Create, "crm.create_log", InFlight)], Create),
+        scenario("a create that is forbidden", &[], Create).with(
             "crm.create_log",
-            Under,
+            InFlight,
             1,
             Refuse(ErrorKind::Forbidden),
         ),
-        scenario("a create that is refused", &[], Create).with("crm.create_log", Under, 1, rejected()),
-        scenario("a create refused for what was parked", &[parked], Create).with(
+        scenario("a create that is rejected", &[], Create).with("crm.create_log", InFlight, 1, rejected()),
+        scenario("a create that is rejected with its queued update", &[queued], Create).with(
             "crm.create_log",
-            Under,
+            InFlight,
             1,
             rejected(),
         ),
-        scenario("a create without an answer", &[], Create).with("crm.create_log", Under, 1, Lose(Some(0))),
-        scenario("a create that was not seen", &[], Create).with("crm.create_log", Under, 1, Lose(None)),
-        nobody.after(Deed::Connect),
+        scenario("a create whose response is lost", &[], Create).with(
+            "crm.create_log",
+            InFlight,
+            1,
+            LoseResponse(Some(0)),
+        ),
+        scenario("a create whose POST does not land", &[], Create).with(
+            "crm.create_log",
+            InFlight,
+            1,
+            LoseResponse(None),
+        ),
+        Scenario { credentials: None, ..disconnected }.after(Action::Connect),
     ]
 }
 
 fn updates() -> Vec<Scenario> {
-    use Deed::{FailRead, Join, Lose, Refuse, Send, Stay};
+    use Action::{DeleteRecord, Disconnect, FailNextRead, LoseResponse, PauseAt, Refuse, RunAhead, Send};
     let logged = Send(Request::Create);
-    let main = || tell(&[AiNote], 1);
-    let busy = ErrorKind::RateLimited { retry_after: None };
-    let mut many = scenario("an update that more come after", std::slice::from_ref(&logged), main());
-    for (time, field) in (1..).zip([Recording, Note, CallResult, Transcript, Duration]) {
-        many = many.with("update.finish", Before, time, Join(tell(&[field], 2)));
+    let main = || update(&[AiNote], 1);
+    let rate_limited = ErrorKind::RateLimited { retry_after: None };
+    let mut many = scenario("an update during which more come", std::slice::from_ref(&logged), main());
+    for (occurrence, field) in (1..).zip([Recording, Note, CallResult, Transcript, Duration]) {
+        many = many.with("update.finish", Before, occurrence, RunAhead(update(&[field], 2)));
     }
     vec![
         scenario("an update", std::slice::from_ref(&logged), main()),
         scenario(
-            "an update of much",
+            "an update with several details",
             std::slice::from_ref(&logged),
-            tell(&[Note, Subject, Duration, Transcript], 1),
+            update(&[Note, Subject, Duration, Transcript], 1),
         ),
-        scenario("an update before its call", &[], main()),
+        scenario("an update before its create", &[], main()),
         scenario(
             "an update beside another",
-            &[logged.clone(), Stay(tell(&[Note], 2), "crm.update_log", Under)],
+            &[logged.clone(), PauseAt(update(&[Note], 2), "crm.update_log", InFlight)],
             main(),
         ),
-        scenario("an update beside a create", &[Stay(Request::Create, "crm.create_log", Under)], main()),
-        scenario("an update that cannot read", std::slice::from_ref(&logged), main()).with(
+        scenario(
+            "an update beside a create",
+            &[PauseAt(Request::Create, "crm.create_log", InFlight)],
+            main(),
+        ),
+        scenario("an update that cannot read the record", std::slice::from_ref(&logged), main()).with(
             "crm.read_log",
             Before,
             1,
-            FailRead,
+            FailNextRead,
         ),
-        scenario("an update that is put off", std::slice::from_ref(&logged), main()).with(
+        scenario("an update that is rate-limited", std::slice::from_ref(&logged), main()).with(
             "crm.update_log",
-            Under,
+            InFlight,
             1,
-            Refuse(busy),
+            Refuse(rate_limited),
         ),
-        scenario("an update without an answer", std::slice::from_ref(&logged), main()).with(
+        scenario("an update whose response is lost", std::slice::from_ref(&logged), main()).with(
             "crm.update_log",
-            Under,
+            InFlight,
             1,
-            Lose(Some(0)),
+            LoseResponse(Some(0)),
         ),
-        scenario("an update that was not seen", std::slice::from_ref(&logged), main()).with(
+        scenario("an update whose PATCH does not land", std::slice::from_ref(&logged), main()).with(
             "crm.update_log",
-            Under,
+            InFlight,
             1,
-            Lose(None),
+            LoseResponse(None),
         ),
-        scenario("an update of a deleted log", &[logged.clone(), Deed::Delete], main()),
-        scenario("an update of nobody", &[logged, Deed::Disconnect], main()).after(Deed::Connect),
+        scenario("an update of a deleted record", &[logged.clone(), DeleteRecord], main()),
+        scenario("an update of a user who is not connected", &[logged, Disconnect], main())
+            .after(Action::Connect),
         many,
     ]
 }
 
 fn redrives() -> Vec<Scenario> {
-    use Deed::{Burst, Die, Duplicate, FailRead, Pass, Refuse, Send, Unreadable};
+    use Action::{
+        AddDuplicate, AddUnreadableItem, Advance, CrashAt, FailNextRead, Refuse, Send, SendRateLimited,
+        SetBurstBudget,
+    };
     use Request::{Create, Redrive};
-    let dead_create = |step, place, lands| [Die(Create, step, place, lands), Pass(60_000)];
-    let audited = [
-        Die(Create, "crm.create_log", Under, None),
-        Pass(60_000),
+    let crashed_create = |step, position, lands| [CrashAt(Create, step, position, lands), Advance(LEASE_MS)];
+    let before_sweep = [
+        CrashAt(Create, "crm.create_log", InFlight, None),
+        Advance(LEASE_MS),
         Send(Create),
-        Duplicate,
-        Pass(16 * 60_000),
+        AddDuplicate,
+        Advance(SWEEP_MS),
     ];
     vec![
-        scenario("a redrive of nothing", &[], Redrive),
-        scenario("a redrive of a create", &dead_create("create.claim", After, None), Redrive),
-        scenario("a redrive of a log that is there", &dead_create("crm.create_log", After, None), Redrive),
+        scenario("a redrive when nothing is due", &[], Redrive),
+        scenario("a redrive of a create", &crashed_create("create.claim", After, None), Redrive),
         scenario(
-            "a redrive of an update",
-            &[Send(Create), Die(tell(&[AiNote], 1), "crm.read_log", After, None), Pass(60_000)],
+            "a redrive of a create whose record exists",
+            &crashed_create("crm.create_log", After, None),
             Redrive,
         ),
-        scenario("a redrive that cannot ask", &dead_create("create.claim", After, None), Redrive).with(
+        scenario(
+            "a redrive of an update",
+            &[Send(Create), CrashAt(update(&[AiNote], 1), "crm.read_log", After, None), Advance(LEASE_MS)],
+            Redrive,
+        ),
+        scenario("a redrive that cannot search", &crashed_create("create.claim", After, None), Redrive).with(
             "crm.find_logs",
             Before,
             1,
-            FailRead,
+            FailNextRead,
         ),
-        scenario("a redrive that is put off", &dead_create("create.claim", After, None), Redrive).with(
-            "crm.create_log",
-            Under,
-            1,
-            Refuse(ErrorKind::RateLimited { retry_after: None }),
-        ),
-        scenario("an audit", &audited, Redrive),
+        scenario("a redrive that is rate-limited", &crashed_create("create.claim", After, None), Redrive)
+            .with("crm.create_log", InFlight, 1, Refuse(ErrorKind::RateLimited { retry_after: None })),
+        scenario("a duplicate sweep", &before_sweep, Redrive),
         scenario(
-            "a redrive with nothing to do",
-            &[Send(Create), Die(tell(&[], 0), "update.claim", After, None), Pass(60_000)],
+            "a redrive of an item with nothing to do",
+            &[Send(Create), CrashAt(update(&[], 0), "update.claim", After, None), Advance(LEASE_MS)],
             Redrive,
         ),
-        scenario("a redrive of what cannot be read", &[Unreadable], Redrive),
+        scenario("a redrive of an unreadable item", &[AddUnreadableItem], Redrive),
         scenario(
-            "a redrive that spares the CRM",
-            &[Send(Create), Burst(10), Deed::PutOff(tell(&[AiNote], 1)), Pass(6_001)],
+            "a redrive that spares the burst budget",
+            &[Send(Create), SetBurstBudget(10), SendRateLimited(update(&[AiNote], 1)), Advance(6_001)],
             Redrive,
         ),
     ]
 }
 
 fn grants() -> Vec<Scenario> {
-    use Deed::{ClaimRenewal, Table, Tokens};
-    use Request::Create;
-    let ended = |name, before: &[Deed]| scenario(name, before, Create).granted("access-0", Some(-1));
+    use Action::{ClaimRenewal, Table, Tokens};
+    use TokenExchange::{NotDelivered, Overloaded, Rejected, ResponseLost};
+    let expired =
+        |name, before: &[Action]| scenario(name, before, Request::Create).granted("access-0", Some(-1));
     vec![
-        scenario("a grant that will end", &[], Create).granted("access-0", Some(300)),
-        ended("a grant that has ended", &[]),
-        scenario("a grant that is not taken", &[], Create).granted("stale", None),
-        ended("a renewal without an answer", &[Tokens(vec![Exchange::Unanswered])]),
-        ended("a renewal that fails", &[Tokens(vec![Exchange::Busy, Exchange::Fails])]),
-        ended("a renewal that is refused", &[Tokens(vec![Exchange::Refused])]).after(Deed::Connect),
-        ended("a renewal by somebody else", &[ClaimRenewal]),
-        ended("a renewal that cannot be stored", &[]).with("grant.keep", Before, 1, Table(table::DOWN)),
+        scenario("a grant that is about to expire", &[], Request::Create).granted("access-0", Some(300)),
+        expired("an expired grant", &[]),
+        scenario("a grant that the CRM refuses", &[], Request::Create).granted("stale", None),
+        expired("a renewal whose response is lost", &[Tokens(vec![ResponseLost])]),
+        expired("a renewal that fails", &[Tokens(vec![Overloaded, NotDelivered])]),
+        expired("a renewal that is rejected", &[Tokens(vec![Rejected])]).after(Action::Connect),
+        expired("a renewal by another process", &[ClaimRenewal]),
+        expired("a renewal that cannot be stored", &[]).with("grant.keep", Before, 1, Table(table::DOWN)),
     ]
 }

@@ -1,134 +1,189 @@
-//! Where the steps of all invocations stop, until the driver lets one go on.
+//! The scheduler: pauses every invocation at each of its steps until the driver resumes it.
+//!
+//! It also knows for which call an invocation acts. A request names its call. A redrive delivers several calls at the same
+//! time, each in a future with a waker of its own; such a future acts for the call whose item it used last.
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use call_log::delivery::sync_point::{Observer, Pause};
+use call_log::{
+    delivery::sync_point::{Observer, Pause},
+    model::SessionId,
+};
+use rustc_hash::FxHashMap;
 
-/// Where in a step an invocation stands.
+/// The position of a paused invocation relative to its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    /// The step has not begun.
+pub enum Position {
+    /// The step has not started.
     Before,
-    /// A request that may change the CRM is under way.
-    Under,
-    /// The step has ended, and its outcome has not been looked at.
+    /// A request that may change the CRM is on its way.
+    InFlight,
+    /// The step has ended, and the invocation has not used its result.
     After,
 }
 
-/// An invocation that stands at a step.
+/// A step at which an invocation is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub struct PausedStep {
+    /// The number of the pause.
     pub number: u64,
-    /// Which invocation, in the order in which they were started.
-    pub task: usize,
+    /// The number of the invocation, in the order in which they started.
+    pub invocation: usize,
+    /// The name of the step.
     pub step: &'static str,
-    pub place: Place,
+    /// The position relative to the step.
+    pub position: Position,
 }
 
 #[derive(Debug, Default)]
-struct Board {
-    /// The invocation that runs now.
-    task: usize,
-    next: u64,
-    waiting: Vec<(Ticket, Option<Waker>)>,
+struct Scheduler {
+    /// The invocation that is being polled.
+    running: usize,
+    /// The call of its request; `None` if it is a redrive.
+    running_call: Option<SessionId>,
+    /// The call whose item a redrive has used since it was resumed.
+    used_call: Option<SessionId>,
+    /// For each future of a redrive, by invocation and waker, the call whose item it used last.
+    redriven_calls: FxHashMap<(usize, usize), SessionId>,
+    next_number: u64,
+    paused: Vec<(PausedStep, Option<Waker>)>,
 }
 
 thread_local! {
-    static BOARD: RefCell<Board> = RefCell::default();
+    static SCHEDULER: RefCell<Scheduler> = RefCell::default();
 }
 
-fn with<T>(look: impl FnOnce(&mut Board) -> T) -> T {
-    BOARD.with_borrow_mut(look)
+fn with<T>(use_scheduler: impl FnOnce(&mut Scheduler) -> T) -> T {
+    SCHEDULER.with_borrow_mut(use_scheduler)
 }
 
-/// Says which invocation runs from now on.
-pub fn enter(task: usize) {
-    with(|board| board.task = task);
+/// Sets the invocation that is about to be polled, and the call of its request.
+pub(super) fn set_running(invocation: usize, call: Option<SessionId>) {
+    with(|scheduler| {
+        scheduler.running = invocation;
+        scheduler.running_call = call;
+        scheduler.used_call = None;
+    });
 }
 
-/// The invocation that runs now.
-pub fn task() -> usize {
-    with(|board| board.task)
+/// Stores for which call's item the table has just given its response. The future that gets the response pauses next,
+/// after the step of the request.
+pub(super) fn set_used_call(call: impl FnOnce() -> Option<SessionId>) {
+    with(|scheduler| {
+        if scheduler.running_call.is_none() {
+            scheduler.used_call = call();
+        }
+    });
 }
 
-/// Whoever waits, in the order in which they came.
-pub fn waiting() -> Vec<Ticket> {
-    with(|board| board.waiting.iter().map(|(ticket, _)| *ticket).collect())
+/// Returns the call for which the invocation that is being polled acts.
+pub(super) async fn acting_call() -> SessionId {
+    let call = poll_fn(|context| Poll::Ready(with(|scheduler| scheduler.call_of(context.waker()))));
+    call.await.expect("a redrive uses the item of a call before it writes to the CRM")
 }
 
-/// Lets one go on.
-pub fn let_go(ticket: Ticket) {
-    with(|board| board.remove(ticket.number)).into_iter().for_each(Waker::wake);
+/// Returns the invocation that is being polled.
+pub(super) fn running() -> usize {
+    with(|scheduler| scheduler.running)
 }
 
-/// Takes away whatever an earlier schedule left.
-pub fn clear() {
-    with(|board| *board = Board::default());
+/// Returns every paused step, in the order of the pauses.
+pub fn paused() -> Vec<PausedStep> {
+    with(|scheduler| scheduler.paused.iter().map(|(paused, _)| *paused).collect())
 }
 
-impl Board {
-    /// Takes a ticket away; whom to wake.
+/// Resumes a paused step: the next poll of its invocation continues.
+pub(super) fn resume(paused: PausedStep) {
+    with(|scheduler| scheduler.remove(paused.number)).into_iter().for_each(Waker::wake);
+}
+
+/// Removes everything that an earlier schedule left.
+pub(super) fn clear() {
+    with(|scheduler| *scheduler = Scheduler::default());
+}
+
+impl Scheduler {
+    /// Removes a paused step and returns its waker.
     fn remove(&mut self, number: u64) -> Option<Waker> {
-        let at = self.waiting.iter().position(|(ticket, _)| ticket.number == number)?;
-        self.waiting.remove(at).1
+        let index = self.paused.iter().position(|(paused, _)| paused.number == number)?;
+        self.paused.remove(index).1
+    }
+
+    fn call_of(&self, waker: &Waker) -> Option<SessionId> {
+        let redriven = || self.redriven_calls.get(&self.future_of(waker)).cloned();
+        self.running_call.clone().or_else(redriven)
+    }
+
+    fn future_of(&self, waker: &Waker) -> (usize, usize) {
+        (self.running, waker.data().addr())
     }
 }
 
-/// Waits until the driver lets it go on.
+/// A future that completes when the driver resumes the step.
 #[derive(Debug)]
-pub struct Stop(u64);
+pub(super) struct Resumed {
+    number: u64,
+}
 
-/// Stops the invocation that runs now.
-pub fn stop(step: &'static str, place: Place) -> Stop {
-    with(|board| {
-        let number = board.next;
-        board.next += 1;
-        board.waiting.push((Ticket { number, task: board.task, step, place }, None));
-        Stop(number)
+/// Pauses the invocation that is being polled.
+pub(super) fn pause(step: &'static str, position: Position) -> Resumed {
+    with(|scheduler| {
+        let number = scheduler.next_number;
+        scheduler.next_number += 1;
+        let paused = PausedStep { number, invocation: scheduler.running, step, position };
+        scheduler.paused.push((paused, None));
+        Resumed { number }
     })
 }
 
-impl Stop {
-    /// The number of its ticket.
-    pub fn number(&self) -> u64 {
-        self.0
+impl Resumed {
+    /// Returns the number of the paused step.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 }
 
-impl Future for Stop {
+impl Future for Resumed {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        with(|board| match board.waiting.iter_mut().find(|(ticket, _)| ticket.number == self.0) {
-            Some((_, waker)) => {
-                *waker = Some(context.waker().clone());
-                Poll::Pending
+        with(|scheduler| {
+            if let Some(call) = scheduler.used_call.take() {
+                let future = scheduler.future_of(context.waker());
+                scheduler.redriven_calls.insert(future, call);
             }
-            None => Poll::Ready(()),
+            match scheduler.paused.iter_mut().find(|(paused, _)| paused.number == self.number) {
+                Some((_, waker)) => {
+                    *waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            }
         })
     }
 }
 
-impl Drop for Stop {
+impl Drop for Resumed {
     fn drop(&mut self) {
-        drop(with(|board| board.remove(self.0)));
+        drop(with(|scheduler| scheduler.remove(self.number)));
     }
 }
 
-/// Stops every invocation before and after each of its steps.
+/// An observer that pauses every invocation before and after each of its steps.
 #[derive(Debug)]
-pub struct Stops;
+pub(super) struct PauseEverywhere;
 
-impl Observer for Stops {
+impl Observer for PauseEverywhere {
     fn before(&self, step: &'static str) -> Pause<'_> {
-        Box::pin(stop(step, Place::Before))
+        Box::pin(pause(step, Position::Before))
     }
 
     fn after(&self, step: &'static str) -> Pause<'_> {
-        Box::pin(stop(step, Place::After))
+        Box::pin(pause(step, Position::After))
     }
 }

@@ -1,4 +1,4 @@
-//! Orders and faults drawn from a seed.
+//! Random schedules: orders and faults drawn from a seed.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -8,94 +8,103 @@ use std::{
 use call_log::adapters::{Effect, ErrorKind};
 
 use super::{
-    crm::{self, CAREFUL, PLAIN},
-    driver::{Driver, World, runtime},
-    oracle::{self, Beyond, Finish},
-    requests::{Fact, Field, Request},
-    scheduler::{self, Place, Ticket},
+    crm::{self, CONDITIONAL, MixUp, PLAIN},
+    driver::{Driver, Simulation, runtime},
+    oracle::{self, BrokenAssumptions, Completion},
+    requests::{Call, Detail, Field, Request},
+    scheduler::{self, PausedStep, Position},
     table,
 };
 
-/// More than any schedule needs.
-const MOVES: usize = 3_000;
+/// One schedule in so many has a second call of the same user, with a session and a start of its own.
+const SECOND_CALL_ONE_IN: u8 = 4;
+/// More moves than any schedule needs.
+const MAX_MOVES: u64 = 3_000;
+/// A thread's summary with so many broken schedules ends the run.
+const MAX_BROKEN: usize = 3;
 
 /// A schedule that broke a promise.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct BrokenSchedule {
+    /// The seed.
     pub seed: u64,
-    pub wrong: Vec<String>,
+    /// The broken promises.
+    pub violations: Vec<String>,
 }
 
-/// What many schedules came to.
+/// The result of many schedules.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
+    /// The number of schedules.
     pub schedules: u64,
+    /// The number of moves of the driver.
     pub moves: u64,
+    /// The number of requests to the table.
     pub table_requests: u64,
-    pub killed: u64,
+    /// The number of invocations that crashed.
+    pub crashes: u64,
+    /// The number of other faults.
     pub faults: u64,
-    pub broken: Vec<Broken>,
+    /// The schedules that broke a promise.
+    pub broken: Vec<BrokenSchedule>,
 }
 
-/// What one schedule may still do.
+/// What a schedule has left to do.
 struct Plan {
     rng: fastrand::Rng,
-    requests: Vec<Request>,
-    kills: u32,
-    faults: u32,
-    pauses: u32,
-    /// What the CRM refuses, of all that is told.
-    refuses: Option<Fact>,
-    /// Messages to the CRM may land after the grace.
-    breaks_grace: bool,
-    beyond: Beyond,
+    calls: Vec<Call>,
+    /// The requests that have not started, each with the index of its call.
+    requests: Vec<(usize, Request)>,
+    crashes_left: u32,
+    faults_left: u32,
+    pauses_left: u32,
+    /// The detail that the CRM rejects.
+    rejects: Option<Detail>,
+    broken_assumptions: BrokenAssumptions,
     moves: u64,
-    killed: u64,
-    faulted: u64,
+    crashes: u64,
+    faults: u64,
 }
 
 impl Plan {
     fn draw(seed: u64) -> Plan {
         let mut rng = fastrand::Rng::with_seed(seed);
-        // Mostly small: what goes wrong shows with few, and time is better spent on more orders of them.
-        let creates = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0][rng.usize(..12)];
-        let updates = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3][rng.usize(..12)];
-        let mut requests = vec![Request::Create; creates];
-        for value in 0..updates {
-            let facts = 1 + usize::from(rng.u8(..3) == 0);
-            let fact = |_| Fact { field: Field::ALL[rng.usize(..Field::ALL.len())], value };
-            requests.push(Request::Update((0..facts).map(fact).collect()));
+        let mut calls = vec![Call::new(seed.to_string(), seed as i64 % 100_000)];
+        if rng.u8(..SECOND_CALL_ONE_IN) == 0 {
+            calls.push(Call::new(format!("{seed}-second"), seed as i64 % 100_000 + 3_600));
         }
-        if requests.is_empty() {
-            requests.push(Request::Create);
+        let mut requests = Vec::new();
+        for call in 0..calls.len() {
+            requests.extend(draw_requests(&mut rng, call).into_iter().map(|request| (call, request)));
         }
         if rng.u8(..8) == 0 {
-            requests.push(Request::Redrive);
+            requests.push((0, Request::Redrive));
         }
-        let told = requests.iter().flat_map(|request| match request {
-            Request::Update(facts) => facts.as_slice(),
+        let details = requests.iter().flat_map(|(_, request)| match request {
+            Request::Update(details) => details.as_slice(),
             _ => &[],
         });
-        let told: Vec<Fact> = told.copied().filter(|fact| fact.field != Field::Duration).collect();
-        let refuses = (!told.is_empty() && rng.u8(..8) == 0).then(|| told[rng.usize(..told.len())]);
+        let details: Vec<Detail> =
+            details.copied().filter(|detail| detail.field != Field::Duration).collect();
+        let rejects = (!details.is_empty() && rng.u8(..8) == 0).then(|| details[rng.usize(..details.len())]);
         rng.shuffle(&mut requests);
-        let kills = [0, 0, 1, 1, 2][rng.usize(..5)];
-        let faults = [0, 1, 1, 2, 3][rng.usize(..5)];
-        let pauses = [0, 0, 1, 2][rng.usize(..4)];
-        let breaks_grace = rng.u8(..12) == 0;
-        let beyond = Beyond { grace: breaks_grace, late_writes: false };
+        let crashes_left = [0, 0, 1, 1, 2][rng.usize(..5)];
+        let faults_left = [0, 1, 1, 2, 3][rng.usize(..5)];
+        let pauses_left = [0, 0, 1, 2][rng.usize(..4)];
+        let broken_assumptions =
+            BrokenAssumptions { late_crm_writes: rng.u8(..12) == 0, late_table_writes: false };
         Plan {
             rng,
+            calls,
             requests,
-            kills,
-            faults,
-            pauses,
-            refuses,
-            breaks_grace,
-            beyond,
+            crashes_left,
+            faults_left,
+            pauses_left,
+            rejects,
+            broken_assumptions,
             moves: 0,
-            killed: 0,
-            faulted: 0,
+            crashes: 0,
+            faults: 0,
         }
     }
 
@@ -103,7 +112,7 @@ impl Plan {
         self.rng.u32(..count) == 0
     }
 
-    /// Whether one of so many is taken, each with one chance in `count`.
+    /// Takes one of those that are left, with one chance in `count`. Returns `true` if one was taken.
     fn take(&mut self, left: fn(&mut Plan) -> &mut u32, count: u32) -> bool {
         if *left(self) == 0 || !self.one_in(count) {
             return false;
@@ -112,176 +121,208 @@ impl Plan {
         true
     }
 
-    /// When a message that nobody waits for lands: at once, within the grace, or never.
+    /// Draws when an abandoned request lands, in milliseconds from now: at once, within the grace, or never.
     fn landing(&mut self) -> Option<i64> {
         match self.rng.u8(..3) {
             0 => Some(0),
-            1 if self.breaks_grace => Some(self.rng.i64(1..600_000)),
+            1 if self.broken_assumptions.late_crm_writes => Some(self.rng.i64(1..600_000)),
             1 => Some(self.rng.i64(1..60_000)),
             _ => None,
         }
     }
 
+    /// Makes one move.
     async fn step(&mut self, driver: &mut Driver<'_>) {
         self.moves += 1;
-        let waiting = scheduler::waiting();
-        let sleepers = driver.sleepers().len();
-        if !self.requests.is_empty() && (waiting.is_empty() && sleepers == 0 || self.one_in(4)) {
-            if let Some(request) = self.requests.pop() {
-                driver.start(request).await;
+        let all = scheduler::paused();
+        let has_sleeping = !driver.sleeping().is_empty();
+        if !self.requests.is_empty() && (all.is_empty() && !has_sleeping || self.one_in(4)) {
+            if let Some((call, request)) = self.requests.pop() {
+                driver.start_for(&self.calls[call], request).await;
             }
             return;
         }
-        if self.take(|plan| &mut plan.pauses, 12) {
+        if self.take(|plan| &mut plan.pauses_left, 12) {
             let ms = [200, 3_000, 12_000, 31_000, 60_000][self.rng.usize(..5)];
-            driver.note(|| format!("nobody moves for {ms} ms"));
-            driver.pass(ms).await;
+            driver.add_trace(|| format!("every invocation pauses for {ms} ms"));
+            driver.advance(ms).await;
             return;
         }
-        if table::late() > 0 && self.one_in(6) {
-            if let Some(what) = table::arrive() {
-                driver.note(|| format!("a late write arrives: {what}"));
+        if table::late_writes() > 0 && self.one_in(6) {
+            if let Some(write) = table::deliver_late_write() {
+                driver.add_trace(|| format!("a late write arrives: {write}"));
             }
             return;
         }
-        if waiting.is_empty() || sleepers > 0 && self.one_in(3) {
-            driver.sleep().await;
+        if all.is_empty() || has_sleeping && self.one_in(3) {
+            driver.advance_to_timer().await;
             return;
         }
-        let ticket = waiting[self.rng.usize(..waiting.len())];
-        if self.take(|plan| &mut plan.kills, 25) {
+        let paused = all[self.rng.usize(..all.len())];
+        let number = paused.invocation;
+        if self.take(|plan| &mut plan.crashes_left, 25) {
             let landing = self.landing();
-            self.killed += 1;
-            driver.note(|| format!("#{} dies {}, lands: {landing:?}", ticket.task, at(ticket)));
-            driver.kill(ticket.task, landing);
+            self.crashes += 1;
+            driver.add_trace(|| format!("#{number} crashes {}, lands: {landing:?}", describe(paused)));
+            driver.crash(number, landing);
             return;
         }
-        let faulty = self.take(|plan| &mut plan.faults, 12);
-        self.faulted += u64::from(faulty);
-        if ticket.place == Place::Under {
-            return self.crm_write(driver, ticket, faulty).await;
+        let is_faulty = self.take(|plan| &mut plan.faults_left, 12);
+        self.faults += u64::from(is_faulty);
+        if paused.position == Position::InFlight {
+            return self.crm_write(driver, paused, is_faulty).await;
         }
-        if faulty && ticket.place == Place::Before && ticket.step.starts_with("crm.") {
-            let is_read = matches!(ticket.step, "crm.read_log" | "crm.find_logs");
-            if is_read {
-                driver.note(|| format!("#{} {}: fails", ticket.task, at(ticket)));
+        if is_faulty && paused.position == Position::Before && paused.step.starts_with("crm.") {
+            if matches!(paused.step, "crm.read_log" | "crm.find_logs") {
+                driver.add_trace(|| format!("#{number} {}: fails", describe(paused)));
                 let error = crm::failure(ErrorKind::Unavailable, Effect::None);
-                crm::with(|account| account.next_read = Some(error));
+                crm::with(|crm| crm.next_read_fails = Some(error));
             }
-            return driver.go(ticket, table::FINE).await;
+            return driver.proceed(paused, table::NORMAL).await;
         }
-        let way = if faulty && ticket.place == Place::Before && !ticket.step.contains("pause") {
-            let (name, way) = table::WAYS[self.rng.usize(..table::WAYS.len())];
-            self.beyond.late_writes |= way.contains(&table::Wire::Late);
-            driver.note(|| format!("#{} {}: the table is {name}", ticket.task, at(ticket)));
-            way
+        let responses = if is_faulty && paused.position == Position::Before && !paused.step.contains("pause")
+        {
+            let (name, responses) = table::FAULTY[self.rng.usize(..table::FAULTY.len())];
+            self.broken_assumptions.late_table_writes |=
+                responses.contains(&table::TableResponse::DeliveredLate);
+            driver.add_trace(|| format!("#{number} {}: the table: {name}", describe(paused)));
+            responses
         } else {
-            driver.note(|| format!("#{} {}", ticket.task, at(ticket)));
-            table::FINE
+            driver.add_trace(|| format!("#{number} {}", describe(paused)));
+            table::NORMAL
         };
-        driver.go(ticket, way).await;
+        driver.proceed(paused, responses).await;
     }
 
-    async fn crm_write(&mut self, driver: &mut Driver<'_>, ticket: Ticket, faulty: bool) {
-        let task = ticket.task;
-        if !faulty {
-            driver.note(|| format!("#{task} {}: lands and is answered", at(ticket)));
-            return driver.answer(ticket).await;
+    /// Decides about a request on its way to the CRM.
+    async fn crm_write(&mut self, driver: &mut Driver<'_>, paused: PausedStep, is_faulty: bool) {
+        let what = format!("#{} {}", paused.invocation, describe(paused));
+        if !is_faulty {
+            driver.add_trace(|| format!("{what}: lands, the response arrives"));
+            return driver.respond(paused).await;
         }
         match self.rng.u8(..6) {
             0 | 1 => {
-                driver.note(|| format!("#{task} {}: lands, the answer is lost", at(ticket)));
-                crm::with(|account| account.land(ticket.number));
-                driver.lose(ticket, None).await;
+                driver.add_trace(|| format!("{what}: lands, the response is lost"));
+                crm::with(|crm| crm.land(paused.number));
+                driver.lose_response(paused, None).await;
             }
             2 | 3 => {
                 let landing = self.landing();
-                driver.note(|| format!("#{task} {}: no answer, lands: {landing:?}", at(ticket)));
-                driver.lose(ticket, landing).await;
+                driver.add_trace(|| format!("{what}: no response, lands: {landing:?}"));
+                driver.lose_response(paused, landing).await;
             }
             _ => {
-                let kind = [ErrorKind::RateLimited { retry_after: None }, ErrorKind::Forbidden];
-                let kind = kind[self.rng.usize(..2)].clone();
-                driver.note(|| format!("#{task} {}: refused: {kind}", at(ticket)));
-                driver.refuse(ticket, kind).await;
+                let kinds = [ErrorKind::RateLimited { retry_after: None }, ErrorKind::Forbidden];
+                let kind = kinds[self.rng.usize(..2)].clone();
+                driver.add_trace(|| format!("{what}: refused: {kind}"));
+                driver.refuse(paused, kind).await;
             }
         }
     }
 }
 
-fn at(ticket: Ticket) -> String {
-    let place = match ticket.place {
-        Place::Before => "before",
-        Place::Under => "under way in",
-        Place::After => "after",
-    };
-    format!("{place} {}", ticket.step)
+/// Draws the requests for one call. Most are few: few requests show most problems, and leave time for more orders.
+fn draw_requests(rng: &mut fastrand::Rng, call: usize) -> Vec<Request> {
+    let creates = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0][rng.usize(..12)];
+    let updates = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3][rng.usize(..12)];
+    let mut requests = vec![Request::Create; creates];
+    // No two calls bring the same value of a field, so that the oracle finds a detail in the record of the wrong call.
+    let first_value = call as u32 * 100;
+    for value in first_value..first_value + updates {
+        let details = 1 + usize::from(rng.u8(..3) == 0);
+        let detail = |_| Detail { field: Field::ALL[rng.usize(..Field::ALL.len())], value };
+        requests.push(Request::Update((0..details).map(detail).collect()));
+    }
+    if requests.is_empty() {
+        requests.push(Request::Create);
+    }
+    requests
 }
 
-/// Runs the schedule of that seed; what is wrong then, and what was done.
-pub async fn run_one(
-    world: &mut World,
+fn describe(paused: PausedStep) -> String {
+    let position = match paused.position {
+        Position::Before => "before",
+        Position::InFlight => "in flight at",
+        Position::After => "after",
+    };
+    format!("{position} {}", paused.step)
+}
+
+/// Runs the schedule of a seed. Returns the broken promises and the trace.
+async fn run_one(
+    simulation: &mut Simulation,
     seed: u64,
+    mix_up: Option<MixUp>,
     keeps_trace: bool,
     summary: &mut Summary,
 ) -> (Vec<String>, Vec<String>) {
     let mut plan = Plan::draw(seed);
-    let crm = if plan.rng.bool() { &CAREFUL } else { &PLAIN };
-    let finish = if plan.rng.u8(..3) == 0 { Finish::Client } else { Finish::Redrive };
-    let mut driver = world.begin(crm, &seed.to_string(), keeps_trace).await;
-    // The SDK draws its pauses from here. What came before may have drawn too: a new table, say.
+    let crm = if plan.rng.bool() { &CONDITIONAL } else { &PLAIN };
+    let completion = if plan.rng.u8(..3) == 0 { Completion::Client } else { Completion::Redrive };
+    let mut driver = simulation.begin(crm, plan.calls.clone(), keeps_trace).await;
+    // The SDK draws its pauses from this generator. Creating a new table may have drawn too.
     fastrand::seed(seed);
-    crm::with(|account| {
-        account.breaks_grace = plan.breaks_grace;
-        account.refuses = plan.refuses;
+    crm::with(|crm| {
+        crm.breaks_grace = plan.broken_assumptions.late_crm_writes;
+        crm.rejects = plan.rejects;
+        crm.mix_up = mix_up;
     });
-    driver.note(|| format!("the CRM refuses {:?}", plan.refuses));
-    let mut wrong = Vec::new();
+    driver.add_trace(|| format!("the CRM rejects {:?}", plan.rejects));
+    let mut violations = Vec::new();
     while !plan.requests.is_empty() || !driver.running().is_empty() {
-        if plan.moves as usize > MOVES {
-            wrong.push("the schedule has no end".to_owned());
+        if plan.moves > MAX_MOVES {
+            violations.push("the schedule does not end".to_owned());
             break;
         }
         plan.step(&mut driver).await;
     }
-    if wrong.is_empty() {
-        wrong = oracle::finish(&mut driver, finish, plan.beyond).await;
+    if violations.is_empty() {
+        violations = oracle::complete(&mut driver, completion, plan.broken_assumptions).await;
     }
     let trace = driver.trace().to_vec();
     summary.schedules += 1;
     summary.moves += plan.moves;
-    summary.killed += plan.killed;
-    summary.faults += plan.faulted;
-    if !wrong.is_empty() {
-        summary.broken.push(Broken { seed, wrong: wrong.clone() });
+    summary.crashes += plan.crashes;
+    summary.faults += plan.faults;
+    if !violations.is_empty() {
+        summary.broken.push(BrokenSchedule { seed, violations: violations.clone() });
     }
-    (wrong, trace)
+    (violations, trace)
 }
 
-/// Runs one schedule and keeps what was done.
+/// Runs the schedule of a seed. Returns the broken promises and the trace.
+///
+/// # Panics
+///
+/// Panics if the simulation does not start.
 pub fn replay(seed: u64) -> (Vec<String>, Vec<String>) {
     runtime().block_on(tokio::task::coop::unconstrained(async {
-        let mut world = World::start().await;
-        let mut summary = Summary::default();
-        run_one(&mut world, seed, true, &mut summary).await
+        let mut simulation = Simulation::start().await;
+        run_one(&mut simulation, seed, None, true, &mut Summary::default()).await
     }))
 }
 
-/// Runs that many schedules from that seed on, in so many threads; stops at the first that breaks a promise.
-pub fn run(first: u64, count: u64, threads: usize) -> Summary {
+/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules. A mix-up
+/// makes the fake CRM mistake records, so that a test sees whether the oracle finds it.
+///
+/// # Panics
+///
+/// Panics if a thread of the simulation panics.
+pub fn run(first: u64, count: u64, threads: usize, mix_up: Option<MixUp>) -> Summary {
     let next = AtomicU64::new(first);
     let is_over = AtomicBool::new(false);
-    let worker = || {
+    let work = || {
         runtime().block_on(tokio::task::coop::unconstrained(async {
-            let mut world = World::start().await;
+            let mut simulation = Simulation::start().await;
             let mut summary = Summary::default();
             while !is_over.load(Ordering::Relaxed) {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
                 if seed >= first + count {
                     break;
                 }
-                run_one(&mut world, seed, false, &mut summary).await;
-                if summary.broken.len() >= 3 {
+                run_one(&mut simulation, seed, mix_up, false, &mut summary).await;
+                if summary.broken.len() >= MAX_BROKEN {
                     is_over.store(true, Ordering::Relaxed);
                 }
             }
@@ -290,14 +331,14 @@ pub fn run(first: u64, count: u64, threads: usize) -> Summary {
         }))
     };
     let summaries = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().map(|worker| worker.join().expect("a worker ends")).collect::<Vec<_>>()
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the thread ends")).collect::<Vec<_>>()
     });
     summaries.into_iter().fold(Summary::default(), |mut all, one| {
         all.schedules += one.schedules;
         all.moves += one.moves;
         all.table_requests += one.table_requests;
-        all.killed += one.killed;
+        all.crashes += one.crashes;
         all.faults += one.faults;
         all.broken.extend(one.broken);
         all

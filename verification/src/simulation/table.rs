@@ -1,4 +1,4 @@
-//! DynamoDB without a socket: what the SDK would send goes to the embedded one in the same call.
+//! DynamoDB without a socket: a request of the SDK is carried out by the embedded database in the same call.
 
 use std::{cell::RefCell, io};
 
@@ -11,59 +11,69 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
+use call_log::model::SessionId;
 use dynoxide::{Database, DynoxideError};
 use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::scheduler;
 
-/// What becomes of one attempt of the SDK.
+/// The table's response to one attempt of the SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Wire {
-    Fine,
-    /// It does not arrive.
-    Fails,
-    /// The table has no capacity for it.
+pub enum TableResponse {
+    /// The request is carried out, and the response arrives.
+    Normal,
+    /// The request does not arrive.
+    NotDelivered,
+    /// The table refuses the request: it has no capacity.
     Throttled,
-    /// It is done, and the answer does not arrive.
-    Unanswered,
-    /// It arrives after the SDK has given it up, if it writes.
-    Late,
+    /// The request is carried out, and the response is lost.
+    ResponseLost,
+    /// A write arrives after the SDK has given it up.
+    DeliveredLate,
 }
 
-/// What becomes of a request to the table, attempt by attempt; the last is for those that follow too.
-pub type Way = &'static [Wire];
+/// The table's responses to the attempts of one request. The last one repeats.
+pub type Responses = &'static [TableResponse];
 
-pub const FINE: Way = &[Wire::Fine];
-pub const DOWN: Way = &[Wire::Fails];
-/// The ways that a request can go wrong, by name.
-pub const WAYS: &[(&str, Way)] = &[
-    ("unanswered", &[Wire::Unanswered, Wire::Fine]),
-    ("all unanswered", &[Wire::Unanswered]),
-    ("done, then down", &[Wire::Unanswered, Wire::Fails]),
-    ("throttled", &[Wire::Throttled, Wire::Fine]),
+/// The responses without a fault.
+pub const NORMAL: Responses = &[TableResponse::Normal];
+/// The responses while the table cannot be reached.
+pub const DOWN: Responses = &[TableResponse::NotDelivered];
+/// The faulty responses, by name.
+pub const FAULTY: &[(&str, Responses)] = &[
+    ("response lost", &[TableResponse::ResponseLost, TableResponse::Normal]),
+    (ALL_RESPONSES_LOST, &[TableResponse::ResponseLost]),
+    ("response lost, then down", &[TableResponse::ResponseLost, TableResponse::NotDelivered]),
+    ("throttled", &[TableResponse::Throttled, TableResponse::Normal]),
     ("down", DOWN),
-    ("late", &[Wire::Late, Wire::Fine]),
-    ("late, then down", &[Wire::Late, Wire::Fails]),
+    (LATE, &[TableResponse::DeliveredLate, TableResponse::Normal]),
+    ("late, then down", &[TableResponse::DeliveredLate, TableResponse::NotDelivered]),
 ];
+/// The name of the fault in which the response to every attempt is lost.
+pub const ALL_RESPONSES_LOST: &str = "all responses lost";
+/// The name of the fault in which the first attempt arrives late.
+pub const LATE: &str = "late";
 
-/// The user's item and that of a CRM's rest, as requests have to name them.
+/// The sort keys of the user's item and of a tenant's circuit breaker, as they appear in requests.
 const USER: &[u8] = br#""USER""#;
-const REST: &[u8] = br#""BREAKER""#;
+const BREAKER: &[u8] = br#""BREAKER""#;
+/// The start of the sort key of a call's item. The session id follows, up to the next `#`.
+const CALL: &[u8] = br##""C#"##;
 
-/// A way that waits for a step of an invocation.
+/// Faulty responses to the requests of one step of an invocation.
 #[derive(Debug)]
 struct Armed {
-    task: usize,
-    /// Which requests are the step's, of those of an invocation that takes two steps at once.
+    invocation: usize,
+    /// If the invocation takes two steps at the same time: `true` if the step writes, `false` if it reads.
     writes: Option<bool>,
-    way: Way,
+    responses: Responses,
     attempt: usize,
 }
 
 /// A write that the SDK has given up.
 #[derive(Debug)]
-struct Late {
+struct LateWrite {
     operation: String,
     body: Vec<u8>,
 }
@@ -71,100 +81,100 @@ struct Late {
 #[derive(Default)]
 struct Table {
     database: Option<Database>,
-    /// The answers to reads since the last write: nothing else can have changed them.
-    answers: FxHashMap<Vec<u8>, String>,
-    /// The same of the user's item, which hardly anything writes.
-    user: FxHashMap<Vec<u8>, String>,
+    /// The responses to reads since the last write, which nothing else can have changed.
+    reads: FxHashMap<Vec<u8>, String>,
+    /// The same for the user's item, which is written rarely.
+    user_reads: FxHashMap<Vec<u8>, String>,
     armed: Vec<Armed>,
-    late: Vec<Late>,
+    late_writes: Vec<LateWrite>,
     requests: u64,
-    /// Since it was last asked, somebody has written down that a CRM is left alone.
-    is_rest_written: bool,
+    /// A circuit breaker was written since the last call of [`take_breaker_written`].
+    is_breaker_written: bool,
 }
 
 thread_local! {
     static TABLE: RefCell<Table> = RefCell::default();
 }
 
-/// Puts an empty database in the place of this thread's.
-pub fn renew() {
+/// Replaces this thread's database by an empty one.
+pub(super) fn renew() {
     let database = Database::memory().expect("SQLite opens a database in memory");
     TABLE.with_borrow_mut(|table| {
         table.database = Some(database);
-        table.answers.clear();
-        table.user.clear();
+        table.reads.clear();
+        table.user_reads.clear();
     });
 }
 
-/// Carries out a request of the low-level API, past the SDK.
-pub fn execute(operation: &str, body: &str) {
-    let done = TABLE.with_borrow_mut(|table| table.execute(operation, body.as_bytes()));
-    done.expect("the embedded DynamoDB does it");
+/// Carries out a request of the low-level API without the SDK.
+pub(super) fn execute(operation: &str, body: &str) {
+    let response = TABLE.with_borrow_mut(|table| table.execute(operation, body.as_bytes()));
+    response.expect("the embedded DynamoDB carries the request out");
 }
 
-/// Takes away whatever an earlier schedule left, but for the items.
-pub fn clear() {
+/// Removes everything that an earlier schedule left, except items.
+pub(super) fn clear() {
     TABLE.with_borrow_mut(|table| {
         table.armed.clear();
-        table.late.clear();
+        table.late_writes.clear();
     });
 }
 
-/// How many requests this thread's table has got.
-pub fn requests() -> u64 {
+/// Returns the number of requests to this thread's table.
+pub(super) fn requests() -> u64 {
     TABLE.with_borrow(|table| table.requests)
 }
 
-/// Whether somebody has written down, since this was last asked, that a CRM is left alone.
-pub fn is_rest_written() -> bool {
-    TABLE.with_borrow_mut(|table| std::mem::take(&mut table.is_rest_written))
+/// Returns `true` if a circuit breaker was written since the last call.
+pub(super) fn take_breaker_written() -> bool {
+    TABLE.with_borrow_mut(|table| std::mem::take(&mut table.is_breaker_written))
 }
 
-/// The requests of the step that the invocation takes now go this way.
-pub fn arm(task: usize, step: &str, way: Way) {
-    // Reading the user and claiming the call go together.
+/// Sets the responses to the requests of the step that the invocation is about to take.
+pub(super) fn arm(invocation: usize, step: &str, responses: Responses) {
+    // An invocation reads the user and claims the call at the same time.
     let writes = match step.rsplit('.').next() {
         Some("user") => Some(false),
         Some("claim") => Some(true),
         _ => None,
     };
     TABLE.with_borrow_mut(|table| {
-        table
-            .armed
-            .retain(|armed| armed.task != task || writes.is_some() && armed.writes == writes.map(|it| !it));
-        if way != FINE {
-            table.armed.push(Armed { task, writes, way, attempt: 0 });
+        table.armed.retain(|armed| {
+            armed.invocation != invocation || writes.is_some() && armed.writes == writes.map(|it| !it)
+        });
+        if responses != NORMAL {
+            table.armed.push(Armed { invocation, writes, responses, attempt: 0 });
         }
     });
 }
 
-/// From now on nothing goes wrong any more.
-pub fn disarm() {
+/// Ends all faults.
+pub(super) fn disarm() {
     TABLE.with_borrow_mut(|table| table.armed.clear());
 }
 
-/// How many writes are still to come that the SDK has given up.
-pub fn late() -> usize {
-    TABLE.with_borrow(|table| table.late.len())
+/// Returns the number of late writes that have not arrived.
+pub(super) fn late_writes() -> usize {
+    TABLE.with_borrow(|table| table.late_writes.len())
 }
 
-/// The oldest write that the SDK has given up arrives after all.
-pub fn arrive() -> Option<String> {
+/// Lets the oldest late write arrive. Returns a description of it.
+pub(super) fn deliver_late_write() -> Option<String> {
     TABLE.with_borrow_mut(|table| {
-        let late = (!table.late.is_empty()).then(|| table.late.remove(0))?;
-        // Whatever it does, nobody hears of it.
-        let done = table.execute(&late.operation, &late.body).is_ok();
-        Some(format!("{} {}", late.operation, if done { "done" } else { "refused" }))
+        let write = (!table.late_writes.is_empty()).then(|| table.late_writes.remove(0))?;
+        // No invocation sees the response.
+        let is_done = table.execute(&write.operation, &write.body).is_ok();
+        Some(format!("{} {}", write.operation, if is_done { "done" } else { "refused" }))
     })
 }
 
-/// The SDK's set-up that asks this thread's table.
-pub fn set_up(sdk: Builder) -> Builder {
-    // Each schedule is a world of its own: how often others had to retry must not matter.
-    let unlimited = RetryPartition::custom("proof").token_bucket(TokenBucket::unlimited()).build();
+/// Configures the SDK to send its requests to this thread's table.
+pub(super) fn configure(sdk: Builder) -> Builder {
+    // Retries of one schedule must not use up the tokens of the next.
+    let unlimited = RetryPartition::custom("simulation").token_bucket(TokenBucket::unlimited()).build();
     sdk.http_client(http_client_fn(|_, _| SharedHttpConnector::new(Connector)))
         .retry_partition(unlimited)
-        // Nothing is signed and nothing is timed: that is not what is proved here, and takes a third of the time.
+        // Signatures and timeouts are not simulated, and take a third of the time.
         .allow_no_auth()
         .auth_scheme_preference([NO_AUTH_SCHEME_ID])
         .timeout_config(TimeoutConfig::disabled())
@@ -179,63 +189,70 @@ impl HttpConnector for Connector {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body = request.body().bytes().unwrap_or_default();
-        HttpConnectorFuture::ready(TABLE.with_borrow_mut(|table| table.take(&operation, body)))
+        HttpConnectorFuture::ready(TABLE.with_borrow_mut(|table| table.respond(&operation, body)))
     }
 }
 
 impl Table {
-    fn take(&mut self, operation: &str, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
+    fn respond(&mut self, operation: &str, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
         self.requests += 1;
-        let broken = |what: &str| ConnectorError::io(io::Error::other(what.to_owned()).into());
+        let failed = |what: &str| ConnectorError::io(io::Error::other(what.to_owned()).into());
         let writes = !matches!(operation, "GetItem" | "Query" | "Scan" | "DescribeTable");
-        match self.next_wire(writes) {
-            Wire::Fine => answer(self.execute(operation, body)),
-            Wire::Fails => Err(broken("it did not arrive")),
-            Wire::Throttled => {
-                let kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
-                respond(400, format!(r#"{{"__type":"{kind}","message":"slow down"}}"#))
-            }
-            Wire::Unanswered => {
-                let _ = self.execute(operation, body);
-                Err(broken("the answer did not arrive"))
-            }
-            Wire::Late => {
-                if writes {
-                    self.late.push(Late { operation: operation.to_owned(), body: body.to_owned() });
+        match self.next_response(writes) {
+            TableResponse::Normal => match self.execute(operation, body) {
+                Ok(result) => {
+                    scheduler::set_used_call(|| session_in(body));
+                    response(200, result)
                 }
-                Err(broken("no answer in time"))
+                Err(error) => response(error.status_code(), error.to_json()),
+            },
+            TableResponse::NotDelivered => Err(failed("the request did not arrive")),
+            TableResponse::Throttled => {
+                let kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+                response(400, format!(r#"{{"__type":"{kind}","message":"slow down"}}"#))
+            }
+            TableResponse::ResponseLost => {
+                let _ = self.execute(operation, body);
+                Err(failed("the response did not arrive"))
+            }
+            TableResponse::DeliveredLate => {
+                if writes {
+                    let write = LateWrite { operation: operation.to_owned(), body: body.to_owned() };
+                    self.late_writes.push(write);
+                }
+                Err(failed("no response in time"))
             }
         }
     }
 
-    fn next_wire(&mut self, writes: bool) -> Wire {
-        let task = scheduler::task();
-        let is_meant = |armed: &&mut Armed| armed.task == task && armed.writes.is_none_or(|it| it == writes);
-        let armed = self.armed.iter_mut().find(is_meant);
-        let Some(armed) = armed else { return Wire::Fine };
-        let wire = armed.way[armed.attempt.min(armed.way.len() - 1)];
+    fn next_response(&mut self, writes: bool) -> TableResponse {
+        let invocation = scheduler::running();
+        let is_meant =
+            |armed: &&mut Armed| armed.invocation == invocation && armed.writes.is_none_or(|it| it == writes);
+        let Some(armed) = self.armed.iter_mut().find(is_meant) else { return TableResponse::Normal };
+        let response = armed.responses[armed.attempt.min(armed.responses.len() - 1)];
         armed.attempt += 1;
-        wire
+        response
     }
 
     fn execute(&mut self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
-        let is_of_user = names(body, USER);
+        let is_user = contains(body, USER);
         if !matches!(operation, "GetItem" | "Query") {
-            self.answers.clear();
-            self.is_rest_written |= names(body, REST);
-            if is_of_user {
-                self.user.clear();
+            self.reads.clear();
+            self.is_breaker_written |= contains(body, BREAKER);
+            if is_user {
+                self.user_reads.clear();
             }
             return self.carry_out(operation, body);
         }
-        let known = if is_of_user { &self.user } else { &self.answers };
-        if let Some(answer) = known.get(body) {
-            return Ok(answer.clone());
+        let known = if is_user { &self.user_reads } else { &self.reads };
+        if let Some(response) = known.get(body) {
+            return Ok(response.clone());
         }
-        let answer = self.carry_out(operation, body)?;
-        let known = if is_of_user { &mut self.user } else { &mut self.answers };
-        known.insert(body.to_owned(), answer.clone());
-        Ok(answer)
+        let response = self.carry_out(operation, body)?;
+        let known = if is_user { &mut self.user_reads } else { &mut self.reads };
+        known.insert(body.to_owned(), response.clone());
+        Ok(response)
     }
 
     fn carry_out(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
@@ -249,33 +266,33 @@ impl Table {
             "CreateTable" => run(body, |request| database.create_table(request)),
             "DescribeTable" => run(body, |request| database.describe_table(request)),
             "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
-            other => Err(DynoxideError::ValidationException(format!("{other} is not known here"))),
+            other => Err(DynoxideError::ValidationException(format!("{other} is not simulated"))),
         }
     }
 }
 
-/// Whether a request names this item.
-fn names(body: &[u8], item: &[u8]) -> bool {
-    body.windows(item.len()).any(|window| window == item)
+/// Returns the session id in the key of a request for the item of a call.
+fn session_in(body: &[u8]) -> Option<SessionId> {
+    let start = body.windows(CALL.len()).position(|window| window == CALL)? + CALL.len();
+    let session = body[start..].split(|byte| *byte == b'#').next()?;
+    SessionId::new(str::from_utf8(session).ok()?)
 }
 
-fn run<Request: DeserializeOwned, Answer: Serialize>(
+/// Returns `true` if a request contains this text.
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    body.windows(text.len()).any(|window| window == text)
+}
+
+fn run<Request: DeserializeOwned, Response: Serialize>(
     body: &[u8],
-    operation: impl FnOnce(Request) -> Result<Answer, DynoxideError>,
+    operation: impl FnOnce(Request) -> Result<Response, DynoxideError>,
 ) -> Result<String, DynoxideError> {
     let invalid = |error: serde_json::Error| DynoxideError::ValidationException(error.to_string());
-    let answer = operation(serde_json::from_slice(body).map_err(invalid)?)?;
-    serde_json::to_string(&answer).map_err(invalid)
+    let response = operation(serde_json::from_slice(body).map_err(invalid)?)?;
+    serde_json::to_string(&response).map_err(invalid)
 }
 
-fn answer(result: Result<String, DynoxideError>) -> Result<HttpResponse, ConnectorError> {
-    match result {
-        Ok(body) => respond(200, body),
-        Err(error) => respond(error.status_code(), error.to_json()),
-    }
-}
-
-fn respond(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
-    let status = status.try_into().map_err(|_| ConnectorError::other("a status".into(), None))?;
+fn response(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
+    let status = status.try_into().map_err(|_| ConnectorError::other("not an HTTP status".into(), None))?;
     Ok(HttpResponse::new(status, SdkBody::from(body)))
 }

@@ -1,0 +1,162 @@
+//! The oracle finds a record that is mistaken for that of another call. The fake CRM injects the mistakes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use verification::simulation::{
+    crm::{self, CONDITIONAL, FakeCrm, MixUp, PLAIN},
+    driver::{Driver, Simulation, runtime},
+    oracle::{self, BrokenAssumptions, Completion},
+    requests::{Call, Detail, Field, Request},
+    scheduler::{self, PausedStep, Position},
+    schedules,
+};
+
+/// Runs a schedule with two calls of one user. Returns the broken promises.
+fn violations_of(
+    crm: &'static FakeCrm,
+    schedule: impl AsyncFnOnce(&mut Driver<'_>, &[Call; 2]),
+) -> Vec<String> {
+    runtime().block_on(tokio::task::coop::unconstrained(async {
+        let mut simulation = Simulation::start().await;
+        let calls = [Call::new("first", 0), Call::new("second", 3_600)];
+        let mut driver = simulation.begin(crm, calls.to_vec(), false).await;
+        schedule(&mut driver, &calls).await;
+        oracle::complete(&mut driver, Completion::Redrive, BrokenAssumptions::default()).await
+    }))
+}
+
+fn update(value: u32) -> Request {
+    Request::Update(vec![Detail { field: Field::AiNote, value }])
+}
+
+async fn send(driver: &mut Driver<'_>, call: &Call, request: Request) {
+    driver.start_for(call, request).await;
+    driver.run_to_end().await;
+}
+
+/// Starts a create and runs it until its POST is on its way.
+async fn start_create(driver: &mut Driver<'_>, call: &Call) -> PausedStep {
+    driver.start_for(call, Request::Create).await;
+    loop {
+        let paused = scheduler::paused()[0];
+        if paused.position == Position::InFlight {
+            return paused;
+        }
+        driver.proceed_normally(paused).await;
+    }
+}
+
+fn inject(mix_up: MixUp) {
+    crm::with(|crm| crm.mix_up = Some(mix_up));
+}
+
+fn assert_finds(violations: &[String], expected: &str) {
+    assert!(violations.iter().any(|violation| violation.contains(expected)), "{expected}: {violations:#?}");
+}
+
+#[test]
+fn two_calls_without_a_mix_up_break_no_promise() {
+    for crm in [&CONDITIONAL, &PLAIN] {
+        let violations = violations_of(crm, async |driver, [first, second]| {
+            for (call, value) in [(first, 1), (second, 2)] {
+                send(driver, call, Request::Create).await;
+                send(driver, call, update(value)).await;
+            }
+        });
+        assert_eq!(violations, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_redrive_of_two_calls_breaks_no_promise() {
+    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+        for call in [first, second] {
+            let paused = start_create(driver, call).await;
+            driver.crash(paused.invocation, None);
+        }
+    });
+    assert_eq!(violations, Vec::<String>::new());
+}
+
+#[test]
+fn the_oracle_finds_a_call_that_adopts_the_record_of_another() {
+    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+        send(driver, first, Request::Create).await;
+        inject(MixUp::FindsOtherCalls);
+        let paused = start_create(driver, second).await;
+        driver.lose_response(paused, None).await;
+        driver.run_to_end().await;
+        send(driver, second, update(2)).await;
+    });
+    assert_finds(&violations, "call second: the item names the record 5000 of another call");
+    assert_finds(&violations, "call second: a response names the record 5000 of another call");
+    assert_finds(&violations, "call second: 0 records were created, 0 exist");
+    assert_finds(&violations, "an attempt for call second");
+    assert_finds(&violations, "changed the record 5000 of call first");
+    assert_finds(&violations, "of another call is in the record 5000");
+}
+
+#[test]
+fn the_oracle_finds_a_redrive_that_adopts_the_record_of_another_call() {
+    let violations = violations_of(&CONDITIONAL, async |driver, [first, second]| {
+        send(driver, first, Request::Create).await;
+        let paused = start_create(driver, second).await;
+        driver.crash(paused.invocation, None);
+        send(driver, second, update(2)).await;
+        inject(MixUp::FindsOtherCalls);
+    });
+    assert_finds(&violations, "call second: the item names the record 5000 of another call");
+    assert_finds(&violations, "changed the record 5000 of call first");
+}
+
+#[test]
+fn the_oracle_finds_a_sweep_that_deletes_the_record_of_another_call() {
+    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+        send(driver, first, Request::Create).await;
+        let paused = start_create(driver, second).await;
+        driver.crash(paused.invocation, None);
+        driver.advance(60_000).await;
+        send(driver, second, Request::Create).await;
+        inject(MixUp::FindsOtherCalls);
+    });
+    assert_finds(&violations, "deleted the record 5000 of call first");
+    assert_finds(&violations, "call first: 1 records were created, 0 exist");
+}
+
+#[test]
+fn the_oracle_finds_a_response_that_names_the_record_of_another_call() {
+    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+        send(driver, first, Request::Create).await;
+        inject(MixUp::NamesOtherCall);
+        send(driver, second, Request::Create).await;
+    });
+    assert_finds(&violations, "call second: the item names the record 5000 of another call");
+    assert_finds(&violations, "call second: a response names the record 5000 of another call");
+}
+
+#[test]
+fn the_oracle_finds_a_change_of_the_record_of_another_call() {
+    let violations = violations_of(&CONDITIONAL, async |driver, [first, second]| {
+        send(driver, first, Request::Create).await;
+        send(driver, second, Request::Create).await;
+        inject(MixUp::ChangesOtherCall);
+        send(driver, second, update(2)).await;
+    });
+    assert_finds(&violations, "changed the record 5000 of call first");
+    assert_finds(
+        &violations,
+        "call second: Detail { field: AiNote, value: 2 } was promised and is not there",
+    );
+    assert_finds(
+        &violations,
+        "call first: Detail { field: AiNote, value: 2 } of another call is in the record",
+    );
+}
+
+#[test]
+fn random_schedules_find_every_mix_up() {
+    for mix_up in [MixUp::FindsOtherCalls, MixUp::NamesOtherCall, MixUp::ChangesOtherCall] {
+        let summary = schedules::run(0, 1_000, 2, Some(mix_up));
+        assert!(!summary.broken.is_empty(), "{mix_up:?} is not found in {} schedules", summary.schedules);
+    }
+}
