@@ -26,7 +26,7 @@ use crate::{
         Caller, Keys,
         caller::{Refused, token_of},
     },
-    delivery::{create, grant::Failure, services::Services, update},
+    delivery::{Failure, create, services::Services, update},
     model::{Deadline, UserId},
     store,
     telemetry::{self, CORRELATION_HEADER, Metric, Trace},

@@ -2,7 +2,7 @@
 
 use call_log::{
     adapters::ErrorKind,
-    delivery::{create, grant::Failure, update},
+    delivery::{Failure, create, update},
     model::CallDetails,
     store::{CallItem, State},
 };

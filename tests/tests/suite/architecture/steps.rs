@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 use super::{Source, sources};
 
 /// What the protocol's code waits for: a step with a name, or one of its own functions, which are looked at too.
-const FILES: [&str; 7] = [
-    "shared/src/delivery/sweep.rs",
-    "shared/src/delivery/grant/mod.rs",
+const FILES: [&str; 10] = [
+    "shared/src/delivery/attempt.rs",
     "shared/src/delivery/create.rs",
-    "shared/src/delivery/retry.rs",
+    "shared/src/delivery/grant/mod.rs",
     "shared/src/delivery/lease.rs",
+    "shared/src/delivery/recovery.rs",
     "shared/src/delivery/redrive.rs",
+    "shared/src/delivery/retry.rs",
+    "shared/src/delivery/sweep.rs",
     "shared/src/delivery/update.rs",
+    "shared/src/delivery/write.rs",
 ];
 /// What runs others' steps: side by side, or as one piece of work.
-const STREAMS: [&str; 3] = ["collect", "for_each_concurrent", "gather"];
+const STREAMS: [&str; 3] = ["collect", "for_each_concurrent", "instrument"];
 /// What waits without saying so.
 const HIDDEN: [&str; 5] = ["select!", "try_join!", "poll_fn", "block_on", "now_or_never"];
 
@@ -45,8 +48,8 @@ fn last_call(text: &str) -> Option<(&str, &str)> {
 /// Whether a call is a step with a name.
 fn is_named(callee: &str, arguments: &str) -> bool {
     let is_take = callee.ends_with("sync_points.reach");
-    // A block could wait for several things, or in a variable there could be any name: only the one function that
-    // gives a lease back is lent its name.
+    // A block could wait for several things, and a variable could contain any name. Only the functions that end a lease
+    // take the name as a parameter.
     let first = arguments.trim_start();
     is_take && !arguments.contains("async") && (first.starts_with('"') || first.starts_with("step,"))
 }
@@ -115,7 +118,7 @@ fn every_step_has_a_name() {
 fn no_two_steps_have_the_same_name() {
     let mut names = BTreeSet::new();
     for source in protocol() {
-        for call in ["take(\"", "give_back(\""] {
+        for call in ["reach(\"", "finish(\"", "keep(\"", "release(\"", "fail(\""] {
             for name in source.code.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
                 assert!(names.insert(name.to_owned()), "{name} is two steps");
             }
