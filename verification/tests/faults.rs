@@ -16,7 +16,7 @@ fn steps_in_sources() -> BTreeSet<String> {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            for call in ["reach(\"", "give_back(\""] {
+            for call in ["reach(\"", "finish(\"", "keep(\"", "release(\"", "fail(\""] {
                 let quoted = text.split(call).skip(1).filter_map(|rest| rest.split('"').next());
                 names.extend(quoted.filter(|name| name.contains('.')).map(str::to_owned));
             }

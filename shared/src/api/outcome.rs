@@ -9,7 +9,7 @@ use crate::{
         route::{log_store_error, unavailable, variant},
         wire::ResponseBody,
     },
-    delivery::{create, grant::Failure, update},
+    delivery::{Failure, create, update},
     telemetry::{self, Metric},
 };
 

@@ -1,84 +1,132 @@
-//! Leaves a company's CRM alone that is down or has had enough, as long as it asks for or a while.
+//! Per-tenant circuit breaker: pauses delivery while the CRM is down or rate-limiting, and honours `Retry-After`.
+//!
+//! Only the redrive uses it. Requests of callers always reach the CRM.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::{
-    adapters::ErrorKind,
-    delivery::{grant::Failure, retry},
-    store::BreakerState,
-};
+use crate::{adapters::ErrorKind, delivery::failure::Failure, store::BreakerState};
 
-/// After so many failures in a row a CRM counts as down.
-const FAILURES: i64 = 5;
-/// How long a CRM that is down is left alone, in milliseconds: at first, and at most.
-const REST_MS: (i64, i64) = (60_000, 5 * 60_000);
-/// The longest time that a CRM may ask to be left alone, in milliseconds.
-const LONGEST_REST_MS: i64 = 24 * 3_600_000;
+/// The number of consecutive failures after which a CRM counts as down.
+const FAILURES_WHEN_DOWN: i64 = 5;
+/// The first pause, in milliseconds. Each pause is twice as long as the one before.
+const FIRST_PAUSE_MS: i64 = 60_000;
+/// The longest pause that the CRM did not ask for, in milliseconds.
+const LONGEST_PAUSE_MS: i64 = 5 * 60_000;
+/// The longest pause that a CRM may ask for, in milliseconds.
+const LONGEST_REQUESTED_PAUSE_MS: i64 = 24 * 3_600_000;
 
-/// Whether a company's CRM takes requests.
+/// The circuit breaker of one tenant during one run of the redrive.
 #[derive(Debug)]
 pub(super) struct Breaker {
+    state: Mutex<BreakerState>,
     is_open: AtomicBool,
-    rest: Mutex<BreakerState>,
 }
 
 impl Breaker {
-    pub(super) fn new(rest: BreakerState) -> Breaker {
-        Breaker { is_open: AtomicBool::new(false), rest: Mutex::new(rest) }
+    /// Returns a closed breaker that continues from the stored state.
+    pub(super) fn new(stored: BreakerState) -> Breaker {
+        Breaker { state: Mutex::new(stored), is_open: AtomicBool::new(false) }
     }
 
-    /// The CRM was down when it was last asked: one call goes ahead.
-    pub(super) fn wants_probe(&self) -> bool {
-        self.rest().consecutive_failures >= FAILURES
+    /// Returns `true` if the CRM was down when it was last asked. Then one call goes first, as a probe.
+    pub(super) fn needs_probe(&self) -> bool {
+        self.state().consecutive_failures >= FAILURES_WHEN_DOWN
     }
 
+    /// Returns `true` if the breaker has opened during this run.
     pub(super) fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// What is to be written down of it.
-    pub(super) fn rest(&self) -> BreakerState {
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the state to store for the next run.
+    pub(super) fn state(&self) -> BreakerState {
+        *self.lock()
     }
 
-    /// Takes note of what became of a call.
-    pub(super) fn saw(&self, outcome: Option<Result<(), &Failure>>, now_ms: i64) {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Some(Ok(())) => *rest = BreakerState::default(),
-            Some(Err(failure)) if is_down(failure) => {
-                rest.consecutive_failures += 1;
-                let asked = retry::retry_after(failure).map(|wait| wait.as_millis() as i64);
-                let own = (rest.consecutive_failures >= FAILURES).then(|| rest_ms(rest.consecutive_failures));
-                let limited = is_limited(failure).then_some(REST_MS.0);
-                if let Some(wait) = asked.or(own).or(limited) {
-                    rest.open_until_ms = now_ms + wait.min(LONGEST_REST_MS);
-                    // Whatever comes next is a probe.
-                    rest.consecutive_failures = rest.consecutive_failures.max(FAILURES);
-                    self.is_open.store(true, Ordering::Relaxed);
-                }
-            }
-            // The CRM answered, or was not asked.
-            Some(Err(_)) | None => {}
+    /// Records that the CRM did what it was asked for.
+    pub(super) fn record_success(&self) {
+        *self.lock() = BreakerState::default();
+    }
+
+    /// Records a failure. Only a failure that other calls of the tenant would meet too counts.
+    pub(super) fn record_failure(&self, failure: &Failure, now_ms: i64) {
+        let is_rate_limit = matches!(failure.kind(), Some(ErrorKind::RateLimited { .. }));
+        let is_outage = matches!(failure.kind(), Some(ErrorKind::Unavailable | ErrorKind::Malformed));
+        if !is_rate_limit && !is_outage {
+            return;
+        }
+        let mut state = self.lock();
+        state.consecutive_failures += 1;
+        let pause_ms = match failure.retry_after() {
+            Some(wait) => (wait.as_millis() as i64).min(LONGEST_REQUESTED_PAUSE_MS),
+            None if state.consecutive_failures >= FAILURES_WHEN_DOWN => pause_ms(state.consecutive_failures),
+            None if is_rate_limit => FIRST_PAUSE_MS,
+            None => return,
+        };
+        state.open_until_ms = now_ms + pause_ms;
+        // The first call after the pause is a probe.
+        state.consecutive_failures = state.consecutive_failures.max(FAILURES_WHEN_DOWN);
+        self.is_open.store(true, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the pause of a CRM that is down: each failed probe doubles it.
+fn pause_ms(failures: i64) -> i64 {
+    let doublings = u32::try_from(failures - FAILURES_WHEN_DOWN).unwrap_or(0).min(8);
+    (FIRST_PAUSE_MS << doublings).min(LONGEST_PAUSE_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::adapters::{Effect, Error};
+
+    fn limited(retry_after: Option<u64>) -> Failure {
+        let retry_after = retry_after.map(Duration::from_secs);
+        Error::new(ErrorKind::RateLimited { retry_after }, Effect::None, "429").into()
+    }
+
+    /// Returns the pause after these failures in seconds, or `None` if the breaker stays closed.
+    fn pause_after(failures: &[Failure]) -> Option<i64> {
+        let breaker = Breaker::new(BreakerState::default());
+        failures.iter().for_each(|failure| breaker.record_failure(failure, 0));
+        breaker.is_open().then(|| breaker.state().open_until_ms / 1_000)
+    }
+
+    #[test]
+    fn the_pause_follows_from_the_failures() {
+        let outages = |count| (0..count).map(|_| Failure::unavailable("down")).collect::<Vec<_>>();
+        for (failures, pause) in [
+            (outages(4), None),
+            (outages(5), Some(60)),
+            (outages(6), Some(120)),
+            (outages(7), Some(240)),
+            (outages(50), Some(300)),
+            (vec![limited(None)], Some(60)),
+            (vec![limited(Some(7))], Some(7)),
+            (vec![limited(Some(1_000_000))], Some(86_400)),
+            (vec![Failure::SessionEnded, Failure::SessionEnded], None),
+        ] {
+            assert_eq!(pause_after(&failures), pause, "{failures:?}");
         }
     }
-}
 
-/// Twice as long each time.
-fn rest_ms(failures: i64) -> i64 {
-    let doublings = u32::try_from(failures - FAILURES).unwrap_or(0).min(8);
-    (REST_MS.0 << doublings).min(REST_MS.1)
-}
-
-/// Whether the same must be expected of the company's other calls.
-fn is_down(failure: &Failure) -> bool {
-    let down = |kind: &ErrorKind| matches!(kind, ErrorKind::Unavailable | ErrorKind::Malformed);
-    is_limited(failure) || matches!(failure, Failure::Crm(error) if down(&error.kind))
-}
-
-fn is_limited(failure: &Failure) -> bool {
-    matches!(failure, Failure::Crm(error) if matches!(error.kind, ErrorKind::RateLimited { .. }))
+    #[test]
+    fn one_success_closes_the_breaker_for_the_next_run() {
+        let breaker = Breaker::new(BreakerState::default());
+        breaker.record_failure(&limited(None), 0);
+        assert!(breaker.needs_probe());
+        breaker.record_success();
+        assert_eq!(breaker.state(), BreakerState::default());
+        assert!(!breaker.needs_probe());
+    }
 }

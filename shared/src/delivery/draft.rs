@@ -1,54 +1,76 @@
-//! A log before it is made: from what a request brought to what the CRM is sent.
+//! A CRM record before it is created, and after.
 
 use crate::{
     adapters::NewCallLog,
     delivery::grant::Grant,
-    model::{CallDetails, Contact, Direction, Payload, Zone},
+    model::{CallDetails, CallLogId, Contact, Direction, Payload, Zone},
     note::{self, Content, subject_fingerprint},
     store::LastWritten,
 };
 
-/// A log to be made, and what will then be known of it.
-pub(crate) struct Draft {
-    pub(crate) log: NewCallLog,
+/// A record to create.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    /// The content of the create.
+    pub(crate) payload: &'a Payload,
+    /// The details that the record will have.
+    pub(crate) details: CallDetails,
+    pub(crate) record: NewCallLog,
+    /// The content that the record will have, to store with its id.
     pub(crate) written: LastWritten,
 }
 
-impl Draft {
-    pub(crate) fn new(grant: &Grant<'_>, facts: &CallDetails, payload: &Payload, zone: Zone) -> Draft {
-        let content = Content::new(facts, &grant.user().user.settings, zone);
-        let log = NewCallLog {
-            subject: subject(facts, &payload.contact),
+/// A record that is in the CRM.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) id: CallLogId,
+    /// The content that it certainly or possibly has.
+    pub(crate) written: LastWritten,
+    /// Details that it may lack. `None`: it has everything that was known when it was created.
+    pub(crate) missing: Option<CallDetails>,
+}
+
+impl<'a> Draft<'a> {
+    /// Composes a record with these details for the contact of the payload.
+    pub(crate) fn new(
+        grant: &Grant<'_>,
+        payload: &'a Payload,
+        details: CallDetails,
+        zone: Zone,
+    ) -> Draft<'a> {
+        let content = Content::new(&details, &grant.user().user.settings, zone);
+        let record = NewCallLog {
+            subject: subject(&details, &payload.contact),
             body: note::compose(grant.crm().format(), &content),
             contact: payload.contact.clone(),
-            direction: facts.direction.unwrap_or(Direction::Outbound),
-            start: facts.start,
-            duration: facts.duration,
-            result: facts.result.clone(),
+            direction: details.direction.unwrap_or(Direction::Outbound),
+            start: details.start,
+            duration: details.duration,
+            result: details.result.clone(),
             additional: payload.additional.clone(),
         };
         let written = LastWritten {
             sections: content.fingerprints(),
-            subject: Some(subject_fingerprint(&log.subject)),
-            duration: log.duration,
+            subject: Some(subject_fingerprint(&record.subject)),
+            duration: record.duration,
         };
-        Draft { log, written }
+        Draft { payload, details, record, written }
     }
 }
 
-/// The custom subject, or who called whom.
-fn subject(facts: &CallDetails, contact: &Contact) -> String {
-    if let Some(subject) = &facts.subject {
+/// Returns the custom subject, or one that names the other party.
+fn subject(details: &CallDetails, contact: &Contact) -> String {
+    if let Some(subject) = &details.subject {
         return subject.clone();
     }
-    let party = facts.other_party();
+    let party = details.other_party();
     let name = [
         contact.name.as_deref(),
         party.and_then(|party| party.name.as_deref()),
-        facts.contact_number.as_deref(),
+        details.contact_number.as_deref(),
     ];
     let name = name.into_iter().flatten().next().unwrap_or("unknown");
-    match facts.direction {
+    match details.direction {
         Some(Direction::Inbound) => format!("Inbound Call from {name}"),
         _ => format!("Outbound Call to {name}"),
     }

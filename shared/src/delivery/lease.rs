@@ -1,20 +1,20 @@
-//! What the use-cases share of the protocol: who owns a call for a while, how long a request may still land, and how
-//! one waits for the other.
+//! The lease on a call: its holder's name, its end, and how another invocation waits for it.
 
 use std::time::Duration;
 
 use crate::{
     delivery::services::Services,
     model::{CallKey, Deadline, hash::hex},
-    store::{self, CallItem},
+    store::{self, CallItem, Lease},
     telemetry::{self, Metric},
 };
 
-/// How long after its sender's deadline a request may still land in a CRM, in milliseconds.
+/// The time in which a request may still reach the CRM after its sender stopped waiting, in milliseconds.
+/// `docs/exactly-once.md` says what rests on it.
 pub(crate) const GRACE_MS: i64 = 30_000;
 
-/// How far apart one looks whether another invocation is done; about three seconds in all.
-const LOOKS: [Duration; 7] = [
+/// The pauses between reads of the item while another invocation holds the lease: about three seconds in all.
+const PAUSES: [Duration; 7] = [
     Duration::from_millis(50),
     Duration::from_millis(100),
     Duration::from_millis(200),
@@ -24,15 +24,21 @@ const LOOKS: [Duration; 7] = [
     Duration::from_millis(850),
 ];
 
-/// A name that no other invocation has: 128 random bits.
-pub(crate) fn new_owner() -> String {
+/// Returns a name for this invocation that no other has: 128 random bits.
+pub(crate) fn new_holder() -> String {
     let mut bytes = [0; 16];
-    // Without randomness two invocations could take each other for themselves.
+    // Without randomness, two invocations could take each other's lease for their own.
     getrandom::fill(&mut bytes).expect("the system has randomness");
     hex(&bytes)
 }
 
-/// Looks at the item until it is as wanted, for a few seconds at most; the item as last seen.
+/// Returns a lease until no request of an invocation with this deadline can reach the CRM any more.
+pub(crate) fn new<'a>(key: &'a CallKey, holder: &'a str, now_ms: i64, deadline: Deadline) -> Lease<'a> {
+    Lease { key, holder, now_ms, until_ms: deadline.0 + GRACE_MS }
+}
+
+/// Reads the item again until `is_settled` holds, the lease expires, or about three seconds are over. Returns the item as
+/// it was last read.
 pub(crate) async fn wait_until(
     services: &Services,
     key: &CallKey,
@@ -40,12 +46,12 @@ pub(crate) async fn wait_until(
     deadline: Deadline,
     is_settled: impl Fn(&CallItem) -> bool,
 ) -> Result<CallItem, store::Error> {
-    for look in LOOKS {
-        let is_abandoned = item.lease_expires_at <= services.clock.now_ms();
-        if is_settled(&item) || is_abandoned || deadline.remaining(&services.clock) < look * 2 {
+    for pause in PAUSES {
+        let is_expired = item.lease_expires_at <= services.clock.now_ms();
+        if is_settled(&item) || is_expired || deadline.remaining(&services.clock) < pause * 2 {
             break;
         }
-        services.sync_points.reach("wait.pause", tokio::time::sleep(look)).await;
+        services.sync_points.reach("wait.pause", tokio::time::sleep(pause)).await;
         match services.sync_points.reach("wait.look", services.store.call(key)).await? {
             Some(now) => item = now,
             None => break,
@@ -54,7 +60,7 @@ pub(crate) async fn wait_until(
     Ok(item)
 }
 
-/// Somebody else has the call by now. What this invocation did is found by them.
+/// Counts and logs that this invocation lost its lease. The next lease holder finds what this one did.
 pub(crate) fn lost(what: &str) {
     telemetry::count(Metric::LeaseLost);
     tracing::warn!("{what}");

@@ -1,13 +1,95 @@
-//! The exactly-once protocol: create, update and redrive.
+//! The exactly-once protocol: each call becomes one CRM record, and each update of the call reaches it.
+//!
+//! `docs/exactly-once.md` states the rules, what they rest on, and how they are verified. This page follows a call through
+//! the code and says why each step exists.
+//!
+//! One *item* in the table stands for one call log. It has the record's id, the *lease* (which invocation may write to the
+//! CRM for this call, and until when) and the *queued details* (what still has to be written).
+//!
+//! # A create
+//!
+//! 1. **Claim.** [`create::run`] makes this invocation the lease holder with one conditional write, and stores the content
+//!    of the create, encrypted, in the same write. The lease keeps all other invocations from the CRM until no request of
+//!    this one can arrive there any more. The stored content lets the redrive finish the call if this invocation dies. A
+//!    claim that fails returns the item: a repeated create learns the record's id from it, or waits for the holder.
+//! 2. **Grant.** [`grant::Grant::obtain`] makes sure of a token that is good for the time of the invocation. One
+//!    invocation at a time renews it, because many providers let a refresh token be used once only.
+//! 3. **Recovery.** If an earlier attempt got no response, its record may exist. [`recovery`] searches the CRM for it
+//!    before another one is created. The search uses the *recovery criteria* of all attempts, because a retry may name
+//!    another contact or time. Therefore this attempt stores its own criteria before it sends anything.
+//! 4. **Send.** The queued details are laid over those of the create, [`draft`] composes the record, and the CRM creates
+//!    it. If the response is lost, the CRM is searched at once.
+//! 5. **Finish.** One conditional write stores the record's id and a fingerprint of each section, and gives the lease
+//!    back. If details were queued meanwhile, the condition fails, and this invocation writes them too. A recovered record
+//!    may lack details: then the id is stored first (`keep`), the details are written, and the lease is given back last.
+//!
+//! # An update
+//!
+//! 1. **Queue and claim.** [`update::run`] adds the details to the item. The same write claims the call if no invocation
+//!    holds the lease. So the details are safe before anything is sent, and nothing is sent twice at once.
+//! 2. **Or wait.** If another invocation holds the lease, it writes these details with its own. This invocation reads the
+//!    item for about three seconds to tell its caller so. If the call is not logged yet, the details wait for its create.
+//! 3. **Sweep.** If the item's duplicate sweep is due, [`sweep`] does it now, while this invocation holds the lease.
+//! 4. **Write.** [`mod@write`] reads the record and merges what we last wrote, what the CRM has and what is new. It
+//!    changes what differs. So a person's edit is kept, and an update that is repeated changes nothing.
+//! 5. **Finish.** As for a create. After five rounds, the lease is given back although more is queued.
+//!
+//! # A redrive
+//!
+//! From each claim until its clean end, the item is in an index of due work, with the time when the lease expires. Once a
+//! minute, [`redrive::run`] reads what is due, claims each call as a request would, and continues with step 2 of a create
+//! or of an update. A [`breaker`] for each tenant spares a CRM that is down.
+//!
+//! # After a failure
+//!
+//! [`retry`] decides it, from whether the CRM may have changed ([`Effect`](crate::adapters::Effect)):
+//!
+//! | The invocation | Then |
+//! |---|---|
+//! | dies | The item is due when its lease expires. The next claim finds that a create was under way and starts with recovery. A write reads the record first, as always |
+//! | gets no response from the CRM | The lease stays for a grace period without a holder, because the request may still arrive. After that, as above |
+//! | fails without effect | The lease ends at once. The redrive tries again after a random delay that grows, for 72 hours |
+//! | gets a rejection | A create becomes a dead letter. An update drops the rejected details, and the others are written |
+//! | finds that the record was deleted | The item says so, and the call is not logged again |
+//! | loses its lease | Its next write to the item fails, because the holder's name differs. It stops, and the next holder finds what it did |
+//! | gets no response from the table | The SDK repeats the write. The condition fails if the first one was done, and the invocation recognises its own name |
+//!
+//! # The files in reading order
+//!
+//! Each file uses only files above it.
+//!
+//! | File | Is |
+//! |---|---|
+//! | [`sync_point`] | the name of every step that leaves the process, where tests stop an invocation |
+//! | [`grant::unstored`] | renewed grants that the table has not stored |
+//! | [`services`] | the clock, clients, CRMs and secrets that everything below works with |
+//! | [`failure`] | why a request to a CRM failed |
+//! | [`mod@grant`] | the right to call one user's CRM |
+//! | [`lease`] | names and times of leases, and waiting for a lease holder |
+//! | [`attempt`] | a claimed call and its grant; the ways to give the lease back |
+//! | [`retry`] | the retry policy |
+//! | [`draft`] | a record before and after its creation |
+//! | [`recovery`] | the search for the record of an earlier attempt |
+//! | [`mod@write`] | read, merge, change, finish |
+//! | [`sweep`] | the search for a late duplicate |
+//! | [`create`], [`update`] | the requests: a claim, and what follows it |
+//! | [`breaker`] | the circuit breaker of one tenant |
+//! | [`redrive`] | the requests once more, for work that is due |
 
+mod attempt;
 mod breaker;
 pub mod create;
 mod draft;
+mod failure;
 pub mod grant;
 mod lease;
+mod recovery;
 pub mod redrive;
 mod retry;
 pub mod services;
 mod sweep;
 pub mod sync_point;
 pub mod update;
+mod write;
+
+pub use failure::Failure;

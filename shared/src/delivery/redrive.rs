@@ -1,16 +1,12 @@
-//! Deferred delivery: what could not be delivered when it was asked for is delivered as soon as it can be, by the code
-//! that a request runs, without anybody asking.
+//! Redrive: delivers the work that is due, with the code that a request runs, without a caller.
 //!
-//! One look takes everything that is due, company by company. A company whose CRM is down or has had enough is left
-//! alone for a while: then one call goes ahead as a probe. Live traffic comes first: of a CRM's burst budget half is
-//! left to it.
+//! One run reads everything that is due and delivers it tenant by tenant. If a tenant's CRM is down or rate-limiting, its
+//! [`Breaker`] pauses delivery; then one call goes first, as a probe. Live requests have priority: half of a CRM's burst
+//! budget is left to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,45 +16,40 @@ use tracing::Level;
 use crate::{
     adapters::Crm,
     delivery::{
-        breaker::Breaker,
-        create,
-        grant::Failure,
-        lease::{self, GRACE_MS},
-        retry::PATIENCE_WITH_PEOPLE_MS,
-        services::Services,
-        update,
+        attempt::Claim, breaker::Breaker, create, failure::Failure, lease, retry::SESSION_RETRY_WINDOW_MS,
+        services::Services, write,
     },
     model::{Deadline, TenantKey, UserKey},
-    store::{self, Change, ClaimCreate, ClaimUpdate, Due, Lease, Purpose, State, StoredUser},
+    store::{self, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
 
-/// How many companies are served at once.
+/// The number of tenants that are served at the same time.
 const TENANTS_AT_ONCE: usize = 8;
-/// How many calls of one company are under way at once.
+/// The number of calls of one tenant that are delivered at the same time.
 const CALLS_AT_ONCE: usize = 4;
-/// How many users are read at once.
+/// The number of users that are read at the same time.
 const USERS_AT_ONCE: usize = 16;
-/// How long one call may take, in milliseconds: as long as it takes it cannot be touched by a request.
+/// The longest time for one call, in milliseconds. It is short, because no request can claim the call meanwhile.
 const CALL_MS: i64 = 20_000;
 
-/// What one look did.
+/// The result of one run, in numbers of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How many calls were due.
+    /// Calls that were due.
     pub due: usize,
-    /// Delivered: logged, updated, or found to be so.
+    /// Calls that were delivered: logged, updated, or found to be so.
     pub delivered: usize,
-    /// Tried, and put off.
+    /// Calls that were tried and failed.
     pub failed: usize,
-    /// Not tried: their CRM is left alone, or their user has to connect again, or the time was over.
+    /// Calls that were not tried: the breaker is open, the user has to connect again, or the time was over.
     pub waiting: usize,
-    /// Set aside, because this version cannot read them.
+    /// Calls that were set aside, because this version cannot read their items.
     pub unreadable: usize,
 }
 
 impl Report {
-    /// Each count by its name.
+    /// Returns each number with its name.
     pub fn fields(&self) -> [(&'static str, usize); 5] {
         [
             ("due", self.due),
@@ -70,10 +61,14 @@ impl Report {
     }
 }
 
-/// Delivers what is due, as far as there is time. Each look is a line in the log, and so is each call that is tried.
+/// Delivers the work that is due, as far as there is time. Writes one log line for the run and one for each call.
+///
+/// # Errors
+/// Fails if the table fails before anything is delivered. Later failures are logged, and the calls stay due.
 pub async fn run(services: &Services, deadline: Deadline, trace: Trace) -> Result<Report, store::Error> {
+    let run = Run { services, deadline, trace: &trace, report: Mutex::default() };
     let work = async {
-        let report = look(services, deadline, &trace).await;
+        let report = run.deliver_due().await;
         match &report {
             Ok(report) => {
                 for (name, count) in report.fields() {
@@ -88,295 +83,273 @@ pub async fn run(services: &Services, deadline: Deadline, trace: Trace) -> Resul
     telemetry::instrument(&services.clock, "redrive", "looked", trace.clone(), work).await
 }
 
-async fn look(services: &Services, deadline: Deadline, trace: &Trace) -> Result<Report, store::Error> {
-    let now_ms = services.clock.now_ms();
-    let unsettled = services.sync_points.reach("redrive.unsettled", services.store.unsettled()).await?;
-    let count = unsettled.iter().filter(|call| call.due_ms <= now_ms).count();
-    let (tenants, oldest_ms) = by_tenant(services, unsettled, now_ms).await?;
-    telemetry::record(Metric::QueueAgeMax, (now_ms - oldest_ms).max(0) / 1_000);
-    let tally = Tally::default();
-    stream::iter(tenants)
-        .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async {
-            if let Err(error) = serve(services, tenant, deadline, &tally, trace).await {
-                tracing::warn!(%error, "the table failed while what is due was delivered");
-            }
-        })
-        .await;
-    let mut report = tally.report();
-    report.due = count;
-    report.waiting = count - report.delivered - report.failed - report.unreadable;
-    Ok(report)
+/// One run of the redrive.
+struct Run<'a> {
+    services: &'a Services,
+    deadline: Deadline,
+    trace: &'a Trace,
+    /// The calls that were tried so far. Tenants and calls are served concurrently.
+    report: Mutex<Report>,
 }
 
-/// What is counted by many at once.
-#[derive(Debug, Default)]
-struct Tally {
-    delivered: AtomicUsize,
-    failed: AtomicUsize,
-    unreadable: AtomicUsize,
+/// A call that can be delivered.
+struct Delivery {
+    due: Due,
+    crm: &'static dyn Crm,
+    user: Arc<StoredUser>,
 }
 
-impl Tally {
-    fn report(&self) -> Report {
-        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        Report {
-            delivered: count(&self.delivered),
-            failed: count(&self.failed),
-            unreadable: count(&self.unreadable),
-            ..Report::default()
-        }
-    }
-}
-
-/// A company's CRM, and what is due there.
+/// The calls that are due at one tenant's CRM. All its users share its rate limits.
 struct Tenant {
     key: TenantKey,
-    crm: &'static dyn Crm,
-    base_url: String,
-    calls: Vec<(Due, Arc<StoredUser>)>,
+    calls: Vec<Delivery>,
 }
 
-/// What is due by company, in order; and since when the oldest waits, due or not, in milliseconds since 1970. The calls
-/// of users who have to connect again are left as they are, and are not counted: nobody can help them in the night. So
-/// are those of a CRM that this version does not know.
-async fn by_tenant(
-    services: &Services,
-    unsettled: Vec<Due>,
-    now_ms: i64,
-) -> Result<(Vec<Tenant>, i64), store::Error> {
-    let users: BTreeSet<_> = unsettled.iter().map(|call| call.key.user.clone()).collect();
-    let read = stream::iter(users).map(async |key| {
-        let user = services.sync_points.reach("redrive.user", services.store.user(&key)).await;
-        (key, user)
-    });
-    let users: BTreeMap<_, _> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
-    let mut known: BTreeMap<UserKey, Option<Arc<StoredUser>>> = BTreeMap::new();
-    for (id, user) in users {
-        match user {
-            Ok(Some(user)) if user.user.credentials.is_some() => drop(known.insert(id, Some(Arc::new(user)))),
-            Ok(_) => drop(known.insert(id, None)),
-            Err(error) => tracing::warn!(%error, "a user could not be read"),
-        }
-    }
-    let is_old =
-        |call: &Due| call.waiting_since_ms.is_some_and(|since| now_ms - since >= PATIENCE_WITH_PEOPLE_MS);
-    let (mut tenants, mut oldest_ms): (Vec<Tenant>, i64) = (Vec::new(), now_ms);
-    for call in unsettled {
-        let Some(crm) = services.crm(call.key.user.platform.as_str()) else { continue };
-        let user = match known.get(&call.key.user) {
-            // After so long it is tried in vain, and thereby given up.
-            Some(Some(user)) if !user.session_ended || is_old(&call) => user,
-            Some(None) if is_old(&call) => {
-                set_aside(services, &call).await?;
-                continue;
-            }
-            _ => continue,
-        };
-        oldest_ms = oldest_ms.min(call.waiting_since_ms.unwrap_or(now_ms));
-        if call.due_ms > now_ms {
-            continue;
-        }
-        // One that is not the CRM's own has no budget; the attempt says so.
-        let base_url = services.crm_base_url(crm, &user.user).unwrap_or_default();
-        let key = user.user.tenant();
-        match tenants.iter_mut().find(|tenant| tenant.key == key) {
-            Some(tenant) => tenant.calls.push((call, user.clone())),
-            None => tenants.push(Tenant { key, crm, base_url, calls: vec![(call, user.clone())] }),
-        }
-    }
-    Ok((tenants, oldest_ms))
-}
-
-/// Delivers what is due at one company, until all is, or its CRM has had enough, or the time is over.
-async fn serve(
-    services: &Services,
-    tenant: Tenant,
-    deadline: Deadline,
-    tally: &Tally,
-    trace: &Trace,
-) -> Result<(), store::Error> {
-    let now_ms = services.clock.now_ms();
-    let before = services.sync_points.reach("redrive.rest", services.store.breaker(&tenant.key)).await?;
-    if before.open_until_ms > now_ms {
-        return Ok(());
-    }
-    let breaker = Breaker::new(before);
-    let has_time = || deadline.remaining(&services.clock) >= Duration::from_millis(CALL_MS as u64);
-    let mut calls = tenant.calls.iter();
-    if breaker.wants_probe() && has_time() {
-        // One goes ahead: whether the CRM is back.
-        for (due, user) in calls.by_ref().take(1) {
-            let outcome = told(services, tenant.crm, user, due, deadline, trace).await;
-            breaker.saw(failure_of(&outcome), now_ms);
-            tally.count(&outcome);
-        }
-    }
-    stream::iter(calls)
-        .for_each_concurrent(CALLS_AT_ONCE, |(due, user)| async {
-            if breaker.is_open() || !has_time() {
-                return;
-            }
-            spare(services, &tenant.base_url).await;
-            let outcome = told(services, tenant.crm, user, due, deadline, trace).await;
-            breaker.saw(failure_of(&outcome), services.clock.now_ms());
-            tally.count(&outcome);
-        })
-        .await;
-    let after = breaker.rest();
-    if after != before {
-        services
-            .sync_points
-            .reach("redrive.set_breaker", services.store.set_breaker(&tenant.key, after, now_ms))
-            .await?;
-    }
-    Ok(())
-}
-
-/// Waits while less than half of the CRM's burst budget is left: that half is for people who wait.
-async fn spare(services: &Services, base_url: &str) {
-    if let Some(wait) = services.budgets.until_half_is_free(base_url, services.clock.now_ms()) {
-        services.sync_points.reach("redrive.spare", tokio::time::sleep(wait)).await;
-    }
-}
-
-/// What became of one call.
+/// The result for one call.
 #[derive(Debug)]
-enum Delivery {
-    Done,
-    /// Somebody else is at it, or there was nothing to do.
+enum Outcome {
+    Delivered,
+    /// Another invocation holds the lease, or there was nothing to do.
     Untouched,
     Failed(Failure),
     Unreadable,
 }
 
-impl Delivery {
+impl Run<'_> {
+    async fn deliver_due(&self) -> Result<Report, store::Error> {
+        let now_ms = self.services.clock.now_ms();
+        let unsettled = self.services.store.unsettled();
+        let unsettled = self.services.sync_points.reach("redrive.unsettled", unsettled).await?;
+        let is_due = |due: &Due| due.due_ms <= now_ms;
+        let due = unsettled.iter().filter(|call| is_due(call)).count();
+
+        let mut calls = self.deliverable(unsettled, now_ms).await?;
+        let waiting_since = calls.iter().filter_map(|call| call.due.waiting_since_ms);
+        let oldest_ms = waiting_since.fold(now_ms, i64::min);
+        telemetry::record(Metric::QueueAgeMax, (now_ms - oldest_ms) / 1_000);
+
+        calls.retain(|call| is_due(&call.due));
+        stream::iter(by_tenant(calls))
+            .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async move {
+                if let Err(error) = self.serve(&tenant).await {
+                    tracing::warn!(%error, "the table failed while a tenant's work was delivered");
+                }
+            })
+            .await;
+        let report = *self.report();
+        let waiting = due - report.delivered - report.failed - report.unreadable;
+        Ok(Report { due, waiting, ..report })
+    }
+
+    /// Returns the calls that can be delivered, in the order in which they are due. It leaves out the calls of CRMs that
+    /// this version does not know, and of users who have to connect again.
+    async fn deliverable(&self, unsettled: Vec<Due>, now_ms: i64) -> Result<Vec<Delivery>, store::Error> {
+        let users = self.users(&unsettled).await;
+        let mut calls = Vec::new();
+        for due in unsettled {
+            let Some(crm) = self.services.crm(due.key.user.platform.as_str()) else { continue };
+            let waiting_ms = due.waiting_since_ms.map(|since| now_ms - since);
+            let is_overdue = waiting_ms.is_some_and(|waiting_ms| waiting_ms >= SESSION_RETRY_WINDOW_MS);
+            match users.get(&due.key.user) {
+                // An overdue call of an ended session is tried, so that it fails and becomes a dead letter.
+                Some(Some(user)) if !user.session_ended || is_overdue => {
+                    calls.push(Delivery { due, crm, user: user.clone() });
+                }
+                Some(None) if is_overdue => self.set_aside(&due).await?,
+                _ => {}
+            }
+        }
+        Ok(calls)
+    }
+
+    /// Returns the users of these calls: `None` if a user is unknown or not connected, no entry if one cannot be read.
+    async fn users(&self, calls: &[Due]) -> BTreeMap<UserKey, Option<Arc<StoredUser>>> {
+        let keys: BTreeSet<_> = calls.iter().map(|call| call.key.user.clone()).collect();
+        let read = stream::iter(keys).map(async |key| {
+            let read = self.services.store.user(&key);
+            let user = self.services.sync_points.reach("redrive.user", read).await;
+            (key, user)
+        });
+        let users: Vec<_> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
+        let readable = users.into_iter().filter_map(|(key, user)| match user {
+            Ok(user) => Some((key, user.filter(|user| user.user.credentials.is_some()).map(Arc::new))),
+            Err(error) => {
+                tracing::warn!(%error, "a user could not be read");
+                None
+            }
+        });
+        readable.collect()
+    }
+
+    /// Delivers a tenant's calls until all are delivered, the breaker opens, or the time is over.
+    async fn serve(&self, tenant: &Tenant) -> Result<(), store::Error> {
+        let now_ms = self.services.clock.now_ms();
+        let stored = self.services.store.breaker(&tenant.key);
+        let stored = self.services.sync_points.reach("redrive.rest", stored).await?;
+        if stored.open_until_ms > now_ms {
+            return Ok(());
+        }
+        let breaker = Breaker::new(stored);
+        let mut calls = tenant.calls.iter();
+        if breaker.needs_probe()
+            && self.has_time()
+            && let Some(call) = calls.next()
+        {
+            self.deliver(call, &breaker).await;
+        }
+        stream::iter(calls)
+            .for_each_concurrent(CALLS_AT_ONCE, |call| async {
+                if !breaker.is_open() && self.has_time() {
+                    self.spare_budget(call).await;
+                    self.deliver(call, &breaker).await;
+                }
+            })
+            .await;
+        let state = breaker.state();
+        if state != stored {
+            let set = self.services.store.set_breaker(&tenant.key, state, now_ms);
+            self.services.sync_points.reach("redrive.set_breaker", set).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if there is time for one more call.
+    fn has_time(&self) -> bool {
+        self.deadline.remaining(&self.services.clock) >= Duration::from_millis(CALL_MS as u64)
+    }
+
+    /// Waits while less than half of the CRM's burst budget is left: that half is for live requests.
+    async fn spare_budget(&self, call: &Delivery) {
+        // A host that is not the CRM's own has no budget. The attempt will report it.
+        let base_url = self.services.crm_base_url(call.crm, &call.user.user).unwrap_or_default();
+        let now_ms = self.services.clock.now_ms();
+        if let Some(wait) = self.services.budgets.until_half_is_free(&base_url, now_ms) {
+            self.services.sync_points.reach("redrive.spare", tokio::time::sleep(wait)).await;
+        }
+    }
+
+    /// Delivers one call, writes its log line, and records the result.
+    async fn deliver(&self, call: &Delivery, breaker: &Breaker) {
+        let work = async {
+            telemetry::call(&call.due.key);
+            telemetry::set_field("crm", call.crm.platform());
+            let outcome = self.attempt(call).await;
+            match &outcome {
+                Ok(Outcome::Failed(failure)) => telemetry::failed(Level::WARN, failure),
+                Ok(_) => {}
+                Err(error) => telemetry::failed(Level::WARN, error),
+            }
+            telemetry::set_field("outcome", outcome.as_ref().map_or("Unavailable", Outcome::name));
+            outcome
+        };
+        let (clock, trace) = (&self.services.clock, self.trace.clone());
+        match telemetry::instrument(clock, "redrive", "delivered", trace, Box::pin(work)).await {
+            Ok(Outcome::Delivered) => {
+                breaker.record_success();
+                self.report().delivered += 1;
+            }
+            Ok(Outcome::Failed(failure)) => {
+                breaker.record_failure(&failure, clock.now_ms());
+                self.report().failed += 1;
+            }
+            Ok(Outcome::Unreadable) => self.report().unreadable += 1,
+            Ok(Outcome::Untouched) | Err(_) => {}
+        }
+    }
+
+    /// Claims one call and continues as a request would.
+    async fn attempt(&self, call: &Delivery) -> Result<Outcome, store::Error> {
+        let (services, key) = (self.services, &call.due.key);
+        let item = match services.sync_points.reach("redrive.read", services.store.call(key)).await {
+            Ok(Some(item)) => item,
+            Ok(None) => return Ok(Outcome::Untouched),
+            Err(store::Error::Unreadable(item, problem)) => {
+                telemetry::count(Metric::Unreadable);
+                let reason = format!("{item} cannot be read ({problem}) and was set aside");
+                telemetry::failed(Level::ERROR, reason);
+                self.set_aside(&call.due).await?;
+                return Ok(Outcome::Unreadable);
+            }
+            Err(error) => return Err(error),
+        };
+        let now_ms = services.clock.now_ms();
+        let deadline = Deadline(self.deadline.0.min(now_ms + CALL_MS));
+        let holder = lease::new_holder();
+        let lease = lease::new(key, &holder, now_ms, deadline);
+        let user = StoredUser::clone(&call.user);
+        match item.state {
+            State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
+                let claim = services.store.claim_create(&lease, Purpose::Redrive);
+                let claim = services.sync_points.reach("redrive.claim_create", claim).await?;
+                let ClaimCreate::Claimed(item) = claim else { return Ok(Outcome::Untouched) };
+                let payload = services.store.payload(key, &item)?.ok_or_else(|| {
+                    store::Error::Unreadable("call".to_owned(), "it was claimed without a payload".to_owned())
+                })?;
+                let claim = Claim::new(services, call.crm, lease, *item, deadline);
+                Ok(match claim.create(user, None, payload).await? {
+                    create::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
+                    _ => Outcome::Delivered,
+                })
+            }
+            State::Logged if item.has_undelivered() || item.sweep_at.is_some() => {
+                let claim = services.store.claim_update(&lease, Change::Due);
+                let claim = services.sync_points.reach("redrive.claim_update", claim).await?;
+                let ClaimUpdate::Claimed(item) = claim else { return Ok(Outcome::Untouched) };
+                let claim = Claim::new(services, call.crm, lease, *item, deadline);
+                Ok(match claim.update(user, None, None).await? {
+                    write::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
+                    _ => Outcome::Delivered,
+                })
+            }
+            _ => {
+                let settle = services.store.settle(key, &item, call.due.due_ms, now_ms);
+                services.sync_points.reach("redrive.settle", settle).await?;
+                Ok(Outcome::Untouched)
+            }
+        }
+    }
+
+    /// Takes a call out of the index of due work, because it cannot be delivered. Nothing else of its item changes.
+    async fn set_aside(&self, due: &Due) -> Result<(), store::Error> {
+        let set_aside = self.services.store.set_aside(&due.key, due.due_ms, self.services.clock.now_ms());
+        self.services.sync_points.reach("redrive.set_aside", set_aside).await
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outcome {
     fn name(&self) -> &'static str {
         match self {
-            Delivery::Done => "Delivered",
-            Delivery::Untouched => "Untouched",
-            Delivery::Failed(_) => "Failed",
-            Delivery::Unreadable => "Unreadable",
+            Outcome::Delivered => "Delivered",
+            Outcome::Untouched => "Untouched",
+            Outcome::Failed(_) => "Failed",
+            Outcome::Unreadable => "Unreadable",
         }
     }
 }
 
-/// What an outcome says of the CRM: it took it, or why it did not; nothing, when it was not asked.
-fn failure_of(outcome: &Result<Delivery, store::Error>) -> Option<Result<(), &Failure>> {
-    match outcome {
-        Ok(Delivery::Done) => Some(Ok(())),
-        Ok(Delivery::Failed(failure)) => Some(Err(failure)),
-        Ok(Delivery::Untouched | Delivery::Unreadable) | Err(_) => None,
-    }
-}
-
-impl Tally {
-    fn count(&self, outcome: &Result<Delivery, store::Error>) {
-        let counter = match outcome {
-            Ok(Delivery::Done) => &self.delivered,
-            Ok(Delivery::Unreadable) => &self.unreadable,
-            Ok(Delivery::Failed(_)) => &self.failed,
-            Ok(Delivery::Untouched) => return,
-            Err(_) => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Delivers one call, and has a line of its own in the log.
-async fn told(
-    services: &Services,
-    crm: &'static dyn Crm,
-    user: &StoredUser,
-    due: &Due,
-    deadline: Deadline,
-    trace: &Trace,
-) -> Result<Delivery, store::Error> {
-    let work = async {
-        telemetry::call(&due.key);
-        telemetry::set_field("crm", crm.platform());
-        let outcome = deliver(services, crm, user, due, deadline).await;
-        match &outcome {
-            Ok(Delivery::Failed(failure)) => telemetry::failed(Level::WARN, failure),
-            Ok(_) => {}
-            Err(error) => telemetry::failed(Level::WARN, error),
-        }
-        telemetry::set_field("outcome", outcome.as_ref().map_or("Unavailable", Delivery::name));
-        outcome
-    };
-    telemetry::instrument(&services.clock, "redrive", "delivered", trace.clone(), Box::pin(work)).await
-}
-
-/// Delivers one call.
-async fn deliver(
-    services: &Services,
-    crm: &'static dyn Crm,
-    user: &StoredUser,
-    due: &Due,
-    deadline: Deadline,
-) -> Result<Delivery, store::Error> {
-    let key = &due.key;
-    let item = match services.sync_points.reach("redrive.read", services.store.call(key)).await {
-        Ok(Some(item)) => item,
-        Ok(None) => return Ok(Delivery::Untouched),
-        Err(store::Error::Unreadable(what, problem)) => {
-            telemetry::count(Metric::Unreadable);
-            telemetry::failed(
-                Level::ERROR,
-                format_args!("{what} cannot be read ({problem}); it is set aside"),
-            );
-            set_aside(services, due).await?;
-            return Ok(Delivery::Unreadable);
-        }
-        Err(error) => return Err(error),
-    };
-    let now_ms = services.clock.now_ms();
-    let deadline = Deadline(deadline.0.min(now_ms + CALL_MS));
-    let me = lease::new_owner();
-    let lease = Lease { key, holder: &me, now_ms, until_ms: deadline.0 + GRACE_MS };
-    match item.state {
-        State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
-            let claim = services.store.claim_create(&lease, Purpose::Redrive);
-            let ClaimCreate::Claimed(item) =
-                services.sync_points.reach("redrive.claim_create", claim).await?
-            else {
-                return Ok(Delivery::Untouched);
-            };
-            Ok(match create::resume(services, crm, lease, *item, user.clone(), deadline).await? {
-                create::Outcome::Failed { failure, is_deferred } => given_up(failure, is_deferred),
-                _ => Delivery::Done,
-            })
-        }
-        State::Logged if item.has_undelivered() || item.sweep_at.is_some() => {
-            let claim = services.store.claim_update(&lease, Change::Due);
-            let ClaimUpdate::Claimed(item) =
-                services.sync_points.reach("redrive.claim_update", claim).await?
-            else {
-                return Ok(Delivery::Untouched);
-            };
-            let outcome = update::go(services, crm, lease, *item, user.clone(), None, None, deadline).await?;
-            Ok(match outcome {
-                update::Outcome::Failed { failure, is_deferred } => given_up(failure, is_deferred),
-                _ => Delivery::Done,
-            })
-        }
-        _ => {
-            let settle = services.store.settle(key, &item, due.due_ms, now_ms);
-            services.sync_points.reach("redrive.settle", settle).await?;
-            Ok(Delivery::Untouched)
+/// Groups the calls by tenant and keeps their order.
+fn by_tenant(calls: Vec<Delivery>) -> Vec<Tenant> {
+    let mut tenants: Vec<Tenant> = Vec::new();
+    for call in calls {
+        let user = &call.user.user;
+        let key = user.tenant();
+        match tenants.iter_mut().find(|tenant| tenant.key == key) {
+            Some(tenant) => tenant.calls.push(call),
+            None => tenants.push(Tenant { key, calls: vec![call] }),
         }
     }
+    tenants
 }
 
-async fn set_aside(services: &Services, due: &Due) -> Result<(), store::Error> {
-    let aside = services.store.set_aside(&due.key, due.due_ms, services.clock.now_ms());
-    services.sync_points.reach("redrive.set_aside", aside).await
-}
-
-/// A failure that nobody sees, and that is the last one, is a dead letter.
-fn given_up(failure: Failure, is_deferred: bool) -> Delivery {
+/// Returns the result of an attempt that failed. If it is not retried, it is a dead letter that no caller learns of.
+fn failed(failure: Failure, is_deferred: bool) -> Outcome {
     if !is_deferred {
         telemetry::count(Metric::Dead);
         telemetry::set_field("given_up", true);
     }
-    Delivery::Failed(failure)
+    Outcome::Failed(failure)
 }

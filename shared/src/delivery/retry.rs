@@ -1,110 +1,117 @@
-//! What becomes of an attempt that failed: who goes on, when, and until when.
-
-use std::time::Duration;
+//! Retry policy: whether and when the redrive repeats an attempt that failed, and for how long.
 
 use crate::{
-    adapters::{Crm, Effect, Error, ErrorKind, Recovery},
-    delivery::{grant::Failure, lease::GRACE_MS},
+    adapters::{Crm, Effect, ErrorKind, Recovery},
+    delivery::{attempt::Claim, failure::Failure, lease::GRACE_MS},
     model::{CallKey, hash::stable_hash},
-    store::{CallItem, Event, Release, State},
+    store::{self, Event, Release, State},
 };
 
-/// How long after its first, second, ... failure something is tried again at the latest, in milliseconds. The last
-/// counts for all that follow: whoever comes back after a long outage finds everything delivered within it.
+/// The longest random delay before the next attempt, after the first, second, ... failure, in milliseconds. The last one
+/// applies to all further failures, so after a long outage everything is delivered within it.
 const BACK_OFF_MS: [i64; 4] = [5_000, 30_000, 2 * 60_000, 10 * 60_000];
-/// How long it is tried while the CRM does not take it, in milliseconds.
-const PATIENCE_MS: i64 = 72 * 3_600_000;
-/// How long it is tried while the user's session has ended, in milliseconds: it takes a person to connect again.
-pub(crate) const PATIENCE_WITH_PEOPLE_MS: i64 = 30 * 86_400_000;
+/// The delay before the next attempt to which the random delay is added, in milliseconds.
+const SHORTEST_DELAY_MS: i64 = 1_000;
+/// The time for which work is retried while the CRM does not accept it, in milliseconds.
+const RETRY_WINDOW_MS: i64 = 72 * 3_600_000;
+/// The time for which work is retried while the user's session has ended, in milliseconds. It is longer because a person
+/// has to connect again.
+pub(crate) const SESSION_RETRY_WINDOW_MS: i64 = 30 * 86_400_000;
 
-/// How the lease of a failed attempt is given back.
-pub(crate) fn release<'a>(
-    crm: &dyn Crm,
-    call: &CallKey,
-    item: &CallItem,
-    failure: &Failure,
-    reason: &'a str,
-    now_ms: i64,
-) -> Release<'a> {
-    let is_made = item.state == State::Logged;
-    if failure.effect() == Effect::Unknown {
-        // Whatever was sent may still land.
-        let lease_expires_at_ms = now_ms + grace_ms(crm);
-        let release = Release {
-            lease_expires_at_ms,
-            outcome_unknown: !is_made,
-            ..Release::new(Event::OutcomeUnknown, reason)
-        };
-        return if !is_made && crm.recovery() == Recovery::None {
-            // Nobody can find out what became of it. Never twice: a person has to look.
-            Release { event: Event::GivenUp, ..release }
-        } else {
-            Release { due_ms: waits(item).then_some(lease_expires_at_ms), ..release }
-        };
+/// An attempt that failed and whose lease was given back.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    /// The event that the failure was for the item.
+    pub(crate) event: Event,
+    /// The redrive will try again.
+    pub(crate) is_deferred: bool,
+}
+
+impl Claim<'_> {
+    /// Gives the lease back after a failure, as the retry policy says.
+    pub(crate) async fn fail(&self, step: &'static str, failure: Failure) -> Result<Failed, store::Error> {
+        let reason = failure.to_string();
+        let release = self.release_after(&failure, &reason);
+        let (event, is_deferred) = (release.event, release.due_ms.is_some());
+        self.release(step, release).await?;
+        Ok(Failed { failure, event, is_deferred })
     }
-    let release = Release { outcome_unknown: item.outcome_unknown, ..Release::new(Event::Failed, reason) };
-    match failure {
-        Failure::Crm(Error { kind: ErrorKind::NotFound, .. }) if is_made => {
-            Release { event: Event::Deleted, ..release }
+
+    fn release_after<'r>(&self, failure: &Failure, reason: &'r str) -> Release<'r> {
+        let now_ms = self.services.clock.now_ms();
+        let is_logged = self.item.state == State::Logged;
+        if failure.effect() == Effect::Unknown {
+            // The request may still reach the CRM.
+            let lease_expires_at_ms = now_ms + grace_ms(self.crm);
+            let release = Release {
+                lease_expires_at_ms,
+                outcome_unknown: !is_logged,
+                ..Release::new(Event::OutcomeUnknown, reason)
+            };
+            return if !is_logged && self.crm.recovery() == Recovery::None {
+                // This CRM cannot be searched, and a retry could create a second record: a person has to look.
+                Release { event: Event::GivenUp, ..release }
+            } else {
+                Release { due_ms: self.is_retryable().then_some(lease_expires_at_ms), ..release }
+            };
         }
-        Failure::Crm(Error { kind: ErrorKind::Rejected { .. }, .. }) if is_made => {
-            Release { drops_queued: true, drops_payload: true, ..release }
+        let release =
+            Release { outcome_unknown: self.item.outcome_unknown, ..Release::new(Event::Failed, reason) };
+        match failure.kind() {
+            Some(ErrorKind::NotFound) if is_logged => Release { event: Event::Deleted, ..release },
+            Some(ErrorKind::Rejected { .. }) if is_logged => {
+                Release { drops_queued: true, drops_payload: true, ..release }
+            }
+            Some(kind) if !is_logged && is_permanent(kind) => Release { event: Event::GivenUp, ..release },
+            _ if !self.is_retryable() => release,
+            _ if now_ms - self.item.waiting_since.unwrap_or(now_ms) >= retry_window_ms(failure) => {
+                Release { event: Event::GivenUp, ..release }
+            }
+            _ => Release { due_ms: Some(self.next_attempt_ms(failure, now_ms)), ..release },
         }
-        Failure::Crm(error) if !is_made && is_final(&error.kind) => {
-            Release { event: Event::GivenUp, ..release }
-        }
-        _ if !waits(item) => release,
-        _ if now_ms - item.waiting_since.unwrap_or(now_ms) >= patience_ms(failure) => {
-            Release { event: Event::GivenUp, ..release }
-        }
-        _ => Release { due_ms: Some(next_try_ms(call, item, failure, now_ms)), ..release },
+    }
+
+    /// Returns `true` if the item has everything that the redrive needs. It lacks the payload of a create that was too
+    /// long to store: then the caller has to send the call again.
+    fn is_retryable(&self) -> bool {
+        let item = &self.item;
+        item.payload.is_some()
+            || (item.state == State::Logged && (item.has_undelivered() || item.sweep_at.is_some()))
+    }
+
+    /// Returns the time of the next attempt: after a random delay ("full jitter"), so that work that failed together is
+    /// not repeated together, but never earlier than the CRM asks.
+    fn next_attempt_ms(&self, failure: &Failure, now_ms: i64) -> i64 {
+        let tries = self.item.tries;
+        let step = usize::try_from(tries).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
+        let delay_ms = SHORTEST_DELAY_MS + scatter(self.lease.key, tries, BACK_OFF_MS[step]);
+        let requested_ms = failure.retry_after().map_or(0, |wait| wait.as_millis() as i64);
+        now_ms + delay_ms.max(requested_ms)
     }
 }
 
-/// How long after its sender's deadline, or a lost answer, a request may still land and be seen, in milliseconds.
-pub(crate) fn grace_ms(crm: &dyn Crm) -> i64 {
+/// Returns the time in which a request that got no response may still arrive and become visible, in milliseconds.
+fn grace_ms(crm: &dyn Crm) -> i64 {
     match crm.recovery() {
         Recovery::LaggingSearch(lag) => GRACE_MS.max(lag.as_millis() as i64),
         _ => GRACE_MS,
     }
 }
 
-/// What the caller is to do, when a CRM says so.
-pub(crate) fn retry_after(failure: &Failure) -> Option<Duration> {
-    match failure {
-        Failure::Crm(Error { kind: ErrorKind::RateLimited { retry_after }, .. }) => *retry_after,
-        _ => None,
-    }
-}
-
-/// Whether there is anything to try again with. A create whose payload is too long to keep is its sender's.
-fn waits(item: &CallItem) -> bool {
-    item.payload.is_some()
-        || (item.state == State::Logged && (item.has_undelivered() || item.sweep_at.is_some()))
-}
-
-/// Whether the same data would be refused again.
-fn is_final(kind: &ErrorKind) -> bool {
+/// Returns `true` if the CRM would reject the same create again.
+fn is_permanent(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::NotFound | ErrorKind::Conflict)
 }
 
-fn patience_ms(failure: &Failure) -> i64 {
+fn retry_window_ms(failure: &Failure) -> i64 {
     match failure {
-        Failure::SessionEnded => PATIENCE_WITH_PEOPLE_MS,
-        _ => PATIENCE_MS,
+        Failure::SessionEnded => SESSION_RETRY_WINDOW_MS,
+        _ => RETRY_WINDOW_MS,
     }
 }
 
-/// When it is tried again: anywhere within the back-off ("full jitter"), so that what failed together does not come
-/// back together; never before the CRM wants it.
-fn next_try_ms(call: &CallKey, item: &CallItem, failure: &Failure, now_ms: i64) -> i64 {
-    let step = usize::try_from(item.tries).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
-    let back_off = 1_000 + scatter(call, item.tries, BACK_OFF_MS[step]);
-    let wanted = retry_after(failure).map_or(0, |wait| wait.as_millis() as i64);
-    now_ms + back_off.max(wanted)
-}
-
-/// A number below `bound` that differs from call to call and from try to try, and can be foretold by a test.
+/// Returns a number below `bound` that depends on the call and on the try. It is not random, so tests can predict it.
 fn scatter(call: &CallKey, tries: i64, bound: i64) -> i64 {
     let (user, session) = (call.user.id.as_str(), call.session.as_str());
     let hash = stable_hash([tries.to_be_bytes().as_slice(), user.as_bytes(), session.as_bytes()]);
@@ -117,7 +124,7 @@ mod tests {
     use crate::model::{Platform, SessionId, UserId, UserKey};
 
     #[test]
-    fn tries_are_scattered_over_the_whole_back_off() {
+    fn delays_are_spread_over_the_whole_back_off() {
         let call = |session: usize| CallKey {
             user: UserKey {
                 platform: Platform::new("pipedrive").unwrap(),
@@ -127,11 +134,11 @@ mod tests {
             extension: None,
         };
         for (tries, bound) in (0..).zip(BACK_OFF_MS) {
-            let waits: Vec<_> = (0..1_000).map(|session| scatter(&call(session), tries, bound)).collect();
-            assert!(waits.iter().all(|wait| (0..bound).contains(wait)));
+            let delays: Vec<_> = (0..1_000).map(|session| scatter(&call(session), tries, bound)).collect();
+            assert!(delays.iter().all(|delay| (0..bound).contains(delay)));
             for tenth in 0..10 {
                 let part = bound / 10 * tenth..bound / 10 * (tenth + 1);
-                let count = waits.iter().filter(|wait| part.contains(wait)).count();
+                let count = delays.iter().filter(|delay| part.contains(delay)).count();
                 assert!((50..200).contains(&count), "{count} of 1000 in {part:?}");
             }
         }

@@ -1,4 +1,4 @@
-//! What the use cases work with: built once per process by `startup` and lent to every request.
+//! The services that the protocol works with. `startup` builds them once per process and lends them to every request.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,16 +12,19 @@ use crate::{
 /// Clock, clients, CRMs and secrets of one process.
 #[derive(Debug)]
 pub struct Services {
+    /// The source of the time.
     pub clock: Clock,
     /// The client for requests to CRMs. It follows no redirects and repeats nothing.
     pub http: HttpClient,
+    /// The table of users and calls.
     pub store: Store,
     /// The CRMs that callers can be users of.
     pub crms: &'static [&'static dyn Crm],
     /// Base URLs by platform that replace the CRMs' own hosts, in tests and local runs.
     pub crm_base_urls: BTreeMap<String, String>,
-    /// What each CRM has said about its rate limits.
+    /// The rate limits that each CRM has reported.
     pub budgets: Budgets,
+    /// The source of secrets that belong to us rather than to a user.
     pub secrets: Arc<dyn SecretReader>,
     /// Renewed grants that the table has not stored yet.
     pub unstored_grants: UnstoredGrants,

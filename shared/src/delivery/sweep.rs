@@ -1,72 +1,73 @@
-//! Looks, long after everything has landed, for a second log of a call that an attempt without an answer may have
-//! made, and removes it: never one that a person has changed.
+//! Duplicate sweep: long after every request has arrived, looks for a second record that an attempt without a response
+//! may have created, and removes it. A record that a person has changed is never removed.
 
 use std::collections::BTreeSet;
 
-use chrono::DateTime;
 use serde_json::Map;
 
 use crate::{
     adapters::{CallLog, NewCallLog},
-    delivery::{
-        create::CLOCK_SKEW_MINUTES,
-        grant::{Failure, Grant},
-    },
-    model::{CallDetails, CallKey, CallLogId, Contact, Direction, Zone},
+    delivery::{attempt::Attempt, failure::Failure},
+    model::{CallDetails, CallLogId, Contact, Direction},
     note::{self, Content},
-    store::{CallItem, RecoveryCriteria},
+    store::RecoveryCriteria,
     telemetry::{self, Metric},
 };
 
-/// Removes what is certainly ours, is not the log that the item names, and is as it was made.
-pub(crate) async fn remove_duplicates(
-    grant: &mut Grant<'_>,
-    call: &CallKey,
-    item: &CallItem,
-    kept: &CallLogId,
-) -> Result<(), Failure> {
-    // First of all the log itself: if a person has deleted it, no other may be taken for a duplicate of it.
-    let current = grant.read_record(kept).await?;
-    let first_at = item.first_at.unwrap_or(DateTime::UNIX_EPOCH);
-    let since = first_at - chrono::TimeDelta::minutes(CLOCK_SKEW_MINUTES);
-    let mut found = BTreeSet::new();
-    for sought in &item.recovery_criteria {
-        let log = searched(grant, call, item, sought, &current);
-        found.extend(grant.find_records(&log, since).await?);
-    }
-    for duplicate in found.into_iter().filter(|found| found != kept) {
-        telemetry::count(Metric::DuplicateFound);
-        telemetry::set_field("log_id", kept.as_str().to_owned());
-        if grant.delete_record(&duplicate).await? {
-            telemetry::count(Metric::Deduped);
-            tracing::warn!("a second log of the call had landed late; it is removed");
-        } else {
-            tracing::warn!("a second log of the call was changed by a person; it stays");
+impl Attempt<'_> {
+    /// Removes duplicates of the call's record if the sweep is due.
+    pub(crate) async fn sweep_if_due(&mut self) -> Result<(), Failure> {
+        let now_ms = self.grant.now_ms();
+        let is_due = self.claim.item.sweep_at.is_some_and(|sweep_at| sweep_at <= now_ms);
+        if let Some(kept) = self.claim.item.log_id.clone().filter(|_| is_due) {
+            self.remove_duplicates(&kept).await?;
+            // The lease's end removes it from the stored item. If it were removed there now, a crash would lose the sweep.
+            self.claim.item.sweep_at = None;
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// The log as the attempt that had no answer would have made it.
-fn searched(
-    grant: &Grant<'_>,
-    call: &CallKey,
-    item: &CallItem,
-    sought: &RecoveryCriteria,
-    current: &CallLog,
-) -> NewCallLog {
-    let user = &grant.user().user;
-    let zone = sought.zone.or(user.zone).unwrap_or(Zone::UTC);
-    let facts =
-        CallDetails { session: Some(call.session.clone()), start: sought.start, ..CallDetails::default() };
-    NewCallLog {
-        subject: current.subject.clone().unwrap_or_default(),
-        body: note::compose(grant.crm().format(), &Content::new(&facts, &user.settings, zone)),
-        contact: Contact { id: sought.contact.clone(), kind: None, name: None, phone_number: None },
-        direction: sought.direction.unwrap_or(Direction::Outbound),
-        start: sought.start,
-        duration: item.written.duration,
-        result: None,
-        additional: Map::new(),
+    /// Removes each record of this call that is certainly ours, is not `kept`, and is as it was created.
+    async fn remove_duplicates(&mut self, kept: &CallLogId) -> Result<(), Failure> {
+        // This comes first: if a person has deleted the call's record, no other record is a duplicate of it.
+        let current = self.grant.read_record(kept).await?;
+        let since = self.created_since();
+        let mut found = BTreeSet::new();
+        for criteria in &self.claim.item.recovery_criteria {
+            let record = self.expected_record(criteria, &current);
+            found.extend(self.grant.find_records(&record, since).await?);
+        }
+        for duplicate in found.into_iter().filter(|found| found != kept) {
+            telemetry::count(Metric::DuplicateFound);
+            telemetry::set_field("log_id", kept.as_str().to_owned());
+            if self.grant.delete_record(&duplicate).await? {
+                telemetry::count(Metric::Deduped);
+                tracing::warn!("a second record of the call arrived late and was removed");
+            } else {
+                tracing::warn!("a second record of the call was changed by a person and stays");
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the record that the attempt without a response would have created, as far as the search needs it.
+    fn expected_record(&self, criteria: &RecoveryCriteria, current: &CallLog) -> NewCallLog {
+        let details = CallDetails {
+            session: Some(self.claim.lease.key.session.clone()),
+            start: criteria.start,
+            ..CallDetails::default()
+        };
+        let zone = self.grant.zone(criteria.zone);
+        let content = Content::new(&details, &self.grant.user().user.settings, zone);
+        NewCallLog {
+            subject: current.subject.clone().unwrap_or_default(),
+            body: note::compose(self.claim.crm.format(), &content),
+            contact: Contact { id: criteria.contact.clone(), kind: None, name: None, phone_number: None },
+            direction: criteria.direction.unwrap_or(Direction::Outbound),
+            start: criteria.start,
+            duration: self.claim.item.written.duration,
+            result: None,
+            additional: Map::new(),
+        }
     }
 }

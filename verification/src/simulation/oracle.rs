@@ -7,7 +7,7 @@
 
 use call_log::{
     adapters::ErrorKind,
-    delivery::{create, grant::Failure, update},
+    delivery::{Failure, create, update},
     model::{CallDetails, CallLogId, SessionId},
     store::{CallItem, State},
 };

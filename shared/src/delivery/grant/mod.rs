@@ -1,8 +1,9 @@
-//! How we may call a CRM: the stored credential, renewed when it is about to expire, by one invocation at a time.
+//! Grant: the right to call one user's CRM. Stored credentials are renewed before they expire, by one invocation at a
+//! time.
 //!
-//! Providers rotate refresh tokens: each works once. So a renewal is claimed in the table first, and stored under the
-//! condition that nobody stored another meanwhile. While the present token is still good nobody waits for the one who
-//! renews it.
+//! Many providers rotate refresh tokens, so that each works only once. Therefore an invocation claims the renewal in the
+//! table before it asks the token host, and stores the new grant on the condition that no other was stored meanwhile.
+//! While the present token is still good, other invocations continue with it and do not wait.
 
 pub mod unstored;
 
@@ -15,24 +16,28 @@ use crate::{
         self, Access, Authorization, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
         client::{RenewalError, renew_grant},
     },
-    delivery::services::Services,
-    model::{CallLogId, Credentials, Deadline, Secret},
+    delivery::{failure::Failure, services::Services},
+    model::{CallLogId, Credentials, Deadline, Secret, Zone},
     store::{self, StoredUser},
     telemetry::{self, Metric},
 };
 
-/// From so long before its end on, a token is renewed by whoever comes first; the others go on with it.
-const SOFT_WINDOW: TimeDelta = TimeDelta::minutes(10);
-/// So long before its end a token counts as ended.
-const HARD_WINDOW: TimeDelta = TimeDelta::minutes(2);
-/// A renewal needs so much time: one that ends with the invocation may take the only refresh token along.
+/// The time before a token's expiry in which one invocation renews it and the others continue with it.
+const RENEWAL_WINDOW: TimeDelta = TimeDelta::minutes(10);
+/// The time before its expiry from which a token counts as expired.
+const EXPIRY_MARGIN: TimeDelta = TimeDelta::minutes(2);
+/// The time that a renewal needs. If the invocation ended during a renewal, the only refresh token could be lost.
 const RENEWAL_TIME: Duration = Duration::from_secs(8);
-/// While so much time is left a new grant that the table did not take is stored again.
+/// The time that must be left for another attempt to store a renewed grant.
 const STORING_TIME: Duration = Duration::from_secs(3);
-/// How long the one who renews has for it, in milliseconds.
+/// The pause between two attempts to store a renewed grant.
+const STORING_PAUSE: Duration = Duration::from_millis(200);
+/// The time that one invocation has for a renewal before another may claim it, in milliseconds.
 const RENEWAL_LEASE_MS: i64 = 15_000;
-/// How often, and how far apart, the others look whether the renewal is done.
-const WAITS: [Duration; 6] = [
+/// The longest validity that is believed of a token, in seconds.
+const LONGEST_VALIDITY_SECONDS: i64 = 365 * 86_400;
+/// The pauses between reads of the user while another invocation renews the grant.
+const PAUSES: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
     Duration::from_millis(400),
@@ -41,37 +46,6 @@ const WAITS: [Duration; 6] = [
     Duration::from_millis(1_300),
 ];
 
-/// Why a request to a CRM was not made, or failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The user has to connect again.
-    #[error("the CRM session has ended")]
-    SessionEnded,
-    #[error(transparent)]
-    Crm(#[from] adapters::Error),
-    #[error(transparent)]
-    Store(#[from] store::Error),
-}
-
-impl Failure {
-    /// Whether the CRM may have changed.
-    pub(crate) fn effect(&self) -> Effect {
-        match self {
-            Failure::Crm(error) => error.effect,
-            Failure::SessionEnded | Failure::Store(_) => Effect::None,
-        }
-    }
-
-    /// Whether the CRM refused the data.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Failure::Crm(adapters::Error { kind: ErrorKind::Rejected { .. }, .. }))
-    }
-
-    fn unavailable(detail: &str) -> Failure {
-        Failure::Crm(adapters::Error::new(ErrorKind::Unavailable, Effect::None, detail))
-    }
-}
-
 /// The right to call one user's CRM during one invocation.
 #[derive(Debug)]
 pub struct Grant<'a> {
@@ -79,146 +53,136 @@ pub struct Grant<'a> {
     crm: &'static dyn Crm,
     user: StoredUser,
     base_url: String,
-    /// The caller's own header, which is never renewed.
-    header: Option<Secret>,
+    /// The caller's own authorization, which takes precedence over the stored credentials and is never renewed.
+    authorization: Option<Secret>,
     deadline: Deadline,
-    /// This invocation.
-    me: &'a str,
-    /// The CRM did not accept a token that should have been good.
-    was_refused: bool,
+    /// The name of this invocation.
+    holder: &'a str,
+    /// The CRM has rejected a token that should have been good.
+    was_rejected: bool,
 }
 
 impl<'a> Grant<'a> {
-    /// The grant of a connected user, renewed if it is about to expire.
+    /// Returns the grant of a connected user. Renews it first if it is about to expire.
+    ///
+    /// # Errors
+    /// Fails if the user has to connect again, if the stored host is not one of the CRM's own, or if a grant that has
+    /// expired cannot be renewed now.
     pub async fn obtain(
         services: &'a Services,
         crm: &'static dyn Crm,
         user: StoredUser,
-        header: Option<Secret>,
+        authorization: Option<Secret>,
         deadline: Deadline,
-        me: &'a str,
+        holder: &'a str,
     ) -> Result<Grant<'a>, Failure> {
         let Some(base_url) = services.crm_base_url(crm, &user.user) else {
-            let detail = "the stored host is not one of the CRM's own";
-            return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, detail).into());
+            let reason = "the stored host is not a host of this CRM";
+            return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, reason).into());
         };
-        let mut grant = Grant { services, crm, user, base_url, header, deadline, me, was_refused: false };
+        let mut grant =
+            Grant { services, crm, user, base_url, authorization, deadline, holder, was_rejected: false };
         if let Some(unstored) = services.unstored_grants.take(&grant.user) {
-            grant.keep(unstored).await?;
+            grant.store(unstored).await?;
         }
         match grant.freshness() {
-            Freshness::Good => {}
-            Freshness::Soft => grant.renew_ahead().await,
-            Freshness::Ended => grant.renew().await?,
+            Freshness::Fresh => {}
+            Freshness::ExpiresSoon => grant.renew_ahead().await,
+            Freshness::Expired => grant.renew().await?,
         }
         Ok(grant)
     }
 
-    /// The user, as the table has them.
+    /// Returns the user as the table has them.
     pub(crate) fn user(&self) -> &StoredUser {
         &self.user
     }
 
-    pub(crate) fn now_ms(&self) -> i64 {
-        self.services.clock.now_ms()
-    }
-
+    /// Returns the CRM that the grant is for.
     pub(crate) fn crm(&self) -> &'static dyn Crm {
         self.crm
     }
 
-    /// See [`Crm::create_record`].
-    pub(crate) async fn create_record(&mut self, log: &NewCallLog) -> Result<CallLogId, Failure> {
+    /// Returns the time in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.services.clock.now_ms()
+    }
+
+    /// Returns the time zone of the note: the request's own, else the user's, else UTC.
+    pub(crate) fn zone(&self, requested: Option<Zone>) -> Zone {
+        requested.or(self.user.user.zone).unwrap_or(Zone::UTC)
+    }
+
+    /// Creates a CRM record. See [`Crm::create_record`].
+    pub(crate) async fn create_record(&mut self, record: &NewCallLog) -> Result<CallLogId, Failure> {
         loop {
-            let answer = {
-                let access = self.access()?;
-                self.services.sync_points.reach("crm.create_log", self.crm.create_record(&access, log)).await
-            };
-            if !self.renewed_after(&answer).await? {
-                return Ok(answer?);
+            let access = self.access()?;
+            let request = self.crm.create_record(&access, record);
+            let response = self.services.sync_points.reach("crm.create_log", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
             }
         }
     }
 
-    /// See [`Crm::read_record`].
+    /// Reads a CRM record. See [`Crm::read_record`].
     pub(crate) async fn read_record(&mut self, id: &CallLogId) -> Result<CallLog, Failure> {
         loop {
-            let answer = {
-                let access = self.access()?;
-                self.services.sync_points.reach("crm.read_log", self.crm.read_record(&access, id)).await
-            };
-            if !self.renewed_after(&answer).await? {
-                return Ok(answer?);
+            let access = self.access()?;
+            let request = self.crm.read_record(&access, id);
+            let response = self.services.sync_points.reach("crm.read_log", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
             }
         }
     }
 
-    /// See [`Crm::update_record`].
+    /// Changes a CRM record. See [`Crm::update_record`].
     pub(crate) async fn update_record(
         &mut self,
         id: &CallLogId,
         change: &CallLogChange,
     ) -> Result<(), Failure> {
         loop {
-            let answer = {
-                let access = self.access()?;
-                self.services
-                    .sync_points
-                    .reach("crm.update_log", self.crm.update_record(&access, id, change))
-                    .await
-            };
-            if !self.renewed_after(&answer).await? {
-                return Ok(answer?);
+            let access = self.access()?;
+            let request = self.crm.update_record(&access, id, change);
+            let response = self.services.sync_points.reach("crm.update_log", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
             }
         }
     }
 
-    /// See [`Crm::find_records`].
+    /// Finds the CRM records of an earlier attempt. See [`Crm::find_records`].
     pub(crate) async fn find_records(
         &mut self,
-        log: &NewCallLog,
+        record: &NewCallLog,
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Failure> {
         loop {
-            let answer = {
-                let access = self.access()?;
-                self.services
-                    .sync_points
-                    .reach("crm.find_logs", self.crm.find_records(&access, log, since))
-                    .await
-            };
-            if !self.renewed_after(&answer).await? {
-                return Ok(answer?);
+            let access = self.access()?;
+            let request = self.crm.find_records(&access, record, since);
+            let response = self.services.sync_points.reach("crm.find_logs", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
             }
         }
     }
 
-    /// See [`Crm::delete_record`].
+    /// Deletes a CRM record that was not changed since its creation. See [`Crm::delete_record`].
     pub(crate) async fn delete_record(&mut self, id: &CallLogId) -> Result<bool, Failure> {
         loop {
-            let answer = {
-                let access = self.access()?;
-                self.services.sync_points.reach("crm.remove_log", self.crm.delete_record(&access, id)).await
-            };
-            if !self.renewed_after(&answer).await? {
-                return Ok(answer?);
+            let access = self.access()?;
+            let request = self.crm.delete_record(&access, id);
+            let response = self.services.sync_points.reach("crm.remove_log", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
             }
         }
-    }
-
-    /// Gets a new token if the CRM did not accept the present one, once: then the request changed nothing and can be
-    /// made again.
-    async fn renewed_after<T>(&mut self, answer: &Result<T, adapters::Error>) -> Result<bool, Failure> {
-        let is_refused = answer.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized);
-        if !is_refused || self.was_refused || !self.is_renewable() {
-            return Ok(false);
-        }
-        self.was_refused = true;
-        self.renew().await.map(|()| true)
     }
 
     fn access(&self) -> Result<Access<'_>, Failure> {
-        let authorization = match (&self.header, &self.user.user.credentials) {
+        let authorization = match (&self.authorization, &self.user.user.credentials) {
             (Some(header), _) => Authorization::Header(header.clone()),
             (None, Some(credentials)) => Authorization::Stored(credentials.clone()),
             (None, None) => return Err(Failure::SessionEnded),
@@ -234,8 +198,21 @@ impl<'a> Grant<'a> {
         })
     }
 
+    /// Renews the grant if the CRM rejected the present token, at most once. The rejected request changed nothing, so it
+    /// can be sent again.
+    async fn is_renewed_after<T>(&mut self, response: &Result<T, adapters::Error>) -> Result<bool, Failure> {
+        let is_rejected = response.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized);
+        if !is_rejected || self.was_rejected || !self.is_renewable() {
+            return Ok(false);
+        }
+        self.was_rejected = true;
+        self.renew().await.map(|()| true)
+    }
+
     fn is_renewable(&self) -> bool {
-        self.header.is_none() && self.refresh_token().is_some() && self.services.token_url(self.crm).is_some()
+        self.authorization.is_none()
+            && self.refresh_token().is_some()
+            && self.services.token_url(self.crm).is_some()
     }
 
     fn refresh_token(&self) -> Option<&Secret> {
@@ -247,61 +224,63 @@ impl<'a> Grant<'a> {
 
     fn freshness(&self) -> Freshness {
         let Some(Credentials::OAuth { expires_at: Some(end), .. }) = &self.user.user.credentials else {
-            return Freshness::Good;
+            return Freshness::Fresh;
         };
         if !self.is_renewable() {
-            return Freshness::Good;
+            return Freshness::Fresh;
         }
-        let left = *end - self.services.clock.now();
-        match left {
-            left if left <= HARD_WINDOW => Freshness::Ended,
-            left if left <= SOFT_WINDOW && !self.user.session_ended => Freshness::Soft,
-            _ => Freshness::Good,
+        match *end - self.services.clock.now() {
+            left if left <= EXPIRY_MARGIN => Freshness::Expired,
+            left if left <= RENEWAL_WINDOW && !self.user.session_ended => Freshness::ExpiresSoon,
+            _ => Freshness::Fresh,
         }
     }
 
-    /// Renews if nobody else does. The present token is still good, so no failure matters yet.
+    /// Renews the grant unless another invocation does. The present token is still good, so a failure does not matter
+    /// yet.
     async fn renew_ahead(&mut self) {
-        if self.has(RENEWAL_TIME)
-            && let Ok(true) = self.claim().await
-            && let Err(failure) = self.renew_claimed().await
+        if self.has_time(RENEWAL_TIME)
+            && let Ok(true) = self.claim_renewal().await
+            && let Err(failure) = self.exchange().await
         {
-            tracing::warn!(%failure, "renewing the grant ahead of its end failed");
+            tracing::warn!(%failure, "the grant could not be renewed ahead of its expiry");
         }
     }
 
-    /// A token other than the present one, from the CRM or from whoever got it meanwhile.
+    /// Replaces the present token: with a new one from the token host, or with one that another invocation stored.
     async fn renew(&mut self) -> Result<(), Failure> {
         if self.user.session_ended {
             return Err(Failure::SessionEnded);
         }
-        if self.has(RENEWAL_TIME) && self.claim().await? {
-            return self.renew_claimed().await;
+        if self.has_time(RENEWAL_TIME) && self.claim_renewal().await? {
+            return self.exchange().await;
         }
-        for wait in WAITS {
-            if self.adopt().await? {
+        for pause in PAUSES {
+            if self.adopt_newer().await? {
                 return Ok(());
             }
             if self.user.session_ended {
                 return Err(Failure::SessionEnded);
             }
-            let wait = wait.min(self.deadline.remaining(&self.services.clock));
-            self.services.sync_points.reach("grant.wait", tokio::time::sleep(wait)).await;
+            let pause = pause.min(self.deadline.remaining(&self.services.clock));
+            self.services.sync_points.reach("grant.wait", tokio::time::sleep(pause)).await;
         }
-        if self.adopt().await? {
+        if self.adopt_newer().await? {
             Ok(())
         } else {
-            Err(Failure::unavailable("the grant is still being renewed"))
+            Err(Failure::unavailable("another invocation is still renewing the grant"))
         }
     }
 
-    async fn claim(&self) -> Result<bool, Failure> {
-        let now = self.services.clock.now_ms();
-        let claim = self.services.store.claim_renewal(&self.user, self.me, now, now + RENEWAL_LEASE_MS);
+    async fn claim_renewal(&self) -> Result<bool, Failure> {
+        let now_ms = self.services.clock.now_ms();
+        let claim =
+            self.services.store.claim_renewal(&self.user, self.holder, now_ms, now_ms + RENEWAL_LEASE_MS);
         Ok(self.services.sync_points.reach("grant.claim", claim).await?)
     }
 
-    async fn renew_claimed(&mut self) -> Result<(), Failure> {
+    /// Exchanges the refresh token for a new grant and stores it. This invocation has claimed the renewal.
+    async fn exchange(&mut self) -> Result<(), Failure> {
         let (Some(url), Some(refresh_token)) =
             (self.services.token_url(self.crm), self.refresh_token().cloned())
         else {
@@ -313,103 +292,101 @@ impl<'a> Grant<'a> {
         let mut renewed = self.services.sync_points.reach("grant.exchange", exchange()).await;
         let mut may_be_lost = matches!(renewed, Err(RenewalError::OutcomeUnknown));
         if matches!(renewed, Err(RenewalError::OutcomeUnknown | RenewalError::NotSent))
-            && self.has(RENEWAL_TIME)
+            && self.has_time(RENEWAL_TIME)
         {
-            // The answer is lost, and with it perhaps a rotated token. A provider that rotates honours the old one
-            // once more in this case (FAPI 2.0).
+            // A lost response may have contained a rotated token. A provider that rotates tokens accepts the old one
+            // once more in this case (FAPI 2.0 Security Profile).
             renewed = self.services.sync_points.reach("grant.exchange_again", exchange()).await;
             may_be_lost |= matches!(renewed, Err(RenewalError::OutcomeUnknown));
         }
-        match renewed {
-            Ok(renewed) => {
-                telemetry::count(Metric::RefreshCount);
-                let expires_at = renewed.expires_in.map(|seconds| {
-                    self.services.clock.now()
-                        + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(0).min(31_536_000))
-                });
-                let credentials = Credentials::OAuth {
-                    access_token: renewed.access_token,
-                    refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token)),
-                    expires_at,
-                };
-                self.keep(credentials).await
-            }
-            Err(RenewalError::Rejected) => {
-                // Final only if nobody has stored another grant meanwhile.
-                if self.adopt().await? {
-                    return Ok(());
-                }
-                if may_be_lost {
-                    telemetry::count(Metric::RefreshLost);
-                }
-                let give_up = self.services.store.give_up_renewal(&self.user, self.me, true);
-                self.services.sync_points.reach("grant.end", give_up).await?;
-                self.user.session_ended = true;
-                Err(Failure::SessionEnded)
-            }
-            Err(error) => {
-                if may_be_lost {
-                    telemetry::count(Metric::RefreshLost);
-                }
-                tracing::warn!(reason = ?error, "the grant could not be renewed");
-                let give_up = self.services.store.give_up_renewal(&self.user, self.me, false);
-                self.services.sync_points.reach("grant.give_up", give_up).await?;
-                Err(Failure::unavailable("the grant could not be renewed"))
-            }
-        }
+        let renewed = match renewed {
+            Ok(renewed) => renewed,
+            Err(error) => return self.give_up_renewal(error, may_be_lost).await,
+        };
+        telemetry::count(Metric::RefreshCount);
+        let validity = |seconds| i64::try_from(seconds).unwrap_or(0).min(LONGEST_VALIDITY_SECONDS);
+        let expires_at = renewed
+            .expires_in
+            .map(|seconds| self.services.clock.now() + TimeDelta::seconds(validity(seconds)));
+        let credentials = Credentials::OAuth {
+            access_token: renewed.access_token,
+            refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token)),
+            expires_at,
+        };
+        self.store(credentials).await
     }
 
-    /// Stores a new grant. It may be the only one that works from now on, so that storing it is tried as long as
-    /// there is time, and again with the process's next request.
-    async fn keep(&mut self, credentials: Credentials) -> Result<(), Failure> {
-        let stored = loop {
-            let keep = self.services.store.finish_renewal(&self.user, self.me, &credentials);
-            match self.services.sync_points.reach("grant.keep", keep).await {
-                Err(store::Error::Unavailable(_)) if self.has(STORING_TIME) => {
-                    let pause = tokio::time::sleep(Duration::from_millis(200));
-                    self.services.sync_points.reach("grant.pause", pause).await;
+    /// Gives the claim on the renewal back. The session ends if the token host rejected the refresh token.
+    async fn give_up_renewal(&mut self, error: RenewalError, may_be_lost: bool) -> Result<(), Failure> {
+        let is_rejected = matches!(error, RenewalError::Rejected);
+        // The rejection is final only if no other grant was stored meanwhile.
+        if is_rejected && self.adopt_newer().await? {
+            return Ok(());
+        }
+        if may_be_lost {
+            telemetry::count(Metric::RefreshLost);
+        }
+        let give_up = self.services.store.give_up_renewal(&self.user, self.holder, is_rejected);
+        if is_rejected {
+            self.services.sync_points.reach("grant.end", give_up).await?;
+            self.user.session_ended = true;
+            return Err(Failure::SessionEnded);
+        }
+        tracing::warn!(reason = ?error, "the grant could not be renewed");
+        self.services.sync_points.reach("grant.give_up", give_up).await?;
+        Err(Failure::unavailable("the grant could not be renewed"))
+    }
+
+    /// Stores a new grant. It may be the only one that works from now on. Therefore storing is repeated while there is
+    /// time, and the process's next request tries again.
+    async fn store(&mut self, credentials: Credentials) -> Result<(), Failure> {
+        let is_stored = loop {
+            let store = self.services.store.finish_renewal(&self.user, self.holder, &credentials);
+            match self.services.sync_points.reach("grant.keep", store).await {
+                Err(store::Error::Unavailable(_)) if self.has_time(STORING_TIME) => {
+                    self.services.sync_points.reach("grant.pause", tokio::time::sleep(STORING_PAUSE)).await;
                 }
                 Err(error) => {
                     telemetry::count(Metric::RefreshLost);
                     self.services.unstored_grants.put(&self.user, credentials);
                     return Err(error.into());
                 }
-                Ok(stored) => break stored,
+                Ok(is_stored) => break is_stored,
             }
         };
-        if stored {
-            self.user.user.credentials = Some(credentials);
-            self.user.token_version += 1;
-            self.user.session_ended = false;
-            Ok(())
-        } else {
-            self.adopt().await.map(drop)
+        if !is_stored {
+            // Another grant was stored meanwhile.
+            self.adopt_newer().await?;
+            return Ok(());
         }
+        self.user.user.credentials = Some(credentials);
+        self.user.token_version += 1;
+        self.user.session_ended = false;
+        Ok(())
     }
 
-    /// Whether so much time is left.
-    fn has(&self, time: Duration) -> bool {
-        self.deadline.remaining(&self.services.clock) > time
-    }
-
-    /// Takes over a grant that somebody else has stored. False: it is still the same.
-    async fn adopt(&mut self) -> Result<bool, Failure> {
+    /// Reads the user again. Returns `true` if another invocation has stored a newer grant, which is used from now on.
+    async fn adopt_newer(&mut self) -> Result<bool, Failure> {
         let key = self.user.user.key();
         let read = self.services.store.user(&key);
         let Some(stored) = self.services.sync_points.reach("grant.read", read).await? else {
             return Err(Failure::SessionEnded);
         };
-        let newer = stored.token_version != self.user.token_version;
-        if newer || stored.session_ended {
+        let is_newer = stored.token_version != self.user.token_version;
+        if is_newer || stored.session_ended {
             self.user = stored;
         }
-        Ok(newer)
+        Ok(is_newer)
+    }
+
+    fn has_time(&self, time: Duration) -> bool {
+        self.deadline.remaining(&self.services.clock) > time
     }
 }
 
-/// How near a token's end is.
+/// The time that a token has left.
 enum Freshness {
-    Good,
-    Soft,
-    Ended,
+    Fresh,
+    ExpiresSoon,
+    Expired,
 }

@@ -1,5 +1,7 @@
-//! Renewed grants that the table did not take while there was time. Where tokens rotate, such a grant is the only one
-//! that works: this process stores it with its next request for that user.
+//! Renewed grants that the table has not stored, because it was not available while there was time.
+//!
+//! If the CRM rotates refresh tokens, such a grant is the only one that still works. This process stores it with its next
+//! request for that user.
 
 use std::{
     collections::HashMap,
@@ -11,25 +13,26 @@ use crate::{
     store::StoredUser,
 };
 
-/// The grants of one process; they go with it.
+/// The unstored grants of one process. They are lost when the process ends.
 #[derive(Debug, Default)]
 pub struct UnstoredGrants(Mutex<HashMap<UserKey, Unstored>>);
 
 #[derive(Debug)]
 struct Unstored {
-    /// Of the grant that it was made from.
+    /// The version of the stored grant from which this one was renewed.
     token_version: i64,
     credentials: Credentials,
 }
 
 impl UnstoredGrants {
-    /// Keeps what was made from this user's stored grant.
+    /// Keeps the credentials that were renewed from this user's stored grant.
     pub(crate) fn put(&self, user: &StoredUser, credentials: Credentials) {
         let token_version = user.token_version;
         self.grants().insert(user.user.key(), Unstored { token_version, credentials });
     }
 
-    /// What was made from this user's stored grant. Once another has been stored it is worth nothing any more.
+    /// Takes the credentials that were renewed from this user's stored grant. If another grant has been stored since,
+    /// they are obsolete and dropped.
     pub(crate) fn take(&self, user: &StoredUser) -> Option<Credentials> {
         let unstored = self.grants().remove(&user.user.key())?;
         (unstored.token_version == user.token_version).then_some(unstored.credentials)

@@ -1,0 +1,58 @@
+//! Why a delivery failed, and what follows from it for the next one.
+
+use std::time::Duration;
+
+use crate::{
+    adapters::{self, Effect, ErrorKind},
+    store,
+};
+
+/// Why a request to a CRM failed or was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The user has to connect the CRM account again.
+    #[error("the CRM session has ended")]
+    SessionEnded,
+    /// The CRM did not do what it was asked for.
+    #[error(transparent)]
+    Crm(#[from] adapters::Error),
+    /// The table failed while the grant was claimed, read or stored.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Failure {
+    /// Returns a failure without effect after which the same request may succeed.
+    pub(crate) fn unavailable(reason: &str) -> Failure {
+        adapters::Error::new(ErrorKind::Unavailable, Effect::None, reason).into()
+    }
+
+    /// Returns the effect that the request may have had on the CRM.
+    pub(crate) fn effect(&self) -> Effect {
+        match self {
+            Failure::Crm(error) => error.effect,
+            Failure::SessionEnded | Failure::Store(_) => Effect::None,
+        }
+    }
+
+    /// Returns the kind of the CRM's error, or `None` if the CRM is not the cause.
+    pub(crate) fn kind(&self) -> Option<&ErrorKind> {
+        match self {
+            Failure::Crm(error) => Some(&error.kind),
+            Failure::SessionEnded | Failure::Store(_) => None,
+        }
+    }
+
+    /// Returns `true` if the CRM rejected the data: it would reject the same data again.
+    pub(crate) fn is_rejection(&self) -> bool {
+        matches!(self.kind(), Some(ErrorKind::Rejected { .. }))
+    }
+
+    /// Returns how long the CRM asks its callers to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self.kind() {
+            Some(ErrorKind::RateLimited { retry_after }) => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Writes details into a CRM record: reads it, merges, changes what differs, and gives the lease back.
+//!
+//! A record is never changed without having been read, so a person's edit is merged and not overwritten. If the CRM
+//! rejects a change, each detail is written on its own, so that one bad detail does not keep the others out.
+
+use crate::{
+    adapters::{CallLog, CallLogChange, Effect, Error, ErrorKind},
+    delivery::{
+        attempt::{Attempt, Claim},
+        failure::Failure,
+        grant::Grant,
+        lease,
+    },
+    model::{CallDetails, CallDuration, CallLogId, Zone},
+    note::{self, Content, Section, subject_fingerprint},
+    store::{self, Event, Finish, LastWritten, Release},
+    telemetry::{self, Metric},
+};
+
+/// The number of times that one lease holder writes, if more updates are queued each time.
+const MAX_ROUNDS: usize = 5;
+/// The number of times that one change is tried, if the record changes between reading and changing it.
+const MAX_CONFLICTS: usize = 5;
+
+/// The result of writing. The lease was given back or has expired.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The record has the details. This is its body.
+    Updated { log: CallLogId, body: String },
+    /// The record was deleted in the CRM.
+    Deleted,
+    /// The record lacks details.
+    Failed {
+        failure: Failure,
+        /// The redrive will try again.
+        is_deferred: bool,
+    },
+}
+
+impl Claim<'_> {
+    /// Gives the lease back after a failure. Queued details stay queued, unless the CRM rejected them.
+    pub(crate) async fn fail_write(&self, failure: Failure) -> Result<Outcome, store::Error> {
+        let failed = self.fail("update.release", failure).await?;
+        Ok(match failed.event {
+            Event::Deleted => Outcome::Deleted,
+            _ => Outcome::Failed { failure: failed.failure, is_deferred: failed.is_deferred },
+        })
+    }
+}
+
+impl Attempt<'_> {
+    /// Writes these details and all queued ones into the record, again and again until no more are queued.
+    pub(crate) async fn write(mut self, details: CallDetails) -> Result<Outcome, store::Error> {
+        let Some(log) = self.claim.item.log_id.clone() else {
+            let problem = "the item is logged and has no record id".to_owned();
+            return Err(store::Error::Unreadable("call".to_owned(), problem));
+        };
+        let mut details = details.overlay(&self.claim.item.queued_details);
+        let mut updated = None;
+        let mut round = 0;
+        loop {
+            round += 1;
+            let mut writer = Writer { grant: &mut self.grant, record: &log, zone: self.zone };
+            let (plan, rejection) = match writer.write(&self.claim.item.written, &details).await {
+                Ok(written) => written,
+                Err(failure) => {
+                    let outcome = self.claim.fail_write(failure).await?;
+                    // After the first round, the record has what this caller sent. Only updates of other callers failed,
+                    // and these callers wait for the item to change.
+                    return Ok(updated.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
+                }
+            };
+            let finish = self.claim.finish("update.finish", &log, &plan.written).await?;
+            let outcome = Outcome::Updated { log: log.clone(), body: plan.body };
+            match finish {
+                Finish::Released => {
+                    telemetry::count(Metric::Updated);
+                    return Ok(match rejection {
+                        Some(failure) => Outcome::Failed { failure, is_deferred: false },
+                        None => outcome,
+                    });
+                }
+                Finish::Lost => {
+                    lease::lost("the lease expired before the update was recorded as written");
+                    return Ok(outcome);
+                }
+                Finish::MoreQueued(item) => self.claim.item = *item,
+            }
+            if round == MAX_ROUNDS {
+                self.leave().await?;
+                return Ok(outcome);
+            }
+            let session = Some(self.claim.lease.key.session.clone());
+            details = CallDetails { session, ..self.claim.item.queued_details.clone() };
+            updated = Some(outcome);
+        }
+    }
+
+    /// Gives the lease back although more updates are queued, so that this caller does not wait for all the others.
+    async fn leave(&self) -> Result<(), store::Error> {
+        let release = Release {
+            due_ms: Some(self.claim.services.clock.now_ms()),
+            ..Release::new(Event::Failed, "more updates are queued")
+        };
+        self.claim.release("update.leave", release).await
+    }
+}
+
+/// Writes into one record.
+struct Writer<'a, 'g> {
+    grant: &'a mut Grant<'g>,
+    record: &'a CallLogId,
+    zone: Zone,
+}
+
+impl Writer<'_, '_> {
+    /// Writes the details, except those that the CRM rejects. Returns the change that led to the record's present state,
+    /// and the last rejection. Fails if the CRM rejects all of them.
+    async fn write(
+        &mut self,
+        before: &LastWritten,
+        details: &CallDetails,
+    ) -> Result<(Plan, Option<Failure>), Failure> {
+        let rejection = match self.change(before, details).await {
+            Ok(plan) => return Ok((plan, None)),
+            Err(failure) if failure.is_rejection() => failure,
+            Err(failure) => return Err(failure),
+        };
+        let single = details.split();
+        if single.len() < 2 {
+            return Err(rejection);
+        }
+        // Only a try shows which of the details the CRM rejects.
+        let (mut latest, mut last_rejection): (Option<Plan>, _) = (None, None);
+        for detail in &single {
+            let before = latest.as_ref().map_or(before, |plan| &plan.written);
+            match self.change(before, detail).await {
+                Ok(plan) => latest = Some(plan),
+                Err(failure) if failure.is_rejection() => last_rejection = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        match latest {
+            Some(plan) => Ok((plan, last_rejection)),
+            None => Err(last_rejection.unwrap_or(rejection)),
+        }
+    }
+
+    /// Reads the record, merges the details, and changes what differs.
+    async fn change(&mut self, before: &LastWritten, details: &CallDetails) -> Result<Plan, Failure> {
+        for _ in 0..MAX_CONFLICTS {
+            let read_at_ms = self.grant.now_ms();
+            let current = self.grant.read_record(self.record).await?;
+            let plan = self.plan(&current, before, details);
+            if plan.change.is_empty() {
+                return Ok(plan);
+            }
+            let changed = self.grant.update_record(self.record, &plan.change).await;
+            if !self.grant.crm().compare_and_set() {
+                telemetry::record(Metric::EditWindow, self.grant.now_ms() - read_at_ms);
+            }
+            match changed {
+                Ok(()) => return Ok(plan),
+                Err(failure) if failure.kind() == Some(&ErrorKind::Conflict) => {}
+                Err(failure) if failure.effect() == Effect::Unknown => {
+                    telemetry::count(Metric::Ambiguous);
+                    return self.confirm(&plan.change, before, details).await.ok_or(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, Effect::None, "the record kept changing").into())
+    }
+
+    /// Reads the record after a change without a response. Returns `None` unless the record shows the change: if it does
+    /// not, the change may still arrive.
+    async fn confirm(
+        &mut self,
+        sent: &CallLogChange,
+        before: &LastWritten,
+        details: &CallDetails,
+    ) -> Option<Plan> {
+        let current = self.grant.read_record(self.record).await.ok()?;
+        let plan = self.plan(&current, before, details);
+        plan.shows(sent).then_some(plan)
+    }
+
+    /// Merges the details with the record as the CRM has it.
+    fn plan(&self, current: &CallLog, before: &LastWritten, details: &CallDetails) -> Plan {
+        // A duration that is still pending does not replace one that is known.
+        let is_known = matches!(before.duration, Some(CallDuration::Seconds(_)));
+        let duration = details.duration.filter(|duration| *duration != CallDuration::Pending || !is_known);
+        let details = &CallDetails { duration, ..details.clone() };
+        let content = Content::new(details, &self.grant.user().user.settings, self.zone);
+        let merged = note::merge(self.grant.crm().format(), &current.body, &before.sections, &content);
+
+        let current_subject = current.subject.as_deref().unwrap_or_default();
+        let theirs = subject_fingerprint(current_subject);
+        let ours = details.subject.as_deref().map(subject_fingerprint);
+        // Of a recovered record we do not know which subject we sent, so we treat its current subject as ours.
+        let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs)
+            || before.sections.was_told(Section::Subject, current_subject)
+            || ours.as_ref() == Some(&theirs);
+        let subject = details.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
+
+        let duration = duration
+            .filter(|duration| *duration != CallDuration::Pending && Some(*duration) != before.duration);
+        let written = LastWritten {
+            sections: merged.base,
+            subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
+            duration: duration.or(before.duration),
+        };
+        let change = CallLogChange {
+            body: (merged.body != current.body).then(|| merged.body.clone()),
+            subject,
+            duration,
+            version: current.version.clone(),
+        };
+        Plan { change, body: merged.body, written }
+    }
+}
+
+/// A change of a record, and the record after it.
+struct Plan {
+    change: CallLogChange,
+    body: String,
+    written: LastWritten,
+}
+
+impl Plan {
+    /// Returns `true` if the record that this plan was made from shows that `sent` was done. A CRM makes a change as a
+    /// whole or not at all, and a duration alone cannot be seen.
+    fn shows(&self, sent: &CallLogChange) -> bool {
+        let is_visible = sent.body.is_some() || sent.subject.is_some();
+        self.change.is_empty() || (is_visible && self.change.body.is_none() && self.change.subject.is_none())
+    }
+}
