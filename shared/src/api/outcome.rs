@@ -1,15 +1,15 @@
-//! The messages that the user sees: the response to each outcome of the delivery.
+//! The messages that the user sees: the response to each outcome of the delivery, and its log fields.
+
+use std::fmt;
 
 use http::StatusCode;
 use tracing::Level;
 
 use crate::{
     adapters::{Crm, ErrorKind},
-    api::{
-        route::{log_store_error, unavailable, variant},
-        wire::ResponseBody,
-    },
+    api::wire::ResponseBody,
     delivery::{Failure, create, update},
+    store,
     telemetry::{self, Metric},
 };
 
@@ -150,4 +150,35 @@ fn ok(body: ResponseBody) -> (StatusCode, ResponseBody) {
 /// Returns a duration in words, at least one second.
 fn seconds(seconds: i64) -> String {
     if seconds <= 1 { "a second".to_owned() } else { format!("{seconds} seconds") }
+}
+
+/// Returns the response while the table is not available.
+pub(super) fn unavailable() -> (StatusCode, ResponseBody) {
+    let message = "The service is busy. Please try again in a moment.";
+    (StatusCode::SERVICE_UNAVAILABLE, ResponseBody::warning(message, 5000))
+}
+
+/// Records an error of the table in the request's log line.
+pub(super) fn log_store_error(level: Level, error: &store::Error) {
+    if matches!(error, store::Error::Unreadable(..)) {
+        telemetry::count(Metric::Unreadable);
+    }
+    telemetry::set_field("outcome", variant(error));
+    telemetry::failed(level, error);
+}
+
+/// Returns the name of a value's variant, without its content.
+pub(super) fn variant(value: &impl fmt::Debug) -> String {
+    /// Stops the formatting after the first word, because the rest may be a whole note.
+    struct FirstWord(String);
+    impl fmt::Write for FirstWord {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = text.find(|letter: char| !letter.is_alphanumeric());
+            self.0.push_str(&text[..end.unwrap_or(text.len())]);
+            end.map_or(Ok(()), |_| Err(fmt::Error))
+        }
+    }
+    let mut word = FirstWord(String::new());
+    let _ = fmt::write(&mut word, format_args!("{value:?}"));
+    word.0
 }

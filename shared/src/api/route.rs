@@ -11,7 +11,8 @@ use tracing::Level;
 
 use crate::{
     api::{
-        Api, outcome,
+        Api,
+        outcome::{log_store_error, not_connected, unavailable, variant},
         wire::{InputError, ResponseBody},
     },
     auth::{Caller, TokenError, caller::token_of},
@@ -162,7 +163,7 @@ fn response(
 fn rejected(rejection: &Rejection, invocation: &Invocation) -> (StatusCode, ResponseBody) {
     let status = match rejection {
         Rejection::Store(error) => return store_failed(error, invocation),
-        Rejection::NotConnected => return outcome::not_connected(),
+        Rejection::NotConnected => return not_connected(),
         Rejection::NotFound => StatusCode::NOT_FOUND,
         Rejection::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
         Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -203,41 +204,10 @@ fn store_failed(error: &store::Error, invocation: &Invocation) -> (StatusCode, R
     }
 }
 
-/// Returns the response while the table is not available.
-pub(super) fn unavailable() -> (StatusCode, ResponseBody) {
-    let message = "The service is busy. Please try again in a moment.";
-    (StatusCode::SERVICE_UNAVAILABLE, ResponseBody::warning(message, 5000))
-}
-
-/// Records an error of the table in the request's log line.
-pub(super) fn log_store_error(level: Level, error: &store::Error) {
-    if matches!(error, store::Error::Unreadable(..)) {
-        telemetry::count(Metric::Unreadable);
-    }
-    telemetry::set_field("outcome", variant(error));
-    telemetry::failed(level, error);
-}
-
 /// Returns the message for an error: its text as a sentence.
 fn sentence(error: &impl fmt::Display) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).collect()
-}
-
-/// Returns the name of a value's variant, without its content.
-pub(super) fn variant(value: &impl fmt::Debug) -> String {
-    /// Stops the formatting after the first word, because the rest may be a whole note.
-    struct FirstWord(String);
-    impl fmt::Write for FirstWord {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let end = text.find(|letter: char| !letter.is_alphanumeric());
-            self.0.push_str(&text[..end.unwrap_or(text.len())]);
-            end.map_or(Ok(()), |_| Err(fmt::Error))
-        }
-    }
-    let mut word = FirstWord(String::new());
-    let _ = fmt::write(&mut word, format_args!("{value:?}"));
-    word.0
 }

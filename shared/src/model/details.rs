@@ -2,7 +2,8 @@
 //! ones.
 //!
 //! Senders send *placeholders* for values that they do not know yet: `(pending...)` for a link, `From auto logging
-//! (Pending)` for the note, `pending` for the duration. One rule holds everywhere: a placeholder never displaces a value.
+//! (Pending)` for the note, `pending` for the duration. One rule holds everywhere: a placeholder never displaces a
+//! value.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

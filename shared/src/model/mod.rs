@@ -1,4 +1,4 @@
-//! Calls, users and time: facts that hold for every CRM, table and protocol.
+//! Calls, users and time, independent of CRMs, the table and the protocol.
 //!
 //! - [`ids`]: identifiers and the keys made of them;
 //! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;

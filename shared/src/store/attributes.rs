@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 pub(super) const PK: &str = "pk";
 /// Text, the sort key: see [`super::keys`].
 pub(super) const SK: &str = "sk";
-/// Number, **seconds** since 1970: DynamoDB deletes the item some time after it. Every write of a call's or breaker's
-/// item by which it is kept longer sets it.
+/// Number, **seconds** since 1970: DynamoDB deletes the item some time after it. Set by every write of a call's or
+/// breaker's item that extends its life.
 pub(super) const TTL: &str = "ttl";
 
 // A call's item.

@@ -1,8 +1,8 @@
 //! Encryption of what must not be readable in the table: credentials, and what people said and wrote.
 //!
-//! The cipher is AES-256-GCM with a random nonce (NIST SP 800-38D). Key and attribute of the item are authenticated
-//! with the ciphertext, so that one copied to another user's item does not decrypt. A ciphertext begins with the name of
-//! its key, so that keys can be rotated.
+//! The cipher is AES-256-GCM with a random nonce (NIST SP 800-38D). The item's key and the attribute's name are
+//! authenticated with the ciphertext, so that one copied to another user's item does not decrypt. A ciphertext begins
+//! with the name of its key, so that keys can be rotated.
 
 use std::fmt;
 
@@ -101,8 +101,8 @@ impl Keyring {
     /// # Errors
     /// Fails if no key decrypts it: its key is missing, it is damaged, or it belongs to another item or attribute.
     pub fn decrypt(&self, associated_data: &str, ciphertext: &[u8]) -> Result<Vec<u8>, DecryptError> {
-        let (name, rest) = ciphertext.split_at_checked(KEY_NAME_LEN).ok_or(DecryptError)?;
-        let (nonce, encrypted) = rest.split_at_checked(NONCE_LEN).ok_or(DecryptError)?;
+        let (name, remainder) = ciphertext.split_at_checked(KEY_NAME_LEN).ok_or(DecryptError)?;
+        let (nonce, encrypted) = remainder.split_at_checked(NONCE_LEN).ok_or(DecryptError)?;
         let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| DecryptError)?;
         // All keys of that name are tried: once in four thousand million, two keys have the same name.
         let plaintext = self.keys.iter().filter(|key| key.name.0 == name).find_map(|key| {
@@ -118,16 +118,18 @@ impl Keyring {
 impl EncryptionKey {
     /// A key of 256 random bits, used as it is. `source`: the environment variable that it came from.
     pub fn data(bytes: &[u8; 32], source: &'static str) -> EncryptionKey {
-        let hash = Sha256::digest(bytes);
-        let name = KeyName(*hash.first_chunk().expect("a SHA-256 hash is longer than a key's name"));
-        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("an AES-256 key has 32 bytes");
-        EncryptionKey { name, key: LessSafeKey::new(key), source }
+        let [first, second, third, fourth, ..]: [u8; 32] = Sha256::digest(bytes).into();
+        EncryptionKey { name: KeyName([first, second, third, fourth]), key: aes_key(bytes), source }
     }
 
     /// Returns the same key with another source.
     pub(crate) fn with_source(self, source: &'static str) -> EncryptionKey {
         EncryptionKey { source, ..self }
     }
+}
+
+fn aes_key(bytes: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("an AES-256 key has 32 bytes"))
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@
 //! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
 //! makes the keys. The index `due` holds the keys of the calls with unfinished work, by the time of their next attempt.
 //!
-//! Every write is one `UpdateItem`, most with a condition; if the condition fails, DynamoDB returns the item as it is. The
-//! SDK repeats a write if the response was lost: such a write recognises itself by the name of the invocation in the
-//! item.
+//! Every write is one `UpdateItem`, most with a condition; if the condition fails, DynamoDB returns the item as it is.
+//! The SDK repeats a write if the response was lost: such a write recognises itself by the name of the invocation in
+//! the item.
 
 mod attributes;
 mod breakers;

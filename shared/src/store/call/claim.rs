@@ -294,8 +294,8 @@ impl Store {
     }
 }
 
-/// The part that all claims have in common. The call becomes due when the lease ends, so that the redrive takes it up if
-/// the lease holder dies.
+/// The part that all claims have in common. The call becomes due when the lease ends, so that the redrive takes it up
+/// if the lease holder dies.
 fn acquire_lease(update: Update, lease: &Lease<'_>) -> Update {
     update
         .value("now", number(lease.now_ms))
