@@ -324,7 +324,7 @@ pub struct NewContact {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} ({reason})")]
 pub struct Error {
-    /// What the caller can do about it.
+    /// The kind, which says what the caller can do.
     pub kind: ErrorKind,
     /// The possible effect on the CRM.
     pub effect: Effect,
