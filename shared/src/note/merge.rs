@@ -41,7 +41,7 @@ pub fn merge(format: Format, existing: &str, base: &Fingerprints, ours: &Content
 /// Where something stands that was told since the last was noted, that is the base: whoever wrote it has died before
 /// noting it. Otherwise it would pass for a person's.
 fn catch_up(markup: &dyn Markup, segments: &[Segment<'_>], base: &mut Fingerprints) {
-    for section in base.told_sections() {
+    for section in base.unconfirmed_sections() {
         let Some(segment) = segments.iter().find(|segment| segment.section() == Some(section)) else {
             continue;
         };
@@ -49,8 +49,8 @@ fn catch_up(markup: &dyn Markup, segments: &[Segment<'_>], base: &mut Fingerprin
         let whole = Fingerprint::of(&value);
         let is_open = markup.is_open_ended() && section.is_block();
         let lines = |fingerprint: &Fingerprint| match is_open {
-            true => fingerprint.opening_of(&value),
-            false => fingerprint.says(&whole).then_some(0),
+            true => fingerprint.opening_lines(&value),
+            false => fingerprint.has_same_words(&whole).then_some(0),
         };
         let mut standing = None;
         for fingerprint in base.candidates(section) {
@@ -82,7 +82,7 @@ fn merge_section(
     if base == Some(ours) {
         return Known::Before;
     }
-    let is_ours_as_before = base.is_some_and(|base| base.says(ours));
+    let is_ours_as_before = base.is_some_and(|base| base.has_same_words(ours));
     let is_ours_pending = is_placeholder(entry.section, entry.value);
     let Some(at) = segments.iter().position(|segment| segment.section() == Some(entry.section)) else {
         if is_ours_as_before || is_ours_pending && base.is_some() {
@@ -97,9 +97,9 @@ fn merge_section(
     let encoded = &segment.encoded()[..length];
     let value = markup.decode(entry.section, encoded);
     let theirs = Fingerprint::of(&value);
-    let is_theirs_as_before = base.is_some_and(|base| base.says(&theirs));
+    let is_theirs_as_before = base.is_some_and(|base| base.has_same_words(&theirs));
     let is_theirs_pending = is_placeholder(entry.section, &value);
-    if ours.says(&theirs) {
+    if ours.has_same_words(&theirs) {
         // Somebody may have moved line breaks; unless it was us, they stay.
         let is_respaced = is_ours_as_before && value != entry.value;
         if !is_respaced {
@@ -120,7 +120,7 @@ fn merge_section(
     let is_new = |kept: &String| {
         let fingerprint = Fingerprint::of(kept);
         !segments.iter().any(|segment| {
-            segment.kind == SegmentKind::Kept && Fingerprint::of(&segment.raw).says(&fingerprint)
+            segment.kind == SegmentKind::Kept && Fingerprint::of(&segment.raw).has_same_words(&fingerprint)
         })
     };
     let kept = is_kept.then(|| markup.keep(encoded)).filter(is_new);
@@ -150,7 +150,7 @@ fn opening(
         return None;
     }
     let decoded = markup.decode(section, segment.encoded());
-    let lines = base.and_then(|base| base.opening_of(&decoded)).max(ours.opening_of(&decoded))?;
+    let lines = base.and_then(|base| base.opening_lines(&decoded)).max(ours.opening_lines(&decoded))?;
     Some(segment.encoded().split_inclusive('\n').take(lines).map(str::len).sum())
 }
 

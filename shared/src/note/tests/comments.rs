@@ -81,7 +81,7 @@ fn a_comment_anywhere_in_a_note_hides_no_section_and_stays() {
             for (section, value) in before {
                 let read = document.value(section).unwrap_or_default();
                 assert!(
-                    Fingerprint::of(&read).says(&Fingerprint::of(value)),
+                    Fingerprint::of(&read).has_same_words(&Fingerprint::of(value)),
                     "{section:?} is {read:?} in {body}"
                 );
             }

@@ -28,7 +28,7 @@ fn a_section_whose_characters_became_entities_is_not_a_persons_edit() {
             assert_eq!(document.render(), body);
             let read = document.value(section).unwrap_or_default();
             assert!(
-                Fingerprint::of(&read).says(&Fingerprint::of(written)),
+                Fingerprint::of(&read).has_same_words(&Fingerprint::of(written)),
                 "{stored} is {read:?}, not {written:?}"
             );
 
@@ -82,7 +82,7 @@ proptest! {
         let body = compose(Format::Html, &content(&[(Section::AgentNote, "PLACE")])).replace("PLACE", &stored);
         prop_assert_eq!(parse(Format::Html, &body).render(), body.as_str());
         let read = parse(Format::Html, &body).value(Section::AgentNote).unwrap_or_default();
-        prop_assert!(Fingerprint::of(&read).says(&Fingerprint::of(&text)), "{:?} is {:?}", stored, read);
+        prop_assert!(Fingerprint::of(&read).has_same_words(&Fingerprint::of(&text)), "{:?} is {:?}", stored, read);
     }
 }
 

@@ -98,8 +98,8 @@ proptest! {
             let (ours, theirs) = (Fingerprint::of(value), Fingerprint::of(&read));
             let is_pending = merge::is_placeholder(section, value);
             // What stands below a block in Markdown is read as a part of it.
-            let is_opening = section.is_block() && format == Format::Markdown && ours.opening_of(&read).is_some();
-            prop_assert!(is_pending || is_opening || theirs.says(&ours), "{section:?} is {read:?} in {merged:?}");
+            let is_opening = section.is_block() && format == Format::Markdown && ours.opening_lines(&read).is_some();
+            prop_assert!(is_pending || is_opening || theirs.has_same_words(&ours), "{section:?} is {read:?} in {merged:?}");
         }
     }
 
@@ -113,9 +113,9 @@ proptest! {
             let body = compose(format, &standing);
             let (known, other) = (standing.fingerprints(), other.fingerprints());
             let noted = merge(format, &body, &known, &ours).body;
-            let told = merge(format, &body, &Fingerprints::perhaps([&known]), &ours).body;
+            let told = merge(format, &body, &Fingerprints::unconfirmed([&known]), &ours).body;
             prop_assert_eq!(&told, &noted, "{:?}: not noted", format);
-            let both = known.clone().with_told(&Fingerprints::perhaps([&other]).told());
+            let both = known.clone().with_unconfirmed_texts(&Fingerprints::unconfirmed([&other]).unconfirmed_texts());
             prop_assert_eq!(&merge(format, &body, &both, &ours).body, &noted, "{:?}: noted, and more told", format);
         }
     }
