@@ -68,7 +68,7 @@ impl Markup for Markdown {
         true
     }
 
-    fn is_lines(&self) -> bool {
+    fn is_line_based(&self) -> bool {
         true
     }
 }

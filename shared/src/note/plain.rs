@@ -78,7 +78,7 @@ impl Markup for Plain {
         false
     }
 
-    fn is_lines(&self) -> bool {
+    fn is_line_based(&self) -> bool {
         true
     }
 }

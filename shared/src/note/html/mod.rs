@@ -8,7 +8,7 @@ mod tokens;
 
 use super::{
     Section,
-    markup::{Entry, Markup, Segment, SegmentKind, end, insert},
+    markup::{Entry, Markup, Segment, SegmentKind, end_of_body, insert},
     section::Shape,
 };
 use crate::model::Direction;
@@ -69,7 +69,7 @@ impl Markup for Html {
         let written = self.write(entry, None);
         let find = |segments: &[Segment<'_>], kind| segments.iter().position(|segment| segment.kind == kind);
         if entry.section.is_block() {
-            return insert(self, segments, end(segments), kind, written);
+            return insert(self, segments, end_of_body(segments), kind, written);
         }
         if find(segments, SegmentKind::Heading).is_none() {
             let has_lines = segments.iter().any(|segment| segment.section().is_some_and(Section::is_line));
@@ -95,7 +95,7 @@ impl Markup for Html {
         false
     }
 
-    fn is_lines(&self) -> bool {
+    fn is_line_based(&self) -> bool {
         false
     }
 }
