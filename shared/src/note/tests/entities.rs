@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Texts as we wrote them, and as editors store them.
+/// Texts as we wrote them, and as editors stored them.
 const REWRITTEN: [(&str, &str); 13] = [
     ("Café", "Caf&eacute;"),
     ("Café", "Caf&#233;"),
@@ -39,13 +39,13 @@ fn a_section_whose_characters_became_entities_is_not_a_persons_edit() {
                 "{stored}: kept nothing"
             );
             let same = update(Format::Html, &body, &[], &[(section, written)]);
-            assert_eq!(same, body, "the same text is not written again");
+            assert_eq!(same, body, "the same words are not written again");
         }
     }
 }
 
 #[test]
-fn text_that_is_no_entity_is_read_as_it_stands() {
+fn text_that_is_not_an_entity_is_read_unchanged() {
     for text in ["AT&T", "a & b", "&unknown;", "&;", "&#;", "&#x;", "&#xZ;", "&", "R&D;"] {
         let body = format!("<b>Call details</b><ul><li><b>Summary</b>: {text}</li></ul>");
         assert_eq!(parse(Format::Html, &body).value(Section::Subject).as_deref(), Some(text));
@@ -86,7 +86,7 @@ proptest! {
     }
 }
 
-/// A character as a value has it in an HTML body.
+/// Returns a character as it is written in HTML.
 fn html_escaped(char: char) -> String {
     match char {
         '\n' => "<br>".to_owned(),
