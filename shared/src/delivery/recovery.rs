@@ -91,7 +91,7 @@ impl Attempt<'_> {
         let least = Content::new(&draft.payload.details, settings, self.zone).fingerprints();
         let is_own = !self.claim.item.outcome_unknown;
         let written = LastWritten {
-            sections: Fingerprints::perhaps([&draft.written.sections, &least]),
+            sections: Fingerprints::unconfirmed([&draft.written.sections, &least]),
             subject: draft.written.subject.clone().filter(|_| is_own),
             duration: draft.written.duration.filter(|_| is_own),
         };

@@ -199,7 +199,7 @@ impl Writer<'_, '_> {
         let ours = details.subject.as_deref().map(subject_fingerprint);
         // Of a recovered record we do not know which subject we sent, so we treat its current subject as ours.
         let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs)
-            || before.sections.was_told(Section::Subject, current_subject)
+            || before.sections.is_unconfirmed(Section::Subject, current_subject)
             || ours.as_ref() == Some(&theirs);
         let subject = details.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
 

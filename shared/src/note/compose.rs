@@ -1,16 +1,17 @@
-//! A fresh body.
+//! Composes a body for a call that has none yet.
 
 use super::{
     Content, Format,
-    markup::{Entry, place},
+    markup::{Entry, place, render},
 };
 
-/// The body that says what is to be said.
+/// Returns the body that shows some content.
+///
+/// The [module documentation](super) has an example.
 pub fn compose(format: Format, content: &Content) -> String {
-    let (markup, direction) = (format.markup(), content.direction);
     let mut segments = Vec::new();
     for (section, value) in content.iter() {
-        place(markup, &mut segments, Entry { section, value, direction });
+        place(format.markup(), &mut segments, Entry { section, value, direction: content.direction });
     }
-    segments.into_iter().map(|segment| segment.raw).collect()
+    render(&segments)
 }

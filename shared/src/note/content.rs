@@ -1,4 +1,4 @@
-//! What a note says, before anybody knows how it will look.
+//! The content of a note, before a format gives it its look.
 
 use super::{
     Fingerprints, Section,
@@ -9,26 +9,29 @@ use super::{
 };
 use crate::model::{CallDetails, Direction, Settings, Zone};
 
-/// The pattern of dates of users who chose none.
+/// The pattern of dates for users who have not chosen one.
 const DATE_PATTERN: &str = "YYYY-MM-DD hh:mm:ss A";
 
-/// The sections of a note, in order, with their values. No value is blank.
+/// The sections of a note with their values, in the order of [`Section`]. No value is blank.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
-    /// Whose number the contact's is, as far as that is known.
+    /// The direction of the call: in HTML, the contact's number is labelled as the caller's or the recipient's.
     pub(super) direction: Option<Direction>,
     sections: Vec<(Section, String)>,
 }
 
 impl Content {
-    /// What is known of a call and wanted by the user.
-    pub fn new(facts: &CallDetails, settings: &Settings, zone: Zone) -> Content {
-        let wanted = SECTIONS.iter().filter(|row| settings.is_on(row.setting.0, row.setting.1));
-        let values = wanted.filter_map(|row| Some((row.section, value(row.section, facts, settings, zone)?)));
-        Content::of(facts.direction, values)
+    /// Returns the sections that the call details have a value for and the user's settings include.
+    ///
+    /// Dates are written in `zone`.
+    pub fn new(details: &CallDetails, settings: &Settings, zone: Zone) -> Content {
+        let included = SECTIONS.iter().filter(|row| settings.is_on(row.setting.0, row.setting.1));
+        let values =
+            included.filter_map(|row| Some((row.section, value(row.section, details, settings, zone)?)));
+        Content::of(details.direction, values)
     }
 
-    /// Sections with their values, in the order of the sections.
+    /// Returns content from values, which come in the order of their sections.
     pub(super) fn of(
         direction: Option<Direction>,
         values: impl IntoIterator<Item = (Section, String)>,
@@ -37,11 +40,12 @@ impl Content {
         Content { direction, sections: shaped.filter(|(_, value)| !value.trim().is_empty()).collect() }
     }
 
+    /// Returns `true` if no section has a value.
     pub fn is_empty(&self) -> bool {
         self.sections.is_empty()
     }
 
-    /// What is known of the sections once this is written.
+    /// Returns the fingerprints of the values: what to store when the CRM has a body with exactly this content.
     pub fn fingerprints(&self) -> Fingerprints {
         let mut fingerprints = Fingerprints::default();
         for (section, value) in self.iter() {
@@ -55,7 +59,7 @@ impl Content {
     }
 }
 
-/// A value as its shape can hold it.
+/// Returns a value as a section of this shape can hold it.
 fn shaped(shape: Shape, value: &str) -> String {
     let value = clean(value);
     match shape {
@@ -65,33 +69,33 @@ fn shaped(shape: Shape, value: &str) -> String {
     }
 }
 
-fn value(section: Section, facts: &CallDetails, settings: &Settings, zone: Zone) -> Option<String> {
+fn value(section: Section, details: &CallDetails, settings: &Settings, zone: Zone) -> Option<String> {
     match section {
-        Section::AgentNote => facts.note.clone(),
-        Section::SessionId => facts.session.as_ref().map(|session| session.as_str().to_owned()),
-        Section::UserName => facts.own_party()?.name.clone(),
+        Section::AgentNote => details.note.clone(),
+        Section::SessionId => details.session.as_ref().map(|session| session.as_str().to_owned()),
+        Section::UserName => details.own_party()?.name.clone(),
         Section::UserNumber => {
-            let party = facts.own_party()?;
+            let party = details.own_party()?;
             let known = [party.phone_number.as_deref(), party.extension_number.as_deref()];
             Some(known.into_iter().flatten().collect::<Vec<_>>().join(" "))
         }
-        Section::Subject => facts.subject.clone(),
-        Section::ContactNumber => facts.contact_number.clone(),
+        Section::Subject => details.subject.clone(),
+        Section::ContactNumber => details.contact_number.clone(),
         Section::DateTime => {
             let pattern = settings.text("logDateFormat").unwrap_or(DATE_PATTERN);
-            facts.start.map(|start| wording::date(start, zone, pattern))
+            details.start.map(|start| wording::date(start, zone, pattern))
         }
-        Section::Duration => facts.duration.map(wording::duration),
-        Section::Result => facts.result.clone(),
-        Section::Recording => facts.recording.clone(),
-        Section::Voicemail => facts.voicemail.clone(),
-        Section::AceScore => facts.ace_score.clone(),
-        Section::AceLink => facts.ace_link.clone(),
-        Section::AiNote => facts.ai_note.clone(),
-        Section::Transcript => facts.transcript.clone(),
-        Section::AceTranscript => facts.ace_transcript.clone(),
-        Section::AceSummary => facts.ace_summary.clone(),
-        Section::AceBulletedSummary => facts.ace_bulleted_summary.clone(),
-        Section::Journey => Some(wording::journey(&facts.legs)),
+        Section::Duration => details.duration.map(wording::duration),
+        Section::Result => details.result.clone(),
+        Section::Recording => details.recording.clone(),
+        Section::Voicemail => details.voicemail.clone(),
+        Section::AceScore => details.ace_score.clone(),
+        Section::AceLink => details.ace_link.clone(),
+        Section::AiNote => details.ai_note.clone(),
+        Section::Transcript => details.transcript.clone(),
+        Section::AceTranscript => details.ace_transcript.clone(),
+        Section::AceSummary => details.ace_summary.clone(),
+        Section::AceBulletedSummary => details.ace_bulleted_summary.clone(),
+        Section::Journey => Some(wording::journey(&details.legs)),
     }
 }

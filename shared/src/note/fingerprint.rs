@@ -1,4 +1,4 @@
-//! What we last wrote, kept as hashes: enough to tell whether somebody changed it, and nothing to read.
+//! Fingerprints of what we last wrote. A hash shows whether a person has changed a text, but cannot be read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,149 +12,157 @@ use super::{
     section::{SECTIONS, Traits},
 };
 
-/// Hexadecimal digits of 128 bits.
-const LOOSE_DIGITS: usize = 32;
-/// Enough to see that spaces or line breaks moved.
+/// The hexadecimal digits of 128 bits, the part of a fingerprint that depends on the words only.
+const WORDS_DIGITS: usize = 32;
+/// The digits that depend on spaces and line breaks too: 32 bits.
 const EXACT_DIGITS: usize = 8;
 
-/// 128 bits of a text's SHA-256, in hexadecimal.
+/// Returns the first 128 bits of a text's SHA-256, in hexadecimal.
 pub fn fingerprint(text: &str) -> String {
     hex(Sha256::new().chain_update(text))
 }
 
-/// A subject's fingerprint: CRMs trim it.
+/// Returns the fingerprint of a subject without the spaces around it: CRMs trim subjects.
 pub(crate) fn subject_fingerprint(subject: &str) -> String {
     fingerprint(subject.trim())
 }
 
 /// The fingerprints of a note's sections.
+///
+/// For each section there is one *confirmed* fingerprint: of the text that the CRM accepted last. There may also be
+/// *unconfirmed* ones: of texts that a lease holder has been given to write since. If that lease holder ended before it
+/// confirmed them, any of them may be in the note.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fingerprints {
-    last: BTreeMap<Section, Fingerprint>,
-    /// Of what was told since the last was noted: any of it may stand in the note, if its writer died before noting it.
-    told: Vec<(Section, Fingerprint)>,
+    confirmed: BTreeMap<Section, Fingerprint>,
+    unconfirmed: Vec<(Section, Fingerprint)>,
 }
 
 impl Fingerprints {
-    /// As they are stored: by a name that never changes.
+    /// Returns the confirmed fingerprints as they are stored. The key of a section never changes.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.last.iter().map(|(section, fingerprint)| (section.traits().key, fingerprint.0.as_str()))
+        self.confirmed.iter().map(|(section, fingerprint)| (section.traits().key, fingerprint.0.as_str()))
     }
 
-    /// As they were stored. Names that are not known are left out.
+    /// Reads confirmed fingerprints as they were stored. Unknown keys are left out.
     pub fn from_pairs<'k, 'h>(pairs: impl IntoIterator<Item = (&'k str, &'h str)>) -> Fingerprints {
         let known = |(key, hash): (&str, &str)| Some((Section::of_key(key)?, Fingerprint(hash.to_owned())));
-        Fingerprints { last: pairs.into_iter().filter_map(known).collect(), told: Vec::new() }
+        Fingerprints { confirmed: pairs.into_iter().filter_map(known).collect(), unconfirmed: Vec::new() }
     }
 
-    /// Of a note in which any of these sections may stand, or none.
-    pub(crate) fn perhaps<'a>(all: impl IntoIterator<Item = &'a Fingerprints>) -> Fingerprints {
-        let mut told: Vec<(Section, Fingerprint)> = Vec::new();
-        for (section, fingerprint) in all.into_iter().flat_map(|fingerprints| &fingerprints.last) {
-            if !told.iter().any(|known| (known.0, &known.1) == (*section, fingerprint)) {
-                told.push((*section, fingerprint.clone()));
+    /// Returns the fingerprints of a body that we did not write: it is not known which sections a person has edited.
+    pub fn unknown() -> Fingerprints {
+        let unknown = |row: &Traits| (row.section, Fingerprint(String::new()));
+        Fingerprints { confirmed: SECTIONS.iter().map(unknown).collect(), unconfirmed: Vec::new() }
+    }
+
+    /// Returns the confirmed fingerprints of several notes as unconfirmed ones. Each occurs once.
+    pub(crate) fn unconfirmed<'a>(all: impl IntoIterator<Item = &'a Fingerprints>) -> Fingerprints {
+        let mut unconfirmed = Vec::new();
+        for (section, fingerprint) in all.into_iter().flat_map(|fingerprints| &fingerprints.confirmed) {
+            let pair = (*section, fingerprint.clone());
+            if !unconfirmed.contains(&pair) {
+                unconfirmed.push(pair);
             }
         }
-        Fingerprints { last: BTreeMap::new(), told }
+        Fingerprints { confirmed: BTreeMap::new(), unconfirmed }
     }
 
-    /// What was told since, as it is stored: each text once.
-    pub(crate) fn told(&self) -> Vec<String> {
-        self.told
-            .iter()
-            .map(|(section, fingerprint)| format!("{} {}", section.traits().key, fingerprint.0))
-            .collect()
+    /// Returns the unconfirmed fingerprints as they are stored: `key hash`.
+    pub(crate) fn unconfirmed_texts(&self) -> Vec<String> {
+        let stored = |(section, fingerprint): &(Section, Fingerprint)| {
+            format!("{} {}", section.traits().key, fingerprint.0)
+        };
+        self.unconfirmed.iter().map(stored).collect()
     }
 
-    /// The same, and what was told since, as it was stored.
-    pub(crate) fn with_told(self, told: &[String]) -> Fingerprints {
+    /// Reads unconfirmed fingerprints as they were stored. Unknown keys are left out.
+    pub(crate) fn with_unconfirmed_texts(self, texts: &[String]) -> Fingerprints {
         let known = |text: &String| {
             let (key, hash) = text.split_once(' ')?;
             Some((Section::of_key(key)?, Fingerprint(hash.to_owned())))
         };
-        Fingerprints { told: told.iter().filter_map(known).collect(), ..self }
+        Fingerprints { unconfirmed: texts.iter().filter_map(known).collect(), ..self }
     }
 
-    /// Whether somebody has told this since the last was noted.
-    pub(crate) fn was_told(&self, section: Section, value: &str) -> bool {
+    /// Returns `true` if this value of a section is unconfirmed.
+    pub(crate) fn is_unconfirmed(&self, section: Section, value: &str) -> bool {
         let value = Fingerprint::of(value);
-        self.told.iter().any(|(told, fingerprint)| *told == section && fingerprint.says(&value))
+        let is_same = |pair: &(Section, Fingerprint)| pair.0 == section && pair.1.has_same_words(&value);
+        self.unconfirmed.iter().any(is_same)
     }
 
-    /// Of a note that somebody else wrote: which section is as they left it, and which a person changed, nobody knows.
-    pub fn unknown() -> Fingerprints {
-        let nothing = |row: &Traits| (row.section, Fingerprint(String::new()));
-        Fingerprints { last: SECTIONS.iter().map(nothing).collect(), told: Vec::new() }
-    }
-
+    /// Returns the confirmed fingerprint of a section.
     pub(super) fn get(&self, section: Section) -> Option<&Fingerprint> {
-        self.last.get(&section)
+        self.confirmed.get(&section)
     }
 
+    /// Confirms a fingerprint.
     pub(super) fn set(&mut self, section: Section, fingerprint: Fingerprint) {
-        self.last.insert(section, fingerprint);
+        self.confirmed.insert(section, fingerprint);
     }
 
-    /// The sections of which something was told since.
-    pub(super) fn told_sections(&self) -> BTreeSet<Section> {
-        self.told.iter().map(|(section, _)| *section).collect()
+    /// Returns the sections that have unconfirmed fingerprints.
+    pub(super) fn unconfirmed_sections(&self) -> BTreeSet<Section> {
+        self.unconfirmed.iter().map(|(section, _)| *section).collect()
     }
 
-    /// What may stand in a section: the last first.
+    /// Returns all fingerprints of a section, the confirmed one first.
     pub(super) fn candidates(&self, section: Section) -> impl Iterator<Item = &Fingerprint> {
-        let told =
-            self.told.iter().filter(move |(told, _)| *told == section).map(|(_, fingerprint)| fingerprint);
-        self.get(section).into_iter().chain(told)
+        let unconfirmed = self.unconfirmed.iter().filter(move |pair| pair.0 == section).map(|pair| &pair.1);
+        self.get(section).into_iter().chain(unconfirmed)
     }
 }
 
-/// One value's fingerprint: of its words, which is what a CRM leaves alone when it tidies up, and behind that of the
-/// value to the letter.
+/// The fingerprint of one value: a hash of its words, then a short hash of the exact text.
+///
+/// CRMs move spaces and line breaks, but leave the words alone. So a body is compared by words.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fingerprint(String);
 
 impl Fingerprint {
     pub(super) fn of(value: &str) -> Fingerprint {
-        let mut words = Words::default();
+        let mut words = WordHash::default();
         words.add(value);
         Fingerprint(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
     }
 
-    /// Whether it is not known what was written.
+    /// Returns `true` for a text that we did not write: see [`Fingerprints::unknown`].
     pub(super) fn is_unknown(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the words are the same, however they are spaced.
-    pub(super) fn says(&self, other: &Fingerprint) -> bool {
-        self.loose() == other.loose()
+    /// Returns `true` if both texts have the same words, whatever the spaces and line breaks between them.
+    pub(super) fn has_same_words(&self, other: &Fingerprint) -> bool {
+        self.words() == other.words()
     }
 
-    /// How many lines at the start of `text` say the same.
-    pub(super) fn opening_of(&self, text: &str) -> Option<usize> {
-        let mut words = Words::default();
-        text.lines().position(|line| words.add(line) && words.hash() == self.loose()).map(|last| last + 1)
+    /// Returns the number of lines at the start of `text` that have the same words as this text, or `None` if the text
+    /// does not start with them.
+    pub(super) fn opening_lines(&self, text: &str) -> Option<usize> {
+        let mut words = WordHash::default();
+        text.lines().position(|line| words.add(line) && words.hash() == self.words()).map(|last| last + 1)
     }
 
-    fn loose(&self) -> &str {
-        self.0.get(..LOOSE_DIGITS).unwrap_or(&self.0)
+    fn words(&self) -> &str {
+        self.0.get(..WORDS_DIGITS).unwrap_or(&self.0)
     }
 }
 
-/// The words of a text, hashed as they come.
+/// A hash of the words that have been added.
 #[derive(Default)]
-struct Words(Sha256);
+struct WordHash(Sha256);
 
-impl Words {
-    /// Whether there were any.
+impl WordHash {
+    /// Adds the words of a text. Returns `true` if it has any.
     fn add(&mut self, text: &str) -> bool {
-        let mut any = false;
+        let mut has_words = false;
         for word in text.split_whitespace() {
             self.0.update(word);
             self.0.update(" ");
-            any = true;
+            has_words = true;
         }
-        any
+        has_words
     }
 
     fn hash(&self) -> String {
@@ -163,9 +171,9 @@ impl Words {
 }
 
 fn hex(hasher: Sha256) -> String {
-    let mut digits = String::with_capacity(LOOSE_DIGITS);
-    for byte in &hasher.finalize()[..LOOSE_DIGITS / 2] {
-        // Writing to a string does not fail.
+    let mut digits = String::with_capacity(WORDS_DIGITS);
+    for byte in &hasher.finalize()[..WORDS_DIGITS / 2] {
+        // Writing to a string cannot fail.
         let _ = write!(digits, "{byte:02x}");
     }
     digits
@@ -176,8 +184,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_of_the_words() {
-        let says = |one: &str, other: &str| Fingerprint::of(one).says(&Fingerprint::of(other));
+    fn a_fingerprint_depends_on_the_words_and_notices_the_spaces() {
+        let same_words =
+            |one: &str, other: &str| Fingerprint::of(one).has_same_words(&Fingerprint::of(other));
         for (one, other, same) in [
             ("a b", "a b", true),
             ("a b", " a\u{a0}\r\n\tb\n", true),
@@ -185,14 +194,14 @@ mod tests {
             ("", " \n", true),
             ("a", "A", false),
         ] {
-            assert_eq!(says(one, other), same, "{one:?} {other:?}");
+            assert_eq!(same_words(one, other), same, "{one:?} {other:?}");
             assert_eq!(Fingerprint::of(one) == Fingerprint::of(other), one == other, "{one:?} {other:?}");
         }
         assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de5dae2223");
     }
 
     #[test]
-    fn an_opening_ends_with_a_line() {
+    fn opening_lines_are_whole_lines() {
         for (value, text, lines) in [
             ("a\nb", "a\nb\nc\n", Some(2)),
             ("a\nb", "a\n\nb", Some(3)),
@@ -200,22 +209,18 @@ mod tests {
             ("a", "", None),
             ("a\nb", "a\n", None),
         ] {
-            assert_eq!(Fingerprint::of(value).opening_of(text), lines, "{value:?} {text:?}");
+            assert_eq!(Fingerprint::of(value).opening_lines(text), lines, "{value:?} {text:?}");
         }
     }
 
     #[test]
-    fn what_is_stored_is_read_back() {
+    fn stored_fingerprints_are_read_back() {
         let mut fingerprints = Fingerprints::default();
         fingerprints.set(Section::AgentNote, Fingerprint::of("a"));
         fingerprints.set(Section::Journey, Fingerprint::of("b"));
         assert_eq!(Fingerprints::from_pairs(fingerprints.iter()), fingerprints);
         assert_eq!(Fingerprints::from_pairs([("other", "x")]), Fingerprints::default());
-        assert!(
-            !Fingerprints::from_pairs([("note", "")])
-                .get(Section::AgentNote)
-                .unwrap()
-                .says(&Fingerprint::of(""))
-        );
+        let unknown = Fingerprints::from_pairs([("note", "")]);
+        assert!(!unknown.get(Section::AgentNote).unwrap().has_same_words(&Fingerprint::of("")));
     }
 }

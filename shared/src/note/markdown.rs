@@ -1,12 +1,12 @@
-//! Markdown.
+//! The Markdown format.
 //!
-//! Items start with `#` or `**` at the start of a line. A line of a value that does gets a backslash.
+//! Each section starts with `#` or `**` at the start of a line. A line of a value that does so gets a backslash.
 
 use super::{
     Section,
-    markup::{Entry, Markup, Segment, SegmentBuilder, SegmentKind, end_of_lines, insert},
+    markup::{Entry, Markup, Segment, SegmentBuilder, SegmentKind, end_of_lines, find, insert},
     section::Shape,
-    text::{bare, lines, map_lines},
+    text::{BodyLines, bare, map_lines},
 };
 
 const NOTE: &str = "## Agent notes";
@@ -30,19 +30,19 @@ impl Markup for Markdown {
     }
 
     fn read<'a>(&self, body: &'a str) -> Vec<Segment<'a>> {
-        let lines = Lines::new(body);
-        let mut reader = SegmentBuilder::new(body);
+        let markdown = MarkdownBody::new(body);
+        let mut segments = SegmentBuilder::new(body);
         let mut at = 0;
-        while at < lines.all.len() {
-            at = lines.read(at, &mut reader);
+        while at < markdown.lines.count() {
+            at = markdown.read(at, &mut segments);
         }
-        reader.finish()
+        segments.finish()
     }
 
     fn decode(&self, section: Section, encoded: &str) -> String {
         match section.shape() {
             Shape::Line | Shape::Link => decode_inline(encoded),
-            // The line's own end, and the empty line below.
+            // `write` puts an empty line below the note.
             Shape::Header => map_lines(bare(bare(encoded)), decode_line),
             Shape::Block => map_lines(encoded, decode_line).trim_end_matches('\n').to_owned(),
         }
@@ -51,13 +51,10 @@ impl Markup for Markdown {
     fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
         let written = self.write(entry, None);
         let at = match entry.section.shape() {
-            Shape::Header => match segments.iter().position(|segment| segment.kind == SegmentKind::Heading) {
-                Some(heading) => heading,
-                None => {
-                    insert(self, segments, 0, SegmentKind::Heading, format!("{HEADING}\n"));
-                    0
-                }
-            },
+            Shape::Header => find(segments, SegmentKind::Heading).unwrap_or_else(|| {
+                insert(self, segments, 0, SegmentKind::Heading, format!("{HEADING}\n"));
+                0
+            }),
             Shape::Line | Shape::Link => end_of_lines(segments),
             Shape::Block => segments.len(),
         };
@@ -68,15 +65,15 @@ impl Markup for Markdown {
         true
     }
 
-    fn is_lines(&self) -> bool {
+    fn is_line_based(&self) -> bool {
         true
     }
 }
 
 fn encode(value: &str) -> String {
-    map_lines(value, |line, out| match forging(line) {
-        Some(marks) => {
-            out.push_str(&line[..line.len() - marks.len()]);
+    map_lines(value, |line, out| match split_marks(line) {
+        Some((indent, marks)) => {
+            out.push_str(indent);
             out.push('\\');
             out.push_str(&encode_inline(marks));
         }
@@ -85,24 +82,25 @@ fn encode(value: &str) -> String {
 }
 
 fn decode_line(line: &str, out: &mut String) {
-    match forging(line).and_then(|marks| Some((marks, marks.strip_prefix('\\')?))) {
-        Some((marks, bare)) => {
-            out.push_str(&line[..line.len() - marks.len()]);
+    match split_marks(line).and_then(|(indent, marks)| Some((indent, marks.strip_prefix('\\')?))) {
+        Some((indent, bare)) => {
+            out.push_str(indent);
             out.push_str(&decode_inline(bare));
         }
         None => out.push_str(&decode_inline(line)),
     }
 }
 
-/// A line from its mark on, when it starts with one, or with one behind backslashes: `# `, `\**`.
-fn forging(line: &str) -> Option<&str> {
+/// Splits a line that starts with a mark (`#`, `**`), or with backslashes and a mark, into its indent and the rest.
+fn split_marks(line: &str) -> Option<(&str, &str)> {
     let marks = line.trim_start_matches(' ');
     let bare = marks.trim_start_matches('\\');
-    // Behind four spaces a mark is none.
-    (line.len() - marks.len() < 4 && (bare.starts_with('#') || bare.starts_with("**"))).then_some(marks)
+    let indent = &line[..line.len() - marks.len()];
+    // Four spaces make the line code, in which a mark is plain text.
+    (indent.len() < 4 && (bare.starts_with('#') || bare.starts_with("**"))).then_some((indent, marks))
 }
 
-/// `<` becomes `&lt;`, and what would be read as that gets one more `amp;`.
+/// Writes `<` as `&lt;`. Where the text itself has `&lt;`, `&amp;lt;` and so on, `&` becomes `&amp;`.
 fn encode_inline(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for (at, char) in text.char_indices() {
@@ -130,98 +128,92 @@ fn decode_inline(text: &str) -> String {
     decoded + rest
 }
 
-/// Whether what follows a `&` makes it the start of `&lt;`, `&amp;lt;`, `&amp;amp;lt;`, ...
+/// Returns `true` if the text behind a `&` makes it the start of `&lt;`, `&amp;lt;`, `&amp;amp;lt;`, ...
 fn is_escape(behind: &str) -> bool {
     behind.trim_start_matches("amp;").starts_with("lt;")
 }
 
-/// A body's lines.
-struct Lines<'a> {
-    all: Vec<&'a str>,
-    starts: Vec<usize>,
-    /// The line of the last heading, if any.
+/// The lines of a body, with its last heading.
+struct MarkdownBody<'a> {
+    lines: BodyLines<'a>,
     last_heading: Option<usize>,
 }
 
-impl<'a> Lines<'a> {
-    fn new(body: &'a str) -> Lines<'a> {
-        let all = lines(body);
-        let mut starts = vec![0];
-        for line in &all {
-            starts.push(starts[starts.len() - 1] + line.len());
-        }
-        let last_heading = all.iter().rposition(|line| line.trim_end() == HEADING);
-        Lines { all, starts, last_heading }
+impl<'a> MarkdownBody<'a> {
+    fn new(body: &'a str) -> MarkdownBody<'a> {
+        let lines = BodyLines::new(body);
+        let last_heading = lines.bare_from(0).rfind(|(_, line)| line.trim_end() == HEADING);
+        MarkdownBody { last_heading: last_heading.map(|(at, _)| at), lines }
     }
 
-    /// Reads what starts at a line; the line behind it.
-    fn read(&self, at: usize, reader: &mut SegmentBuilder<'a>) -> usize {
-        let line = bare(self.all[at]);
-        let start = self.starts[at];
-        let text = self.starts[at + 1];
+    /// Reads what starts at a line. Returns the line below it.
+    fn read(&self, at: usize, segments: &mut SegmentBuilder<'a>) -> usize {
+        let lines = &self.lines;
+        let line = lines.bare(at);
         let note = SegmentKind::Section(Section::AgentNote);
         match line.trim_end() {
-            NOTE if !reader.has(note) => {
-                let behind = self.behind_note(at + 1, reader);
-                reader.push(note, start..self.starts[behind], text..self.starts[behind]);
-                return behind;
+            NOTE if !segments.has(note) => {
+                let below = self.end_of_note(at + 1, segments);
+                segments.push(note, lines.range(at, below), lines.range(at + 1, below));
+                return below;
             }
-            HEADING if !reader.has(SegmentKind::Heading) => {
-                reader.push(SegmentKind::Heading, start..text, text..text)
+            HEADING if !segments.has(SegmentKind::Heading) => {
+                segments.push(SegmentKind::Heading, lines.range(at, at + 1), lines.range(at + 1, at + 1));
             }
-            KEPT if reader.has(note) => {
-                let behind = self.behind_note(at + 1, reader);
-                reader.push(SegmentKind::Kept, start..self.starts[behind], text..self.starts[behind]);
-                return behind;
+            KEPT if segments.has(note) => {
+                let below = self.end_of_note(at + 1, segments);
+                segments.push(SegmentKind::Kept, lines.range(at, below), lines.range(at + 1, below));
+                return below;
             }
             _ => {}
         }
         if let Some((section, length)) = labelled_line(line) {
-            if !reader.has(SegmentKind::Section(section)) {
-                reader.push(SegmentKind::Section(section), start..text, start + length..start + line.len());
+            if !segments.has(SegmentKind::Section(section)) {
+                let start = lines.offset(at);
+                let value = start + length..start + line.len();
+                segments.push(SegmentKind::Section(section), lines.range(at, at + 1), value);
             }
         } else if let Some(section) = labelled_block(line) {
-            let behind = (at + 1..self.all.len()).find(|at| self.ends_block(*at)).unwrap_or(self.all.len());
-            if !reader.has(SegmentKind::Section(section)) {
-                reader.push(
-                    SegmentKind::Section(section),
-                    start..self.starts[behind],
-                    text..self.starts[behind],
-                );
+            let below = lines.bare_from(at + 1).find(|(_, line)| ends_block(line));
+            let below = below.map_or(lines.count(), |(below, _)| below);
+            if !segments.has(SegmentKind::Section(section)) {
+                let value = lines.range(at + 1, below);
+                segments.push(SegmentKind::Section(section), lines.range(at, below), value);
             }
-            return behind;
+            return below;
         }
         at + 1
     }
 
-    /// The first line from `at` on that is not text of an agent note: the heading, where there is one.
-    fn behind_note(&self, at: usize, reader: &SegmentBuilder<'_>) -> usize {
-        let is_below = self.last_heading.is_some_and(|heading| heading >= at);
-        let has_heading = is_below && !reader.has(SegmentKind::Heading);
-        let ends = |line: &str| {
-            let line = bare(line);
+    /// The first line from `from` on that is not text of an agent note: the heading, if there is one below.
+    fn end_of_note(&self, from: usize, segments: &SegmentBuilder<'_>) -> usize {
+        let is_below = self.last_heading.is_some_and(|heading| heading >= from);
+        let has_heading = is_below && !segments.has(SegmentKind::Heading);
+        let ends_note = |line: &str| {
             let is_ours = || labelled_line(line).is_some() || labelled_block(line).is_some();
             matches!(line.trim_end(), HEADING | KEPT) || !has_heading && is_ours()
         };
-        self.all[at..].iter().position(|line| ends(line)).map_or(self.all.len(), |count| at + count)
-    }
-
-    fn ends_block(&self, at: usize) -> bool {
-        let line = bare(self.all[at]);
-        let marks = line.trim_start_matches('#');
-        let is_heading =
-            (1..=6).contains(&(line.len() - marks.len())) && (marks.is_empty() || marks.starts_with(' '));
-        is_heading || labelled_line(line).is_some()
+        let end = self.lines.bare_from(from).find(|(_, line)| ends_note(line));
+        end.map_or(self.lines.count(), |(at, _)| at)
     }
 }
 
-/// The section of a single line, and where its value starts.
+/// Returns `true` for any heading, and for a line of ours.
+fn ends_block(line: &str) -> bool {
+    let rest = line.trim_start_matches('#');
+    let level = line.len() - rest.len();
+    let is_heading = (1..=6).contains(&level) && (rest.is_empty() || rest.starts_with(' '));
+    is_heading || labelled_line(line).is_some()
+}
+
+/// The section of a single line, and the length in bytes up to its value.
 fn labelled_line(line: &str) -> Option<(Section, usize)> {
     let (label, rest) = line.strip_prefix("**")?.split_once("**:")?;
     let section = Section::labelled(label).filter(|section| section.is_line())?;
     Some((section, line.len() - rest.strip_prefix(' ').unwrap_or(rest).len()))
 }
 
+/// The section of a block's heading.
 fn labelled_block(line: &str) -> Option<Section> {
     Section::labelled(line.strip_prefix("### ")?.trim_end()).filter(|section| section.is_block())
 }

@@ -1,25 +1,27 @@
-//! What the formats have in common: how an item is written, found, decoded, and where the first of its kind goes.
+//! The interface of the three formats, and the segments that a body is made of.
 //!
-//! A body is a row of segments, and the segments' bytes are the body's. Whoever changes a note changes segments; those that
-//! are foreign stay as they are.
+//! A body is a sequence of segments; their bytes, joined, are the body. Changing a note means changing segments.
+//! Foreign segments stay as they are.
 
 use std::{borrow::Cow, ops::Range};
 
 use super::{Format, Section, html::Html, markdown::Markdown, plain::Plain};
 use crate::model::Direction;
 
-/// What is known of a segment of a body.
+/// The kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SegmentKind {
+    /// A section of ours.
     Section(Section),
-    /// The words above the lines.
+    /// The heading above the lines.
     Heading,
     /// The start of the list of lines.
     List,
-    /// What ends an agent note where nothing else does.
+    /// The end of an agent note that foreign text follows.
     NoteEnd,
-    /// What became of a note that somebody changed in the CRM. It is foreign text from then on.
+    /// A text that a person edited and a newer one of ours displaced. From then on it is foreign.
     Kept,
+    /// Any other text.
     Foreign,
     /// A foreign comment without an end, which hides the rest of the body. Nothing can be written below it.
     OpenComment,
@@ -30,7 +32,7 @@ pub(super) enum SegmentKind {
 pub(super) struct Segment<'a> {
     pub(super) kind: SegmentKind,
     pub(super) raw: Cow<'a, str>,
-    /// Where in `raw` the value stands, still encoded.
+    /// The range of the encoded value in `raw`.
     pub(super) value: Range<usize>,
 }
 
@@ -46,12 +48,13 @@ impl<'a> Segment<'a> {
         }
     }
 
+    /// The value, encoded as the format requires.
     pub(super) fn encoded(&self) -> &str {
         self.raw.get(self.value.clone()).unwrap_or_default()
     }
 }
 
-/// A section that is to be written.
+/// A section to write into a body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     pub(super) section: Section,
@@ -59,33 +62,33 @@ pub(super) struct Entry<'a> {
     pub(super) direction: Option<Direction>,
 }
 
-/// A format.
+/// A format, as code.
 pub(super) trait Markup {
-    /// An item as it stands in a body; `over`: what it takes the place of.
+    /// Returns the raw text of a section. `over` is the raw text that it replaces.
     fn write(&self, entry: Entry<'_>, over: Option<&str>) -> String;
 
-    /// A note that somebody changed in the CRM, as the foreign text that it becomes.
+    /// Returns the foreign text that keeps an edited value.
     fn keep(&self, encoded: &str) -> String;
 
-    /// The comments in the raw text of a section. They are foreign, and stay when the section is written again.
+    /// Returns the comments in the raw text of a section. They are foreign, so they stay when the section is replaced.
     fn comments(&self, _raw: &str) -> String {
         String::new()
     }
 
-    /// A body's segments. No section is found twice.
+    /// Splits a body into segments. No section occurs twice.
     fn read<'a>(&self, body: &'a str) -> Vec<Segment<'a>>;
 
-    /// The value in an encoded text.
+    /// Returns the value that an encoded text stands for.
     fn decode(&self, section: Section, encoded: &str) -> String;
 
-    /// Puts the first item of its kind into a body.
+    /// Inserts a section that has no neighbours in the body yet.
     fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>);
 
-    /// Whether the end of the body ends a block, so that what others wrote below looks like a part of it.
+    /// Returns `true` if a block may end with the body, so that text below a block looks like a part of it.
     fn is_open_ended(&self) -> bool;
 
-    /// Whether items end with a line end.
-    fn is_lines(&self) -> bool;
+    /// Returns `true` if each section starts on a line of its own.
+    fn is_line_based(&self) -> bool;
 }
 
 impl Format {
@@ -98,18 +101,27 @@ impl Format {
     }
 }
 
-/// Puts an item where it belongs: behind the last of those that stand before it, else before the first of those that
-/// stand behind it. What is foreign stays where it is, so the order in which items come does not matter.
+/// Joins segments to a body.
+pub(super) fn render(segments: &[Segment<'_>]) -> String {
+    segments.iter().map(|segment| segment.raw.as_ref()).collect()
+}
+
+/// Returns the index of the first segment of a kind.
+pub(super) fn find(segments: &[Segment<'_>], kind: SegmentKind) -> Option<usize> {
+    segments.iter().position(|segment| segment.kind == kind)
+}
+
+/// Inserts a section in the order of the sections: below its nearest predecessor, else above its nearest successor.
+///
+/// Foreign text stays where it is, so the order in which sections are inserted makes no difference.
 pub(super) fn place(markup: &dyn Markup, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
-    let siblings = || {
-        let ranked =
-            segments.iter().enumerate().filter_map(|(index, segment)| Some((segment.section()?, index)));
-        ranked.filter(|(section, _)| section.is_beside(entry.section))
+    let neighbours = || {
+        let sections = segments.iter().enumerate().filter_map(|(at, segment)| Some((segment.section()?, at)));
+        sections.filter(|(section, _)| section.is_beside(entry.section))
     };
-    let before = siblings().filter(|(section, _)| *section < entry.section).max();
-    let behind = siblings().filter(|(section, _)| *section > entry.section).min();
-    let at = before.map(|(_, index)| index + 1).or(behind.map(|(_, index)| index));
-    match at {
+    let predecessor = neighbours().filter(|(section, _)| *section < entry.section).max();
+    let successor = neighbours().filter(|(section, _)| *section > entry.section).min();
+    match predecessor.map(|(_, at)| at + 1).or(successor.map(|(_, at)| at)) {
         Some(at) => {
             insert(markup, segments, at, SegmentKind::Section(entry.section), markup.write(entry, None))
         }
@@ -117,7 +129,7 @@ pub(super) fn place(markup: &dyn Markup, segments: &mut Vec<Segment<'_>>, entry:
     }
 }
 
-/// Inserts a segment, on a line of its own where the format has lines.
+/// Inserts a segment, in a line-based format on a line of its own.
 pub(super) fn insert(
     markup: &dyn Markup,
     segments: &mut Vec<Segment<'_>>,
@@ -125,34 +137,33 @@ pub(super) fn insert(
     kind: SegmentKind,
     raw: String,
 ) {
-    if markup.is_lines()
-        && let Some(before) = segments[..at].iter_mut().rfind(|segment| !segment.raw.is_empty())
-        && !before.raw.ends_with('\n')
+    if markup.is_line_based()
+        && let Some(above) = segments[..at].iter_mut().rfind(|segment| !segment.raw.is_empty())
+        && !above.raw.ends_with('\n')
     {
-        before.raw.to_mut().push('\n');
+        above.raw.to_mut().push('\n');
     }
     segments.insert(at, Segment::new(kind, raw));
 }
 
-/// The end of what a body shows.
-pub(super) fn end(segments: &[Segment<'_>]) -> usize {
-    segments.len()
-        - usize::from(segments.last().is_some_and(|segment| segment.kind == SegmentKind::OpenComment))
+/// Returns the index below the last segment that the CRM shows.
+pub(super) fn end_of_body(segments: &[Segment<'_>]) -> usize {
+    find(segments, SegmentKind::OpenComment).unwrap_or(segments.len())
 }
 
-/// Where the first block stands, or the body's end.
+/// Returns the index of the first block, or of the end of the body if it has none.
 pub(super) fn end_of_lines(segments: &[Segment<'_>]) -> usize {
     let is_block = |segment: &Segment<'_>| segment.section().is_some_and(Section::is_block);
-    segments.iter().position(is_block).unwrap_or(end(segments))
+    segments.iter().position(is_block).unwrap_or(end_of_body(segments))
 }
 
-/// Collects the segments of a body from front to back; what nobody claims is foreign.
+/// Collects the segments of a body from front to back. Text between two segments becomes foreign.
 pub(super) struct SegmentBuilder<'a> {
     body: &'a str,
     segments: Vec<Segment<'a>>,
-    /// What is there already and comes once.
+    /// The kinds that occur at most once and have been found. A body may have any number of the others.
     found: Vec<SegmentKind>,
-    /// How much of the body is in segments.
+    /// The offset in `body` of the end of the last segment.
     done: usize,
 }
 
@@ -161,14 +172,14 @@ impl<'a> SegmentBuilder<'a> {
         SegmentBuilder { body, segments: Vec::new(), found: Vec::new(), done: 0 }
     }
 
-    /// Whether there is a segment of this kind already.
+    /// Returns `true` if a segment of this kind, which occurs at most once, has been found.
     pub(super) fn has(&self, kind: SegmentKind) -> bool {
         self.found.contains(&kind)
     }
 
-    /// The segment at `range`, with its value at `value`.
+    /// Adds the segment at `range` of the body, with its value at `value`.
     pub(super) fn push(&mut self, kind: SegmentKind, range: Range<usize>, value: Range<usize>) {
-        self.pass(range.start);
+        self.push_foreign(range.start);
         if kind != SegmentKind::Kept {
             self.found.push(kind);
         }
@@ -178,18 +189,18 @@ impl<'a> SegmentBuilder<'a> {
         self.done = range.end;
     }
 
-    /// How much of the body is in segments.
+    /// The offset in the body of the end of the last segment.
     pub(super) fn done(&self) -> usize {
         self.done
     }
 
     pub(super) fn finish(mut self) -> Vec<Segment<'a>> {
-        self.pass(self.body.len());
+        self.push_foreign(self.body.len());
         self.segments
     }
 
-    /// What lies before `end` is foreign.
-    fn pass(&mut self, end: usize) {
+    /// Adds the text before `end` as foreign.
+    fn push_foreign(&mut self, end: usize) {
         if self.done < end {
             self.segments.push(Segment::new(SegmentKind::Foreign, &self.body[self.done..end]));
             self.done = end;

@@ -1,160 +1,51 @@
-//! What became known later, written into what people made of the body since: a three-way merge, section by section.
+//! The three-way merge: writes what is new into a body that people may have edited.
 //!
-//! The base is what we wrote last, theirs what the CRM has now, ours what is to be written.
+//! Each section is merged by itself. Three versions of it are compared: the *base* (what we last wrote, known by its
+//! fingerprint), *theirs* (what the CRM's body has now) and *ours* (what this update brings). [`decide`] is the table
+//! of `docs/note-format.md`, section "Updating".
 
 use super::{
     Content, Fingerprints, Format, PENDING_LINK, Section,
     fingerprint::Fingerprint,
-    markup::{Entry, Markup, Segment, SegmentKind, end_of_lines, insert, place},
+    markup::{Entry, Markup, Segment, SegmentKind, end_of_lines, find, insert, place, render},
     parse::parse,
-    section::Shape,
 };
 
-/// What server-side logging notes until a person does.
+/// The notes that server-side logging writes until a person writes one.
 const PENDING_NOTES: [&str; 2] = ["From auto logging (Pending)", "From auto logging"];
 
-/// A body with everything in it, and what we know of it from then on.
+/// The result of a merge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
+    /// The body to write to the CRM. It equals the existing body if the update brings nothing new.
     pub body: String,
+    /// The fingerprints to store when the CRM has this body: the base of the next merge.
     pub base: Fingerprints,
 }
 
-/// Writes what is new in `ours` into an existing body. What others wrote there stays, and the same once more changes
-/// nothing.
+/// Merges content into an existing body.
+///
+/// Text that people wrote stays. Merging the same content again changes nothing. `base` holds the fingerprints of what
+/// we last wrote into this body; for a body that we did not write it is [`Fingerprints::unknown`].
+///
+/// The [module documentation](super) has an example.
 pub fn merge(format: Format, existing: &str, base: &Fingerprints, ours: &Content) -> Merged {
     let markup = format.markup();
     let mut segments = parse(format, existing).segments;
     let mut base = base.clone();
-    catch_up(markup, &segments, &mut base);
+    confirm_standing_texts(markup, &segments, &mut base);
     for (section, value) in ours.iter() {
         let entry = Entry { section, value, direction: ours.direction };
         let fingerprint = Fingerprint::of(value);
-        match merge_section(markup, &mut segments, base.get(section), entry, &fingerprint) {
-            Known::Before => {}
-            Known::Ours => base.set(section, fingerprint),
-        }
-    }
-    Merged { body: segments.into_iter().map(|segment| segment.raw).collect(), base }
-}
-
-/// Where something stands that was told since the last was noted, that is the base: whoever wrote it has died before
-/// noting it. Otherwise it would pass for a person's.
-fn catch_up(markup: &dyn Markup, segments: &[Segment<'_>], base: &mut Fingerprints) {
-    for section in base.told_sections() {
-        let Some(segment) = segments.iter().find(|segment| segment.section() == Some(section)) else {
-            continue;
-        };
-        let value = markup.decode(section, segment.encoded());
-        let whole = Fingerprint::of(&value);
-        let is_open = markup.is_open_ended() && section.is_block();
-        let lines = |fingerprint: &Fingerprint| match is_open {
-            true => fingerprint.opening_of(&value),
-            false => fingerprint.says(&whole).then_some(0),
-        };
-        let mut standing = None;
-        for fingerprint in base.candidates(section) {
-            let lines = lines(fingerprint);
-            if lines > standing.map(|(lines, _)| lines) {
-                standing = lines.map(|lines| (lines, fingerprint));
-            }
-        }
-        if let Some((_, fingerprint)) = standing {
-            let fingerprint = fingerprint.clone();
+        if merge_section(markup, &mut segments, base.get(section), entry, &fingerprint) {
             base.set(section, fingerprint);
         }
     }
+    Merged { body: render(&segments), base }
 }
 
-/// What the base says of a section from then on.
-enum Known {
-    Before,
-    Ours,
-}
-
-fn merge_section(
-    markup: &dyn Markup,
-    segments: &mut Vec<Segment<'_>>,
-    base: Option<&Fingerprint>,
-    entry: Entry<'_>,
-    ours: &Fingerprint,
-) -> Known {
-    if base == Some(ours) {
-        return Known::Before;
-    }
-    let is_ours_as_before = base.is_some_and(|base| base.says(ours));
-    let is_ours_pending = is_placeholder(entry.section, entry.value);
-    let Some(at) = segments.iter().position(|segment| segment.section() == Some(entry.section)) else {
-        if is_ours_as_before || is_ours_pending && base.is_some() {
-            return Known::Before;
-        }
-        place(markup, segments, entry);
-        return Known::Ours;
-    };
-
-    let segment = &segments[at];
-    let length = opening(markup, segment, entry.section, base, ours).unwrap_or(segment.value.len());
-    let encoded = &segment.encoded()[..length];
-    let value = markup.decode(entry.section, encoded);
-    let theirs = Fingerprint::of(&value);
-    let is_theirs_as_before = base.is_some_and(|base| base.says(&theirs));
-    let is_theirs_pending = is_placeholder(entry.section, &value);
-    if ours.says(&theirs) {
-        // Somebody may have moved line breaks; unless it was us, they stay.
-        let is_respaced = is_ours_as_before && value != entry.value;
-        if !is_respaced {
-            return Known::Ours;
-        }
-    } else if is_ours_as_before || is_ours_pending && !is_theirs_pending && !value.trim().is_empty() {
-        return Known::Before;
-    }
-
-    let is_edited = !is_theirs_as_before && !is_theirs_pending && !value.trim().is_empty();
-    // Who wrote a section is not known of a note that somebody else began: a person's text may stand in any.
-    let is_strange = base.is_some_and(Fingerprint::is_unknown);
-    let is_text = entry.section.is_block() || entry.section == Section::Subject;
-    if is_edited && is_strange && entry.section.is_line() && !is_text {
-        return Known::Ours;
-    }
-    let is_kept = is_edited && (entry.section.shape() == Shape::Header || is_strange && is_text);
-    let is_new = |kept: &String| {
-        let fingerprint = Fingerprint::of(kept);
-        !segments.iter().any(|segment| {
-            segment.kind == SegmentKind::Kept && Fingerprint::of(&segment.raw).says(&fingerprint)
-        })
-    };
-    let kept = is_kept.then(|| markup.keep(encoded)).filter(is_new);
-    let rest = &segment.encoded()[length..];
-    // Those in a text that is kept are kept with it.
-    let within = if kept.is_some() { "" } else { encoded };
-    let around = [&segment.raw[..segment.value.start], within, &segment.raw[segment.value.end..]];
-    let comments = around.map(|raw| markup.comments(raw)).concat();
-    segments[at].raw = (markup.write(entry, Some(&segment.raw)) + rest + &comments).into();
-    if let Some(kept) = kept {
-        // Not among the lines.
-        let at = if entry.section.is_line() { end_of_lines(segments) } else { at + 1 };
-        insert(markup, segments, at, SegmentKind::Kept, kept);
-    }
-    Known::Ours
-}
-
-/// How much of a value that has no end of its own is what we wrote, before or now: what follows is somebody else's.
-fn opening(
-    markup: &dyn Markup,
-    segment: &Segment<'_>,
-    section: Section,
-    base: Option<&Fingerprint>,
-    ours: &Fingerprint,
-) -> Option<usize> {
-    if !markup.is_open_ended() || !section.is_block() {
-        return None;
-    }
-    let decoded = markup.decode(section, segment.encoded());
-    let lines = base.and_then(|base| base.opening_of(&decoded)).max(ours.opening_of(&decoded))?;
-    Some(segment.encoded().split_inclusive('\n').take(lines).map(str::len).sum())
-}
-
-/// Whether a value only stands in for one that is not known yet.
+/// Returns `true` if a value stands for one that is not known yet: `(pending...)` for a link, `pending` for the
+/// duration, or the note of server-side logging.
 pub fn is_placeholder(section: Section, value: &str) -> bool {
     let value = value.trim();
     match section {
@@ -162,4 +53,222 @@ pub fn is_placeholder(section: Section, value: &str) -> bool {
         Section::Duration => value == "pending",
         section => section.is_line() && value == PENDING_LINK,
     }
+}
+
+/// Makes an unconfirmed text the base of its section if the body has it.
+///
+/// Such a text is ours: the lease holder that wrote it ended before it stored the fingerprint. Without this step the
+/// text would pass for a person's edit.
+fn confirm_standing_texts(markup: &dyn Markup, segments: &[Segment<'_>], base: &mut Fingerprints) {
+    for section in base.unconfirmed_sections() {
+        let Some(at) = find(segments, SegmentKind::Section(section)) else { continue };
+        let value = markup.decode(section, segments[at].encoded());
+        let whole = Fingerprint::of(&value);
+        let is_open_ended = markup.is_open_ended() && section.is_block();
+        let matching_lines = |candidate: &Fingerprint| match is_open_ended {
+            true => candidate.opening_lines(&value),
+            false => candidate.has_same_words(&whole).then_some(0),
+        };
+        let matches = base.candidates(section).filter_map(|text| Some((matching_lines(text)?, text)));
+        // The longest text, and the confirmed one, which comes first, if two are equally long.
+        let longest = matches.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        if let Some((_, text)) = longest {
+            let text = text.clone();
+            base.set(section, text);
+        }
+    }
+}
+
+/// A section in an update, compared with the base. A text that equals the base is not among these: it changes nothing.
+#[derive(Clone, Copy, Debug)]
+enum Ours {
+    /// The words of the base, with other spaces or line breaks.
+    BaseRespaced,
+    /// A placeholder.
+    Placeholder,
+    /// Any other text.
+    New,
+}
+
+impl Ours {
+    /// Returns `None` if the text equals the base.
+    fn of(entry: Entry<'_>, fingerprint: &Fingerprint, base: Option<&Fingerprint>) -> Option<Ours> {
+        match base {
+            Some(base) if base == fingerprint => None,
+            Some(base) if base.has_same_words(fingerprint) => Some(Ours::BaseRespaced),
+            _ if is_placeholder(entry.section, entry.value) => Some(Ours::Placeholder),
+            _ => Some(Ours::New),
+        }
+    }
+}
+
+/// A section in the CRM's body, compared with ours and with the base.
+#[derive(Clone, Copy, Debug)]
+enum Theirs {
+    /// No such section, and we never wrote it.
+    Absent,
+    /// No such section, but we wrote it: a person deleted it.
+    Deleted,
+    /// The text of ours.
+    Ours,
+    /// The words of ours, with other spaces or line breaks.
+    OursRespaced,
+    /// No text, or a placeholder.
+    Vacant,
+    /// The words of the base.
+    Base,
+    /// Other words than the base: a person edited it.
+    Edited,
+    /// Other words than ours, in a body that we did not write. A person or a program wrote them.
+    UnknownAuthor,
+}
+
+impl Theirs {
+    fn of(
+        entry: Entry<'_>,
+        ours: &Fingerprint,
+        base: Option<&Fingerprint>,
+        standing: Option<&Standing>,
+    ) -> Theirs {
+        let Some(Standing { value, .. }) = standing else {
+            return if base.is_some() { Theirs::Deleted } else { Theirs::Absent };
+        };
+        let theirs = Fingerprint::of(value);
+        match base {
+            _ if ours.has_same_words(&theirs) && value == entry.value => Theirs::Ours,
+            _ if ours.has_same_words(&theirs) => Theirs::OursRespaced,
+            _ if value.trim().is_empty() || is_placeholder(entry.section, value) => Theirs::Vacant,
+            Some(base) if base.has_same_words(&theirs) => Theirs::Base,
+            Some(base) if base.is_unknown() => Theirs::UnknownAuthor,
+            _ => Theirs::Edited,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing is written, and the base stays.
+    TheirsStays,
+    /// Nothing is written, and ours becomes the base.
+    TheirsIsAccepted,
+    /// Ours is written.
+    Ours,
+    /// Ours is written, and theirs becomes foreign text below it.
+    Both,
+}
+
+/// Decides what becomes of a section.
+///
+/// | Ours | Theirs | Outcome |
+/// |---|---|---|
+/// | absent, or equal to the base | anything | theirs stays; this case is settled before `decide` |
+/// | the words of the base, respaced | the words of ours, respaced otherwise | ours |
+/// | anything else | the words of ours | nothing is written; ours becomes the base |
+/// | the words of the base, respaced | anything else | theirs stays |
+/// | a placeholder | a text, or deleted by a person | theirs stays |
+/// | a placeholder or new | absent, empty or a placeholder | ours |
+/// | new | deleted by a person, or the base | ours |
+/// | new | edited: agent note | both: ours, and theirs below it |
+/// | new | edited: any other section | ours |
+/// | new | of an unknown author: a line or a link, but not the subject | nothing is written; ours becomes the base |
+/// | new | of an unknown author: agent note, subject or a block | both: ours, and theirs below it |
+fn decide(section: Section, ours: Ours, theirs: Theirs) -> Outcome {
+    let is_free_text = !section.is_line() || section == Section::Subject;
+    match (ours, theirs) {
+        (Ours::BaseRespaced, Theirs::OursRespaced) => Outcome::Ours,
+        (_, Theirs::Ours | Theirs::OursRespaced) => Outcome::TheirsIsAccepted,
+        (Ours::BaseRespaced, _) => Outcome::TheirsStays,
+        (Ours::Placeholder, Theirs::Absent | Theirs::Vacant) => Outcome::Ours,
+        (Ours::Placeholder, _) => Outcome::TheirsStays,
+        (Ours::New, Theirs::Absent | Theirs::Deleted | Theirs::Vacant | Theirs::Base) => Outcome::Ours,
+        (Ours::New, Theirs::Edited) if section == Section::AgentNote => Outcome::Both,
+        (Ours::New, Theirs::Edited) => Outcome::Ours,
+        (Ours::New, Theirs::UnknownAuthor) if is_free_text => Outcome::Both,
+        (Ours::New, Theirs::UnknownAuthor) => Outcome::TheirsIsAccepted,
+    }
+}
+
+/// Merges one section. Returns `true` if ours becomes its base.
+fn merge_section(
+    markup: &dyn Markup,
+    segments: &mut Vec<Segment<'_>>,
+    base: Option<&Fingerprint>,
+    entry: Entry<'_>,
+    fingerprint: &Fingerprint,
+) -> bool {
+    let Some(ours) = Ours::of(entry, fingerprint, base) else { return false };
+    let standing = Standing::find(markup, segments, entry.section, [base, Some(fingerprint)]);
+    let theirs = Theirs::of(entry, fingerprint, base, standing.as_ref());
+    let outcome = decide(entry.section, ours, theirs);
+    match (outcome, standing) {
+        (Outcome::TheirsStays, _) => return false,
+        (Outcome::TheirsIsAccepted, _) => {}
+        (Outcome::Ours | Outcome::Both, None) => place(markup, segments, entry),
+        (Outcome::Ours, Some(standing)) => replace(markup, segments, entry, &standing, false),
+        (Outcome::Both, Some(standing)) => replace(markup, segments, entry, &standing, true),
+    }
+    true
+}
+
+/// A section as the body has it.
+struct Standing {
+    /// The index of its segment.
+    at: usize,
+    /// The length in bytes of its encoded text. Foreign text may follow in an open-ended block.
+    length: usize,
+    value: String,
+}
+
+impl Standing {
+    /// Finds a section. An open-ended block ends where one of the known texts ends, if it starts with one.
+    fn find(
+        markup: &dyn Markup,
+        segments: &[Segment<'_>],
+        section: Section,
+        known: [Option<&Fingerprint>; 2],
+    ) -> Option<Standing> {
+        let at = find(segments, SegmentKind::Section(section))?;
+        let encoded = segments[at].encoded();
+        let whole = Standing { at, length: encoded.len(), value: markup.decode(section, encoded) };
+        if !markup.is_open_ended() || !section.is_block() {
+            return Some(whole);
+        }
+        let texts = known.into_iter().flatten();
+        let Some(lines) = texts.filter_map(|text| text.opening_lines(&whole.value)).max() else {
+            return Some(whole);
+        };
+        let length = encoded.split_inclusive('\n').take(lines).map(str::len).sum();
+        Some(Standing { at, length, value: markup.decode(section, &encoded[..length]) })
+    }
+}
+
+/// Writes a section in place of the text that stands there, which becomes foreign text if it `is_kept`.
+fn replace(
+    markup: &dyn Markup,
+    segments: &mut Vec<Segment<'_>>,
+    entry: Entry<'_>,
+    standing: &Standing,
+    is_kept: bool,
+) {
+    let segment = &segments[standing.at];
+    let (theirs, rest) = segment.encoded().split_at(standing.length);
+    let kept = is_kept.then(|| markup.keep(theirs)).filter(|kept| !has_kept(segments, kept));
+    // The comments in a text that is kept are kept with it.
+    let replaced = if kept.is_some() { "" } else { theirs };
+    let around = [&segment.raw[..segment.value.start], replaced, &segment.raw[segment.value.end..]];
+    let comments = around.map(|raw| markup.comments(raw)).concat();
+    let raw = markup.write(entry, Some(&segment.raw)) + rest + &comments;
+    segments[standing.at].raw = raw.into();
+    if let Some(kept) = kept {
+        // Lines stand next to each other, so what becomes of a line goes below all of them.
+        let below = if entry.section.is_line() { end_of_lines(segments) } else { standing.at + 1 };
+        insert(markup, segments, below, SegmentKind::Kept, kept);
+    }
+}
+
+/// Returns `true` if the body already has this kept text.
+fn has_kept(segments: &[Segment<'_>], kept: &str) -> bool {
+    let kept = Fingerprint::of(kept);
+    let mut all = segments.iter().filter(|segment| segment.kind == SegmentKind::Kept);
+    all.any(|segment| Fingerprint::of(&segment.raw).has_same_words(&kept))
 }

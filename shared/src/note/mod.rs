@@ -1,14 +1,68 @@
-//! The call note: what people read in the CRM. Pure, and it cannot fail.
+//! The call note: the text that people read in the CRM.
 //!
-//! - `section`: what a note is made of, as data;
-//! - `content`: what one note says, in the words of `wording`;
-//! - `markup`: what the three formats have in common; `plain`, `html`, `markdown`: each of them;
-//! - `compose`: a fresh body;
-//! - `parse`: a body read back, without losing a byte;
-//! - `merge`: what became known later, written into what people made of the body since; `fingerprint`: what we
-//!   remember of what we wrote.
+//! This module composes a note from call details, reads a note back from a CRM, and merges newer details into a note
+//! that people may have edited. `docs/note-format.md` describes the format.
 //!
-//! Nothing here knows a CRM, a table or a protocol, and no value is ever taken for structure.
+//! The module is pure: it does no I/O, reads no clock and cannot fail. It uses only [`crate::model`]. It must not know
+//! a CRM, the table, a request or the delivery protocol. A value is never read as structure.
+//!
+//! # Composing
+//!
+//! ```
+//! use call_log::{
+//!     model::{CallDetails, Settings, Zone},
+//!     note::{Content, Format, compose},
+//! };
+//!
+//! let details = CallDetails {
+//!     note: Some("Wants 40 seats.".to_owned()),
+//!     result: Some("Call connected".to_owned()),
+//!     ..CallDetails::default()
+//! };
+//! let content = Content::new(&details, &Settings::default(), Zone::UTC);
+//! let body = compose(Format::Plain, &content);
+//! assert_eq!(body, "- Note: Wants 40 seats.\n- Result: Call connected\n");
+//! ```
+//!
+//! # Merging
+//!
+//! ```
+//! use call_log::{
+//!     model::{CallDetails, Settings, Zone},
+//!     note::{Content, Fingerprints, Format, merge},
+//! };
+//!
+//! let content = |result: &str, recording: &str| {
+//!     let details = CallDetails {
+//!         result: Some(result.to_owned()),
+//!         recording: Some(recording.to_owned()),
+//!         ..CallDetails::default()
+//!     };
+//!     Content::new(&details, &Settings::default(), Zone::UTC)
+//! };
+//! // We wrote this note, and a person has edited it in the CRM since.
+//! let base = content("In progress", "(pending...)").fingerprints();
+//! let edited = "Ask for the budget!\n- Result: In progress, busy\n- Call recording link: (pending...)\n";
+//!
+//! // The result is as it was, so the person's words stay. The recording is new.
+//! let newer = content("In progress", "https://media.example/1");
+//! let merged = merge(Format::Plain, edited, &base, &newer);
+//! assert_eq!(
+//!     merged.body,
+//!     "Ask for the budget!\n- Result: In progress, busy\n- Call recording link: https://media.example/1\n"
+//! );
+//! // Merging again changes nothing.
+//! assert_eq!(merge(Format::Plain, &merged.body, &merged.base, &newer), merged);
+//! ```
+//!
+//! # Modules
+//!
+//! - `section`: the sections of a note, as data.
+//! - `content`: the values of the sections; `wording` writes durations, dates and journeys.
+//! - `markup`: the interface of the formats, and the segments of a body; `plain`, `html`, `markdown`: the formats.
+//! - `compose`: writes a new body.
+//! - `parse`: reads a body back without losing a byte.
+//! - `merge`: writes newer values into a body; `fingerprint`: how we recognise what we last wrote.
 
 mod compose;
 mod content;
@@ -33,21 +87,25 @@ pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};
 pub use section::Section;
 
-/// What stands in a recording's place until its link is known.
+/// The placeholder for the link to a recording that is not known yet.
 pub const PENDING_LINK: &str = "(pending...)";
 
-/// How a CRM shows a note.
+/// The format in which a CRM shows a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// Plain text, `text/plain`.
     Plain,
+    /// HTML, `text/html`.
     Html,
+    /// Markdown, `text/markdown`.
     Markdown,
 }
 
 impl Format {
+    /// All formats.
     pub const ALL: [Format; 3] = [Format::Plain, Format::Html, Format::Markdown];
 
-    /// The format's media type.
+    /// Returns the media type of the format.
     pub fn mime(self) -> &'static str {
         match self {
             Format::Plain => "text/plain",
@@ -56,7 +114,7 @@ impl Format {
         }
     }
 
-    /// The format of a media type.
+    /// Returns the format that a media type names.
     pub fn from_mime(mime: &str) -> Option<Format> {
         Format::ALL.into_iter().find(|format| format.mime() == mime)
     }

@@ -1,36 +1,34 @@
-//! A body read back.
+//! Reads a body back.
 
 use super::{
     Format, Section,
-    markup::{Markup, Segment},
+    markup::{Segment, SegmentKind, find, render},
 };
 
-/// A body, with the sections that stand in it. Everything else in it is kept as it is.
+/// A body, split into the sections that it has and foreign text.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
     format: Format,
     pub(super) segments: Vec<Segment<'a>>,
 }
 
-/// Reads a body. Any text is one.
+/// Reads a body. Every text is a valid body: what is not a section of ours is foreign text.
+///
+/// Time is linear in the length of the body.
 pub fn parse(format: Format, body: &str) -> Document<'_> {
     Document { format, segments: format.markup().read(body) }
 }
 
 impl Document<'_> {
-    /// The body, byte for byte.
+    /// Returns the body, byte for byte.
     pub fn render(&self) -> String {
-        self.segments.iter().map(|segment| segment.raw.as_ref()).collect()
+        render(&self.segments)
     }
 
-    /// What a section says; `None` when it is not there or says nothing.
+    /// Returns the text of a section, or `None` if the body has no such section or its text is blank.
     pub fn value(&self, section: Section) -> Option<String> {
-        let segment = self.segments.iter().find(|segment| segment.section() == Some(section))?;
-        let value = self.markup().decode(section, segment.encoded());
+        let at = find(&self.segments, SegmentKind::Section(section))?;
+        let value = self.format.markup().decode(section, self.segments[at].encoded());
         (!value.trim().is_empty()).then_some(value)
-    }
-
-    pub(super) fn markup(&self) -> &'static dyn Markup {
-        self.format.markup()
     }
 }

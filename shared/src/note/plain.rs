@@ -1,20 +1,19 @@
-//! Plain text.
+//! The plain-text format.
 //!
-//! Items stand at the start of a line. A line of a value that could be taken for one is indented by two more spaces.
-
-use std::ops::Range;
+//! Each section starts on a line of its own. A line of a value that could be read as one of ours is indented by two
+//! more spaces.
 
 use super::{
     Section,
     markup::{Entry, Markup, Segment, SegmentBuilder, SegmentKind, end_of_lines, insert},
     section::Shape,
-    text::{bare, ended, lines, map_lines},
+    text::{BodyLines, bare, map_lines},
 };
 
-/// The last two are App Connect's and its adapters' of 2025-03.
+/// The starts of an agent note: ours, App Connect's, and that of its adapters of March 2025.
 const NOTES: [&str; 3] = ["- Note:", "- Agent notes:", "- Agent note:"];
 const KEPT: &str = "- Note edited in the CRM:";
-/// Stands below a note that foreign text follows.
+/// The line below an agent note that foreign text follows.
 const NOTE_END: &str = "--- NOTE END";
 
 pub(super) struct Plain;
@@ -26,28 +25,29 @@ impl Markup for Plain {
             Shape::Header => format!("{} {}\n", NOTES[0], encode(value)),
             Shape::Line | Shape::Link => format!("- {label}: {value}\n"),
             Shape::Block => {
-                let lead = match over {
-                    Some(over) => &over[..lead(over)],
+                let above = match over {
+                    Some(over) => above_label(over),
                     None if entry.section == Section::Journey => "",
                     None => "\n",
                 };
-                format!("{lead}- {label}:\n{}\n{}\n", encode(value), end(entry.section))
+                format!("{above}- {label}:\n{}\n{}\n", encode(value), end_of_block(entry.section))
             }
         }
     }
 
     fn keep(&self, encoded: &str) -> String {
-        ended(&format!("{KEPT} {encoded}"))
+        let end = if encoded.ends_with('\n') { "" } else { "\n" };
+        format!("{KEPT} {encoded}{end}")
     }
 
     fn read<'a>(&self, body: &'a str) -> Vec<Segment<'a>> {
-        let lines = Lines::new(body);
-        let mut reader = SegmentBuilder::new(body);
+        let plain = PlainBody::new(body);
+        let mut segments = SegmentBuilder::new(body);
         let mut at = 0;
-        while at < lines.all.len() {
-            at = lines.read(at, &mut reader);
+        while at < plain.lines.count() {
+            at = plain.read(at, &mut segments);
         }
-        reader.finish()
+        segments.finish()
     }
 
     fn decode(&self, section: Section, encoded: &str) -> String {
@@ -78,30 +78,28 @@ impl Markup for Plain {
         false
     }
 
-    fn is_lines(&self) -> bool {
+    fn is_line_based(&self) -> bool {
         true
     }
 }
 
-/// Whether a segment ends a note that stands above it.
+/// Returns `true` if a segment ends an agent note above it.
 fn ends_note(segment: &Segment<'_>) -> bool {
     match segment.kind {
         SegmentKind::Foreign => {
-            segment.raw.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| {
-                let is_line = || Label::of(line).is_some_and(|label| label.section.is_line());
-                line.trim_end() == NOTE_END || line.starts_with(KEPT) || is_line()
-            })
+            let first = segment.raw.lines().find(|line| !line.trim().is_empty());
+            first.is_some_and(ends_text)
         }
         _ => true,
     }
 }
 
-/// How much of a block's raw text is the line above it.
-fn lead(raw: &str) -> usize {
-    raw.find("- ").unwrap_or_default()
+/// The part of a block's raw text above its label.
+fn above_label(raw: &str) -> &str {
+    &raw[..raw.find("- ").unwrap_or_default()]
 }
 
-fn end(section: Section) -> &'static str {
+fn end_of_block(section: Section) -> &'static str {
     match section {
         Section::Journey => "--- JOURNEY END",
         _ => "--- END",
@@ -110,7 +108,7 @@ fn end(section: Section) -> &'static str {
 
 fn encode(value: &str) -> String {
     map_lines(value, |line, out| {
-        if is_forging(line) {
+        if is_like_ours(line) {
             out.push_str("  ");
         }
         out.push_str(line);
@@ -118,20 +116,32 @@ fn encode(value: &str) -> String {
 }
 
 fn decode_line(line: &str, out: &mut String) {
-    let bare = line.strip_prefix("  ").filter(|bare| is_forging(bare));
+    let bare = line.strip_prefix("  ").filter(|bare| is_like_ours(bare));
     out.push_str(bare.unwrap_or(line));
 }
 
-/// Whether a line looks like one of ours, but for its indent.
-fn is_forging(line: &str) -> bool {
+/// Returns `true` if a line could be read as one of ours without its indent.
+fn is_like_ours(line: &str) -> bool {
     let line = line.trim_start_matches(' ');
     line.starts_with("- ") || line.starts_with("---")
 }
 
-/// A line that starts with one of our labels.
+/// Returns `true` if a line ends the text of a note above it. So does a block, which is known by more than a line.
+fn ends_text(line: &str) -> bool {
+    let is_line = || Label::of(line).is_some_and(|label| label.section.is_line());
+    line.trim_end() == NOTE_END || line.starts_with(KEPT) || is_line()
+}
+
+/// The length of the words before an agent note.
+fn note_prefix(line: &str) -> Option<usize> {
+    let prefix = NOTES.iter().find(|prefix| line.starts_with(**prefix))?;
+    Some(prefix.len() + usize::from(line[prefix.len()..].starts_with(' ')))
+}
+
+/// A label at the start of a line.
 struct Label {
     section: Section,
-    /// How long it is, to the start of what follows.
+    /// The length in bytes up to the value.
     length: usize,
 }
 
@@ -139,122 +149,99 @@ impl Label {
     fn of(line: &str) -> Option<Label> {
         let (label, rest) = line.strip_prefix("- ")?.split_once(':')?;
         let section = Section::labelled(label)?;
-        let colon = line.len() - rest.len();
-        let length = if rest.starts_with(' ') { colon + 1 } else { colon };
+        let length = line.len() - rest.strip_prefix(' ').unwrap_or(rest).len();
         (section.is_line() || rest.trim().is_empty()).then_some(Label { section, length })
     }
 }
 
-/// A body's lines, and for each that heads a block, where the block ends.
-struct Lines<'a> {
-    all: Vec<&'a str>,
-    starts: Vec<usize>,
-    ends: Vec<Option<usize>>,
+/// The lines of a body, with the ends of its blocks.
+struct PlainBody<'a> {
+    lines: BodyLines<'a>,
+    /// For each line that starts a block, the line that ends it.
+    block_ends: Vec<Option<usize>>,
 }
 
-impl<'a> Lines<'a> {
-    fn new(body: &'a str) -> Lines<'a> {
-        let all = lines(body);
-        let mut starts = vec![0];
-        for line in &all {
-            starts.push(starts[starts.len() - 1] + line.len());
-        }
-        let mut ends = vec![None; all.len()];
-        // A block ends at the first end below it, but not below another block's head: then it has lost its own.
-        let (mut block_end, mut journey_end) = (None, None);
-        for (at, line) in all.iter().enumerate().rev() {
+impl<'a> PlainBody<'a> {
+    fn new(body: &'a str) -> PlainBody<'a> {
+        let lines = BodyLines::new(body);
+        let mut block_ends = vec![None; lines.count()];
+        // The next ends below the current line. A block ends at the first end below it. If another block starts
+        // before that end, the block has lost its own end.
+        let (mut end, mut journey_end) = (None, None);
+        for (at, line) in lines.bare_from(0).rev() {
             let text = line.trim_end();
             match Label::of(text) {
-                Some(Label { section: Section::Journey, .. }) => {
-                    ends[at] = journey_end;
-                    (block_end, journey_end) = (None, None);
-                }
                 Some(Label { section, .. }) if section.is_block() => {
-                    ends[at] = block_end;
-                    (block_end, journey_end) = (None, None);
+                    block_ends[at] = if section == Section::Journey { journey_end } else { end };
+                    (end, journey_end) = (None, None);
                 }
-                _ if text == end(Section::AiNote) => block_end = Some(at),
-                _ if text == end(Section::Journey) => journey_end = Some(at),
+                _ if text == end_of_block(Section::AiNote) => end = Some(at),
+                _ if text == end_of_block(Section::Journey) => journey_end = Some(at),
                 _ => {}
             }
         }
-        Lines { all, starts, ends }
+        PlainBody { lines, block_ends }
     }
 
-    /// Reads what starts at a line; the line behind it.
-    fn read(&self, at: usize, reader: &mut SegmentBuilder<'a>) -> usize {
-        let line = bare(self.all[at]);
+    /// Reads what starts at a line. Returns the line below it.
+    fn read(&self, at: usize, segments: &mut SegmentBuilder<'a>) -> usize {
+        let lines = &self.lines;
+        let line = lines.bare(at);
+        let note = SegmentKind::Section(Section::AgentNote);
         if let Some(prefix) = note_prefix(line) {
-            let note = SegmentKind::Section(Section::AgentNote);
-            if reader.has(note) {
+            if segments.has(note) {
                 return at + 1;
             }
-            let below = self.behind_text(at + 1);
-            let start = self.starts[at];
-            reader.push(note, start..self.starts[below], start + prefix..self.starts[below]);
-            if self.all.get(below).is_some_and(|line| line.trim_end() == NOTE_END) {
-                let range = self.range(below, below + 1);
-                reader.push(SegmentKind::NoteEnd, range.clone(), range);
+            let below = self.end_of_text(at + 1);
+            segments.push(note, lines.range(at, below), lines.offset(at) + prefix..lines.offset(below));
+            if below < lines.count() && lines.bare(below).trim_end() == NOTE_END {
+                let range = lines.range(below, below + 1);
+                segments.push(SegmentKind::NoteEnd, range.clone(), range);
                 return below + 1;
             }
             return below;
         }
-        if line.starts_with(KEPT) && reader.has(SegmentKind::Section(Section::AgentNote)) {
-            let behind = self.behind_text(at + 1);
-            let range = self.range(at, behind);
-            reader.push(SegmentKind::Kept, range.clone(), range);
-            return behind;
+        if line.starts_with(KEPT) && segments.has(note) {
+            let below = self.end_of_text(at + 1);
+            segments.push(SegmentKind::Kept, lines.range(at, below), lines.range(at, below));
+            return below;
         }
         let Some(label) = Label::of(line) else {
             return at + 1;
         };
         let kind = SegmentKind::Section(label.section);
-        if reader.has(kind) {
-            return self.ends[at].unwrap_or(at) + 1;
+        if segments.has(kind) {
+            return self.block_ends[at].unwrap_or(at) + 1;
         }
         if label.section.is_line() {
-            let start = self.starts[at];
-            reader.push(kind, self.range(at, at + 1), start + label.length..start + line.len());
+            let start = lines.offset(at);
+            segments.push(kind, lines.range(at, at + 1), start + label.length..start + line.len());
             return at + 1;
         }
-        let Some(end) = self.ends[at] else {
+        let Some(end) = self.block_ends[at] else {
             return at + 1;
         };
-        let has_lead = self.has_lead(at) && self.starts[at - 1] >= reader.done();
-        let first = if has_lead { at - 1 } else { at };
-        reader.push(kind, self.range(first, end + 1), self.range(at + 1, end));
+        let has_gap = self.has_gap(at) && lines.offset(at - 1) >= segments.done();
+        let first = if has_gap { at - 1 } else { at };
+        segments.push(kind, lines.range(first, end + 1), lines.range(at + 1, end));
         end + 1
     }
 
-    fn range(&self, from: usize, to: usize) -> Range<usize> {
-        self.starts[from]..self.starts[to]
+    /// Returns `true` if the line above a block's label is the empty one that belongs to it.
+    fn has_gap(&self, label: usize) -> bool {
+        let is_journey = Label::of(self.lines.bare(label).trim_end())
+            .is_some_and(|label| label.section == Section::Journey);
+        !is_journey && label > 0 && self.lines.bare(label - 1).is_empty()
     }
 
-    /// Whether the line above a block's head is the empty one that belongs to it.
-    fn has_lead(&self, head: usize) -> bool {
-        let is_journey =
-            Label::of(self.all[head].trim_end()).is_some_and(|label| label.section == Section::Journey);
-        !is_journey && head > 0 && bare(self.all[head - 1]).is_empty()
+    /// The first line from `from` on that is not text of a note.
+    fn end_of_text(&self, from: usize) -> usize {
+        let is_block = |at: usize| self.block_ends[at].is_some();
+        let end = self.lines.bare_from(from).find(|(at, line)| is_block(*at) || ends_text(line));
+        match end {
+            Some((at, _)) if is_block(at) && at > from && self.has_gap(at) => at - 1,
+            Some((at, _)) => at,
+            None => self.lines.count(),
+        }
     }
-
-    /// The first line from `at` on that is not text of a note.
-    fn behind_text(&self, at: usize) -> usize {
-        let end = (at..self.all.len()).find(|at| self.ends_text(*at)).unwrap_or(self.all.len());
-        let is_block = end < self.all.len() && self.ends[end].is_some();
-        if is_block && end > at && self.has_lead(end) { end - 1 } else { end }
-    }
-
-    fn ends_text(&self, at: usize) -> bool {
-        let line = bare(self.all[at]);
-        self.ends[at].is_some()
-            || Label::of(line).is_some_and(|label| label.section.is_line())
-            || line.starts_with(KEPT)
-            || line.trim_end() == NOTE_END
-    }
-}
-
-/// How long the words before an agent note are.
-fn note_prefix(line: &str) -> Option<usize> {
-    let prefix = NOTES.iter().find(|prefix| line.starts_with(**prefix))?;
-    Some(prefix.len() + usize::from(line[prefix.len()..].starts_with(' ')))
 }

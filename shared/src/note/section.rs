@@ -1,56 +1,76 @@
-//! What a note is made of, in the order in which it stands there. Sections are data: whoever writes or reads one asks
-//! for its shape.
+//! The sections of a note, as data, in the order in which a note has them.
+//!
+//! Code that writes or reads a section depends on its shape, not on which section it is.
 
-/// What can stand in a note.
+/// A section of a note. The order of the variants is the order in a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
+    /// The note that the agent wrote.
     AgentNote,
+    /// RingCentral's session id of the call.
     SessionId,
+    /// The name of the user's own party.
     UserName,
+    /// The number and extension of the user's own party.
     UserNumber,
+    /// The custom subject of the call log.
     Subject,
+    /// The phone number of the contact.
     ContactNumber,
+    /// The start of the call, in the user's time zone.
     DateTime,
+    /// The duration of the call.
     Duration,
+    /// The result of the call, such as `Call connected`.
     Result,
+    /// The link to the recording of the call.
     Recording,
+    /// The link to the recording of a voicemail.
     Voicemail,
+    /// The score of the call from RingCentral's AI Conversation Expert (ACE).
     AceScore,
+    /// The link to the recording in ACE.
     AceLink,
+    /// The notes of RingCentral's AI assistant.
     AiNote,
+    /// The transcript of the call.
     Transcript,
+    /// The transcript from ACE.
     AceTranscript,
+    /// The summary from ACE.
     AceSummary,
+    /// The summary from ACE, as a list.
     AceBulletedSummary,
+    /// The legs of the call.
     Journey,
 }
 
-/// How a section stands in a note; how that looks is up to the format.
+/// The shape of a section. Each format gives a shape its look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Many lines, above everything else.
+    /// Several lines of text, above all other sections.
     Header,
-    /// One line.
+    /// A label and a value on one line.
     Line,
-    /// One line that is a link, where it can be one.
+    /// A line whose value is a link, if the format has links.
     Link,
-    /// Many lines, below all single lines.
+    /// A label and several lines of text, below all lines and links.
     Block,
 }
 
-/// A section's row in the table.
+/// A row of the table of sections.
 #[derive(Debug)]
 pub(super) struct Traits {
     pub(super) section: Section,
     pub(super) shape: Shape,
-    /// In plain text and Markdown. The header's words are each format's own.
+    /// The label in plain text and Markdown. Each format has its own words for the header.
     pub(super) label: &'static str,
     pub(super) html_label: &'static str,
-    /// What else it is called in bodies that others wrote.
+    /// Further labels that the section has in bodies of App Connect.
     pub(super) aliases: &'static [&'static str],
-    /// The user's switch, and what it is by default.
+    /// The key of the user's setting that includes the section, and the setting's default.
     pub(super) setting: (&'static str, bool),
-    /// Its name where fingerprints are stored; never changes.
+    /// The key under which its fingerprint is stored. It never changes.
     pub(super) key: &'static str,
 }
 
@@ -64,7 +84,7 @@ pub(super) static SECTIONS: [Traits; 19] = {
         row(UserNumber, Line, "RingCentral number and extension", ("addRingCentralNumber", false), "number"),
         row(Subject, Line, "Summary", ("addCallLogSubject", true), "subject"),
         Traits {
-            // In HTML it is one of these, after the call's direction: see `Content`.
+            // In HTML the label is one of these. It depends on the direction of the call.
             aliases: &["Caller phone number", "Recipient phone number"],
             ..row(ContactNumber, Line, "Contact Number", ("addCallLogContactNumber", true), "contact")
         },
@@ -121,7 +141,7 @@ impl Section {
         self.traits().shape
     }
 
-    /// Whether it is one line, whatever that line is.
+    /// Returns `true` for a line or a link.
     pub(super) fn is_line(self) -> bool {
         matches!(self.shape(), Shape::Line | Shape::Link)
     }
@@ -130,30 +150,30 @@ impl Section {
         self.shape() == Shape::Block
     }
 
-    /// Whether the two stand among each other.
+    /// Returns `true` if both sections belong to the same part of a note: header, lines and links, or blocks.
     pub(super) fn is_beside(self, other: Section) -> bool {
         self.is_line() && other.is_line() || self.shape() == other.shape()
     }
 
-    /// The section under a label, but for the header.
+    /// Returns the section that has a label. The header has none.
     pub(super) fn labelled(label: &str) -> Option<Section> {
         Section::with_label(|known| known == label)
     }
 
-    /// The section under a label in whatever case.
+    /// Returns the section that has a label, in upper or lower case.
     pub(super) fn labelled_in_any_case(label: &str) -> Option<Section> {
         Section::with_label(|known| known.eq_ignore_ascii_case(label))
     }
 
-    fn with_label(is_it: impl Fn(&str) -> bool) -> Option<Section> {
+    fn with_label(is_label: impl Fn(&str) -> bool) -> Option<Section> {
         let has = |row: &&Traits| {
             let labels = [row.label, row.html_label];
-            row.shape != Shape::Header && labels.iter().chain(row.aliases).any(|label| is_it(label))
+            row.shape != Shape::Header && labels.iter().chain(row.aliases).any(|label| is_label(label))
         };
         SECTIONS.iter().find(has).map(|row| row.section)
     }
 
-    /// The section under a stored name.
+    /// Returns the section whose fingerprint is stored under a key.
     pub(super) fn of_key(key: &str) -> Option<Section> {
         SECTIONS.iter().find(|row| row.key == key).map(|row| row.section)
     }
@@ -164,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_sections_and_names_each_once() {
+    fn the_table_has_each_section_once_and_in_order() {
         for (index, row) in SECTIONS.iter().enumerate() {
             assert_eq!(row.section as usize, index, "{row:?}");
             assert_eq!(Section::of_key(row.key), Some(row.section));

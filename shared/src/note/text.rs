@@ -1,7 +1,10 @@
-//! Text as values have it: what is a line, and what no CRM can store.
+//! Lines, and characters that a value may have.
 
-/// A text without what no CRM can be trusted with: its line ends are `\n`, and of the other control characters only
-/// the tab is left. They cannot be seen, databases and XML refuse them.
+use std::ops::Range;
+
+/// Returns a text with `\n` as its only line end and without other control characters than the tab.
+///
+/// Databases and XML reject control characters, so a CRM may not store them. People cannot see them.
 pub(super) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     let mut after_return = false;
@@ -17,9 +20,48 @@ pub(super) fn clean(text: &str) -> String {
     cleaned
 }
 
-/// The lines of a body, each with its line end.
-pub(super) fn lines(body: &str) -> Vec<&str> {
-    body.split_inclusive('\n').collect()
+/// The lines of a body, and their offsets in it.
+pub(super) struct BodyLines<'a> {
+    /// Each line has its line end.
+    lines: Vec<&'a str>,
+    /// The offset of each line in bytes, and at last the length of the body.
+    offsets: Vec<usize>,
+}
+
+impl<'a> BodyLines<'a> {
+    pub(super) fn new(body: &'a str) -> BodyLines<'a> {
+        let lines: Vec<_> = body.split_inclusive('\n').collect();
+        let ends = lines.iter().scan(0, |end, line| {
+            *end += line.len();
+            Some(*end)
+        });
+        let offsets = [0].into_iter().chain(ends).collect();
+        BodyLines { lines, offsets }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The line at an index, without its line end.
+    pub(super) fn bare(&self, at: usize) -> &'a str {
+        bare(self.lines[at])
+    }
+
+    /// The lines from an index on, without their line ends, each with its index.
+    pub(super) fn bare_from(&self, from: usize) -> impl DoubleEndedIterator<Item = (usize, &'a str)> {
+        (from..self.count()).map(|at| (at, self.bare(at)))
+    }
+
+    /// The offset in the body of a line, or of the end of the body.
+    pub(super) fn offset(&self, at: usize) -> usize {
+        self.offsets[at]
+    }
+
+    /// The range in the body of the lines from `from` up to, but without, `to`.
+    pub(super) fn range(&self, from: usize, to: usize) -> Range<usize> {
+        self.offsets[from]..self.offsets[to]
+    }
 }
 
 /// A line without its line end.
@@ -28,7 +70,7 @@ pub(super) fn bare(line: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
-/// Each line of a text changed by itself.
+/// Changes each line of a text by itself.
 pub(super) fn map_lines(text: &str, change: impl Fn(&str, &mut String)) -> String {
     let mut changed = String::with_capacity(text.len());
     for (index, line) in text.split('\n').enumerate() {
@@ -38,10 +80,4 @@ pub(super) fn map_lines(text: &str, change: impl Fn(&str, &mut String)) -> Strin
         change(line.strip_suffix('\r').unwrap_or(line), &mut changed);
     }
     changed
-}
-
-/// A text with a line end, unless it is empty.
-pub(super) fn ended(text: &str) -> String {
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    format!("{text}{end}")
 }

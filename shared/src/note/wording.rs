@@ -1,4 +1,4 @@
-//! How things are said: durations, dates, the call's journey.
+//! The wording of durations, dates and call journeys, in English.
 
 use std::fmt::Write;
 
@@ -6,43 +6,43 @@ use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
 use crate::model::{CallDuration, Direction, Leg, Party, Zone};
 
-/// `1 hour, 2 minutes, 5 seconds`, without the parts that are zero.
+/// Returns a duration as `1 hour, 2 minutes, 5 seconds`, without the parts that are zero.
 pub(super) fn duration(time: CallDuration) -> String {
     let CallDuration::Seconds(seconds) = time else {
         return "pending".to_owned();
     };
     let parts = [(seconds / 3600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
-    let said: Vec<_> = parts
+    let words: Vec<_> = parts
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
         .collect();
-    if said.is_empty() { "0 seconds".to_owned() } else { said.join(", ") }
+    if words.is_empty() { "0 seconds".to_owned() } else { words.join(", ") }
 }
 
-/// An instant on the wall clock of a zone, in a pattern of moment.js.
+/// Returns an instant in the time of a zone, in a pattern of moment.js ("Display", "Format").
 pub(super) fn date(instant: DateTime<Utc>, zone: Zone, pattern: &str) -> String {
-    let moment = HistoryEntry { instant, local: zone.local(instant) };
-    let mut said = String::new();
+    let time = LocalTime { instant, local: zone.local(instant) };
+    let mut written = String::new();
     let mut rest = pattern;
     while let Some(char) = rest.chars().next() {
         if let Some((literal, behind)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
-            said.push_str(literal);
+            written.push_str(literal);
             rest = behind;
         } else if let Some(token) = TOKENS.iter().find(|token| rest.starts_with(**token)) {
-            moment.say(token, &mut said);
+            time.write(token, &mut written);
             rest = &rest[token.len()..];
         } else {
-            said.push(char);
+            written.push(char);
             rest = &rest[char.len_utf8()..];
         }
     }
-    said
+    written
 }
 
-/// The call's stations, a line each. A leg whose party is unknown says nothing.
+/// Returns the journey of a call: one line per leg. A leg whose party is unknown is left out.
 pub(super) fn journey(legs: &[Leg]) -> String {
-    let station = |(index, leg): (usize, &Leg)| {
+    let line = |(index, leg): (usize, &Leg)| {
         let is_outbound = leg.direction == Direction::Outbound;
         let is_ringing_out = leg.leg_type.as_deref() == Some("PstnToSip");
         Some(match (index, is_outbound) {
@@ -60,9 +60,10 @@ pub(super) fn journey(legs: &[Leg]) -> String {
             }
         })
     };
-    legs.iter().enumerate().filter_map(station).collect::<Vec<_>>().join("\n")
+    legs.iter().enumerate().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns `name, number, ext 7`, without the parts that are unknown.
 fn party(party: &Party) -> Option<String> {
     let extension = party.extension_number.as_ref().map(|extension| format!("ext {extension}"));
     let known = [party.name.clone(), party.phone_number.clone(), extension];
@@ -70,7 +71,7 @@ fn party(party: &Party) -> Option<String> {
     (!known.is_empty()).then(|| known.join(", "))
 }
 
-/// The tokens of moment.js that say something, the longest first.
+/// The tokens of moment.js patterns, the longest first.
 const TOKENS: &[&str] = &[
     "YYYY", "MMMM", "DDDD", "dddd", "MMM", "DDD", "ddd", "SSS", "YY", "MM", "Mo", "DD", "Do", "dd", "HH",
     "hh", "kk", "mm", "ss", "SS", "ZZ", "Q", "M", "D", "d", "H", "h", "k", "m", "s", "S", "A", "a", "Z", "X",
@@ -94,70 +95,72 @@ const MONTHS: [&str; 12] = [
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-struct HistoryEntry {
+/// An instant in the time of a zone.
+struct LocalTime {
     instant: DateTime<Utc>,
     local: NaiveDateTime,
 }
 
-impl HistoryEntry {
-    fn say(&self, token: &str, said: &mut String) {
+impl LocalTime {
+    /// Appends the text that a token of [`TOKENS`] stands for.
+    fn write(&self, token: &str, written: &mut String) {
         let local = &self.local;
         let month = MONTHS[local.month0() as usize];
         let day = DAYS[local.weekday().num_days_from_sunday() as usize];
         let half = if local.hour() < 12 { "am" } else { "pm" };
         let millisecond = local.and_utc().timestamp_subsec_millis();
         let clock_24 = if local.hour() == 0 { 24 } else { local.hour() };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = match token {
-            "YYYY" => write!(said, "{:04}", local.year()),
-            "YY" => write!(said, "{:02}", local.year().rem_euclid(100)),
-            "Q" => write!(said, "{}", local.month0() / 3 + 1),
-            "MMMM" => write!(said, "{month}"),
-            "MMM" => write!(said, "{}", &month[..3]),
-            "MM" => write!(said, "{:02}", local.month()),
-            "Mo" => write!(said, "{}", ordinal(local.month())),
-            "M" => write!(said, "{}", local.month()),
-            "DDDD" => write!(said, "{:03}", local.ordinal()),
-            "DDD" => write!(said, "{}", local.ordinal()),
-            "DD" => write!(said, "{:02}", local.day()),
-            "Do" => write!(said, "{}", ordinal(local.day())),
-            "D" => write!(said, "{}", local.day()),
-            "dddd" => write!(said, "{day}"),
-            "ddd" => write!(said, "{}", &day[..3]),
-            "dd" => write!(said, "{}", &day[..2]),
-            "d" => write!(said, "{}", local.weekday().num_days_from_sunday()),
-            "HH" => write!(said, "{:02}", local.hour()),
-            "H" => write!(said, "{}", local.hour()),
-            "hh" => write!(said, "{:02}", local.hour12().1),
-            "h" => write!(said, "{}", local.hour12().1),
-            "kk" => write!(said, "{clock_24:02}"),
-            "k" => write!(said, "{clock_24}"),
-            "mm" => write!(said, "{:02}", local.minute()),
-            "m" => write!(said, "{}", local.minute()),
-            "ss" => write!(said, "{:02}", local.second()),
-            "s" => write!(said, "{}", local.second()),
-            "SSS" => write!(said, "{millisecond:03}"),
-            "SS" => write!(said, "{:02}", millisecond / 10),
-            "S" => write!(said, "{}", millisecond / 100),
-            "A" => write!(said, "{}", half.to_uppercase()),
-            "a" => write!(said, "{half}"),
-            "Z" => write!(said, "{}", self.offset(":")),
-            "ZZ" => write!(said, "{}", self.offset("")),
-            "X" => write!(said, "{}", self.instant.timestamp()),
-            "x" => write!(said, "{}", self.instant.timestamp_millis()),
-            other => write!(said, "{other}"),
+            "YYYY" => write!(written, "{:04}", local.year()),
+            "YY" => write!(written, "{:02}", local.year().rem_euclid(100)),
+            "Q" => write!(written, "{}", local.month0() / 3 + 1),
+            "MMMM" => write!(written, "{month}"),
+            "MMM" => write!(written, "{}", &month[..3]),
+            "MM" => write!(written, "{:02}", local.month()),
+            "Mo" => write!(written, "{}", ordinal(local.month())),
+            "M" => write!(written, "{}", local.month()),
+            "DDDD" => write!(written, "{:03}", local.ordinal()),
+            "DDD" => write!(written, "{}", local.ordinal()),
+            "DD" => write!(written, "{:02}", local.day()),
+            "Do" => write!(written, "{}", ordinal(local.day())),
+            "D" => write!(written, "{}", local.day()),
+            "dddd" => write!(written, "{day}"),
+            "ddd" => write!(written, "{}", &day[..3]),
+            "dd" => write!(written, "{}", &day[..2]),
+            "d" => write!(written, "{}", local.weekday().num_days_from_sunday()),
+            "HH" => write!(written, "{:02}", local.hour()),
+            "H" => write!(written, "{}", local.hour()),
+            "hh" => write!(written, "{:02}", local.hour12().1),
+            "h" => write!(written, "{}", local.hour12().1),
+            "kk" => write!(written, "{clock_24:02}"),
+            "k" => write!(written, "{clock_24}"),
+            "mm" => write!(written, "{:02}", local.minute()),
+            "m" => write!(written, "{}", local.minute()),
+            "ss" => write!(written, "{:02}", local.second()),
+            "s" => write!(written, "{}", local.second()),
+            "SSS" => write!(written, "{millisecond:03}"),
+            "SS" => write!(written, "{:02}", millisecond / 10),
+            "S" => write!(written, "{}", millisecond / 100),
+            "A" => write!(written, "{}", half.to_uppercase()),
+            "a" => write!(written, "{half}"),
+            "Z" => write!(written, "{}", self.offset(":")),
+            "ZZ" => write!(written, "{}", self.offset("")),
+            "X" => write!(written, "{}", self.instant.timestamp()),
+            "x" => write!(written, "{}", self.instant.timestamp_millis()),
+            other => write!(written, "{other}"),
         };
     }
 
-    /// How far the zone's clock is from UTC: `+05:30`.
-    fn offset(&self, between: &str) -> String {
+    /// Returns the difference between the zone's time and UTC, as `+05:30`. The separator stands before the minutes.
+    fn offset(&self, separator: &str) -> String {
         let minutes = (self.local - self.instant.naive_utc()).num_minutes();
         let sign = if minutes < 0 { '-' } else { '+' };
-        format!("{sign}{:02}{between}{:02}", minutes.abs() / 60, minutes.abs() % 60)
+        format!("{sign}{:02}{separator}{:02}", minutes.abs() / 60, minutes.abs() % 60)
     }
 }
 
-/// `1st`, `2nd`, `11th`.
+/// Returns `1st`, `2nd`, `11th`.
 fn ordinal(number: u32) -> String {
     let ending = match (number / 10 % 10, number % 10) {
         (1, _) => "th",
@@ -174,8 +177,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_leave_out_what_is_zero() {
-        for (seconds, said) in [
+    fn a_duration_leaves_out_the_parts_that_are_zero() {
+        for (seconds, words) in [
             (0, "0 seconds"),
             (1, "1 second"),
             (60, "1 minute"),
@@ -185,17 +188,17 @@ mod tests {
             (7325, "2 hours, 2 minutes, 5 seconds"),
             (86_400, "24 hours"),
         ] {
-            assert_eq!(duration(CallDuration::Seconds(seconds)), said);
+            assert_eq!(duration(CallDuration::Seconds(seconds)), words);
         }
         assert_eq!(duration(CallDuration::Pending), "pending");
         assert!(duration(CallDuration::Seconds(u64::MAX)).ends_with("15 seconds"));
     }
 
     #[test]
-    fn dates_follow_the_pattern() {
+    fn a_date_follows_the_pattern() {
         let instant: DateTime<Utc> = "2025-03-02T00:05:09.072Z".parse().unwrap();
         let noon: DateTime<Utc> = "2025-11-23T12:30:00Z".parse().unwrap();
-        for (instant, zone, pattern, said) in [
+        for (instant, zone, pattern, written) in [
             (instant, "UTC", "YYYY-MM-DD hh:mm:ss A", "2025-03-02 12:05:09 AM"),
             (instant, "-08:00", "YYYY-MM-DD hh:mm:ss A", "2025-03-01 04:05:09 PM"),
             (instant, "+05:30", "DD/MM/YYYY HH:mm:ss", "02/03/2025 05:35:09"),
@@ -209,22 +212,22 @@ mod tests {
             (instant, "UTC", "", ""),
         ] {
             let zone = Zone::parse(zone).unwrap();
-            assert_eq!(date(instant, zone, pattern), said, "{pattern}");
+            assert_eq!(date(instant, zone, pattern), written, "{pattern}");
         }
-        for (number, said) in
+        for (number, ordinal_number) in
             [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (21, "21st")]
         {
-            assert_eq!(ordinal(number), said);
+            assert_eq!(ordinal(number), ordinal_number);
         }
     }
 
     #[test]
-    fn a_journey_names_who_is_known() {
+    fn a_journey_leaves_out_the_legs_and_parts_that_are_unknown() {
         let known = |name: &str, number: &str, extension: &str| {
             let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Party { name: some(name), phone_number: some(number), extension_number: some(extension) }
         };
-        let (ann, bob, nobody) = (known("Ann", "+1", "7"), known("Bob", "+2", ""), Party::default());
+        let (ann, bob, unknown) = (known("Ann", "+1", "7"), known("Bob", "+2", ""), Party::default());
         let leg = |direction, from: &Party, to: &Party, kind: &str, duration| Leg {
             direction,
             from: from.clone(),
@@ -233,24 +236,24 @@ mod tests {
             duration,
         };
         use Direction::{Inbound, Outbound};
-        for (legs, said) in [
+        for (legs, lines) in [
             (vec![], ""),
             (vec![leg(Outbound, &ann, &bob, "PstnToSip", None)], "Made call from Ann, +1, ext 7"),
             (vec![leg(Inbound, &ann, &bob, "Accept", None)], "Received call at Bob, +2"),
-            (vec![leg(Inbound, &ann, &nobody, "Accept", None)], ""),
+            (vec![leg(Inbound, &ann, &unknown, "Accept", None)], ""),
             (
                 vec![
-                    leg(Inbound, &nobody, &known("", "", "9"), "Accept", None),
+                    leg(Inbound, &unknown, &known("", "", "9"), "Accept", None),
                     leg(Outbound, &ann, &bob, "Accept", Some(1)),
                     leg(Outbound, &ann, &bob, "PstnToSip", Some(62)),
-                    leg(Inbound, &ann, &nobody, "Accept", Some(3)),
+                    leg(Inbound, &ann, &unknown, "Accept", Some(3)),
                     leg(Inbound, &ann, &bob, "Accept", None),
                 ],
                 "Received call at ext 9\nTransferred to Ann, +1, ext 7, duration: 1 second\n\
                  Transferred to Bob, +2, duration: 62 seconds\nTransferred to Bob, +2",
             ),
         ] {
-            assert_eq!(journey(&legs), said);
+            assert_eq!(journey(&legs), lines);
         }
     }
 }

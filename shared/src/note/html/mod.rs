@@ -1,14 +1,15 @@
-//! HTML.
+//! The HTML format.
 //!
-//! Lines are items of a list below a heading. What is read may have gone through a CRM's editor: see [`tokens`] for
-//! what counts as the same.
+//! Lines are items of a list below a heading; blocks are `<div>`s below the list. The reader also accepts what a CRM's
+//! editor makes of a body; [`tokens`] lists the differences that do not count.
 
+mod cursor;
 mod read;
 mod tokens;
 
 use super::{
     Section,
-    markup::{Entry, Markup, Segment, SegmentKind, end, insert},
+    markup::{Entry, Markup, Segment, SegmentKind, end_of_body, find, insert},
     section::Shape,
 };
 use crate::model::Direction;
@@ -25,7 +26,7 @@ impl Markup for Html {
         let (label, value) = (label(entry, over), escape(entry.value));
         match entry.section.shape() {
             Shape::Header => format!("<b>{NOTE}</b><br>{value}<br><br>"),
-            Shape::Link if is_url(entry.value) => {
+            Shape::Link if is_safe_url(entry.value) => {
                 format!("<li><b>{label}</b>: <a target=\"_blank\" href=\"{value}\">open</a></li>")
             }
             Shape::Line | Shape::Link => format!("<li><b>{label}</b>: {value}</li>"),
@@ -52,30 +53,27 @@ impl Markup for Html {
         match section.shape() {
             Shape::Header => {
                 let text = decode(encoded);
-                // The two line ends below the note.
+                // `write` puts two line breaks below the note.
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 text.strip_suffix('\n').unwrap_or(text).to_owned()
             }
-            Shape::Line => decode(encoded).trim_end_matches('\n').to_owned(),
-            Shape::Link => {
-                link_target(encoded).unwrap_or_else(|| decode(encoded).trim_end_matches('\n').to_owned())
+            shape => {
+                let target = if shape == Shape::Link { link_target(encoded) } else { None };
+                target.unwrap_or_else(|| decode(encoded).trim_end_matches('\n').to_owned())
             }
-            Shape::Block => decode(encoded).trim_end_matches('\n').to_owned(),
         }
     }
 
     fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
         let kind = SegmentKind::Section(entry.section);
         let written = self.write(entry, None);
-        let find = |segments: &[Segment<'_>], kind| segments.iter().position(|segment| segment.kind == kind);
         if entry.section.is_block() {
-            return insert(self, segments, end(segments), kind, written);
+            return insert(self, segments, end_of_body(segments), kind, written);
         }
         if find(segments, SegmentKind::Heading).is_none() {
             let has_lines = segments.iter().any(|segment| segment.section().is_some_and(Section::is_line));
             if !has_lines {
-                insert(self, segments, 0, SegmentKind::Foreign, "</ul>".to_owned());
-                insert(self, segments, 0, SegmentKind::List, "<ul>".to_owned());
+                self.insert_list(segments, 0);
             }
             insert(self, segments, 0, SegmentKind::Heading, format!("<b>{HEADING}</b>"));
         }
@@ -84,8 +82,7 @@ impl Markup for Html {
             return insert(self, segments, heading, kind, written);
         }
         let list = find(segments, SegmentKind::List).unwrap_or_else(|| {
-            insert(self, segments, heading + 1, SegmentKind::Foreign, "</ul>".to_owned());
-            insert(self, segments, heading + 1, SegmentKind::List, "<ul>".to_owned());
+            self.insert_list(segments, heading + 1);
             heading + 1
         });
         insert(self, segments, list + 1, kind, written);
@@ -95,12 +92,20 @@ impl Markup for Html {
         false
     }
 
-    fn is_lines(&self) -> bool {
+    fn is_line_based(&self) -> bool {
         false
     }
 }
 
-/// The contact's number is the caller's or the recipient's.
+impl Html {
+    fn insert_list(&self, segments: &mut Vec<Segment<'_>>, at: usize) {
+        insert(self, segments, at, SegmentKind::Foreign, "</ul>".to_owned());
+        insert(self, segments, at, SegmentKind::List, "<ul>".to_owned());
+    }
+}
+
+/// The label of a section. The contact's number is the caller's or the recipient's: if the direction of the call is
+/// not known, it stays what it is in `over`.
 fn label(entry: Entry<'_>, over: Option<&str>) -> &'static str {
     let traits = entry.section.traits();
     if entry.section != Section::ContactNumber {
@@ -113,16 +118,16 @@ fn label(entry: Entry<'_>, over: Option<&str>) -> &'static str {
     traits.aliases[usize::from(is_recipients)]
 }
 
-/// Whether an empty line follows a block.
+/// Returns `true` if an empty line follows the block.
 fn has_gap(section: Section) -> bool {
     matches!(section, Section::AiNote | Section::Transcript)
 }
 
-/// Whether a text is an absolute URL that a person may safely follow.
-fn is_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
-    let is_web = scheme.is_some_and(|(scheme, rest)| {
-        matches!(scheme.as_str(), "http" | "https") && !rest.is_empty() && !rest.starts_with(['/', '?', '#'])
+/// Returns `true` for an absolute `http` or `https` URL that cannot end the attribute it is written into.
+fn is_safe_url(text: &str) -> bool {
+    let is_web = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        is_http && !rest.is_empty() && !rest.starts_with(['/', '?', '#'])
     });
     let is_unsafe = |char: char| char.is_whitespace() || char.is_control() || "\"'<>`\\".contains(char);
     is_web && !text.contains(is_unsafe)

@@ -1,14 +1,15 @@
-//! Markup, as far as it matters: tags, comments, text between them, and what they say.
+//! Splits markup into tags, comments and text, and decodes the text that it shows.
 //!
-//! `<strong>` is `<b>`; attributes, case and `/>` do not matter; line ends next to a tag are layout; `<br>` and the
-//! edges of paragraphs are line breaks; entities are the characters that they stand for; comments say nothing.
+//! Differences that do not count: `<strong>` is `<b>`; attributes, case and `/>` do not matter. Line ends next to a tag
+//! that breaks lines are layout. `<br>` and the edges of paragraphs are line breaks. Entities are the characters that
+//! they stand for. Comments show nothing.
 
 use std::ops::Range;
 
-/// What shows something that is not text; it counts as one character.
+/// The elements that show something other than text. Each counts as one character.
 const OBJECTS: [&str; 6] = ["img", "video", "audio", "iframe", "object", "input"];
 
-/// A tag, or the text up to the next.
+/// A tag, a comment, or the text up to the next one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token<'a> {
     pub(super) tag: Tag<'a>,
@@ -19,7 +20,7 @@ pub(super) struct Token<'a> {
 pub(super) enum Tag<'a> {
     Open(&'a str),
     Close(&'a str),
-    /// Text between two of the others.
+    /// Text, up to the next tag or comment.
     Text,
     /// A comment, doctype, processing instruction or CDATA section: the CRM shows nothing of it.
     Comment,
@@ -36,19 +37,23 @@ impl Tag<'_> {
         matches!(self, Tag::Close(name) if names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }
 
-    /// Whether it starts a new line, so that line ends beside it are layout.
-    fn breaks(&self) -> bool {
-        self.opens(&["br"]) || self.bounds()
+    pub(super) fn is_comment(&self) -> bool {
+        matches!(self, Tag::Comment | Tag::OpenComment)
     }
 
-    /// Whether it is the edge of something that stands on lines of its own.
-    fn bounds(&self) -> bool {
+    /// Returns `true` if the tag starts a new line, so that line ends next to it are layout.
+    fn breaks_line(&self) -> bool {
+        self.opens(&["br"]) || self.is_paragraph_edge()
+    }
+
+    /// Returns `true` for the edges of elements that stand on lines of their own.
+    fn is_paragraph_edge(&self) -> bool {
         let names = ["p", "div", "li", "ul", "ol"];
         self.opens(&names) || self.closes(&names)
     }
 }
 
-/// A text's tokens, from front to back.
+/// Splits markup into tokens. Their ranges follow each other without a gap.
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens: Vec<Token<'_>> = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -72,11 +77,11 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The comment at the start of a text, and its length.
+/// The comment at the start of a text, and its length in bytes.
 ///
-/// Comments end as in the HTML standard, section 13.2.5 "Tokenization": `-->` or `--!>`, and `<!-->` is a whole one.
-/// Doctypes, conditions (`<![if !mso]>`) and processing instructions end at the first `>`. A CDATA section ends as in
-/// XML, so that nothing inside it is taken for a tag.
+/// Comments end where the HTML standard says (section 13.2.5, "Tokenization"): at `-->` or `--!>`, and `<!-->` is a
+/// whole comment. Doctypes, conditions (`<![if !mso]>`) and processing instructions end at the first `>`. A CDATA
+/// section ends at `]]>`, as in XML: HTML would end it at the first `>` and show the rest, with our words in it.
 fn comment(text: &str) -> Option<(Tag<'_>, usize)> {
     let length = if text.starts_with("<!--") {
         let is_end = |at: &usize| text[2..*at].ends_with("--") || text[4..*at].ends_with("--!");
@@ -93,11 +98,11 @@ fn comment(text: &str) -> Option<(Tag<'_>, usize)> {
 
 /// The comments in some markup, from front to back.
 pub(super) fn comments(markup: &str) -> impl Iterator<Item = &str> {
-    let is_comment = |token: &Token<'_>| matches!(token.tag, Tag::Comment | Tag::OpenComment);
-    tokens(markup).into_iter().filter(is_comment).map(|token| &markup[token.range])
+    let comments = tokens(markup).into_iter().filter(|token| token.tag.is_comment());
+    comments.map(|token| &markup[token.range])
 }
 
-/// The tag at the start of a text, and its length.
+/// The tag at the start of a text, and its length in bytes.
 fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     let inside = &text[1..];
     let name_at = usize::from(inside.starts_with('/'));
@@ -106,13 +111,13 @@ fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     if !name.starts_with(|char: char| char.is_ascii_alphabetic()) {
         return None;
     }
-    // Up to the next tag: no tag is inside another, and nothing is looked at twice.
+    // A tag ends before the next `<`. So no byte is read more than twice, and time stays linear.
     let inside = &inside[..inside.find('<').unwrap_or(inside.len())];
     let length = end_of_tag(inside).or_else(|| inside.find('>'))? + 2;
     Some((if name_at == 1 { Tag::Close(name) } else { Tag::Open(name) }, length))
 }
 
-/// Where the first `>` is that is not quoted.
+/// The offset of the first `>` that is not quoted.
 fn end_of_tag(inside: &str) -> Option<usize> {
     let mut quote = None;
     for (at, byte) in inside.bytes().enumerate() {
@@ -126,7 +131,7 @@ fn end_of_tag(inside: &str) -> Option<usize> {
     None
 }
 
-/// Text as markup that shows it.
+/// Returns markup that shows a text.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {
@@ -143,59 +148,57 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The text that markup shows.
+/// Returns the text that markup shows.
 pub(super) fn decode(markup: &str) -> String {
-    let is_shown = |token: &Token<'_>| !matches!(token.tag, Tag::Comment | Tag::OpenComment);
-    let tokens: Vec<_> = tokens(markup).into_iter().filter(is_shown).collect();
+    let tokens: Vec<_> = tokens(markup).into_iter().filter(|token| !token.tag.is_comment()).collect();
     let mut text = String::with_capacity(markup.len());
     for (index, token) in tokens.iter().enumerate() {
         if token.tag.opens(&["br"]) {
             text.push('\n');
         } else if token.tag.opens(&OBJECTS) {
             text.push('\u{fffc}');
-        } else if token.tag.bounds() {
+        } else if token.tag.is_paragraph_edge() {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
         } else if token.tag == Tag::Text {
             let is_break = |index: Option<usize>| {
-                index.and_then(|index| tokens.get(index)).is_none_or(|token| token.tag.breaks())
+                let neighbour = index.and_then(|index| tokens.get(index));
+                neighbour.is_none_or(|token| token.tag.breaks_line())
             };
             let mut raw = &markup[token.range.clone()];
             if is_break(index.checked_sub(1)) {
-                raw = without_layout_before(raw);
+                raw = without_layout_above(raw);
             }
             if is_break(index.checked_add(1)) {
-                raw = without_layout_behind(raw);
+                raw = without_layout_below(raw);
             }
-            text.push_str(&decode_entities(raw));
+            text.push_str(&decode_text(raw));
         }
     }
     text
 }
 
-/// Without the line end that a text starts with, and what indents the next line.
-fn without_layout_before(text: &str) -> &str {
+/// Cuts off a line end at the start of a text, and the indent of the next line.
+fn without_layout_above(text: &str) -> &str {
     let bare = text.trim_start_matches([' ', '\t', '\r', '\n']);
     if text[..text.len() - bare.len()].contains('\n') { bare } else { text }
 }
 
-fn without_layout_behind(text: &str) -> &str {
+/// Cuts off a line end at the end of a text, and the spaces around it.
+fn without_layout_below(text: &str) -> &str {
     let bare = text.trim_end_matches([' ', '\t', '\r', '\n']);
     if text[bare.len()..].contains('\n') { bare } else { text }
 }
 
-/// The characters that a text with entities stands for. A no-break space, with which editors keep spaces apart, is a
-/// space.
-pub(super) fn decode_entities(text: &str) -> String {
-    htmlize::unescape(without_no_break_spaces(text)).into_owned()
+/// Returns the characters that a text with entities stands for.
+///
+/// `&nbsp;` becomes a plain space: editors write it where we wrote one of several spaces.
+pub(super) fn decode_text(text: &str) -> String {
+    htmlize::unescape(text.replace("&nbsp;", " ")).into_owned()
 }
 
-fn without_no_break_spaces(text: &str) -> String {
-    text.replace("&nbsp;", " ")
-}
-
-/// Where the first link in some markup leads.
+/// Returns the target of the first link in some markup.
 pub(super) fn link_target(markup: &str) -> Option<String> {
     let tokens = tokens(markup);
     let link = tokens.iter().find(|token| token.tag.opens(&["a"]))?;
@@ -206,10 +209,11 @@ pub(super) fn link_target(markup: &str) -> Option<String> {
         quote @ ('"' | '\'') => value[1..].split(quote).next()?,
         _ => value.split(|char: char| char.is_ascii_whitespace()).next()?,
     };
-    (!value.is_empty()).then(|| htmlize::unescape_attribute(without_no_break_spaces(value)).into_owned())
+    // Attributes have their own rule: `&copy=2` in a URL is a parameter.
+    (!value.is_empty()).then(|| htmlize::unescape_attribute(value).into_owned())
 }
 
-/// Markup without the line breaks, the layout and the edges of paragraphs around it.
+/// Cuts off the line breaks, the layout and the edges of paragraphs around some markup.
 pub(super) fn trim(markup: &str) -> &str {
     let tokens = tokens(markup);
     let is_edge = |token: &&Token<'_>| match token.tag {

@@ -1,4 +1,4 @@
-//! Bodies as App Connect's composer, its adapters of 2025-03 and the editors of CRMs leave them, brought up to date.
+//! Merges into bodies of App Connect's composer, of its adapters of March 2025, and of CRMs' editors.
 
 use super::*;
 
@@ -7,14 +7,14 @@ const RECORDING: (Section, &str) = (Section::Recording, "https://r.example/1");
 const AI_NOTE: (Section, &str) = (Section::AiNote, "new");
 const NOTE: (Section, &str) = (Section::AgentNote, "mine");
 
-/// Updates a body of which nothing is known, twice.
+/// Merges twice into a body without a base.
 fn check(format: Format, body: &str, ours: &[(Section, &str)], expected: &str) {
     let once = update(format, body, &[], ours);
     assert_eq!(once, expected);
     assert_eq!(update(format, &once, &[], ours), once, "and again");
 }
 
-/// Checks what is read of a body.
+/// Checks the values that a body has.
 fn check_values(format: Format, body: &str, expected: &[(Section, &str)]) {
     let document = parse(format, body);
     let values = section::SECTIONS.iter().filter_map(|row| Some((row.section, document.value(row.section)?)));
@@ -23,7 +23,7 @@ fn check_values(format: Format, body: &str, expected: &[(Section, &str)]) {
 }
 
 #[test]
-fn plain_text_of_app_connect() {
+fn plain_text_of_app_connect_is_read_and_merged() {
     let body = "- Note: line one\n\n- Price: 10\nline two\n- Summary: S\n- Contact Number: +1-650-1\n\n\n- Result: Hang-up\n\
                 - Call recording link: (pending...)\n\n- AI Note:\nAI one\n- Summary: two\n--- END\n- Call score: 87\n\
                 - Call journey:\nMade call from A, +1\n--- JOURNEY END\n";
@@ -58,7 +58,7 @@ fn plain_text_of_app_connect() {
 }
 
 #[test]
-fn plain_text_of_2025() {
+fn plain_text_of_the_2025_adapters_is_read_and_merged() {
     let body = "- Agent note: line one\nline two\n- Contact Number: +12135550111\n- Result: Call connected\n- Duration: \n\
                 - Call recording link: (pending...)\n- AI Note:\nAI one\nAI two\n--- END\n- Transcript:\nA: hi\n\n--- END\n";
     check_values(
@@ -89,7 +89,7 @@ fn plain_text_of_2025() {
 }
 
 #[test]
-fn html_of_app_connect() {
+fn html_of_app_connect_is_read_and_merged() {
     let body = "<b>Agent notes</b><br>line one\nline <i>two</i> <b>Result</b>: no<br><br><b>Call details</b><br>\
                 <li><b>Summary</b>: S</li><li><b>Recipient phone number</b>: +1</li><li><b>Result</b>: Hang-up</li>\
                 <div><b>AI Note</b><br>AI one<br>AI two</div><br><li><b>Call score</b>: 87</li>";
@@ -130,7 +130,7 @@ fn html_of_app_connect() {
 }
 
 #[test]
-fn html_of_2025() {
+fn html_of_the_2025_adapters_is_read_and_merged() {
     let body = "<b>Agent notes</b><br>line one\nline two<br><br><b>Call details</b><ul>\
                 <li><b>Recipient phone number</b>: +12135550111<li><li><b>Date/time</b>: 2025-03-12 07:45:25 AM<li>\
                 <li><b>Duration</b>: 1 minute<li><li><b>Result</b>: Call connected<li>\
@@ -171,7 +171,7 @@ fn html_of_2025() {
 }
 
 #[test]
-fn html_that_an_editor_wrote_again() {
+fn html_that_an_editor_rewrote_is_read_and_merged() {
     let written = [
         (Section::AgentNote, "x & \"y\"\nand  more"),
         (Section::Subject, "5 < 6"),
@@ -195,7 +195,7 @@ fn html_that_an_editor_wrote_again() {
             assert_eq!(words(&read), words(value), "{body}");
         }
         let stale = merge(Format::Html, body, &Fingerprints::default(), &content(&written));
-        assert_eq!(stale.body, body, "what is there is not written again");
+        assert_eq!(stale.body, body, "the same words are not written again");
         let newer = [(Section::AgentNote, "newer"), (Section::Subject, "T"), AI_NOTE, DURATION];
         let merged = merge(Format::Html, body, &stale.base, &content(&newer)).body;
         for (section, value) in newer {
@@ -208,7 +208,7 @@ fn html_that_an_editor_wrote_again() {
 }
 
 #[test]
-fn markdown_of_app_connect() {
+fn markdown_of_app_connect_is_read_and_merged() {
     let body = "## Agent notes\nline one\n**Result**: no\n\n## Call details\n**Summary**: S\n**Result**: Hang-up\n\
                 ### AI Note\nai < 1\n- b\n\n**Call score**: 87\n### Transcript\nA: hi\n\n";
     check_values(
@@ -239,7 +239,7 @@ fn markdown_of_app_connect() {
 }
 
 #[test]
-fn bodies_of_a_person() {
+fn our_sections_are_added_around_a_persons_text() {
     let ours = [NOTE, DURATION, AI_NOTE];
     check(
         Format::Plain,
@@ -260,7 +260,7 @@ fn bodies_of_a_person() {
         &ours,
         "## Agent notes\nmine\n\n## Call details\nCalled them.\n**Duration**: 7 seconds\n### AI Note\nnew\n",
     );
-    // Below a block of ours, which in Markdown has no end of its own.
+    // A person's text below a block of ours. In Markdown a block has no end of its own.
     for (format, body, expected) in [
         (Format::Plain, "\n- AI Note:\nold\n--- END\nMine.\n", "\n- AI Note:\nnew\n--- END\nMine.\n"),
         (
@@ -276,7 +276,7 @@ fn bodies_of_a_person() {
 }
 
 #[test]
-fn html_that_lost_its_list() {
+fn html_that_lost_its_list_gets_a_new_one() {
     check(
         Format::Html,
         "<p>Mine</p><b>Agent notes</b><br>n<br><br><b>Call details</b><p>Mine too</p>",

@@ -1,4 +1,4 @@
-//! HTML bodies with comments, doctypes, processing instructions and CDATA sections: text that nobody sees.
+//! HTML bodies with comments, doctypes, processing instructions and CDATA sections, which a CRM does not show.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const RESULT: (Section, &str) = (Section::Result, "new");
 const NOTE: (Section, &str) = (Section::AgentNote, "mine");
 const AI_NOTE: (Section, &str) = (Section::AiNote, "ai");
 
-/// What can hide our own words. Each has an end.
+/// Starts and ends of comments that can hide words of ours.
 const HIDING: [(&str, &str); 9] = [
     ("<!--", "-->"),
     ("<!-- ", " --!>"),
@@ -19,7 +19,7 @@ const HIDING: [(&str, &str); 9] = [
     ("<![CDATA[ --> ", " ]] > ]]>"),
 ];
 
-/// Foreign text that hides nothing but itself.
+/// Comments that hide no words of ours.
 const HIDDEN: [&str; 8] = [
     "<!doctype html>",
     "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0//EN\">",
@@ -40,7 +40,7 @@ const OUR_WORDS: [&str; 6] = [
     "<div><b>Note edited in the CRM</b><br>old</div>",
 ];
 
-/// Comments that an HTML body may hold, each with an end.
+/// Comments that an HTML body may have, each with an end.
 fn comments() -> Vec<String> {
     let hiding = HIDING
         .iter()
@@ -49,7 +49,7 @@ fn comments() -> Vec<String> {
 }
 
 #[test]
-fn the_words_in_a_comment_are_never_structure() {
+fn words_in_a_comment_are_never_structure() {
     let ours = [NOTE, RESULT, AI_NOTE];
     for comment in comments() {
         let document = parse(Format::Html, &comment);
@@ -81,7 +81,7 @@ fn a_comment_anywhere_in_a_note_hides_no_section_and_stays() {
             for (section, value) in before {
                 let read = document.value(section).unwrap_or_default();
                 assert!(
-                    Fingerprint::of(&read).says(&Fingerprint::of(value)),
+                    Fingerprint::of(&read).has_same_words(&Fingerprint::of(value)),
                     "{section:?} is {read:?} in {body}"
                 );
             }
@@ -99,7 +99,7 @@ fn a_comment_anywhere_in_a_note_hides_no_section_and_stays() {
 }
 
 #[test]
-fn what_stands_between_two_comments_is_seen() {
+fn text_between_two_comments_is_not_hidden() {
     for (start, end) in [
         ("<!--[if !mso]><!-->", "<!--<![endif]-->"),
         ("<!--[if !mso]>-->", "<!--<![endif]-->"),
@@ -179,9 +179,11 @@ proptest! {
             body.insert_str(ends[place.index(ends.len())], text);
         }
         let merged = merge(Format::Html, &body, &base.fingerprints(), &ours).body;
+        // An added comment can be cut in two by the end of another one. Only whole ones count.
+        let (before, after) = (Format::Html.markup().comments(&body), Format::Html.markup().comments(&merged));
         for comment in &added {
-            let count = |body: &str| body.matches(comment.as_str()).count();
-            prop_assert!(count(&merged) >= count(&body), "{:?} of {:?} is not in {:?}", comment, body, merged);
+            let count = |comments: &str| comments.matches(comment.as_str()).count();
+            prop_assert!(count(&after) >= count(&before), "{:?} of {:?} is not in {:?}", comment, body, merged);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What App Connect's composer did wrong, by the defect's number in our list of them.
+//! Defects of App Connect's composer that our notes do not have.
 
 use super::*;
 
-/// A note goes from `old` to `new` and says just that, in every format; then once more.
+/// Replaces `old` by `new` in a note of each format. The result is a note with `new`, also after a second merge.
 fn check(section: Section, old: &str, new: &str) {
     for format in Format::ALL {
         let body = compose(format, &content(&[(section, old), (Section::Result, "r")]));
@@ -15,47 +15,46 @@ fn check(section: Section, old: &str, new: &str) {
 }
 
 #[test]
-fn values_are_text() {
+fn values_are_never_patterns_or_structure() {
     let (note, ai_note) = (Section::AgentNote, Section::AiNote);
     for (section, old, new) in [
-        // D19
+        // References of replacement patterns.
         (note, "old", "cost $& or $1 or $$5 or $` end"),
         (ai_note, "old", "$$100 \\1 ${x}"),
         (Section::Subject, "S0", "A $& B"),
-        // D20
+        // Labels and headings of ours.
         (note, "old", "He said:\n- Duration: too long\n- Result: angry"),
         (note, "He said:\n- Duration: too long\n- Result: angry", "new"),
         (note, "old", "<b>Result</b>: x</li><li><b>Date/time</b>: y"),
         (note, "old", "## Call details\n**Result**: x\n### AI Note"),
-        // D21
+        // A list.
         (note, "Items:\n- Price: 10\n- Qty: 2", "NEW"),
-        // D22
+        // Markup, and a URL that is not safe.
         (note, "old", "<script>alert(1)</script> a<b & c"),
         (Section::Recording, "old", "http://x/\"onclick=alert(1)//"),
         (Section::Recording, "https://r.example/1?a=1&b=2", "javascript:alert(1)"),
-        // D23
+        // A `<` in a line.
         (Section::Subject, "5 < 6", "New"),
-        // D25
+        // Characters with a meaning in patterns.
         (Section::ContactNumber, "+1-650-1", "+1-650-2"),
-        // D27
+        // An end tag.
         (ai_note, "x</div> y", "z"),
-        // D28
+        // The end of a block.
         (Section::Transcript, "part\n--- END\nof it\n--- END", "all\n--- END\n--- JOURNEY END"),
         (Section::Journey, "a\n--- JOURNEY END", "b\n--- END"),
-        // D29
+        // A list in a block.
         (Section::AceBulletedSummary, "- b1\n- b2", "- b1\n- b2\n  - b3"),
-        // D30
+        // Headings in a block.
         (ai_note, "### Transcript\nno", "### x\n**Result**: no"),
-        // D32
+        // Empty lines.
         (note, "old", "line one\n\nline two\n"),
     ] {
         check(section, old, new);
     }
 }
 
-/// D25
 #[test]
-fn a_line_is_replaced_whole() {
+fn the_whole_value_of_a_line_is_replaced() {
     for (old, new) in [("Hang-up", "Call connected"), ("a: b <i>", "c")] {
         for format in Format::ALL {
             let body = compose(format, &content(&[(Section::Result, old)]));
@@ -65,9 +64,9 @@ fn a_line_is_replaced_whole() {
     }
 }
 
-/// D26: the CRM has cut the last line's end.
+/// The CRM has cut off the end of the last line.
 #[test]
-fn no_two_items_stand_on_a_line() {
+fn each_section_starts_on_a_line_of_its_own() {
     let lines =
         [(Section::AgentNote, "a"), (Section::Duration, "d"), (Section::Result, "r"), (Section::AiNote, "x")];
     for format in Format::ALL {
@@ -82,17 +81,17 @@ fn no_two_items_stand_on_a_line() {
     }
 }
 
-/// D30: lines that come after a block stay when the block is written again.
+/// Replacing a block keeps the lines below it.
 #[test]
-fn a_block_ends_where_the_next_item_starts() {
+fn a_block_ends_where_the_next_section_starts() {
     let body = "### AI Note\nold\n**Call score**: 87\n**ACE recording link**: https://a.example/1\n";
     let merged = update(Format::Markdown, body, &[], &[(Section::AiNote, "new")]);
     assert_eq!(merged, body.replace("old", "new"));
 }
 
-/// D31: the extension sends empty notes in the background.
+/// The browser extension sends empty notes in background updates.
 #[test]
-fn an_empty_note_is_no_note() {
+fn an_empty_note_changes_nothing() {
     for format in Format::ALL {
         let body = compose(format, &content(&[(Section::AgentNote, "a")]));
         for empty in ["", " ", "\n\r\n"] {
@@ -105,7 +104,7 @@ fn an_empty_note_is_no_note() {
     }
 }
 
-/// D37: one of each, also in bodies of the adapters of 2025-03.
+/// Also in bodies of the adapters of March 2025.
 #[test]
 fn old_bodies_get_no_second_heading() {
     let body =
@@ -118,7 +117,7 @@ fn old_bodies_get_no_second_heading() {
 }
 
 #[test]
-fn a_link_is_one_only_when_it_is_safe_to_follow() {
+fn a_link_is_written_only_for_a_safe_url() {
     for (link, is_link) in [
         ("https://r.example/1?a=1&b=2#c", true),
         ("HTTP://r.example", true),
@@ -141,7 +140,7 @@ fn a_link_is_one_only_when_it_is_safe_to_follow() {
 }
 
 #[test]
-fn a_value_keeps_what_can_be_kept() {
+fn control_characters_are_dropped_and_everything_else_is_kept() {
     for (value, line, lines) in [
         ("a\r\nb\rc\n", "a b c ", "a\nb\nc"),
         ("a\0b\u{1b}[31mc\td", "ab[31mc\td", "ab[31mc\td"),

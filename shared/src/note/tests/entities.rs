@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Texts as we wrote them, and as editors store them.
+/// Texts as we wrote them, and as editors stored them.
 const REWRITTEN: [(&str, &str); 13] = [
     ("Café", "Caf&eacute;"),
     ("Café", "Caf&#233;"),
@@ -28,7 +28,7 @@ fn a_section_whose_characters_became_entities_is_not_a_persons_edit() {
             assert_eq!(document.render(), body);
             let read = document.value(section).unwrap_or_default();
             assert!(
-                Fingerprint::of(&read).says(&Fingerprint::of(written)),
+                Fingerprint::of(&read).has_same_words(&Fingerprint::of(written)),
                 "{stored} is {read:?}, not {written:?}"
             );
 
@@ -39,13 +39,13 @@ fn a_section_whose_characters_became_entities_is_not_a_persons_edit() {
                 "{stored}: kept nothing"
             );
             let same = update(Format::Html, &body, &[], &[(section, written)]);
-            assert_eq!(same, body, "the same text is not written again");
+            assert_eq!(same, body, "the same words are not written again");
         }
     }
 }
 
 #[test]
-fn text_that_is_no_entity_is_read_as_it_stands() {
+fn text_that_is_not_an_entity_is_read_unchanged() {
     for text in ["AT&T", "a & b", "&unknown;", "&;", "&#;", "&#x;", "&#xZ;", "&", "R&D;"] {
         let body = format!("<b>Call details</b><ul><li><b>Summary</b>: {text}</li></ul>");
         assert_eq!(parse(Format::Html, &body).value(Section::Subject).as_deref(), Some(text));
@@ -82,11 +82,11 @@ proptest! {
         let body = compose(Format::Html, &content(&[(Section::AgentNote, "PLACE")])).replace("PLACE", &stored);
         prop_assert_eq!(parse(Format::Html, &body).render(), body.as_str());
         let read = parse(Format::Html, &body).value(Section::AgentNote).unwrap_or_default();
-        prop_assert!(Fingerprint::of(&read).says(&Fingerprint::of(&text)), "{:?} is {:?}", stored, read);
+        prop_assert!(Fingerprint::of(&read).has_same_words(&Fingerprint::of(&text)), "{:?} is {:?}", stored, read);
     }
 }
 
-/// A character as a value has it in an HTML body.
+/// Returns a character as it is written in HTML.
 fn html_escaped(char: char) -> String {
     match char {
         '\n' => "<br>".to_owned(),

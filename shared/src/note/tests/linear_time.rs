@@ -1,13 +1,13 @@
-//! Time grows with the body and no faster.
+//! Parsing and merging take time linear in the length of the body, also for hostile bodies.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// A hundred times what it takes; what grows with the square takes longer.
+/// A hundred times the usual duration. Quadratic time would take longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Reads and updates 128 KiB of each fragment.
+/// Parses 128 KiB of each fragment below each head, and merges into it.
 fn check(format: Format, heads: &[&str], fragments: &[&str]) {
     let ours = content(&[
         (Section::AgentNote, "n"),
@@ -35,7 +35,7 @@ fn check(format: Format, heads: &[&str], fragments: &[&str]) {
 const ANYWHERE: [&str; 5] = ["\n", "a", "a\n", "\u{feff}", "👩‍👩‍👧"];
 
 #[test]
-fn hostile_plain_text_takes_no_longer() {
+fn hostile_plain_text_takes_linear_time() {
     check(
         Format::Plain,
         &["", "- Note: x\n"],
@@ -53,7 +53,7 @@ fn hostile_plain_text_takes_no_longer() {
 }
 
 #[test]
-fn hostile_html_takes_no_longer() {
+fn hostile_html_takes_linear_time() {
     check(
         Format::Html,
         &["", "<b>Agent notes</b><br>", "<!-- ", "<!-- --><![CDATA["],
@@ -102,7 +102,7 @@ fn hostile_html_takes_no_longer() {
 }
 
 #[test]
-fn hostile_markdown_takes_no_longer() {
+fn hostile_markdown_takes_linear_time() {
     check(
         Format::Markdown,
         &["", "## Agent notes\n", "### AI Note\n"],

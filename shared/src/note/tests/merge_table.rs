@@ -1,4 +1,4 @@
-//! The table of the three-way merge, row by row.
+//! The table of the three-way merge (`docs/note-format.md`, "Updating"), row by row.
 
 use super::*;
 
@@ -16,7 +16,7 @@ const KEPT: [(Format, &str); 3] = [
     ),
 ];
 
-/// Merges one section in every format; `expected`: what it then says.
+/// Merges one section in each format. The body then has the value `expected`.
 fn check(section: Section, base: &str, theirs: &str, ours: &str, expected: &str) {
     for format in Format::ALL {
         let body = compose(format, &content(&[(section, theirs)]));
@@ -24,13 +24,13 @@ fn check(section: Section, base: &str, theirs: &str, ours: &str, expected: &str)
         let read = parse(format, &merged).value(section).unwrap_or_default();
         assert_eq!(read, expected, "{format:?} {section:?}: {base:?} {theirs:?} {ours:?} to {merged:?}");
         if expected == theirs {
-            assert_eq!(merged, body, "nothing is written");
+            assert_eq!(merged, body, "the body stays as it is");
         }
     }
 }
 
 #[test]
-fn a_machines_fact_is_the_newest_unless_it_is_stale() {
+fn the_newest_value_wins_unless_it_is_stale() {
     for section in [Section::Result, Section::Subject, Section::AiNote, Section::Voicemail, Section::Journey]
     {
         for (base, theirs, ours, expected) in [
@@ -50,7 +50,7 @@ fn a_machines_fact_is_the_newest_unless_it_is_stale() {
 }
 
 #[test]
-fn a_note_that_was_edited_is_kept_below_ours() {
+fn an_edited_note_is_kept_below_ours() {
     for (base, theirs, ours, expected) in [
         ("a", "edited", "", "edited"),
         ("a", "edited", " \n", "edited"),
@@ -68,14 +68,14 @@ fn a_note_that_was_edited_is_kept_below_ours() {
         for base in ["old", ""] {
             assert_eq!(update(format, &body, &[(NOTE, base)], &[(NOTE, "new")]), kept, "{format:?}");
         }
-        // The next note takes ours' place, and what was kept stays kept.
+        // The next note replaces ours, and the kept text stays.
         let next = update(format, kept, &[(NOTE, "new")], &[(NOTE, "newer"), result]);
         assert_eq!(next, kept.replace("new", "newer"), "{format:?}");
     }
 }
 
 #[test]
-fn what_is_kept_is_kept_once() {
+fn the_same_text_is_kept_once() {
     for (format, kept) in KEPT {
         let edited = kept.replacen("new", "edited", 1);
         let merged = update(format, &edited, &[(NOTE, "old")], &[(NOTE, "newer")]);
@@ -86,7 +86,7 @@ fn what_is_kept_is_kept_once() {
 }
 
 #[test]
-fn a_picture_in_a_note_is_an_edit() {
+fn a_picture_added_to_a_note_is_an_edit() {
     for picture in ["<img src=\"p.png\">", "a<br><IMG src='p.png' />"] {
         let body = format!("<b>Agent notes</b><br>{picture}<br><br><b>Call details</b><ul></ul>");
         let merged = update(Format::Html, &body, &[(NOTE, "a")], &[(NOTE, "b")]);
@@ -95,7 +95,7 @@ fn a_picture_in_a_note_is_an_edit() {
 }
 
 #[test]
-fn a_note_whose_spaces_change_is_a_new_note() {
+fn a_change_of_spaces_is_written_unless_the_note_was_edited() {
     for (base, theirs, ours, expected) in [
         ("a b", "a b", "a\nb", "a\nb"),
         ("a b", "a  b", "a\nb", "a\nb"),
@@ -109,7 +109,7 @@ fn a_note_whose_spaces_change_is_a_new_note() {
 }
 
 #[test]
-fn a_placeholder_displaces_nothing_and_is_displaced() {
+fn a_placeholder_replaces_no_value_and_every_value_replaces_it() {
     let link = "https://r.example/1";
     for (section, pending, known) in [
         (Section::Recording, PENDING_LINK, link),
@@ -128,14 +128,14 @@ fn a_placeholder_displaces_nothing_and_is_displaced() {
         for format in Format::ALL {
             let body = compose(format, &content(&[(section, pending)]));
             let fresh = compose(format, &content(&[(section, known)]));
-            assert_eq!(update(format, &body, &[], &[(section, known)]), fresh, "nothing is kept");
+            assert_eq!(update(format, &body, &[], &[(section, known)]), fresh, "a placeholder is not kept");
         }
     }
     check(NOTE, "", "From auto logging (Pending)", "From auto logging", "From auto logging");
 }
 
 #[test]
-fn what_we_know_afterwards_is_what_is_there() {
+fn the_base_after_a_merge_is_what_we_wrote_or_accepted() {
     let known = |base: &[(Section, &str)], theirs: &[(Section, &str)], ours: &[(Section, &str)]| {
         let body = compose(Format::Plain, &content(theirs));
         merge(Format::Plain, &body, &content(base).fingerprints(), &content(ours)).base

@@ -1,4 +1,4 @@
-//! The laws of notes, and bodies as others write them.
+//! Tests of notes: properties of every note, and bodies as other programs write them.
 
 mod bodies;
 mod comments;
@@ -13,18 +13,18 @@ use proptest::prelude::*;
 use super::{fingerprint::Fingerprint, section::SECTIONS, *};
 use crate::model::Direction;
 
-/// A note that says these things.
+/// Content with these values, of an outbound call.
 fn content(values: &[(Section, &str)]) -> Content {
     let values = values.iter().map(|(section, value)| (*section, (*value).to_owned()));
     Content::of(Some(Direction::Outbound), values)
 }
 
-/// The body after an update, when we last wrote `base`.
+/// Merges `ours` into a body into which we last wrote `base`.
 fn update(format: Format, body: &str, base: &[(Section, &str)], ours: &[(Section, &str)]) -> String {
     merge(format, body, &content(base).fingerprints(), &content(ours)).body
 }
 
-/// Text made of what would be structure if it were not text, and of what breaks patterns, markup and terminals.
+/// Text that looks like structure, and text that breaks patterns, markup and terminals.
 fn hostile_text() -> impl Strategy<Value = String> {
     let words = prop_oneof![
         6 => prop::sample::select(vec!["word", "a", " ", "  ", "\t", ".", "- ", "-", "*", "1"]),
@@ -56,7 +56,7 @@ fn hostile_text() -> impl Strategy<Value = String> {
     prop::collection::vec(words, 0..10).prop_map(|words| words.concat())
 }
 
-/// A note that says anything.
+/// Content with any values.
 fn any_content() -> impl Strategy<Value = Content> {
     let value = prop::option::weighted(0.4, hostile_text());
     let direction = prop::sample::select(vec![None, Some(Direction::Inbound), Some(Direction::Outbound)]);
@@ -66,7 +66,7 @@ fn any_content() -> impl Strategy<Value = Content> {
     })
 }
 
-/// Any body: hostile text, a note of ours, or one with hostile text between its lines or its tags.
+/// Any body: hostile text, a note of ours, or a note of ours with hostile text between its lines or tags.
 fn any_body() -> impl Strategy<Value = (Format, String)> {
     let format = prop::sample::select(Format::ALL.to_vec());
     let texts = prop::collection::vec(hostile_text(), 1..5);

@@ -1,4 +1,4 @@
-//! What holds for any values and any body.
+//! Properties that hold for all values and all bodies.
 
 use proptest::{prelude::*, sample::Index};
 
@@ -7,14 +7,14 @@ use super::{
     any_body, any_content,
 };
 
-/// The parts of a note, one section each.
+/// Splits content into one content per section.
 fn parts(content: &Content) -> Vec<Content> {
     let part =
         |(section, value): (Section, &str)| Content::of(content.direction, [(section, value.to_owned())]);
     content.iter().map(part).collect()
 }
 
-/// Fails unless the foreign segments of one body are in another, in order and unchanged.
+/// Fails unless `after` has the foreign segments of `before`, in order and unchanged.
 fn check_foreign(format: Format, before: &str, after: &str) -> Result<(), TestCaseError> {
     let mut rest = after;
     for segment in parse(format, before).segments {
@@ -31,14 +31,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_body_that_is_read_is_the_body((_, body) in any_body()) {
+    fn a_parsed_body_renders_byte_for_byte((_, body) in any_body()) {
         for format in Format::ALL {
             prop_assert_eq!(parse(format, &body).render(), body.as_str());
         }
     }
 
     #[test]
-    fn what_is_written_is_what_is_read(content in any_content()) {
+    fn a_composed_body_has_the_values_that_were_written(content in any_content()) {
         for format in Format::ALL {
             let body = compose(format, &content);
             let document = parse(format, &body);
@@ -52,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fresh_note_is_an_update_of_nothing(content in any_content()) {
+    fn a_merge_into_an_empty_body_composes_it(content in any_content()) {
         for format in Format::ALL {
             let merged = merge(format, "", &Fingerprints::default(), &content);
             prop_assert_eq!(merged.body, compose(format, &content));
@@ -61,17 +61,17 @@ proptest! {
     }
 
     #[test]
-    fn an_update_twice_is_the_update((format, body) in any_body(), base in any_content(), ours in any_content()) {
+    fn merging_twice_changes_nothing_more((format, body) in any_body(), base in any_content(), ours in any_content()) {
         let base = base.fingerprints();
         let once = merge(format, &body, &base, &ours);
         let twice = merge(format, &once.body, &once.base, &ours);
         prop_assert_eq!(&twice, &once);
         let repeated = merge(format, &once.body, &base, &ours);
-        prop_assert_eq!(&repeated.body, &once.body, "with the base of before");
+        prop_assert_eq!(&repeated.body, &once.body, "with the base from before the first merge");
     }
 
     #[test]
-    fn updates_come_in_any_order((format, body) in any_body(), ours in any_content(), order in any::<[Index; 19]>()) {
+    fn sections_may_be_merged_in_any_order((format, body) in any_body(), ours in any_content(), order in any::<[Index; 19]>()) {
         let all = merge(format, &body, &Fingerprints::default(), &ours);
         let mut parts = parts(&ours);
         let mut one_by_one = Merged { body: body.clone(), base: Fingerprints::default() };
@@ -85,26 +85,26 @@ proptest! {
     }
 
     #[test]
-    fn what_is_foreign_stays((format, body) in any_body(), base in any_content(), ours in any_content()) {
+    fn a_merge_keeps_foreign_text((format, body) in any_body(), base in any_content(), ours in any_content()) {
         check_foreign(format, &body, &merge(format, &body, &base.fingerprints(), &ours).body)?;
     }
 
     #[test]
-    fn what_is_new_is_read_back((format, body) in any_body(), ours in any_content()) {
+    fn merged_values_are_read_back((format, body) in any_body(), ours in any_content()) {
         let merged = merge(format, &body, &Fingerprints::default(), &ours).body;
         let document = parse(format, &merged);
         for (section, value) in ours.iter() {
             let read = document.value(section).unwrap_or_default();
             let (ours, theirs) = (Fingerprint::of(value), Fingerprint::of(&read));
             let is_pending = merge::is_placeholder(section, value);
-            // What stands below a block in Markdown is read as a part of it.
-            let is_opening = section.is_block() && format == Format::Markdown && ours.opening_of(&read).is_some();
-            prop_assert!(is_pending || is_opening || theirs.says(&ours), "{section:?} is {read:?} in {merged:?}");
+            // Text below a block in Markdown is read as a part of the block.
+            let is_opening = section.is_block() && format == Format::Markdown && ours.opening_lines(&read).is_some();
+            prop_assert!(is_pending || is_opening || theirs.has_same_words(&ours), "{section:?} is {read:?} in {merged:?}");
         }
     }
 
     #[test]
-    fn what_stands_there_is_ours_if_it_was_told(
+    fn an_unconfirmed_text_in_the_body_counts_as_ours(
         standing in any_content(),
         other in any_content(),
         ours in any_content(),
@@ -112,16 +112,16 @@ proptest! {
         for format in Format::ALL {
             let body = compose(format, &standing);
             let (known, other) = (standing.fingerprints(), other.fingerprints());
-            let noted = merge(format, &body, &known, &ours).body;
-            let told = merge(format, &body, &Fingerprints::perhaps([&known]), &ours).body;
-            prop_assert_eq!(&told, &noted, "{:?}: not noted", format);
-            let both = known.clone().with_told(&Fingerprints::perhaps([&other]).told());
-            prop_assert_eq!(&merge(format, &body, &both, &ours).body, &noted, "{:?}: noted, and more told", format);
+            let confirmed = merge(format, &body, &known, &ours).body;
+            let unconfirmed = merge(format, &body, &Fingerprints::unconfirmed([&known]), &ours).body;
+            prop_assert_eq!(&unconfirmed, &confirmed, "{:?}: unconfirmed only", format);
+            let both = known.clone().with_unconfirmed_texts(&Fingerprints::unconfirmed([&other]).unconfirmed_texts());
+            prop_assert_eq!(&merge(format, &body, &both, &ours).body, &confirmed, "{:?}: confirmed, and another unconfirmed", format);
         }
     }
 
     #[test]
-    fn what_a_person_adds_stays(
+    fn text_that_a_person_adds_stays(
         written in any_content(),
         ours in any_content(),
         text in "[a-zA-Z0-9 .,äß漢🙂]{0,20}[a-z]",

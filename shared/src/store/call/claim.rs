@@ -254,8 +254,9 @@ impl Store {
         // A lease holder may write the details and die before it confirms that. Without their fingerprints, the next
         // one would take them for a person's edit.
         let written = Content::new(details, &Settings::default(), Zone::UTC).fingerprints();
-        let mut update =
-            update.increment(QUEUED_VERSION).add(UNCONFIRMED, Fingerprints::perhaps([&written]).told());
+        let mut update = update
+            .increment(QUEUED_VERSION)
+            .add(UNCONFIRMED, Fingerprints::unconfirmed([&written]).unconfirmed_texts());
         for detail in details.named_details() {
             let attribute = queued_detail(&detail.name);
             let value =

@@ -54,7 +54,7 @@ impl LastWritten {
         let base = reader.texts(BASE)?;
         let pairs = base.iter().map(|(section, fingerprint)| (section.as_str(), fingerprint.as_str()));
         Ok(LastWritten {
-            sections: Fingerprints::from_pairs(pairs).with_told(&reader.set(UNCONFIRMED)?),
+            sections: Fingerprints::from_pairs(pairs).with_unconfirmed_texts(&reader.set(UNCONFIRMED)?),
             subject: reader.text(BASE_SUBJECT)?,
             duration: reader.number(BASE_DURATION)?.map(|seconds| match u64::try_from(seconds) {
                 Ok(seconds) => CallDuration::Seconds(seconds),

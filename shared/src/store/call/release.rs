@@ -122,7 +122,7 @@ impl Store {
         written: &LastWritten,
     ) -> Result<Finish, Error> {
         let update = confirmed(log, written, seen.sweep_after(lease.now_ms))
-            .add(UNCONFIRMED, written.sections.told())
+            .add(UNCONFIRMED, written.sections.unconfirmed_texts())
             .returning_item()
             .condition(format!("#{HOLDER} = :holder"))
             .value("holder", text(lease.holder));
