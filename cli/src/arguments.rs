@@ -1,4 +1,4 @@
-//! The command line.
+//! The commands, arguments and options of the program. Their doc comments are the help that it prints.
 
 use std::path::PathBuf;
 
@@ -6,16 +6,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{examples, output};
 
-/// Logs phone calls into CRMs: once, complete, and never over what a person wrote there.
+/// Writes phone calls into a CRM exactly once, completely, and without overwriting what a person wrote there
 ///
-/// Without a command it serves everything on this machine: an embedded DynamoDB, the two routes, and an Example CRM with
-/// its web page. The commands about users, tokens and calls work on the table that the environment names (TABLE_NAME,
-/// AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB, JWT_SECRET, ...), or else on the one that `call-log serve` keeps here.
+/// Without a command, it serves everything on this machine: an embedded DynamoDB, both routes, and an Example CRM with
+/// its web page. All other commands use the table that the environment names (TABLE_NAME, AWS_REGION,
+/// AWS_ENDPOINT_URL_DYNAMODB, JWT_SECRET, ...). Without TABLE_NAME, they use the table that `call-log serve` keeps in the
+/// current directory.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "call-log", version, arg_required_else_help = false)]
-#[command(styles = output::HELP, after_help = examples::PROGRAM)]
+#[command(name = "call-log", version = env!("CALL_LOG_VERSION"), arg_required_else_help = false)]
+#[command(styles = output::HELP, after_help = examples::program())]
 pub struct Arguments {
-    /// Say on standard error what happens; twice: everything
+    /// Log to standard error; -vv logs all details
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -23,12 +24,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What to do; serving, when nothing is said.
+    /// Returns the command; without one, `serve` with its defaults.
     pub fn command(self) -> Command {
         self.command.unwrap_or(Command::Serve(Serve::default()))
     }
 
-    /// How much is said about it.
+    /// Returns the lowest level of the log lines that are written.
     pub fn log_level(&self) -> tracing::Level {
         match self.verbose {
             0 => tracing::Level::WARN,
@@ -38,85 +39,94 @@ impl Arguments {
     }
 }
 
+/// A command.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Serve everything on this machine: DynamoDB, the two routes, the Example CRM and its page
+    /// Serve everything on this machine: DynamoDB, both routes, the Example CRM and its page
     #[command(after_help = examples::SERVE)]
     Serve(Serve),
-    /// Play one call's life in the terminal: it ends, its recording arrives, its note is edited
+    /// Play the life of one call in the terminal: it ends, its recording arrives, its note is edited
     #[command(after_help = examples::DEMO)]
     Demo,
-    /// Put, show or remove users
+    /// Store, show or remove users
     #[command(after_help = examples::USER)]
     #[command(subcommand)]
     User(User),
-    /// See what the users' credentials are sealed with, and seal them with another key
+    /// Show which key encrypts the users' credentials, or encrypt them with another key
     #[command(after_help = examples::CREDENTIALS)]
     #[command(subcommand)]
     Credentials(Credentials),
     /// Show or change a user's settings
     #[command(after_help = examples::SETTINGS)]
     Settings {
-        /// The user, as in their token: 12345-pipedrive
+        /// The id of the user, such as 12345-pipedrive
         id: String,
-        /// addCallLogResult=false logDateFormat="DD/MM/YYYY HH:mm:ss"; an empty value goes back to the default
+        /// A change, such as addCallLogResult=false; an empty value restores the default
         #[arg(value_name = "KEY=VALUE")]
         changes: Vec<String>,
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
     /// Print a token for a user
     #[command(after_help = examples::TOKEN)]
     Token {
-        /// The user: 12345-pipedrive
+        /// The id of the user, such as 12345-pipedrive
         id: String,
-        /// How long it is valid
+        /// The number of days until the token expires
         #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
-    /// Show the state of one call
+    /// Show the state and history of one call
     #[command(after_help = examples::SHOW)]
     Show {
-        /// The user: 12345-pipedrive
+        /// The id of the user, such as 12345-pipedrive
         id: String,
-        /// RingCentral's sessionId
+        /// RingCentral's sessionId of the call
         session: String,
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
-    /// Deliver what is due now; or have one call tried again that was given up
+    /// Deliver everything that is due now, or schedule a call's dead letters for delivery
     #[command(after_help = examples::REDRIVE)]
     Redrive {
-        /// The user: 12345-pipedrive
+        /// The id of the user, such as 12345-pipedrive
         #[arg(requires = "session")]
         id: Option<String>,
-        /// RingCentral's sessionId
+        /// RingCentral's sessionId of the call
         session: Option<String>,
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
-    /// Compose notes: JSON lines on standard input, a JSON string a line on standard output
+    /// Compose notes: read JSON lines from standard input, print one JSON string per line
     #[command(after_help = examples::COMPOSE)]
     Compose {
+        /// The format of the notes
         #[arg(long, value_enum, default_value_t = NoteFormat::Plain)]
         format: NoteFormat,
     },
-    /// Bring over the users and call logs of an App Connect server
+    /// Import the users and call logs of an App Connect server
     #[command(subcommand)]
     #[command(after_help = examples::IMPORT)]
     Import(Import),
-    /// Make the table
+    /// Create the table
     #[command(subcommand)]
     #[command(after_help = examples::TABLE)]
     Table(Table),
-    /// Print what a shell needs to complete this program's commands
+    /// Print completions for a shell
     #[command(after_help = examples::COMPLETIONS)]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
-/// How data is printed.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Output {
     /// Print one JSON document, for scripts
@@ -124,18 +134,19 @@ pub struct Output {
     pub json: bool,
 }
 
+/// The options of `serve`.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
-    /// The port of the page and the routes; 0: any
+    /// The port of the page and the routes; 0 chooses a free one
     #[arg(long, default_value_t = 3000)]
     pub port: u16,
-    /// The port of DynamoDB's API; 0: any
+    /// The port of DynamoDB's API; 0 chooses a free one
     #[arg(long, default_value_t = 8000)]
     pub dynamodb_port: u16,
-    /// Where everything is kept
+    /// The directory that keeps all data
     #[arg(long, default_value = ".call-log")]
     pub data_dir: PathBuf,
-    /// Keep nothing
+    /// Keep all data in memory
     #[arg(long)]
     pub in_memory: bool,
 }
@@ -146,113 +157,129 @@ impl Default for Serve {
     }
 }
 
+/// A command about users.
 #[derive(Clone, Debug, Subcommand)]
 pub enum User {
-    /// Store the user that a JSON file describes
+    /// Store the user that a JSON file describes; an existing user is replaced
     #[command(after_help = examples::USER_PUT)]
     Put {
-        /// The file; -: standard input
+        /// The file; - reads standard input
         file: PathBuf,
     },
-    /// Show a user, without secrets: a JSON document
+    /// Show a user as a JSON document, without secrets
     #[command(after_help = examples::USER_SHOW)]
     Show {
-        /// The user, as in their token: 12345-pipedrive
+        /// The id of the user, such as 12345-pipedrive
         id: String,
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
-    /// Remove a user; what they logged stays
+    /// Remove a user; the user's call logs stay
     #[command(after_help = examples::USER_REMOVE)]
     Remove {
-        /// The user, as in their token: 12345-pipedrive
+        /// The id of the user, such as 12345-pipedrive
         id: String,
     },
 }
 
+/// A command about the keys that encrypt credentials.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Credentials {
-    /// Show how many users' credentials are sealed under which key
+    /// Show how many users' credentials each key encrypts
     Status {
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
-    /// Seal every user's credentials under the newest key; it can be done again at any time
+    /// Encrypt every user's credentials with the current key; it can be repeated at any time
     Rotate {
-        /// Only say what would be done
+        /// Change nothing, and print what would be done
         #[arg(long)]
         dry_run: bool,
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
-    /// Make a file with a new key, which only its owner can read
+    /// Create a file with a new key that only its owner can read
     NewKeyFile {
-        /// Where; a file that is there is left as it is
+        /// The path of the file; an existing file is not replaced
         path: PathBuf,
     },
 }
 
+/// A command about the table.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Table {
-    /// Make the table, as template.yaml defines it
+    /// Create the table as template.yaml defines it
     #[command(after_help = examples::TABLE)]
     Create {
+        /// The form of the output
         #[command(flatten)]
         output: Output,
     },
 }
 
+/// A table of App Connect.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Import {
-    /// Bring over users: their credentials, zones and settings
+    /// Import users: their credentials, time zones and settings
     #[command(after_help = examples::IMPORT_USERS)]
     Users {
+        /// The file and its options
         #[command(flatten)]
         source: Source,
-        /// Also those who are here already: theirs is overwritten
+        /// Also overwrite existing users
         #[arg(long)]
         replace: bool,
     },
-    /// Bring over which call has which log in the CRM
+    /// Import which CRM record belongs to which call
     #[command(after_help = examples::IMPORT_CALL_LOGS)]
     CallLogs {
+        /// The file and its options
         #[command(flatten)]
         source: Source,
     },
 }
 
-/// What is brought over, and how.
+/// The file of an import, and its options.
 #[derive(Clone, Debug, Args)]
 pub struct Source {
-    /// The table as it was exported; -: standard input
+    /// The exported table; - reads standard input
     pub file: PathBuf,
-    /// How the file is written; otherwise its name tells: .csv, .jsonl, .ndjson
+    /// The format of the file; by default its name decides: .csv, .jsonl or .ndjson
     #[arg(long, value_enum)]
     pub format: Option<RowFormat>,
-    /// Read and check everything, write nothing, and say what would happen
+    /// Check the file and the table, change nothing, and print what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Bring over the good rows although there are bad ones
+    /// Import the valid rows although there are invalid ones
     #[arg(long)]
     pub keep_going: bool,
+    /// The form of the output
     #[command(flatten)]
     pub output: Output,
 }
 
+/// The format of an exported table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RowFormat {
-    /// With the columns' names in the first line
+    /// Comma-separated values, with the column names in the first line
     Csv,
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
 }
 
+/// The format of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NoteFormat {
+    /// Plain text
     #[value(alias = "text/plain")]
     Plain,
+    /// HTML
     #[value(alias = "text/html")]
     Html,
+    /// Markdown
     #[value(alias = "text/markdown")]
     Markdown,
 }
@@ -262,14 +289,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_said_is_serve_as_it_is_documented() {
-        let bare = Arguments::try_parse_from(["call-log"]).unwrap().command();
-        let said = Arguments::try_parse_from(["call-log", "serve"]).unwrap().command();
-        assert_eq!(format!("{bare:?}"), format!("{said:?}"));
+    fn no_command_means_serve_with_its_documented_defaults() {
+        let without = Arguments::try_parse_from(["call-log"]).unwrap().command();
+        let serve = Arguments::try_parse_from(["call-log", "serve"]).unwrap().command();
+        assert_eq!(format!("{without:?}"), format!("{serve:?}"));
     }
 
     #[test]
-    fn a_format_is_named_either_way() {
+    fn a_format_is_accepted_by_its_short_name_and_by_its_media_type() {
         for name in ["html", "text/html"] {
             let command =
                 Arguments::try_parse_from(["call-log", "compose", "--format", name]).unwrap().command();

@@ -1,48 +1,36 @@
-//! Which table a command works on: the environment's, or the one that `call-log serve` keeps on this machine.
+//! The environment: which table a command uses, and the secrets and keys of the data directory of `call-log serve`.
+//!
+//! Without `TABLE_NAME`, a command uses the table that `call-log serve` keeps in the current directory.
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
+    io::{self, Write},
+    path::Path,
 };
 
 use call_log::{
     model::Clock,
-    startup::{
-        app::{App, StartError},
-        config::Config,
-        data_keys,
-    },
+    startup::{app::App, config::Config, data_keys, error::StartError},
 };
 
-/// The table that `serve` makes unless the environment names another.
+use crate::error::CommandError;
+
+/// The name of the table of `serve`, unless the environment sets another.
 pub const LOCAL_TABLE: &str = "call-log";
 const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8000";
 const LOCAL_DIRECTORY: &str = ".call-log";
 const SECRET_FILE: &str = "jwt-secret";
 const KEY_FILE: &str = "credentials.key";
-const KEY_FILE_VARIABLE: &str = "CREDENTIALS_KEY_FILE";
+/// The variable with the path of the key file.
+pub const KEY_FILE_VARIABLE: &str = "CREDENTIALS_KEY_FILE";
 
-/// Why there is no table to work on.
-#[derive(Debug, thiserror::Error)]
-pub enum NoTable {
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("{0} cannot be read: {1}")]
-    Secret(PathBuf, io::Error),
-    #[error(
-        "there is no table to work on: start `call-log serve` here first, or set TABLE_NAME, JWT_SECRET and \
-         AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB"
-    )]
-    Nothing,
-}
-
-/// A variable of this process's environment.
+/// Returns a variable of this process's environment, unless it is empty.
 #[expect(clippy::disallowed_methods, reason = "the one place of this program that reads the environment")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
-/// Where DynamoDB is asked, in words.
+/// Returns the endpoint of DynamoDB, or its region, for messages.
 pub fn dynamodb() -> String {
     let local = || variable("TABLE_NAME").is_none().then(|| LOCAL_ENDPOINT.to_owned());
     let region =
@@ -50,18 +38,25 @@ pub fn dynamodb() -> String {
     variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(local).unwrap_or_else(region)
 }
 
-/// The table's name.
+/// Returns the name of the table.
 pub fn table() -> String {
     variable("TABLE_NAME").unwrap_or_else(|| LOCAL_TABLE.to_owned())
 }
 
-/// An app on the environment's table, or on the local one's.
-pub async fn app() -> Result<App, NoTable> {
+/// Returns an app on the table of the environment, or else on the local table.
+///
+/// # Errors
+///
+/// Fails if neither exists, if the configuration is invalid, or if a secret or key is unavailable.
+pub async fn app() -> Result<App, CommandError> {
+    let directory = Path::new(LOCAL_DIRECTORY);
     let local_secret = match variable("TABLE_NAME") {
         Some(_) => None,
-        None => Some(
-            read_secret(Path::new(LOCAL_DIRECTORY))?.or(variable("JWT_SECRET")).ok_or(NoTable::Nothing)?,
-        ),
+        None => {
+            let stored = read_secret(directory)
+                .map_err(|error| CommandError::DataDirectory(directory.join(SECRET_FILE), error))?;
+            Some(stored.or(variable("JWT_SECRET")).ok_or(CommandError::NoTable)?)
+        }
     };
     let config = Config::read(|name| match (variable(name), &local_secret) {
         (Some(value), _) => Some(value),
@@ -70,59 +65,80 @@ pub async fn app() -> Result<App, NoTable> {
             "TABLE_NAME" => Some(LOCAL_TABLE.to_owned()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(LOCAL_ENDPOINT.to_owned()),
             "JWT_SECRET" => Some(secret.clone()),
-            KEY_FILE_VARIABLE => existing_key_file(Path::new(LOCAL_DIRECTORY)),
+            KEY_FILE_VARIABLE => existing_key_file(directory),
             _ => None,
         },
     });
     Ok(App::new(config.map_err(StartError::from)?, Clock::System).await?)
 }
 
-/// The token secret of a local data directory, made on its first use. Only its owner can read it.
+/// Returns the token secret of a data directory, and creates it on the first use. Only its owner can read the file.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read or created.
 pub fn local_secret(directory: &Path) -> io::Result<String> {
-    let path = directory.join(SECRET_FILE);
-    if let Some(secret) = read_file(&path)? {
+    if let Some(secret) = read_secret(directory)? {
         return Ok(secret);
     }
     let secret = random_secret();
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    io::Write::write_all(&mut options.open(&path)?, secret.as_bytes())?;
+    create_atomically(&directory.join(SECRET_FILE), |path| {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path)?;
+        file.write_all(secret.as_bytes())?;
+        file.sync_all()
+    })?;
     Ok(secret)
 }
 
-/// Returns the path of the key file: the environment's, or else the one in the data directory, which is created on its
-/// first use.
+/// Returns the path of the file with the key that encrypts credentials: the environment's, or else the data directory's
+/// own, which is created on the first use. Only its owner can read the file.
+///
+/// # Errors
+///
+/// Fails if the file cannot be created.
 pub fn local_key_file(directory: &Path) -> io::Result<String> {
     if let Some(path) = variable(KEY_FILE_VARIABLE).or_else(|| existing_key_file(directory)) {
         return Ok(path);
     }
     let path = directory.join(KEY_FILE);
-    data_keys::create_key_file(&path)?;
+    create_atomically(&path, data_keys::create_key_file)?;
     Ok(fs::canonicalize(path)?.to_string_lossy().into_owned())
 }
 
-/// The data directory's own, with its whole path, because others are told of it.
+/// Returns the path of the data directory's own key file, if it exists. The path is absolute, because `serve` prints it
+/// for shells in other directories.
 fn existing_key_file(directory: &Path) -> Option<String> {
     let path = fs::canonicalize(directory.join(KEY_FILE)).ok()?;
     Some(path.to_string_lossy().into_owned())
 }
 
-/// 256 random bits in hexadecimal.
+/// Creates a file under a temporary name and renames it, so that a process that is killed leaves no half-written file.
+fn create_atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => create(&temporary)?,
+    }
+    fs::rename(temporary, path)
+}
+
+/// Returns 256 random bits in hexadecimal.
+///
+/// # Panics
+///
+/// Panics if the operating system provides no random numbers.
 pub fn random_secret() -> String {
     let mut bytes = [0u8; 32];
-    getrandom::fill(&mut bytes).expect("the system has randomness");
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read_secret(directory: &Path) -> Result<Option<String>, NoTable> {
-    let path = directory.join(SECRET_FILE);
-    read_file(&path).map_err(|error| NoTable::Secret(path, error))
-}
-
-fn read_file(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
+fn read_secret(directory: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(directory.join(SECRET_FILE)) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -1,28 +1,38 @@
-//! What `--help` shows below the options of each command.
+//! The text that `--help` shows below the options of each command.
 
-pub(crate) const PROGRAM: &str = "\
+use crate::error::EXIT_STATUSES;
+
+/// Returns the text below the options of `call-log --help`.
+pub(crate) fn program() -> String {
+    let statuses: String =
+        EXIT_STATUSES.iter().map(|status| format!("  {:<3}  {}\n", status.code, status.meaning)).collect();
+    format!(
+        "\
 Examples:
-  call-log                                   everything on this machine, with a demo user
-  call-log user put user.json                connect a user
-  call-log token 12345-pipedrive             a token to send calls with
-  call-log show 12345-pipedrive 4503991004   what became of a call
+  call-log                                   start everything on this machine, with a demo user
+  call-log user put user.json                store a user
+  call-log token 12345-pipedrive             print a token to send calls with
+  call-log show 12345-pipedrive 4503991004   show the state and history of a call
 
 Exit status:
-  0  done
-  1  it failed; standard error says why, and what to do
-  2  it was asked for in a wrong way; nothing was done
-
-NO_COLOR=1 switches colours off; where the output is no terminal there are none.";
+{statuses}
+docs/errors.md lists every error with its cause and what to do.
+NO_COLOR=1 switches colours off. They are also off if the output is not a terminal."
+    )
+}
 
 pub(crate) const SERVE: &str = "\
 Examples:
-  call-log serve --in-memory                      leaves nothing behind
-  call-log serve --port 0 --dynamodb-port 0       on any ports; it prints which
-  JWT_SECRET=... call-log serve                   takes tokens that are signed with this secret";
+  call-log serve --in-memory                      keep no data
+  call-log serve --port 0 --dynamodb-port 0       use free ports, and print them
+  JWT_SECRET=... call-log serve                   accept tokens that are signed with this secret
+
+The data directory contains the table, the data of the Example CRM, the token secret and the key that encrypts
+credentials. CREDENTIALS_KEY_FILE names another key file. With --in-memory, the key file is a temporary file.";
 
 pub(crate) const DEMO: &str = "\
 Examples:
-  call-log demo                              needs nothing, leaves nothing behind";
+  call-log demo                              needs no set-up and keeps no data";
 
 pub(crate) const USER: &str = "\
 Examples:
@@ -57,7 +67,7 @@ Examples:
 pub(crate) const SETTINGS: &str = r#"Examples:
   call-log settings 12345-pipedrive
   call-log settings 12345-pipedrive addCallLogResult=false "logDateFormat=DD/MM/YYYY HH:mm:ss"
-  call-log settings 12345-pipedrive addCallLogResult=     back to the default"#;
+  call-log settings 12345-pipedrive addCallLogResult=     restore the default"#;
 
 pub(crate) const TOKEN: &str = "\
 Examples:
@@ -72,9 +82,9 @@ Examples:
 
 pub(crate) const REDRIVE: &str = "\
 Examples:
-  call-log redrive                                one look at everything that is due
+  call-log redrive                                deliver everything that is due now
   call-log redrive --json | jq .failed
-  call-log redrive 12345-pipedrive 4503991004     tries a call again that was given up";
+  call-log redrive 12345-pipedrive 4503991004     schedule the dead letters of a call for delivery";
 
 pub(crate) const IMPORT: &str = "\
 Examples:
@@ -82,16 +92,16 @@ Examples:
   call-log import users users.csv
   call-log import call-logs callLogs.jsonl --keep-going
 
-docs/migrate.md tells how the files are made.";
+docs/migrate.md describes how to export the files.";
 
 pub(crate) const IMPORT_USERS: &str = "\
 Examples:
   call-log import users users.csv --dry-run
-  call-log import users users.csv --replace          also those who are here already
+  call-log import users users.csv --replace          also overwrite existing users
   psql \"$DATABASE_URL\" -c 'COPY users TO STDOUT CSV HEADER' | call-log import users - --format csv
 
 Columns: id, platform, hostname, timezoneName, timezoneOffset, accessToken, refreshToken, tokenExpiry, userSettings;
-all others are ignored.";
+other columns are ignored.";
 
 pub(crate) const IMPORT_CALL_LOGS: &str = "\
 Examples:
@@ -99,7 +109,7 @@ Examples:
   call-log import call-logs callLogs.jsonl --keep-going --json
   psql \"$DATABASE_URL\" -c 'COPY \"callLogs\" TO STDOUT CSV HEADER' | call-log import call-logs - --format csv
 
-Columns: userId, platform, sessionId, thirdPartyLogId, hashedExtensionId, extensionNumber; all others are ignored.";
+Columns: userId, platform, sessionId, thirdPartyLogId, hashedExtensionId, extensionNumber; other columns are ignored.";
 
 pub(crate) const COMPOSE: &str = r#"Examples:
   echo '{"note": "Wants a quote", "result": "Accepted"}' | call-log compose
@@ -107,7 +117,7 @@ pub(crate) const COMPOSE: &str = r#"Examples:
 
 pub(crate) const TABLE: &str = "\
 Examples:
-  TABLE_NAME=call-log AWS_REGION=eu-central-1 JWT_SECRET=... call-log table create";
+  TABLE_NAME=call-log AWS_REGION=eu-central-1 JWT_SECRET=... CREDENTIALS_KEY_FILE=credentials.key call-log table create";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

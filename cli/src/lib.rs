@@ -1,11 +1,17 @@
 //! The program `call-log`: everything on one machine, and the operator's commands.
 //!
-//! [`local`] puts the whole together: the embedded DynamoDB, the two routes, the [`example_crm`] and its [`page`].
-//! `serve`, `demo` and the tests start from it. The other commands speak to a table, here or in AWS.
+//! [`local`] starts the embedded DynamoDB, both routes, the [`example_crm`] and its page, for `serve`, `demo` and the
+//! tests. The other commands use a table, on this machine or in AWS: [`environment`] decides which one. Every command
+//! fails with a [`CommandError`](error::CommandError), which explains itself.
+
+#![warn(missing_docs, clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 pub mod arguments;
 pub mod commands;
 pub mod environment;
+pub mod error;
+#[cfg(test)]
+mod error_page;
 pub mod example_crm;
 mod examples;
 pub mod local;

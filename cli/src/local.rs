@@ -1,11 +1,11 @@
-//! Everything on one machine: DynamoDB, the two routes, the Example CRM and its page, on loopback.
+//! Everything on one machine: DynamoDB, both routes, the Example CRM and its page, on loopback.
 
 use std::{
     collections::BTreeMap,
     fs::{File, TryLockError},
     io,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -22,11 +22,8 @@ use call_log::{
     api::{self, Invocation, MAX_BODY},
     auth::Caller,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
-    startup::{
-        app::{App, StartError},
-        config::{Config, ConfigError},
-    },
-    store,
+    startup::{app::App, config::Config, error::StartError},
+    store::{self, TableError},
     telemetry::Trace,
 };
 use dynoxide::Database;
@@ -36,78 +33,69 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::{
-    environment::{self, LOCAL_TABLE},
+    environment::{self, KEY_FILE_VARIABLE, LOCAL_TABLE},
+    error::CommandError,
     example_crm::{self, ExampleCrm},
     page,
 };
 
-/// How long one request may take, in milliseconds: as in the template.
+/// The time limit of one request, in milliseconds; the same as in template.yaml.
 const REQUEST_MS: i64 = 25_000;
-/// How often what is due is looked for.
-const REDRIVE_EVERY: Duration = Duration::from_secs(10);
-/// The user that is ready at the first start.
+/// The interval between two runs of the redrive.
+const REDRIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// The id of the user that the first start creates.
 const DEMO_USER: &str = "12345-example";
 
-/// Where and how everything is served.
+/// The addresses and the data directory of [`Local`].
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// 0: any.
+    /// The port of the page and the routes. 0: any free port.
     pub port: u16,
-    /// 0: any.
+    /// The port of DynamoDB's API. 0: any free port.
     pub dynamodb_port: u16,
-    /// `None`: in memory.
+    /// The directory that keeps all data. `None`: all data is in memory, and the key file is a temporary file.
     pub data_dir: Option<PathBuf>,
+    /// The clock of the app and of the Example CRM.
     pub clock: Clock,
 }
 
-/// Everything, running.
+/// The running servers. They stop when this value is dropped.
 #[derive(Debug)]
 pub struct Local {
+    /// The app that the routes use.
     pub app: Arc<App>,
-    /// `http://127.0.0.1:3000`
+    /// The address of the page and the routes, such as `http://127.0.0.1:3000`.
     pub url: String,
+    /// The address of DynamoDB's API.
     pub dynamodb_url: String,
+    /// The name of the table.
     pub table: String,
+    /// The demo user.
     pub user: User,
-    /// What the Example CRM asks of its callers.
+    /// The API key of the Example CRM.
     pub crm_key: String,
+    /// The secret that signs callers' tokens.
     pub jwt_secret: String,
     /// The path of the file with the key that encrypts credentials.
     pub key_file: String,
     servers: JoinSet<()>,
-    /// Keeps others from the data directory.
+    /// The lock on the data directory.
     _lock: Option<File>,
     /// The directory of the key file, if there is no data directory.
-    _temporary: Option<TempDir>,
-}
-
-/// Why it does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalError {
-    #[error("port {0} is taken or not allowed ({1}); choose another with {2}")]
-    Port(u16, io::Error, &'static str),
-    #[error("the data directory {0} cannot be used: {1}")]
-    DataDirectory(PathBuf, io::Error),
-    #[error("the data directory {0} is in use by another `call-log serve`; choose another with --data-dir")]
-    InUse(PathBuf),
-    #[error("the embedded DynamoDB does not start: {0}")]
-    DynamoDb(String),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(transparent)]
-    Table(#[from] store::TableError),
-    #[error(transparent)]
-    Store(#[from] store::Error),
+    temporary: Option<TempDir>,
 }
 
 impl Local {
-    /// Starts everything; it serves until it is dropped.
-    pub async fn start(options: Options) -> Result<Local, LocalError> {
+    /// Starts all servers. They run until the value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a port or the data directory is not available, or if the configuration is invalid.
+    pub async fn start(options: Options) -> Result<Local, CommandError> {
         let directory = options.data_dir.clone();
-        let lock = directory.as_deref().map(take).transpose()?;
-        let in_directory = |error| LocalError::DataDirectory(directory.clone().unwrap_or_default(), error);
+        let lock = directory.as_deref().map(lock_directory).transpose()?;
+        let in_directory =
+            |error| CommandError::DataDirectory(directory.clone().unwrap_or_else(std::env::temp_dir), error);
         let jwt_secret = match (environment::variable("JWT_SECRET"), &directory) {
             (Some(secret), _) => secret,
             (None, Some(directory)) => environment::local_secret(directory).map_err(in_directory)?,
@@ -126,7 +114,7 @@ impl Local {
             Some(directory) => Database::new(&directory.join("dynamodb.sqlite").to_string_lossy()),
             None => Database::memory(),
         };
-        let database = database.map_err(|error| LocalError::DynamoDb(error.to_string()))?;
+        let database = database.map_err(|error| CommandError::EmbeddedDynamoDb(error.to_string()))?;
         let (listener, dynamodb_url) = listen(options.dynamodb_port, "--dynamodb-port").await?;
         servers.spawn(dynoxide::server::serve_on(listener, database));
 
@@ -136,19 +124,20 @@ impl Local {
             "TABLE_NAME" => Some(table.clone()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(dynamodb_url.clone()),
             "JWT_SECRET" => Some(jwt_secret.clone()),
-            "CREDENTIALS_KEY_FILE" => Some(key_file.clone()),
+            KEY_FILE_VARIABLE => Some(key_file.clone()),
             "CRM_BASE_URL_EXAMPLE" => environment::variable(name).or_else(|| Some(url.clone())),
-            // Whatever account the shell has is of no use here, nor what only its KMS opens.
+            // Nothing here uses the AWS account of the shell, and only its KMS decrypts its data keys.
             name if name.starts_with("AWS_") || name.starts_with("CREDENTIALS_DATA_KEY") => None,
             name => environment::variable(name),
-        })?;
+        })
+        .map_err(StartError::from)?;
         let app = Arc::new(App::new(config, options.clock.clone()).await?);
         match app.store.create_table().await {
-            Ok(()) | Err(store::TableError::Exists(_)) => {}
+            Ok(()) | Err(TableError::Exists(_)) => {}
             Err(error) => return Err(error.into()),
         }
 
-        servers.spawn(redrive_regularly(app.clone()));
+        servers.spawn(run_redrive(app.clone()));
         let user = demo_user(&app).await?;
         let crm_key = match &user.credentials {
             Some(Credentials::ApiKey(key)) => key.expose().to_owned(),
@@ -165,7 +154,7 @@ impl Local {
             .merge(call_log_routes(app.clone()));
         servers.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "serving ended");
+                tracing::error!(%error, "the server of the page and the routes has ended");
             }
         });
         Ok(Local {
@@ -179,55 +168,60 @@ impl Local {
             key_file,
             servers,
             _lock: lock,
-            _temporary: temporary,
+            temporary,
         })
     }
 
-    /// A caller's token for the demo user.
+    /// Returns a caller's token for the demo user, valid for 14 days.
     pub fn token(&self) -> String {
         self.app.issue_token(&self.user, 14)
     }
 
-    /// Serves until one of the servers ends, which none does by itself.
-    pub async fn serve(mut self) {
+    /// Waits until one of the servers ends; normally none does.
+    pub async fn serve(&mut self) {
         self.servers.join_next().await;
+    }
+
+    /// Deletes the temporary key file, for a process that exits without dropping this value.
+    pub fn delete_temporary_files(&mut self) {
+        self.temporary = None;
     }
 }
 
-/// What the third function does once a minute, a little more often.
-async fn redrive_regularly(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(REDRIVE_EVERY);
+/// Runs the redrive at a fixed interval, as the schedule does for the third function.
+async fn run_redrive(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(REDRIVE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let deadline = Deadline(app.clock.now_ms() + 2 * REQUEST_MS);
         if let Err(error) = app.redrive(deadline, Trace::new("redrive", None)).await {
-            tracing::warn!(%error, "what is due could not be delivered");
+            tracing::warn!(%error, "the redrive failed");
         }
     }
 }
 
-async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String), LocalError> {
-    let failed = |error| LocalError::Port(port, error, option);
+async fn listen(port: u16, option: &'static str) -> Result<(TcpListener, String), CommandError> {
+    let failed = |error| CommandError::Port { port, option, error };
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     Ok((listener, url))
 }
 
-/// Makes the data directory if need be, and holds it: two Example CRMs would write over each other's file.
-fn take(directory: &std::path::Path) -> Result<File, LocalError> {
-    let failed = |error| LocalError::DataDirectory(directory.to_owned(), error);
-    make_private(directory).map_err(failed)?;
+/// Creates the data directory if it is missing, and locks it: two Example CRMs would overwrite each other's file.
+fn lock_directory(directory: &Path) -> Result<File, CommandError> {
+    let failed = |error| CommandError::DataDirectory(directory.to_owned(), error);
+    create_private_directory(directory).map_err(failed)?;
     let lock = File::create(directory.join("lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(LocalError::InUse(directory.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(CommandError::DataDirectoryInUse(directory.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
-/// A directory that only its owner can look into.
-fn make_private(directory: &std::path::Path) -> io::Result<()> {
+/// Creates a directory that only its owner can read.
+fn create_private_directory(directory: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -235,11 +229,11 @@ fn make_private(directory: &std::path::Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// The demo user, made at the first start.
+/// Returns the demo user, and creates it at the first start.
 async fn demo_user(app: &App) -> Result<User, store::Error> {
     let key = UserKey {
-        platform: Platform::new("example").expect("the platform's name is not empty"),
-        id: UserId::new(DEMO_USER).expect("the demo user's id is not empty"),
+        platform: Platform::new("example").expect("the name of the platform is not empty"),
+        id: UserId::new(DEMO_USER).expect("the id of the demo user is not empty"),
     };
     if let Some(stored) = app.store.user(&key).await? {
         return Ok(stored.user);
@@ -256,23 +250,23 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
     Ok(user)
 }
 
-/// The two routes, as the functions have them, open to the Chrome extension from any origin.
+/// Returns the routes of the functions. The Chrome extension may call them from any origin.
 fn call_log_routes(app: Arc<App>) -> Router {
     let create = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let (request, invocation) = received(&app, request).await;
+        let (request, invocation) = receive(&app, request).await;
         app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from)
     };
     let update = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let (request, invocation) = received(&app, request).await;
+        let (request, invocation) = receive(&app, request).await;
         app.handle(&api::UPDATE_CALL_LOG, request, &invocation).await.map(Body::from)
     };
     let any_other = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let (request, invocation) = received(&app, request).await;
-        let mut refusal = app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from);
-        if refusal.status() == StatusCode::METHOD_NOT_ALLOWED {
-            refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
+        let (request, invocation) = receive(&app, request).await;
+        let mut rejection = app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from);
+        if rejection.status() == StatusCode::METHOD_NOT_ALLOWED {
+            rejection.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
         }
-        refusal
+        rejection
     };
     Router::new()
         .route("/callLog", post(create).patch(update).fallback(any_other))
@@ -281,9 +275,9 @@ fn call_log_routes(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn received(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocation) {
+async fn receive(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocation) {
     let (head, body) = request.into_parts();
-    // A body that is longer than allowed is not read to its end; what stands for it is refused for its length.
+    // A body above the limit is not read to its end. Another one above the limit replaces it, so that the API rejects it.
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::from(vec![b' '; MAX_BODY + 1]));
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
@@ -293,7 +287,7 @@ async fn received(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocat
     (Request::from_parts(head, body), invocation)
 }
 
-/// What the page needs to play the demo user.
+/// The data that the page needs to send requests as the demo user.
 #[derive(Debug)]
 struct Demo {
     app: Arc<App>,
@@ -308,32 +302,36 @@ fn demo_routes(demo: Arc<Demo>) -> Router {
         .with_state(demo)
 }
 
-/// The demo user's token and key, for the page. Another site that has its name resolve to this machine gets nothing.
+/// `GET /demo/context`: the demo user's token, and the key of the Example CRM, for the page. A host name other than the
+/// loopback names is rejected, so that a site whose name resolves to 127.0.0.1 cannot read them.
 async fn context(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Response<Body> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
-        return (StatusCode::FORBIDDEN, Json(json!({"error": "only this machine gets this"})))
+        return (
+            StatusCode::FORBIDDEN,
+            Json(json!({"error": "This is only available at 127.0.0.1 or localhost."})),
+        )
             .into_response();
     }
     let token = demo.app.issue_token(&demo.user, 14);
     Json(json!({"token": token, "userId": demo.user.id.as_str(), "crmKey": demo.crm_key})).into_response()
 }
 
-/// `GET /user/settings`, as App Connect has it.
+/// `GET /user/settings`, as in App Connect.
 async fn show_settings(State(demo): State<Arc<Demo>>, headers: HeaderMap, uri: Uri) -> Response<Body> {
     let caller = match caller(&demo, &headers, &uri).await {
         Ok(caller) => caller,
-        Err(refusal) => return refusal,
+        Err(rejection) => return rejection,
     };
     match demo.app.store.user(&caller.user).await {
         Ok(Some(stored)) => Json(json!(stored.user.settings.0)).into_response(),
-        Ok(None) => refuse(StatusCode::NOT_FOUND, "User not found"),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Ok(None) => reject(StatusCode::NOT_FOUND, "User not found."),
+        Err(error) => reject(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 
-/// `POST /user/settings`, as App Connect has it: each setting that is named takes the place of the stored one.
+/// `POST /user/settings`, as in App Connect: each setting of the request replaces the stored one.
 async fn change_settings(
     State(demo): State<Arc<Demo>>,
     headers: HeaderMap,
@@ -342,28 +340,31 @@ async fn change_settings(
 ) -> Response<Body> {
     let caller = match caller(&demo, &headers, &uri).await {
         Ok(caller) => caller,
-        Err(refusal) => return refusal,
+        Err(rejection) => return rejection,
     };
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let Some(changes) = body.get("userSettings").and_then(Value::as_object) else {
-        return refuse(StatusCode::BAD_REQUEST, "`userSettings` must be an object of settings");
+        return reject(
+            StatusCode::BAD_REQUEST,
+            "`userSettings` is missing or not an object: send the settings to change in it.",
+        );
     };
     let changes: BTreeMap<String, Value> = changes.clone().into_iter().collect();
     if let Err(error) = demo.app.store.change_settings(&caller.user, &changes).await {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+        return reject(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
     }
     match demo.app.store.user(&caller.user).await {
         Ok(Some(stored)) => Json(json!({"userSettings": stored.user.settings.0})).into_response(),
-        Ok(None) => refuse(StatusCode::NOT_FOUND, "User not found"),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Ok(None) => reject(StatusCode::NOT_FOUND, "User not found."),
+        Err(error) => reject(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 
 async fn caller(demo: &Demo, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response<Body>> {
-    let verified = call_log::api::authenticate(&demo.app.api, headers, uri);
-    verified.map_err(|refused| refuse(StatusCode::UNAUTHORIZED, &refused.to_string()))
+    let verified = api::authenticate(&demo.app.api, headers, uri);
+    verified.map_err(|rejected| reject(StatusCode::UNAUTHORIZED, &rejected.to_string()))
 }
 
-fn refuse(status: StatusCode, message: &str) -> Response<Body> {
+fn reject(status: StatusCode, message: &str) -> Response<Body> {
     (status, Json(json!({"error": message}))).into_response()
 }

@@ -12,10 +12,10 @@ async fn main() -> ExitCode {
     call_log::startup::panics::install_hook();
     match commands::run(arguments.command()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(error) if commands::is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        // The reader has closed the output because it has read enough, such as `head`.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(error.as_ref(), commands::advice(error.as_ref()).as_deref());
+            output::print_error(&error);
             ExitCode::FAILURE
         }
     }

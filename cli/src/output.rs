@@ -1,5 +1,5 @@
-//! What the program prints: words for people, one JSON document for scripts. Colours are for terminals, and not where
-//! `NO_COLOR` is set.
+//! Standard output and standard error: text for people, one JSON document for scripts. Colours are used on terminals
+//! only, and never if `NO_COLOR` is set.
 
 use std::io::{self, Write};
 
@@ -7,34 +7,36 @@ use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
 use serde_json::Value;
 
-const WRONG: Style = AnsiColor::Red.on_default().bold();
+use crate::error::CommandError;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HEADING: Style = Style::new().bold();
 
-/// How the help looks on a terminal.
+/// The styles of the help on a terminal.
 pub const HELP: Styles = Styles::styled()
     .header(HEADING)
     .usage(HEADING)
     .literal(AnsiColor::Cyan.on_default())
-    .error(WRONG)
+    .error(ERROR)
     .invalid(AnsiColor::Yellow.on_default());
 
 /// Writes a line to standard output.
-pub(crate) fn say(line: impl AsRef<str>) -> io::Result<()> {
+pub(crate) fn print(line: impl AsRef<str>) -> io::Result<()> {
     writeln!(anstream::stdout(), "{}", line.as_ref())
 }
 
-/// Writes the one document that a command with `--json` prints.
-pub(crate) fn document(value: &Value) -> io::Result<()> {
-    say(format!("{value:#}"))
+/// Writes the document that a command with `--json` prints.
+pub(crate) fn print_document(value: &Value) -> io::Result<()> {
+    print(format!("{value:#}"))
 }
 
-/// Writes the document, or the words.
-pub(crate) fn say_or_document(json: bool, words: impl AsRef<str>, value: &Value) -> io::Result<()> {
-    if json { document(value) } else { say(words) }
+/// Writes the document if the command has `--json`, else the text.
+pub(crate) fn print_either(json: bool, text: impl AsRef<str>, value: &Value) -> io::Result<()> {
+    if json { print_document(value) } else { print(text) }
 }
 
-/// Writes rows with their columns one below the other. A last column is as wide as it is.
-pub(crate) fn table<const COLUMNS: usize>(
+/// Writes rows with aligned columns. The last column is not padded.
+pub(crate) fn print_table<const COLUMNS: usize>(
     headings: Option<[&str; COLUMNS]>,
     rows: &[[String; COLUMNS]],
 ) -> io::Result<()> {
@@ -47,17 +49,17 @@ pub(crate) fn table<const COLUMNS: usize>(
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     if let Some(headings) = &headings {
-        say(format!("{HEADING}{}{HEADING:#}", line(headings)))?;
+        print(format!("{HEADING}{}{HEADING:#}", line(headings)))?;
     }
-    rows.iter().try_for_each(|row| say(line(row)))
+    rows.iter().try_for_each(|row| print(line(row)))
 }
 
-/// Writes why a command failed to standard error, and what to do about it.
-pub fn complain(error: &dyn std::error::Error, advice: Option<&str>) {
+/// Writes the error of a command to standard error, and what to do about it.
+pub fn print_error(error: &CommandError) {
     let mut out = anstream::stderr();
-    // Whoever closed it does not want to know.
-    let _ = writeln!(out, "{WRONG}call-log:{WRONG:#} {error}");
-    if let Some(advice) = advice {
-        let _ = writeln!(out, "  {advice}");
+    // A failure to write to standard error cannot be reported anywhere.
+    let _ = writeln!(out, "{ERROR}call-log:{ERROR:#} {error}");
+    if let Some(action) = error.action() {
+        let _ = writeln!(out, "  {action}");
     }
 }

@@ -15,10 +15,7 @@ use call_log::{
     api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
     delivery::redrive::Report,
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
-    startup::{
-        app::{App, StartError},
-        config::Config,
-    },
+    startup::{app::App, config::Config, error::StartError},
     telemetry::Trace,
 };
 use chrono::DateTime;

@@ -1,15 +1,14 @@
-//! `call-log completions`: what a shell needs to complete the commands.
+//! `call-log completions`: prints completions for a shell.
 
 use std::io::{self, Write};
 
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-use super::Failure;
-use crate::arguments::Arguments;
+use crate::{arguments::Arguments, error::CommandError};
 
-pub(super) fn run(shell: Shell) -> Result<(), Failure> {
-    // First as a whole: what writes it panics where nobody reads.
+pub(super) fn run(shell: Shell) -> Result<(), CommandError> {
+    // `generate` panics if its output fails, so it writes into memory first.
     let mut script = Vec::new();
     generate(shell, &mut <Arguments as CommandFactory>::command(), "call-log", &mut script);
     Ok(io::stdout().write_all(&script)?)

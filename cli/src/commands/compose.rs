@@ -1,4 +1,4 @@
-//! `call-log compose`: notes from JSON lines, without a CRM or a table.
+//! `call-log compose`: composes notes from JSON lines, without a CRM or a table.
 
 use std::io::{self, BufRead, Write};
 
@@ -7,29 +7,28 @@ use call_log::{
     note::{self, Content, Fingerprints, Format},
 };
 
-use super::Failure;
-use crate::arguments::NoteFormat;
+use crate::{arguments::NoteFormat, error::CommandError};
 
-pub(super) fn run(format: NoteFormat) -> Result<(), Failure> {
+pub(super) fn run(format: NoteFormat) -> Result<(), CommandError> {
     let format = match format {
         NoteFormat::Plain => Format::Plain,
         NoteFormat::Html => Format::Html,
         NoteFormat::Markdown => Format::Markdown,
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for (index, line) in io::stdin().lock().lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
+    for (line, text) in (1..).zip(io::stdin().lock().lines()) {
+        let text = text.map_err(|error| CommandError::UnreadableInput("standard input".to_owned(), error))?;
+        if text.trim().is_empty() {
             continue;
         }
-        let input = match read_compose_line(&line) {
+        let input = match read_compose_line(&text) {
             Ok(input) => input,
-            Err(error) => {
+            Err(invalid) => {
                 out.flush()?;
-                return Err(format!("line {}: {error}", index + 1).into());
+                return Err(CommandError::InvalidLine { line, reason: invalid.to_string() });
             }
         };
-        // As an error of the output, so that one whom nobody reads any more is told from a failure.
+        // An I/O error, so that a closed pipe is recognised.
         serde_json::to_writer(&mut out, &compose(format, &input)).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     }

@@ -1,4 +1,4 @@
-//! `call-log credentials`: which key seals the users' credentials, and sealing them anew under another.
+//! `call-log credentials`: which key encrypts the users' credentials, and the rotation of that key.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,13 +8,14 @@ use call_log::{
 };
 use serde_json::json;
 
-use super::{Failure, say};
 use crate::{
     arguments::{Credentials, Output},
-    environment, output,
+    environment,
+    error::CommandError,
+    output::{self, print},
 };
 
-pub(super) async fn run(command: Credentials) -> Result<(), Failure> {
+pub(super) async fn run(command: Credentials) -> Result<(), CommandError> {
     match command {
         Credentials::Status { output } => status(&environment::app().await?, output).await,
         Credentials::Rotate { dry_run, output } => rotate(&environment::app().await?, dry_run, output).await,
@@ -22,8 +23,7 @@ pub(super) async fn run(command: Credentials) -> Result<(), Failure> {
     }
 }
 
-async fn status(app: &App, form: Output) -> Result<(), Failure> {
-    let keys = app.store.keys();
+async fn status(app: &App, output: Output) -> Result<(), CommandError> {
     let mut counts: BTreeMap<KeyName, usize> = BTreeMap::new();
     let mut unconnected = 0;
     for_each_user(app, async |user| {
@@ -36,91 +36,92 @@ async fn status(app: &App, form: Output) -> Result<(), Failure> {
     .await?;
 
     let mut rows: Vec<KeyRow> = Vec::new();
-    for (index, (key, source)) in keys.iter().enumerate() {
-        let seals = index == 0;
-        // One key can come from two places.
+    for (index, (key, source)) in app.store.keys().iter().enumerate() {
+        let encrypts = index == 0;
+        // Two variables may hold the same key: the first one takes its count.
         let users = counts.remove(key);
-        if let Some(users) = users.or(seals.then_some(0)) {
-            rows.push(KeyRow { key: key.to_string(), users, source: Some(source.to_string()), seals });
+        if let Some(users) = users.or(encrypts.then_some(0)) {
+            rows.push(KeyRow { key: key.to_string(), users, source: Some(source.to_string()), encrypts });
         }
     }
-    let strange = counts.into_iter();
-    rows.extend(strange.map(|(key, users)| KeyRow {
+    rows.extend(counts.into_iter().map(|(key, users)| KeyRow {
         key: key.to_string(),
         users,
         source: None,
-        seals: false,
+        encrypts: false,
     }));
-    if form.json {
-        let of_key = |row: &KeyRow| json!({"key": row.key, "users": row.users, "from": row.source, "seals": row.seals});
+    if output.json {
+        let row = |row: &KeyRow| json!({"key": row.key, "users": row.users, "source": row.source, "encrypts": row.encrypts});
         let value =
-            json!({"keys": rows.iter().map(of_key).collect::<Vec<_>>(), "withoutCredentials": unconnected});
-        return Ok(output::document(&value)?);
+            json!({"keys": rows.iter().map(row).collect::<Vec<_>>(), "withoutCredentials": unconnected});
+        return Ok(output::print_document(&value)?);
     }
     let mut lines: Vec<_> = rows.into_iter().map(KeyRow::line).collect();
     if unconnected > 0 {
         lines.push([String::new(), format!("{unconnected:5}"), "without credentials".to_owned()]);
     }
-    Ok(output::table(Some(["Key", "Users", "From"]), &lines)?)
+    Ok(output::print_table(Some(["Key", "Users", "Source"]), &lines)?)
 }
 
-/// A key, and how many users' credentials it seals. `source`: none where it is not known here.
+/// A key, and the number of users whose credentials it encrypts.
 struct KeyRow {
     key: String,
     users: usize,
+    /// The variable that holds the key. `None`: the environment does not have the key.
     source: Option<String>,
-    seals: bool,
+    /// This is the key that encrypts what is stored from now on.
+    encrypts: bool,
 }
 
 impl KeyRow {
     fn line(self) -> [String; 3] {
-        let from = match (self.source, self.seals) {
-            (Some(source), true) => format!("{source}, which seals"),
-            (Some(source), false) => source,
-            (None, _) => "elsewhere: these cannot be opened here".to_owned(),
+        let source = match (self.source, self.encrypts) {
+            (Some(source), true) => format!("{source}; encrypts"),
+            (Some(source), false) => format!("{source}; only decrypts"),
+            (None, _) => "unknown; cannot be decrypted here".to_owned(),
         };
-        [self.key, format!("{:5}", self.users), from]
+        [self.key, format!("{:5}", self.users), source]
     }
 }
 
-async fn rotate(app: &App, dry_run: bool, form: Output) -> Result<(), Failure> {
-    let (mut done, mut current) = (0, 0);
-    let mut unreadable = Vec::new();
+async fn rotate(app: &App, dry_run: bool, output: Output) -> Result<(), CommandError> {
+    let (mut encrypted, mut current) = (0, 0);
+    let mut undecryptable = Vec::new();
     for_each_user(app, async |user| {
         let name = user.name();
         match if dry_run { app.store.preview_reencrypt(&user) } else { app.store.reencrypt(user).await? } {
-            RotationOutcome::Reencrypted => done += 1,
+            RotationOutcome::Reencrypted => encrypted += 1,
             RotationOutcome::Current => current += 1,
             RotationOutcome::NoCredentials => {}
-            RotationOutcome::Undecryptable => unreadable.push(name),
+            RotationOutcome::Undecryptable => undecryptable.push(name),
         }
         Ok(())
     })
     .await?;
     let key = match app.store.keys().first() {
-        Some((key, source)) => format!("the key {key} of {source}"),
+        Some((key, source)) => format!("key {key} ({source})"),
         None => "no key".to_owned(),
     };
-    let done_words = if dry_run { "would be sealed anew" } else { "sealed anew" };
-    let words =
-        format!("{done} {done_words} under {key}, {current} were already, {} unreadable", unreadable.len());
-    let value = json!({"dryRun": dry_run, "sealedAnew": done, "current": current, "unreadable": unreadable});
-    output::say_or_document(form.json, words, &value)?;
-    if unreadable.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "none of the keys here opens the credentials of {}; give the older key too, or have them connect again",
-        unreadable.join(", ")
-    )
-    .into())
+    let verb = if dry_run { "would be encrypted" } else { "encrypted" };
+    let text = format!(
+        "{encrypted} {verb} with {key}, {current} already are, {} cannot be decrypted",
+        undecryptable.len()
+    );
+    let value = json!({
+        "dryRun": dry_run,
+        "encrypted": encrypted,
+        "alreadyEncrypted": current,
+        "undecryptable": undecryptable,
+    });
+    output::print_either(output.json, text, &value)?;
+    if undecryptable.is_empty() { Ok(()) } else { Err(CommandError::Undecryptable(undecryptable)) }
 }
 
-/// Every user of the table, page by page.
+/// Calls `each` for every user of the table.
 async fn for_each_user(
     app: &App,
-    mut each: impl AsyncFnMut(EncryptedUser) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut each: impl AsyncFnMut(EncryptedUser) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let mut after = None;
     loop {
         let (users, next) = app.store.encrypted_users(after).await?;
@@ -134,8 +135,7 @@ async fn for_each_user(
     }
 }
 
-fn new_key_file(path: &Path) -> Result<(), Failure> {
-    data_keys::create_key_file(path)
-        .map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
-    Ok(say(format!("CREDENTIALS_KEY_FILE={}", path.display()))?)
+fn new_key_file(path: &Path) -> Result<(), CommandError> {
+    data_keys::create_key_file(path).map_err(|error| CommandError::KeyFile(path.to_owned(), error))?;
+    Ok(print(format!("CREDENTIALS_KEY_FILE={}", path.display()))?)
 }

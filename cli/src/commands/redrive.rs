@@ -1,31 +1,31 @@
-//! `call-log redrive`: delivers what is due now, or has a dead letter tried again.
+//! `call-log redrive`: delivers what is due now, or schedules a call's dead letters for delivery.
 
 use call_log::{
-    model::{CallKey, Deadline, SessionId},
+    model::{CallKey, Deadline},
     store::Rearmed,
     telemetry::Trace,
 };
 use serde_json::json;
 
-use super::{Failure, find_user};
-use crate::{arguments::Output, environment, output};
+use super::{find_user, session_id};
+use crate::{arguments::Output, environment, error::CommandError, output};
 
-/// How long one look may take, in milliseconds.
-const LOOK_MS: i64 = 60_000;
+/// The time limit of a run, in milliseconds.
+const RUN_MS: i64 = 60_000;
 
-pub(super) async fn run(call: Option<(String, String)>, form: Output) -> Result<(), Failure> {
+pub(super) async fn run(call: Option<(String, String)>, output: Output) -> Result<(), CommandError> {
     match call {
-        Some((id, session)) => rearm(&id, &session, form).await,
-        None => look(form).await,
+        Some((id, session)) => rearm(&id, &session, output).await,
+        None => deliver(output).await,
     }
 }
 
-/// One look at everything that is due.
-async fn look(form: Output) -> Result<(), Failure> {
+/// Delivers everything that is due.
+async fn deliver(output: Output) -> Result<(), CommandError> {
     let app = environment::app().await?;
-    let report =
-        app.redrive(Deadline(app.clock.now_ms() + LOOK_MS), Trace::new("call-log redrive", None)).await?;
-    let words = format!(
+    let deadline = Deadline(app.clock.now_ms() + RUN_MS);
+    let report = app.redrive(deadline, Trace::new("call-log redrive", None)).await?;
+    let text = format!(
         "{} due: {} delivered, {} failed, {} waiting, {} unreadable",
         report.due, report.delivered, report.failed, report.waiting, report.unreadable
     );
@@ -36,17 +36,17 @@ async fn look(form: Output) -> Result<(), Failure> {
         "waiting": report.waiting,
         "unreadable": report.unreadable,
     });
-    Ok(output::say_or_document(form.json, words, &value)?)
+    Ok(output::print_either(output.json, text, &value)?)
 }
 
-/// Has the logs of a session that were given up tried again.
-async fn rearm(id: &str, session: &str, form: Output) -> Result<(), Failure> {
-    let session = SessionId::new(session).ok_or("a session's id is not empty")?;
+/// Schedules the dead letters of a session for delivery.
+async fn rearm(id: &str, session: &str, output: Output) -> Result<(), CommandError> {
+    let session = session_id(session)?;
     let app = environment::app().await?;
     let user = find_user(&app, id).await?.user;
     let calls = app.store.calls_of_session(&user.key(), &session).await?;
     if calls.is_empty() {
-        return Err(format!("nothing is known of session {session} of {id}").into());
+        return Err(CommandError::UnknownCall { user: id.to_owned(), session: session.to_string() });
     }
     let mut rearmed = 0;
     for (extension, item) in calls {
@@ -56,11 +56,9 @@ async fn rearm(id: &str, session: &str, form: Output) -> Result<(), Failure> {
         }
     }
     if rearmed == 0 {
-        return Err(
-            format!("nothing of session {session} was given up: see `call-log show {id} {session}`").into()
-        );
+        return Err(CommandError::NoDeadLetter { user: id.to_owned(), session: session.to_string() });
     }
-    let words = format!("{rearmed} log(s) of session {session} will be tried again within a minute");
+    let text = format!("{rearmed} dead letter(s) of session {session} will be delivered within a minute");
     let value = json!({"sessionId": session.as_str(), "rearmed": rearmed});
-    Ok(output::say_or_document(form.json, words, &value)?)
+    Ok(output::print_either(output.json, text, &value)?)
 }

@@ -1,14 +1,17 @@
-//! `call-log serve`: everything on one machine, until Ctrl-C.
+//! `call-log serve`: serves everything on one machine, until Ctrl-C.
+
+use std::path::Path;
 
 use call_log::model::Clock;
 
-use super::{Failure, say};
 use crate::{
     arguments::Serve,
+    error::CommandError,
     local::{Local, Options},
+    output::print,
 };
 
-pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
+pub(super) async fn run(serve: Serve) -> Result<(), CommandError> {
     let data_dir = (!serve.in_memory).then_some(serve.data_dir);
     let options = Options {
         port: serve.port,
@@ -16,36 +19,40 @@ pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
         data_dir: data_dir.clone(),
         clock: Clock::System,
     };
-    let local = Local::start(options).await?;
+    let mut local = Local::start(options).await?;
     tokio::select! {
-        // First, so that Ctrl-C is heard before anybody is told of it.
+        // In this order, so that Ctrl-C works before the announcement names it.
         biased;
-        () = end_at_ctrl_c() => Ok(()),
-        ended = announce_and_serve(local, data_dir.as_deref()) => ended,
+        () = ctrl_c() => {
+            // Exits at once, like a crash, which loses nothing. If the requests in progress were dropped instead, each
+            // would log that it is unfinished.
+            local.delete_temporary_files();
+            std::process::exit(0);
+        }
+        ended = announce_and_serve(&mut local, data_dir.as_deref()) => ended,
     }
 }
 
-/// Ends the process as a crash would, of which nothing is lost: what is under way would only complain that it was
-/// dropped.
-async fn end_at_ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(0);
+/// Waits for Ctrl-C. Where the operating system cannot report it, this waits forever and Ctrl-C ends the process.
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
     }
-    std::future::pending().await
 }
 
-async fn announce_and_serve(local: Local, data_dir: Option<&std::path::Path>) -> Result<(), Failure> {
-    announce(&local, data_dir)?;
+async fn announce_and_serve(local: &mut Local, data_dir: Option<&Path>) -> Result<(), CommandError> {
+    announce(local, data_dir)?;
     local.serve().await;
-    Err("the server ended".into())
+    Err(CommandError::ServerEnded)
 }
 
-fn announce(local: &Local, data_dir: Option<&std::path::Path>) -> std::io::Result<()> {
+fn announce(local: &Local, data_dir: Option<&Path>) -> std::io::Result<()> {
     let Local { url, dynamodb_url, table, user, jwt_secret, key_file, .. } = local;
-    let kept = data_dir.map_or("nothing is kept".to_owned(), |path| format!("kept in {}", path.display()));
+    let data = data_dir
+        .map_or("all data is in memory".to_owned(), |path| format!("all data is in {}", path.display()));
     let token = local.token();
-    say(format!(
-        r#"call-log is running; {kept}. Stop it with Ctrl-C.
+    print(format!(
+        r#"call-log is running; {data}. Press Ctrl-C to stop it.
 
 Page      {url}/
 Routes    POST and PATCH {url}/callLog
@@ -60,7 +67,7 @@ curl -s '{url}/callLog?jwtToken={token}' -H 'content-type: application/json' -d 
     "result": "Accepted", "from": {{"phoneNumber": "+16504445566", "name": "John Smith"}}, "to": {{"name": "Jane"}}}},
   "note": "Wants a quote", "contactId": "c-2", "contactName": "John Smith"}}'
 
-For the functions beside it (cargo lambda watch, sam local) and for the other commands elsewhere:
+To use this table from other directories, or from the functions (cargo lambda watch, sam local):
 
 export TABLE_NAME={table} AWS_ENDPOINT_URL_DYNAMODB={dynamodb_url} CRM_BASE_URL_EXAMPLE={url}
 export CREDENTIALS_KEY_FILE='{key_file}'

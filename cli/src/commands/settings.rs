@@ -1,13 +1,18 @@
-//! `call-log settings`: what a user wants in their notes.
+//! `call-log settings`: shows or changes which sections a user's notes have.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Failure, find_user, say};
-use crate::{arguments::Output, environment, output};
+use super::find_user;
+use crate::{
+    arguments::Output,
+    environment,
+    error::CommandError,
+    output::{self, print},
+};
 
-pub(super) async fn run(id: &str, changes: &[String], form: Output) -> Result<(), Failure> {
+pub(super) async fn run(id: &str, changes: &[String], output: Output) -> Result<(), CommandError> {
     let changes: BTreeMap<String, Value> =
         changes.iter().map(|change| read(change)).collect::<Result<_, _>>()?;
     let app = environment::app().await?;
@@ -17,11 +22,11 @@ pub(super) async fn run(id: &str, changes: &[String], form: Output) -> Result<()
         found = find_user(&app, id).await?;
     }
     let settings = &found.user.settings.0;
-    if form.json {
-        return Ok(output::document(&json!(settings))?);
+    if output.json {
+        return Ok(output::print_document(&json!(settings))?);
     }
     if settings.is_empty() {
-        return Ok(say(format!("{id} has no settings of their own: everything is as by default."))?);
+        return Ok(print(format!("User {id} has no settings; the defaults apply."))?);
     }
     let rows: Vec<_> = settings
         .iter()
@@ -30,15 +35,15 @@ pub(super) async fn run(id: &str, changes: &[String], form: Output) -> Result<()
             [key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]
         })
         .collect();
-    Ok(output::table(None, &rows)?)
+    Ok(output::print_table(None, &rows)?)
 }
 
-/// `KEY=VALUE`, the value as JSON where it is some, else as text.
-fn read(change: &str) -> Result<(String, Value), Failure> {
+/// Reads `KEY=VALUE`. A value that is JSON is read as JSON, any other value as text. An empty value removes the setting.
+fn read(change: &str) -> Result<(String, Value), CommandError> {
     let (key, value) = change
         .split_once('=')
         .filter(|(key, _)| !key.trim().is_empty())
-        .ok_or_else(|| format!("{change} is not KEY=VALUE, as in addCallLogResult=false"))?;
+        .ok_or_else(|| CommandError::InvalidSetting(change.to_owned()))?;
     let value = match value {
         "" => Value::Null,
         value => json!({"value": serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))}),
@@ -51,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_are_read() {
+    fn a_change_is_a_key_and_a_value_as_json_or_text() {
         for (change, expected) in [
             ("addCallLogNote=false", Some(("addCallLogNote", json!({"value": false})))),
             ("logDateFormat=DD/MM/YYYY", Some(("logDateFormat", json!({"value": "DD/MM/YYYY"})))),

@@ -1,17 +1,16 @@
-//! `call-log table`: the table itself.
+//! `call-log table`: creates the table.
 
 use serde_json::json;
 
-use super::Failure;
-use crate::{arguments::Table, environment, output};
+use crate::{arguments::Table, environment, error::CommandError, output};
 
-pub(super) async fn run(command: Table) -> Result<(), Failure> {
+pub(super) async fn run(command: Table) -> Result<(), CommandError> {
     let app = environment::app().await?;
     match command {
-        Table::Create { output: form } => {
+        Table::Create { output } => {
             app.store.create_table().await?;
             let value = json!({"table": environment::table(), "endpoint": environment::dynamodb()});
-            Ok(output::say_or_document(form.json, "The table is ready.", &value)?)
+            Ok(output::print_either(output.json, "The table is ready.", &value)?)
         }
     }
 }

@@ -1,12 +1,12 @@
-//! `call-log token`: a caller's token for a user.
+//! `call-log token`: prints a caller's token for a user.
 
 use chrono::{Duration, SecondsFormat};
 use serde_json::json;
 
-use super::{Failure, find_user};
-use crate::{arguments::Output, environment, output};
+use super::find_user;
+use crate::{arguments::Output, environment, error::CommandError, output};
 
-pub(super) async fn run(id: &str, days: u32, form: Output) -> Result<(), Failure> {
+pub(super) async fn run(id: &str, days: u32, output: Output) -> Result<(), CommandError> {
     let app = environment::app().await?;
     let user = find_user(&app, id).await?.user;
     let token = app.issue_token(&user, days);
@@ -17,5 +17,5 @@ pub(super) async fn run(id: &str, days: u32, form: Output) -> Result<(), Failure
         "platform": user.platform.as_str(),
         "expiresAt": end.to_rfc3339_opts(SecondsFormat::Secs, true),
     });
-    Ok(output::say_or_document(form.json, &token, &value)?)
+    Ok(output::print_either(output.json, &token, &value)?)
 }

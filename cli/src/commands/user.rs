@@ -1,38 +1,44 @@
-//! `call-log user`: put, show and remove users.
+//! `call-log user`: stores, shows and removes users.
 
 use std::path::Path;
 
 use call_log::api::wire;
 
-use super::{Failure, check_host, find_user, input_name, read_input, say};
-use crate::{arguments::User, environment, output};
+use super::{check_host, find_user, input_name, read_input};
+use crate::{
+    arguments::User,
+    environment,
+    error::CommandError,
+    output::{print, print_document},
+};
 
-pub(super) async fn run(command: User) -> Result<(), Failure> {
+pub(super) async fn run(command: User) -> Result<(), CommandError> {
     match command {
         User::Put { file } => put(&file).await,
-        // It is a JSON document in any case.
+        // The output is a JSON document with and without --json.
         User::Show { id, output: _ } => show(&id).await,
         User::Remove { id } => remove(&id).await,
     }
 }
 
-async fn put(file: &Path) -> Result<(), Failure> {
-    let (json, name) = (read_input(file)?, input_name(file));
-    let user = wire::read_user(&json).map_err(|error| format!("{name}: {error}"))?;
-    check_host(&user)?;
+async fn put(file: &Path) -> Result<(), CommandError> {
+    let json = read_input(file)?;
+    let invalid = |reason| CommandError::InvalidUser { input: input_name(file), reason };
+    let user = wire::read_user(&json).map_err(|error| invalid(error.to_string()))?;
+    check_host(&user).map_err(invalid)?;
     environment::app().await?.store.put_user(&user).await?;
-    Ok(say(format!("User {} is stored.", user.id))?)
+    Ok(print(format!("User {} is stored.", user.id))?)
 }
 
-async fn show(id: &str) -> Result<(), Failure> {
+async fn show(id: &str) -> Result<(), CommandError> {
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
-    Ok(output::document(&wire::show_user(&found.user))?)
+    Ok(print_document(&wire::show_user(&found.user))?)
 }
 
-async fn remove(id: &str) -> Result<(), Failure> {
+async fn remove(id: &str) -> Result<(), CommandError> {
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
     app.store.remove_user(&found.user.key()).await?;
-    Ok(say(format!("User {id} is removed."))?)
+    Ok(print(format!("User {id} is removed."))?)
 }

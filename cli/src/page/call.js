@@ -1,8 +1,8 @@
-// The events of a simulated telephone call, as a telephony client sends them to `/callLog`.
+// Composes the events of a simulated telephone call, as a telephony client sends them to `/callLog`.
 
 const AGENT = { name: "Ada Agent", phoneNumber: "+16505550100", extensionNumber: "101" };
 
-/** What artificial intelligence and the telephone system add to a call, once it has been worked on. */
+/** The texts, scores and legs that RingCentral adds to a call after it has ended. */
 function extras(direction, contact, seconds) {
   const [from, to] = direction === "Inbound" ? [contact, AGENT] : [AGENT, contact];
   return {
@@ -20,7 +20,7 @@ function extras(direction, contact, seconds) {
   };
 }
 
-/** The events of a call that has just ended: the one that is sent now, and the one that follows, if any. */
+/** Returns the events of a call that has just ended: `now` creates its log, `later` (or null) brings its recording. */
 export function eventsOfCall(direction, contact, note, recorded, withExtras) {
   const digits = () => String(Math.floor(1e9 + Math.random() * 9e9));
   const sessionId = digits();

@@ -1,7 +1,7 @@
-//! The Example CRM's web page: a few files inside the program, which need nothing from elsewhere and no build. And the
-//! description of the two routes beside it.
+//! The web page of the Example CRM: a few files that are compiled into the program. They need no build step and load
+//! nothing from other servers. The OpenAPI document of the routes is served beside them.
 //!
-//! `page.js` shows the records and listens to their changes, `note.js` makes text into elements, `call.js` knows the
+//! `page.js` shows the records and receives their changes, `note.js` turns text into elements, and `call.js` composes the
 //! events of a simulated call.
 
 use axum::{
@@ -13,12 +13,12 @@ use axum::{
     routing::get,
 };
 
-/// Nothing but the page's own files, no script or style inside HTML, in nobody's frame: a note that got past the
-/// page's escaping would still do nothing.
+/// Content Security Policy: only the page's own files, no inline script or style, and no frames. Markup in a note that
+/// escapes the page's escaping would still have no effect.
 const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 
-/// The page at `/`, and its files; the routes' description at `/openapi.yaml`.
+/// Returns the routes of the page at `/`, of its files, and of the OpenAPI document at `/openapi.yaml`.
 pub(crate) fn page_routes() -> Router {
     Router::new()
         .route("/", get(async || file("text/html; charset=utf-8", include_str!("index.html"))))
@@ -39,7 +39,7 @@ fn file(content_type: &'static str, text: &'static str) -> impl IntoResponse {
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
-        // The next version of the program may answer at the same address.
+        // The next start may serve another version at the same address.
         (CACHE_CONTROL, "no-cache"),
     ];
     (headers, text)

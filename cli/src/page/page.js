@@ -1,13 +1,13 @@
-// The Example CRM's page. It shows the CRM's records as they change, and plays telephone calls against the program's
-// own routes, as a telephony client would.
+// The page of the Example CRM. It shows the CRM's records while they change, and sends the events of simulated telephone
+// calls to the program's routes, as a telephony client would.
 
 import { eventsOfCall } from "./call.js";
 import { element, showNote } from "./note.js";
 
 const PAGE_SIZE = 50;
-const asked = Number(new URLSearchParams(location.search).get("recordingDelay") ?? NaN);
-/** Milliseconds from a call's end until its recording is there. */
-const RECORDING_DELAY = Number.isFinite(asked) ? asked : 4000;
+const delay = Number(new URLSearchParams(location.search).get("recordingDelay") ?? NaN);
+/** Milliseconds from the end of a call until its recording arrives. */
+const RECORDING_DELAY = Number.isFinite(delay) ? delay : 4000;
 
 const BASIC = [
   ["addCallLogNote", "Note", true],
@@ -29,7 +29,7 @@ const AI = [
   ["addCallLogRingSenseRecordingLink", "Insights link", true],
   ["addCallLogRingSenseRecordingTranscript", "Insights transcript", true],
   ["addCallLogRingSenseRecordingSummary", "Insights summary", true],
-  ["addCallLogRingSenseRecordingBulletedSummary", "Insights in points", true],
+  ["addCallLogRingSenseRecordingBulletedSummary", "Insights as a list", true],
 ];
 const DATE_FORMATS = [
   ["YYYY-MM-DD hh:mm:ss A", "2025-03-12 03:45:25 PM"],
@@ -41,19 +41,19 @@ const DATE_FORMATS = [
 ];
 
 const byId = (id) => document.getElementById(id);
-/** What `GET /demo/context` gave. */
+/** The response of `GET /demo/context`: the token of the demo user and the key of the Example CRM. */
 let context = {};
 const contacts = new Map();
 const activities = new Map();
-/** By activity, while it is shown: its elements and, while it is edited, its editor. */
+/** By activity id: the elements of each activity that is shown, and its editor while a person edits it. */
 const cards = new Map();
-/** By activity: the second event of its call, which is still to come. */
+/** By activity id: the second event of the call, and when to send it. */
 const coming = new Map();
 let onlyContact = null;
 let shown = PAGE_SIZE;
 let lastEvent = null;
 
-// ---------------------------------------------------------------------------------------------- talking to the program
+// ------------------------------------------------------------------------------------------ requests to the program
 
 async function request(method, path, headers, body) {
   let response;
@@ -65,12 +65,12 @@ async function request(method, path, headers, body) {
       signal: AbortSignal.timeout(30_000),
     });
   } catch {
-    throw new Error("The program is not answering. Is it still running?");
+    throw new Error("call-log serve does not respond. Check that it is running.");
   }
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
-  const words = answer.returnMessage?.message ?? answer.error ?? `The program answered ${response.status}.`;
-  throw Object.assign(new Error(words), { status: response.status, answer });
+  const result = await response.json().catch(() => ({}));
+  if (response.ok) return result;
+  const message = result.returnMessage?.message ?? result.error ?? `call-log serve responded with status ${response.status}.`;
+  throw Object.assign(new Error(message), { status: response.status, result });
 }
 
 const crm = (method, path, body, headers = {}) =>
@@ -78,47 +78,47 @@ const crm = (method, path, body, headers = {}) =>
 
 const routes = (method, path, body) => request(method, path, { Authorization: `Bearer ${context.token}` }, body);
 
-/** Sends a call's event, shows what came of it, and gives the answer; a failure too is an answer. */
+/** Sends an event of a call, shows the message of the response, and returns the response. */
 async function callLog(method, event) {
   try {
-    const answer = await routes(method, "/callLog", event);
-    toast(answer.returnMessage);
-    return answer;
+    const response = await routes(method, "/callLog", event);
+    toast(response.returnMessage);
+    return response;
   } catch (error) {
-    complain(error);
+    showError(error);
     return { successful: false };
   }
 }
 
 // --------------------------------------------------------------------------------------------------------- messages
 
-function toast(said) {
-  if (!said?.message) return;
-  const node = element("div", { className: `toast ${said.messageType ?? "success"}` });
-  const text = element("div", {}, element("p", { textContent: said.message, dir: "auto" }));
-  for (const { title, items = [] } of said.details ?? []) {
+function toast(message) {
+  if (!message?.message) return;
+  const node = element("div", { className: `toast ${message.messageType ?? "success"}` });
+  const text = element("div", {}, element("p", { textContent: message.message, dir: "auto" }));
+  for (const { title, items = [] } of message.details ?? []) {
     const lines = [title, ...items.map((item) => item.text)].filter(Boolean);
-    text.append(...lines.map((words) => element("p", { className: "details", textContent: words, dir: "auto" })));
+    text.append(...lines.map((line) => element("p", { className: "details", textContent: line, dir: "auto" })));
   }
   const close = element("button", { type: "button", textContent: "×", onclick: () => node.remove() });
   close.setAttribute("aria-label", "Dismiss");
   node.append(text, close);
-  // What is said again stands only once, and no more than fits on a phone.
+  // A repeated message replaces the earlier one. Three messages fit on a phone.
   const toasts = byId("toasts");
   for (const other of [...toasts.children]) if (other.textContent === node.textContent) other.remove();
   toasts.append(node);
   while (toasts.children.length > 3) toasts.firstChild.remove();
-  setTimeout(() => node.remove(), Math.max(said.ttl ?? 3000, 1500));
+  setTimeout(() => node.remove(), Math.max(message.ttl ?? 3000, 1500));
 }
 
-function complain(error) {
-  toast(error.answer?.returnMessage ?? { message: error.message, messageType: "danger", ttl: 6000 });
+function showError(error) {
+  toast(error.result?.returnMessage ?? { message: error.message, messageType: "danger", ttl: 6000 });
 }
 
-/** Marks what has just changed. */
+/** Highlights an element that has just changed. */
 function flash(node) {
   node.classList.remove("fresh");
-  void node.offsetWidth; // Starts the animation anew.
+  void node.offsetWidth; // Restarts the animation.
   node.classList.add("fresh");
 }
 
@@ -130,16 +130,16 @@ function duration(seconds) {
   return parts.filter(([count]) => count).map((part) => part.join(" ")).join(" ") || "0 s";
 }
 
-function moment(text) {
+function shortTime(text) {
   const time = new Date(text);
   const today = time.toDateString() === new Date().toDateString();
   return time.toLocaleString(undefined, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** Takes in an activity as the CRM now has it. */
+/** Stores the current version of an activity, and shows it. */
 function take(activity, quietly = false) {
   const before = activities.get(activity.id);
-  // Another creation time is another record: the CRM may have started anew.
+  // A record with another creation time is another record: the CRM may have restarted without its data.
   if (before?.createdAt === activity.createdAt && before.version >= activity.version) return;
   activities.set(activity.id, activity);
   const card = cards.get(activity.id);
@@ -157,7 +157,7 @@ function forget(id) {
   arrange();
 }
 
-/** Puts the cards in order. What stays where it is is not touched, so that it keeps the focus. */
+/** Sorts the cards. A card that is already in its place is not moved, so that it keeps the focus. */
 function arrange() {
   const wanted = [...activities.values()].filter((activity) => !onlyContact || activity.contactId === onlyContact);
   wanted.sort((left, right) => right.id - left.id);
@@ -211,7 +211,7 @@ function fill(card, activity, before) {
   card.way.setAttribute("aria-label", activity.direction);
   card.name.textContent = name;
   card.edit.setAttribute("aria-label", `Edit the note of the call with ${name}`);
-  const time = moment(activity.startTime ?? activity.createdAt);
+  const time = shortTime(activity.startTime ?? activity.createdAt);
   card.when.textContent = `${time} · ${duration(activity.durationSeconds)}`;
   card.subject.textContent = activity.subject;
   showNote(card.body, activity.body, before?.body);
@@ -219,18 +219,18 @@ function fill(card, activity, before) {
   if (before && before.durationSeconds !== activity.durationSeconds) flash(card.when);
 }
 
-/** Lets a person change the note in the CRM, on the condition that nobody else does meanwhile. */
+/** Opens an editor for the note. It saves only if the note has not changed in the meantime. */
 function edit(card) {
   let { body, version } = activities.get(card.id);
   const text = element("textarea", { value: body, dir: "auto", id: `body-${card.id}` });
   text.rows = Math.min(Math.max(body.split("\n").length + 1, 5), 18);
-  const said = element("p", { className: "said", role: "alert" });
+  const problem = element("p", { className: "said", role: "alert" });
   const mine = element("pre", { hidden: true, dir: "auto" });
   const save = element("button", { className: "primary small", textContent: "Save" });
   const cancel = element("button", { type: "button", className: "small", textContent: "Cancel" });
-  const label = element("label", { htmlFor: text.id, textContent: "The note, as the CRM keeps it" });
+  const label = element("label", { htmlFor: text.id, textContent: "Note in the CRM" });
   const buttons = element("div", { className: "actions" }, save, cancel);
-  const editor = element("form", { className: "editor" }, label, text, said, mine, buttons);
+  const editor = element("form", { className: "editor" }, label, text, problem, mine, buttons);
 
   const focus = () => {
     text.focus({ preventScroll: true });
@@ -250,15 +250,15 @@ function edit(card) {
       take(saved);
       close();
     } catch (error) {
-      said.textContent = error.message;
-      if (error.status === 412) await startOver().catch((other) => (said.textContent = other.message));
+      problem.textContent = error.message;
+      if (error.status === 412) await startOver().catch((other) => (problem.textContent = other.message));
     }
     save.disabled = false;
   };
   const startOver = async () => {
     const current = await crm("GET", `/activities/${card.id}`);
     take(current);
-    said.textContent = "This note changed while you were editing. Above is the note as it is now; here is your text:";
+    problem.textContent = "This note changed while you were editing. The current note is above; your text is below:";
     mine.textContent = text.value;
     mine.hidden = false;
     ({ body: text.value, version } = current);
@@ -309,7 +309,7 @@ function chooseContact() {
   byId("new-name").required = byId("new-number").required = isNew;
 }
 
-/** The contact of the call, made first when it is new. */
+/** Returns the contact of the call; a new contact is created first. */
 async function callContact() {
   const select = byId("contact");
   if (select.value !== "new") return contacts.get(select.value);
@@ -331,31 +331,31 @@ async function endCall(event) {
     const direction = new FormData(event.target).get("direction");
     const [recorded, extras] = [byId("recorded").checked, byId("extras").checked];
     const call = eventsOfCall(direction, await callContact(), byId("note").value, recorded, extras);
-    const answer = await callLog("POST", call.now);
+    const response = await callLog("POST", call.now);
     lastEvent = call.now;
     byId("again").disabled = false;
-    if (answer.successful !== false) {
+    if (response.successful !== false) {
       byId("note").value = "";
-      if (call.later) coming.set(answer.logId, { event: call.later, due: Date.now() + RECORDING_DELAY });
-      take(await crm("GET", `/activities/${answer.logId}`));
-      cards.get(answer.logId)?.node.scrollIntoView({ block: "nearest" });
+      if (call.later) coming.set(response.logId, { event: call.later, due: Date.now() + RECORDING_DELAY });
+      take(await crm("GET", `/activities/${response.logId}`));
+      cards.get(response.logId)?.node.scrollIntoView({ block: "nearest" });
     }
   } catch (error) {
-    complain(error);
+    showError(error);
   }
   button.disabled = false;
 }
 
-/** Brings a call's recording. */
+/** Sends the event with the recording of a call. */
 async function deliver(id) {
   const item = coming.get(id);
   item.state = "sending";
-  const answer = await callLog("PATCH", item.event);
-  if (answer.successful === false) item.state = "failed";
+  const response = await callLog("PATCH", item.event);
+  if (response.successful === false) item.state = "failed";
   else coming.delete(id);
 }
 
-/** Counts down to the recordings. One waits while its note is being edited. */
+/** Updates the countdowns, and sends the recordings that are due. A recording waits while its note is being edited. */
 function tick() {
   const now = Date.now();
   for (const [id, item] of coming) {
@@ -369,8 +369,8 @@ function tick() {
 function showComing(card, item, now) {
   card.coming.hidden = !item;
   if (!item) return;
-  const words = item.state === "sending" ? "The recording is arriving…"
-    : item.state === "failed" ? "The recording did not get through."
+  const status = item.state === "sending" ? "The recording is arriving…"
+    : item.state === "failed" ? "The recording could not be sent."
     : card.editor ? "The recording waits while you edit."
     : `Recording in ${Math.max(Math.ceil((item.due - now) / 1000), 1)} s`;
   if (!card.coming.firstChild) {
@@ -378,8 +378,8 @@ function showComing(card, item, now) {
     card.coming.append(element("span"), button);
   }
   const [text, button] = card.coming.children;
-  if (text.textContent !== words) text.textContent = words;
-  button.textContent = item.state === "failed" ? "Try again" : "Deliver it now";
+  if (text.textContent !== status) text.textContent = status;
+  button.textContent = item.state === "failed" ? "Try again" : "Send it now";
   button.hidden = item.state === "sending";
 }
 
@@ -396,46 +396,46 @@ function buildSettings() {
   byId("ai").append(...AI.map(row));
   const select = byId("logDateFormat");
   select.append(...DATE_FORMATS.map(([pattern, example]) => new Option(example, pattern)));
-  select.onchange = () => set(select, "value", "Dates look like this in the next note");
+  select.onchange = () => set(select, "value", "The next note uses this date format");
 }
 
-/** Stores what a switch now says; if that fails, it says what is stored. */
-async function set(input, property, words) {
+/** Stores the value of an input, and shows the message. If that fails, the input shows the stored value again. */
+async function set(input, property, message) {
   try {
     const settings = { [input.id]: { value: input[property] } };
-    const answer = await routes("POST", "/user/settings", { userSettings: settings });
-    if (answer.userSettings) fillSettings(answer.userSettings);
-    toast({ message: words, messageType: "success", ttl: 2000 });
+    const response = await routes("POST", "/user/settings", { userSettings: settings });
+    if (response.userSettings) fillSettings(response.userSettings);
+    toast({ message, messageType: "success", ttl: 2000 });
   } catch (error) {
-    complain(error);
+    showError(error);
     await routes("GET", "/user/settings").then(fillSettings, () => {});
   }
 }
 
 function fillSettings(settings) {
-  for (const [key, , normally] of [...BASIC, ...AI]) byId(key).checked = settings[key]?.value ?? normally;
+  for (const [key, , byDefault] of [...BASIC, ...AI]) byId(key).checked = settings[key]?.value ?? byDefault;
   byId("logDateFormat").value = settings.logDateFormat?.value ?? DATE_FORMATS[0][0];
 }
 
 // ------------------------------------------------------------------------------------------------------------- live
 
 async function loadContacts() {
-  const answer = await crm("GET", "/contacts");
+  const response = await crm("GET", "/contacts");
   contacts.clear();
-  for (const contact of answer.contacts) contacts.set(contact.id, contact);
+  for (const contact of response.contacts) contacts.set(contact.id, contact);
   fillContacts();
   for (const card of cards.values()) card.name.textContent = contactName(activities.get(card.id));
 }
 
-/** Reads everything: at the start, and after a connection was lost. */
+/** Reads all data: at the start, and after the connection was lost. */
 async function load() {
   await loadContacts();
-  const [settings, answer] = await Promise.all([routes("GET", "/user/settings"), crm("GET", "/activities")]);
+  const [settings, response] = await Promise.all([routes("GET", "/user/settings"), crm("GET", "/activities")]);
   fillSettings(settings);
-  const there = new Set(answer.activities.map((activity) => activity.id));
-  for (const id of [...activities.keys()]) if (!there.has(id)) forget(id);
-  for (const activity of answer.activities) take(activity, true);
-  for (const id of [...coming.keys()]) if (!there.has(id)) coming.delete(id);
+  const existing = new Set(response.activities.map((activity) => activity.id));
+  for (const id of [...activities.keys()]) if (!existing.has(id)) forget(id);
+  for (const activity of response.activities) take(activity, true);
+  for (const id of [...coming.keys()]) if (!existing.has(id)) coming.delete(id);
   arrange();
 }
 
@@ -449,33 +449,33 @@ async function onChange({ data }) {
   }
 }
 
-function showLive(on, words) {
+function showLive(on, text) {
   byId("live").classList.toggle("on", on);
-  byId("live").textContent = words;
+  byId("live").textContent = text;
 }
 
-/** Connects, and connects again whenever the connection is lost. */
+/** Connects, and reconnects whenever the connection is lost. */
 async function connect() {
-  let over = false;
-  const again = (events) => {
-    if (over) return;
-    over = true;
+  let ended = false;
+  const reconnect = (events) => {
+    if (ended) return;
+    ended = true;
     events?.close();
-    showLive(false, "Connection lost. Trying again…");
+    showLive(false, "Connection lost. Reconnecting…");
     setTimeout(connect, 1500);
   };
   try {
     context = await request("GET", "/demo/context", {});
   } catch {
-    return again();
+    return reconnect();
   }
   const events = new EventSource(`/example-crm/v1/events?access_token=${encodeURIComponent(context.crmKey)}`);
-  events.onopen = () => load().then(() => showLive(true, "Live"), () => again(events));
-  events.onerror = () => again(events);
+  events.onopen = () => load().then(() => showLive(true, "Live"), () => reconnect(events));
+  events.onerror = () => reconnect(events);
   events.addEventListener("change", onChange);
 }
 
-// A reload in between does not lose a recording.
+// A reload of the page keeps the recordings that are not sent yet.
 for (const [id, { event, due }] of JSON.parse(sessionStorage.getItem("coming") ?? "[]")) coming.set(id, { event, due });
 buildSettings();
 byId("simulate").onsubmit = endCall;

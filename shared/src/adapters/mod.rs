@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
-    model::{CallDuration, CallLogId, Contact, Direction},
+    model::{CallDuration, CallLogId, Contact, Direction, Explanation},
     note::{self, Format, Section},
 };
 pub use budget::Budgets;
@@ -365,6 +365,47 @@ pub enum ErrorKind {
     /// The response is not what the CRM's API promises. Report it.
     #[error("malformed response")]
     Malformed,
+}
+
+impl ErrorKind {
+    /// Returns the cause of the error, and what to do about it.
+    pub fn explain(&self) -> Explanation {
+        let (cause, action) = match self {
+            ErrorKind::Unauthorized => (
+                "The CRM does not accept the user's token or API key, also after a renewal.",
+                "Have the user connect again, or store a new API key with `call-log user put FILE`.",
+            ),
+            ErrorKind::Forbidden => (
+                "The CRM account may not do this, or the stored host is not a host of the CRM.",
+                "Give the account the permission in the CRM, or correct `hostname`.",
+            ),
+            ErrorKind::NotFound => (
+                "The contact, the deal or the record that the request names does not exist in the CRM.",
+                "Correct the contact in the CRM, then start the delivery again.",
+            ),
+            ErrorKind::Conflict => (
+                "The record was changed in the CRM during each attempt.",
+                "Nothing, if the call is delivered later. Otherwise start the delivery again.",
+            ),
+            ErrorKind::RateLimited { .. } => (
+                "The CRM has received too many requests from this account, also from other software.",
+                "Nothing; delivery continues when the CRM permits it. If it lasts, raise the limit at the CRM.",
+            ),
+            ErrorKind::Rejected { .. } => (
+                "The CRM rejected the data, for example a required field or a deal that does not exist.",
+                "Correct what the CRM names, then start the delivery again.",
+            ),
+            ErrorKind::Unavailable => (
+                "The CRM cannot be reached, did not respond in time, or returned a server error.",
+                "Nothing; delivery is repeated for 72 hours. After a longer outage start the delivery again.",
+            ),
+            ErrorKind::Malformed => (
+                "The CRM's response lacks the expected data: its API has changed, or a proxy responded.",
+                "Report it with the log lines at the level DEBUG.",
+            ),
+        };
+        Explanation { cause, action }
+    }
 }
 
 /// The possible effect of a failed request on the CRM.

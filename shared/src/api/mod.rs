@@ -8,6 +8,7 @@
 //! a 200 with `successful: false`. Every other failure is an HTTP error with a body of the same shape.
 
 pub mod call_log;
+pub mod explanations;
 mod outcome;
 pub mod route;
 pub mod wire;

@@ -160,7 +160,7 @@ fn response(
 }
 
 /// Logs a rejection and returns its response.
-fn rejected(rejection: &Rejection, invocation: &Invocation) -> (StatusCode, ResponseBody) {
+pub(super) fn rejected(rejection: &Rejection, invocation: &Invocation) -> (StatusCode, ResponseBody) {
     let status = match rejection {
         Rejection::Store(error) => return store_failed(error, invocation),
         Rejection::NotConnected => return not_connected(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::hmac_provider;
-use crate::model::{CallKey, Extension, Platform, Secret, SessionId, UserId, UserKey};
+use crate::model::{CallKey, Explanation, Extension, Platform, Secret, SessionId, UserId, UserKey};
 
 /// The minimum length of a secret for HS256, in bytes (RFC 7518, section 3.2).
 const MIN_SECRET_LENGTH: usize = 32;
@@ -40,6 +40,30 @@ pub enum TokenError {
     /// The time of the claim `exp` has passed.
     #[error("the token has expired: connect again, or ask your administrator for a new token")]
     Expired,
+}
+
+impl TokenError {
+    /// Returns the cause of the rejection, and what to do about it.
+    pub fn explain(&self) -> Explanation {
+        let (cause, action) = match self {
+            TokenError::Missing => (
+                "The request has no bearer token in `Authorization` and no `jwtToken` in its query.",
+                "Send a token. `call-log token ID` prints one.",
+            ),
+            TokenError::Malformed => (
+                "The token is truncated, uses another algorithm than HS256, or lacks `id`, `platform` or `exp`.",
+                "Send the token unchanged, or issue another one with `call-log token ID`.",
+            ),
+            TokenError::Signature => (
+                "Another secret signed the token, or JWT_SECRET has changed.",
+                "Issue another token with `call-log token ID`, or set the earlier secret as JWT_SECRET_PREVIOUS.",
+            ),
+            TokenError::Expired => {
+                ("The time in `exp` has passed.", "Issue another token with `call-log token ID`.")
+            }
+        };
+        Explanation { cause, action }
+    }
 }
 
 /// The keys that sign and verify tokens. The current secret signs; the previous secret only verifies, while a secret is

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     adapters::{self, Effect, ErrorKind},
+    model::Explanation,
     store,
 };
 
@@ -22,6 +23,19 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Returns the cause of the failure, and what to do about it.
+    pub fn explain(&self) -> Explanation {
+        match self {
+            Failure::SessionEnded => Explanation {
+                cause: "The access token has expired, and the refresh token is rejected or missing.",
+                action: "Have the user connect again. Within 30 days, everything is then delivered automatically; later, \
+                         start the delivery again.",
+            },
+            Failure::Crm(error) => error.kind.explain(),
+            Failure::Store(error) => error.explain(),
+        }
+    }
+
     /// Returns a failure without effect after which the same request may succeed.
     pub(crate) fn unavailable(reason: &str) -> Failure {
         adapters::Error::new(ErrorKind::Unavailable, Effect::None, reason).into()

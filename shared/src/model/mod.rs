@@ -4,7 +4,8 @@
 //! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;
 //! - [`command`]: what a caller asks for;
 //! - [`user`]: users, credentials, settings and time zones;
-//! - [`clock`]: time; [`hash`]: stable hashes and hexadecimal text.
+//! - [`clock`]: time; [`hash`]: stable hashes and hexadecimal text;
+//! - [`explanation`]: the documentation of an error.
 //!
 //! This module does no I/O and uses no other module of the crate.
 
@@ -12,6 +13,7 @@ pub mod call;
 pub mod clock;
 pub mod command;
 pub mod details;
+pub mod explanation;
 pub mod hash;
 pub mod ids;
 pub mod secrets;
@@ -21,6 +23,7 @@ pub use call::{CallDuration, Contact, Direction, Leg, Party};
 pub use clock::{Clock, Deadline};
 pub use command::{CreateCallLog, Payload, UpdateCallLog};
 pub use details::CallDetails;
+pub use explanation::Explanation;
 pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey};
 pub use secrets::{OAuthClient, SecretReader};
 pub use user::{Credentials, Secret, Settings, User, Zone};

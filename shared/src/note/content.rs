@@ -59,6 +59,15 @@ impl Content {
     }
 }
 
+impl Fingerprints {
+    /// Returns the unconfirmed fingerprints of details that wait to be written. Which sections a user has switched off does
+    /// not matter: a fingerprint of a text that is never written is never found.
+    pub(crate) fn of_queued(details: &CallDetails) -> Fingerprints {
+        let content = Content::new(details, &Settings::default(), Zone::UTC);
+        Fingerprints::unconfirmed([&content.fingerprints()])
+    }
+}
+
 /// Returns a value as a section of this shape can hold it.
 fn shaped(shape: Shape, value: &str) -> String {
     let value = clean(value);

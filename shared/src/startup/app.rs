@@ -20,14 +20,7 @@ use crate::{
         sync_point::SyncPoints,
     },
     model::{Clock, Deadline, User},
-    startup::{
-        config::{Config, ConfigError},
-        data_keys::DataKeyError,
-        panics,
-        parameters::ParameterError,
-        secrets::Secrets,
-        transport,
-    },
+    startup::{config::Config, error::StartError, panics, secrets::Secrets, transport},
     store::{self, Keyring, Store},
     telemetry::Trace,
 };
@@ -38,23 +31,6 @@ pub struct App {
     /// The HTTP API with its services.
     pub api: Api,
     secrets: Arc<Secrets>,
-}
-
-/// The reason why the process cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An environment variable is missing or invalid.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The HTTP client cannot be built.
-    #[error("the HTTP client could not be built ({0}): check the file that SSL_CERT_FILE names")]
-    Http(#[from] reqwest::Error),
-    /// Parameter Store does not return a secret.
-    #[error(transparent)]
-    Parameters(#[from] ParameterError),
-    /// A key that encrypts values in the table cannot be used.
-    #[error(transparent)]
-    DataKey(#[from] DataKeyError),
 }
 
 impl App {

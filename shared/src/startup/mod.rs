@@ -4,6 +4,7 @@ pub mod app;
 pub(crate) mod aws;
 pub mod config;
 pub mod data_keys;
+pub mod error;
 pub mod panics;
 pub mod parameters;
 pub(crate) mod secrets;

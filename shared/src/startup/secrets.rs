@@ -11,9 +11,9 @@ use crate::{
     auth::TokenKeys,
     model::{Clock, OAuthClient, SecretReader},
     startup::{
-        app::StartError,
         config::{Config, ConfigError, JWT_SECRET_HINT, SecretSource},
         data_keys::{self, DecryptedKeys, EncryptedDataKey},
+        error::StartError,
         parameters,
     },
     store::Keyring,

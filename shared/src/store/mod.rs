@@ -40,6 +40,7 @@ pub use rotation::{EncryptedUser, NextPage, RotationOutcome};
 pub use table::TableError;
 pub use users::StoredUser;
 
+use crate::model::Explanation;
 use keys::TableKey;
 
 /// The table.
@@ -65,6 +66,52 @@ pub enum Error {
     /// DynamoDB rejected the request, or it could not be made: a mistake in the configuration or in this program.
     #[error("the table rejected the request ({0})")]
     Rejected(String),
+}
+
+impl Error {
+    /// Returns the cause of the error, and what to do about it.
+    pub fn explain(&self) -> Explanation {
+        let (cause, action) = match self {
+            Error::Unavailable(_) => (
+                "DynamoDB cannot be reached, did not respond in time, or throttles.",
+                "Try again. If it fails again, check AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB; on one machine, check \
+                 that `call-log serve` is running.",
+            ),
+            Error::Unreadable(..) => (
+                "A stored value was encrypted with a key that is not in the environment, or a newer version wrote it.",
+                "Set CREDENTIALS_DATA_KEY or CREDENTIALS_KEY_FILE to the key that encrypted it, and older keys as \
+                 CREDENTIALS_DATA_KEY_PREVIOUS or CREDENTIALS_KEY_FILE_PREVIOUS. `call-log credentials status` lists \
+                 the keys.",
+            ),
+            Error::TooLarge => (
+                "An item would exceed DynamoDB's limit of 400 KB.",
+                "Shorten the texts, or delete settings of the user.",
+            ),
+            Error::Rejected(code) => match code.as_str() {
+                "ResourceNotFoundException" => (
+                    "The table does not exist in this region or at this endpoint.",
+                    "Create it with `call-log table create`, or correct TABLE_NAME, AWS_REGION or \
+                     AWS_ENDPOINT_URL_DYNAMODB.",
+                ),
+                "UnrecognizedClientException"
+                | "InvalidSignatureException"
+                | "IncompleteSignature"
+                | "MissingAuthenticationToken"
+                | "MissingAuthenticationTokenException"
+                | "ExpiredTokenException"
+                | "AccessDeniedException" => (
+                    "The AWS credentials are invalid or expired, or do not permit the request.",
+                    "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN to credentials that may use \
+                     the table.",
+                ),
+                _ => (
+                    "The table differs from `template.yaml`, or the program has a defect.",
+                    "Compare the table with `template.yaml`. If they agree, report the error.",
+                ),
+            },
+        };
+        Explanation { cause, action }
+    }
 }
 
 impl Store {

@@ -9,29 +9,30 @@ use call_log::{
 };
 use serde_json::{Value, json};
 
-use super::rows::{Bad, Row};
+use super::rows::{Row, RowProblem};
 use crate::commands::unknown_platform;
 
-/// Without these a row is no call log.
+/// The columns that every row needs.
 pub(super) const COLUMNS: [&str; 4] = ["userId", "platform", "sessionId", "thirdPartyLogId"];
-/// The longest id of a log, in bytes.
+/// The longest id of a CRM record, in bytes.
 const LONGEST_ID: usize = 256;
 
-/// A call, and its log in the CRM.
+/// A call, and its record in the CRM.
 #[derive(Debug)]
-pub(super) struct CallLog {
+pub(super) struct ImportedCall {
     pub(super) key: CallKey,
     pub(super) log: CallLogId,
-    /// The extension is known by its number only.
+    /// The row has the extension's number but not its hash.
     is_by_number: bool,
 }
 
-pub(super) fn read(row: &Row) -> Result<CallLog, Bad> {
+/// Reads a row.
+pub(super) fn read(row: &Row) -> Result<ImportedCall, RowProblem> {
     let platform = row.text("platform").map(|name| name.trim().to_lowercase()).unwrap_or_default();
     if adapters::find(&platform).is_none() {
-        return Err(row.bad(unknown_platform()));
+        return Err(RowProblem::Field(unknown_platform()));
     }
-    // The same words identify a call in a request.
+    // The API reads the same names, so that a call has the same key there.
     let call = json!({
         "sessionId": row.get("sessionId"),
         "hashedExtensionId": row.get("hashedExtensionId"),
@@ -39,24 +40,30 @@ pub(super) fn read(row: &Row) -> Result<CallLog, Bad> {
         "user": {"id": row.get("userId")},
     });
     let call = wire::read_update(call.to_string().as_bytes())
-        .map_err(|invalid| row.bad(invalid.to_string().replace("`user.id`", "`userId`")))?;
-    let user = call.user.ok_or_else(|| row.bad("`userId` is missing: whose log is it?"))?;
+        .map_err(|invalid| RowProblem::Field(invalid.to_string().replace("`user.id`", "`userId`")))?;
+    let missing = || RowProblem::Field("`userId` is missing: expected the id of the user".to_owned());
+    let user = call.user.ok_or_else(missing)?;
     let log = row
         .text("thirdPartyLogId")
         .map(|id| id.trim().to_owned())
         .filter(|id| id.len() <= LONGEST_ID)
         .and_then(CallLogId::new)
-        .ok_or_else(|| row.bad(format!("`thirdPartyLogId` is missing, or longer than {LONGEST_ID} bytes")))?;
+        .ok_or_else(|| {
+            RowProblem::Field(format!(
+                "`thirdPartyLogId` is missing or too long: expected the id of the CRM record, at most {LONGEST_ID} bytes"
+            ))
+        })?;
     let is_by_number = call.extension.is_some() && row.get("hashedExtensionId") == Value::Null;
-    let platform = Platform::new(platform).ok_or_else(|| row.bad(unknown_platform()))?;
+    let platform = Platform::new(platform).ok_or_else(|| RowProblem::Field(unknown_platform()))?;
     let user = UserKey { platform, id: user };
     let key = CallKey { user, session: call.session, extension: call.extension };
-    Ok(CallLog { key, log, is_by_number })
+    Ok(ImportedCall { key, log, is_by_number })
 }
 
-/// Today's senders know an extension by its hash. One that is known by its number only would not be found by them, so
-/// where it is the session's only one its log becomes the one that belongs to no extension, which all of them find.
-pub(super) fn settle_extensions(calls: &mut [(u64, CallLog)]) {
+/// Moves a log to the key without an extension if it is the only one of its session and its extension is known by number
+/// only. Current senders identify an extension by its hash: they would not find the number, but they all find the log
+/// without an extension.
+pub(super) fn settle_extensions(calls: &mut [(u64, ImportedCall)]) {
     let mut extensions: HashMap<CallKey, Vec<Option<Extension>>> = HashMap::new();
     for (_, call) in calls.iter() {
         let known = extensions.entry(call.key.without_extension()).or_default();

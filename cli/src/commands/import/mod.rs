@@ -1,10 +1,10 @@
-//! `call-log import`: what an App Connect server knows of users and calls.
+//! `call-log import`: imports the users and call logs of an App Connect server.
 //!
-//! The whole file is read and checked before anything is written. What was written before is left as it is, so that an
-//! import that broke off is simply started again.
+//! The whole file is read and checked before anything is written. Rows that were imported before are left unchanged, so
+//! an import that was interrupted can be repeated.
 
 mod call_logs;
-mod rows;
+pub(crate) mod rows;
 mod users;
 
 use std::{collections::HashMap, hash::Hash, io::Write};
@@ -12,109 +12,129 @@ use std::{collections::HashMap, hash::Hash, io::Write};
 use call_log::{
     model::{CallKey, CallLogId, User},
     startup::app::App,
-    store::{self, Imported, State},
+    store::{self, Imported},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use self::rows::{Bad, Row};
-use super::Failure;
+use self::rows::{Row, RowError, RowProblem};
 use crate::{
     arguments::{Import, Source},
-    environment, output,
+    environment,
+    error::CommandError,
+    output,
 };
 
-/// How many rows are written at once.
-const AT_ONCE: usize = 16;
-/// How many bad rows are told one by one.
-const TOLD: usize = 20;
+/// The number of rows that are written at the same time.
+const CONCURRENT_ROWS: usize = 16;
+/// The number of invalid rows that are printed.
+const PRINTED_ERRORS: usize = 20;
 
-/// What became of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fate {
+/// The result of importing a row.
+#[derive(Debug)]
+enum RowOutcome {
     Imported,
     Replaced,
-    Before,
-    Refused(String),
+    /// The table already had it.
+    Skipped,
+    Rejected(RowProblem),
 }
 
-pub(super) async fn run(command: Import) -> Result<(), Failure> {
+/// The number of rows by their result, except for the rejected ones.
+#[derive(Debug, Default)]
+struct Counts {
+    imported: usize,
+    replaced: usize,
+    skipped: usize,
+}
+
+pub(super) async fn run(command: Import) -> Result<(), CommandError> {
     match command {
         Import::Users { source, replace } => {
-            let (users, bad) = check(&source, &users::COLUMNS, users::read)?;
-            let (users, bad) = without_repeats(users, bad, User::key, |one, other| one == other);
+            let (users, errors) = check(&source, &users::COLUMNS, users::read)?;
+            let (users, errors) = without_repeats(users, errors, User::key, |one, other| one == other);
             let import = async |app: &App, user: &User| import_user(app, user, replace, source.dry_run).await;
-            finish(&source, "users", users, bad, import).await
+            finish(&source, "users", users, errors, import).await
         }
         Import::CallLogs { source } => {
-            let (mut calls, bad) = check(&source, &call_logs::COLUMNS, call_logs::read)?;
+            let (mut calls, errors) = check(&source, &call_logs::COLUMNS, call_logs::read)?;
             call_logs::settle_extensions(&mut calls);
-            let (calls, bad) =
-                without_repeats(calls, bad, |call| call.key.clone(), |one, other| one.log == other.log);
-            let import = async |app: &App, call: &call_logs::CallLog| {
+            let (calls, errors) =
+                without_repeats(calls, errors, |call| call.key.clone(), |one, other| one.log == other.log);
+            let import = async |app: &App, call: &call_logs::ImportedCall| {
                 import_call(app, &call.key, &call.log, source.dry_run).await
             };
-            finish(&source, "call logs", calls, bad, import).await
+            finish(&source, "call logs", calls, errors, import).await
         }
     }
 }
 
-/// The good rows by their lines, and the bad ones.
-type Checked<T> = (Vec<(u64, T)>, Vec<Bad>);
+/// The valid rows with their line numbers, and the errors of the invalid ones.
+type Checked<T> = (Vec<(u64, T)>, Vec<RowError>);
 
 fn check<T>(
     source: &Source,
     columns: &[&str],
-    read: impl Fn(&Row) -> Result<T, Bad>,
-) -> Result<Checked<T>, Failure> {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    read: impl Fn(&Row) -> Result<T, RowProblem>,
+) -> Result<Checked<T>, CommandError> {
+    let (mut valid, mut errors) = (Vec::new(), Vec::new());
     for row in rows::read(&source.file, source.format, columns)? {
-        match row.and_then(|row| Ok((row.line, read(&row)?))) {
-            Ok(read) => good.push(read),
-            Err(wrong) => bad.push(wrong),
+        match row.and_then(|row| Ok((row.line, read(&row).map_err(|problem| row.error(problem))?))) {
+            Ok(read) => valid.push(read),
+            Err(error) => errors.push(error),
         }
     }
-    Ok((good, bad))
+    Ok((valid, errors))
 }
 
-/// Rows that say the same twice count once; of those that contradict each other only the first is good.
+/// Drops repeated rows. Of rows that contradict each other only the first is valid.
 fn without_repeats<T, K: Eq + Hash>(
     rows: Vec<(u64, T)>,
-    mut bad: Vec<Bad>,
+    mut errors: Vec<RowError>,
     key: impl Fn(&T) -> K,
     is_same: impl Fn(&T, &T) -> bool,
 ) -> Checked<T> {
     let mut seen: HashMap<K, usize> = HashMap::new();
-    let mut good: Vec<(u64, T)> = Vec::new();
+    let mut valid: Vec<(u64, T)> = Vec::new();
     for (line, row) in rows {
-        match seen.get(&key(&row)).map(|index| &good[*index]) {
+        match seen.get(&key(&row)).map(|index| &valid[*index]) {
             None => {
-                seen.insert(key(&row), good.len());
-                good.push((line, row));
+                seen.insert(key(&row), valid.len());
+                valid.push((line, row));
             }
             Some((_, first)) if is_same(first, &row) => {}
-            Some((first, _)) => bad.push(Bad { line, reason: format!("it contradicts line {first}") }),
+            Some((first, _)) => errors.push(RowError { line, problem: RowProblem::Contradiction(*first) }),
         }
     }
-    (good, bad)
+    (valid, errors)
 }
 
-async fn import_user(app: &App, user: &User, replace: bool, dry_run: bool) -> Result<Fate, store::Error> {
+async fn import_user(
+    app: &App,
+    user: &User,
+    replace: bool,
+    dry_run: bool,
+) -> Result<RowOutcome, store::Error> {
     if dry_run || replace {
-        let is_here = app.store.user(&user.key()).await?.is_some();
-        if is_here && !replace {
-            return Ok(Fate::Before);
+        let exists = app.store.user(&user.key()).await?.is_some();
+        if exists && !replace {
+            return Ok(RowOutcome::Skipped);
         }
         if !dry_run {
             app.store.put_user(user).await?;
         }
-        return Ok(if is_here { Fate::Replaced } else { Fate::Imported });
+        return Ok(if exists { RowOutcome::Replaced } else { RowOutcome::Imported });
     }
-    Ok(if app.store.import_user(user).await? { Fate::Imported } else { Fate::Before })
+    Ok(if app.store.import_user(user).await? { RowOutcome::Imported } else { RowOutcome::Skipped })
 }
 
-async fn import_call(app: &App, key: &CallKey, log: &CallLogId, dry_run: bool) -> Result<Fate, store::Error> {
+async fn import_call(
+    app: &App,
+    key: &CallKey,
+    log: &CallLogId,
+    dry_run: bool,
+) -> Result<RowOutcome, store::Error> {
     let imported = match dry_run {
         false => app.store.import_call(key, log, app.clock.now_ms()).await?,
         true => match app.store.call(key).await? {
@@ -123,112 +143,99 @@ async fn import_call(app: &App, key: &CallKey, log: &CallLogId, dry_run: bool) -
             Some(call) => Imported::Conflicting(call.state, call.log_id),
         },
     };
+    let call = || format!("session {} of {}", key.session, key.user.id);
     Ok(match imported {
-        Imported::Done => Fate::Imported,
-        Imported::AlreadyThere => Fate::Before,
-        Imported::Conflicting(_, Some(other)) => Fate::Refused(format!(
-            "session {} of {} has the log {other} here, and {log} in the file; it is left as it is",
-            key.session, key.user.id
-        )),
-        Imported::Conflicting(state, None) => Fate::Refused(format!(
-            "session {} of {} is known here and has no log yet ({}); {}",
-            key.session,
-            key.user.id,
-            state.name(),
-            if state == State::Queued { "its updates wait for a create" } else { "it is left as it is" },
-        )),
+        Imported::Done => RowOutcome::Imported,
+        Imported::AlreadyThere => RowOutcome::Skipped,
+        Imported::Conflicting(_, Some(stored)) => RowOutcome::Rejected(RowProblem::OtherRecord {
+            call: call(),
+            stored: stored.to_string(),
+            given: log.to_string(),
+        }),
+        Imported::Conflicting(state, None) => {
+            RowOutcome::Rejected(RowProblem::NotLogged { call: call(), state: state.name() })
+        }
     })
 }
 
-/// Writes the good rows, if they are to be written, and says what became of all.
+/// Writes the valid rows, unless invalid ones prevent it, and prints the results.
 async fn finish<T>(
     source: &Source,
     what: &str,
-    good: Vec<(u64, T)>,
-    mut bad: Vec<Bad>,
-    import: impl AsyncFn(&App, &T) -> Result<Fate, store::Error>,
-) -> Result<(), Failure> {
-    let is_held_back = !bad.is_empty() && !source.keep_going && !source.dry_run;
-    let mut counts = HashMap::new();
-    if !is_held_back {
+    rows: Vec<(u64, T)>,
+    mut errors: Vec<RowError>,
+    import: impl AsyncFn(&App, &T) -> Result<RowOutcome, store::Error>,
+) -> Result<(), CommandError> {
+    let is_prevented = !errors.is_empty() && !source.keep_going && !source.dry_run;
+    let mut counts = Counts::default();
+    if !is_prevented {
         let app = environment::app().await?;
-        for (line, fate) in import_all(&app, &good, import).await? {
-            match fate {
-                Fate::Refused(reason) => bad.push(Bad { line, reason }),
-                fate => *counts.entry(fate_name(&fate)).or_insert(0) += 1,
+        for (line, outcome) in import_all(&app, &rows, import).await? {
+            match outcome {
+                RowOutcome::Imported => counts.imported += 1,
+                RowOutcome::Replaced => counts.replaced += 1,
+                RowOutcome::Skipped => counts.skipped += 1,
+                RowOutcome::Rejected(problem) => errors.push(RowError { line, problem }),
             }
         }
     }
-    bad.sort_by_key(|bad| bad.line);
-    let count = |fate: &Fate| counts.get(fate_name(fate)).copied().unwrap_or(0);
-    let (imported, replaced, before) = (count(&Fate::Imported), count(&Fate::Replaced), count(&Fate::Before));
-    let words = if source.dry_run { "would be imported" } else { "imported" };
-    let summary =
-        format!("{what}: {imported} {words}, {replaced} replaced, {before} here before, {} bad", bad.len());
+    errors.sort_by_key(|error| error.line);
+    let Counts { imported, replaced, skipped } = counts;
+    let verb = if source.dry_run { "would be imported" } else { "imported" };
+    let summary = format!(
+        "{what}: {imported} {verb}, {replaced} replaced, {skipped} already imported, {} invalid",
+        errors.len()
+    );
+    let invalid = |error: &RowError| json!({"line": error.line, "reason": error.problem.to_string()});
     let document = json!({
         "dryRun": source.dry_run,
         "imported": imported,
         "replaced": replaced,
-        "hereBefore": before,
-        "bad": bad.iter().map(|bad| json!({"line": bad.line, "reason": bad.reason})).collect::<Vec<_>>(),
+        "alreadyImported": skipped,
+        "invalid": errors.iter().map(invalid).collect::<Vec<_>>(),
     });
-    tell(&bad);
-    output::say_or_document(source.output.json, summary, &document)?;
-    match bad.len() {
+    print_errors(&errors);
+    output::print_either(source.output.json, summary, &document)?;
+    match errors.len() {
         0 => Ok(()),
-        _ if is_held_back => {
-            Err("nothing was imported, because of the bad rows: correct them, leave them out with \
-                                  --keep-going, or see with --dry-run what would happen"
-                .into())
-        }
-        rows => Err(format!(
-            "{rows} row(s) were bad and are not imported: correct them and import the file again"
-        )
-        .into()),
+        count if is_prevented => Err(CommandError::NothingImported(count)),
+        count => Err(CommandError::InvalidRows(count)),
     }
 }
 
-fn fate_name(fate: &Fate) -> &'static str {
-    match fate {
-        Fate::Imported => "imported",
-        Fate::Replaced => "replaced",
-        Fate::Before => "before",
-        Fate::Refused(_) => "refused",
-    }
-}
-
-/// Several at once, with a bar where somebody watches.
+/// Imports several rows at the same time. On a terminal it shows a progress bar.
 async fn import_all<T>(
     app: &App,
-    good: &[(u64, T)],
-    import: impl AsyncFn(&App, &T) -> Result<Fate, store::Error>,
-) -> Result<Vec<(u64, Fate)>, Failure> {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} ({eta} left)")?;
-    let bar = ProgressBar::new(good.len() as u64).with_style(style);
+    rows: &[(u64, T)],
+    import: impl AsyncFn(&App, &T) -> Result<RowOutcome, store::Error>,
+) -> Result<Vec<(u64, RowOutcome)>, store::Error> {
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} ({eta} left)").expect("the template is valid");
+    let bar = ProgressBar::new(rows.len() as u64).with_style(style);
     let import = &import;
-    let fates = stream::iter(good)
+    let outcomes = stream::iter(rows)
         .map(|(line, row)| {
             let bar = &bar;
             async move {
-                let fate = import(app, row).await?;
+                let outcome = import(app, row).await?;
                 bar.inc(1);
-                Ok::<_, store::Error>((*line, fate))
+                Ok::<_, store::Error>((*line, outcome))
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_ROWS)
         .try_collect()
         .await;
     bar.finish_and_clear();
-    Ok(fates?)
+    outcomes
 }
 
-/// The bad rows, to standard error.
-fn tell(bad: &[Bad]) {
+/// Prints the errors of the first invalid rows to standard error.
+fn print_errors(errors: &[RowError]) {
     let mut out = anstream::stderr();
-    for bad in bad.iter().take(TOLD) {
-        let _ = writeln!(out, "line {}: {}", bad.line, bad.reason);
+    for error in errors.iter().take(PRINTED_ERRORS) {
+        let _ = writeln!(out, "line {}: {}", error.line, error.problem);
     }
-    if bad.len() > TOLD {
-        let _ = writeln!(out, "and {} more; --json lists all", bad.len() - TOLD);
+    if errors.len() > PRINTED_ERRORS {
+        let _ = writeln!(out, "{} more invalid row(s); --json lists all", errors.len() - PRINTED_ERRORS);
     }
 }

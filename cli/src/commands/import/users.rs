@@ -6,13 +6,13 @@ use call_log::{
 };
 use serde_json::{Map, Value, json};
 
-use super::rows::{Bad, Row};
+use super::rows::{Row, RowProblem};
 use crate::commands::check_host;
 
-/// Without these a row is no user.
+/// The columns that every row needs.
 pub(super) const COLUMNS: [&str; 2] = ["id", "platform"];
 
-/// What we call a column of theirs.
+/// Our name of a field, and the name of its column.
 const NAMES: [(&str, &str); 4] = [
     ("`credentials.accessToken`", "`accessToken`"),
     ("`credentials.refreshToken`", "`refreshToken`"),
@@ -20,30 +20,32 @@ const NAMES: [(&str, &str); 4] = [
     ("`credentials.apiKey`", "`accessToken`"),
 ];
 
-pub(super) fn read(row: &Row) -> Result<User, Bad> {
+/// Reads a row.
+pub(super) fn read(row: &Row) -> Result<User, RowProblem> {
     let mut user = Map::new();
     for column in ["id", "platform", "hostname"] {
         user.insert(column.to_owned(), row.get(column));
     }
-    // A name is right across daylight saving; the offset is what it was when they connected.
+    // A name is correct across daylight saving; the offset is from the day when the user connected.
     let zone = row.text("timezoneName").filter(|name| Zone::parse(name).is_some());
     match (zone, row.get("timezoneOffset")) {
         (Some(name), _) => user.insert("timezone".to_owned(), name.into()),
         (None, Value::Null) => user.insert("timezone".to_owned(), row.get("timezoneName")),
         (None, offset) => user.insert("timezoneOffset".to_owned(), offset),
     };
-    user.insert("userSettings".to_owned(), row.json("userSettings").map_err(|reason| row.bad(reason))?);
+    user.insert("userSettings".to_owned(), row.json("userSettings")?);
     user.insert("credentials".to_owned(), credentials(row));
-    let wrong = |reason: String| {
-        row.bad(NAMES.iter().fold(reason, |text, (ours, theirs)| text.replace(ours, theirs)))
+    let invalid = |reason: String| {
+        RowProblem::Field(NAMES.iter().fold(reason, |text, (ours, column)| text.replace(ours, column)))
     };
     let user = wire::read_user(Value::Object(user).to_string().as_bytes())
-        .map_err(|invalid| wrong(invalid.to_string()))?;
-    check_host(&user).map_err(wrong)?;
+        .map_err(|error| invalid(error.to_string()))?;
+    check_host(&user).map_err(invalid)?;
     Ok(user)
 }
 
-/// Whoever has disconnected has an empty token. A key for good has neither an end nor anything to renew it with.
+/// Returns the credentials of a row. A user who has disconnected has an empty access token. An API key never expires and
+/// has no refresh token.
 fn credentials(row: &Row) -> Value {
     let (access, refresh, expiry) = (row.get("accessToken"), row.get("refreshToken"), row.get("tokenExpiry"));
     match (&access, &refresh, &expiry) {
@@ -58,7 +60,7 @@ fn credentials(row: &Row) -> Value {
     }
 }
 
-/// PostgreSQL writes `+00` for `+00:00`.
+/// Completes an offset of hours: PostgreSQL writes `+00` for `+00:00`.
 fn whole_offset(time: &str) -> String {
     let time = time.trim();
     let is_short = time.contains(':')

@@ -8,8 +8,8 @@ use super::{
     transition::{state_after, states_before},
 };
 use crate::{
-    model::{CallDetails, CallKey, Payload, Settings, Zone},
-    note::{Content, Fingerprints},
+    model::{CallDetails, CallKey, Payload},
+    note::Fingerprints,
     store::{
         Error, Store,
         attributes::{
@@ -253,10 +253,8 @@ impl Store {
     fn queue(&self, key: &CallKey, update: Update, details: &CallDetails) -> Result<Update, Error> {
         // A lease holder may write the details and die before it confirms that. Without their fingerprints, the next
         // one would take them for a person's edit.
-        let written = Content::new(details, &Settings::default(), Zone::UTC).fingerprints();
-        let mut update = update
-            .increment(QUEUED_VERSION)
-            .add(UNCONFIRMED, Fingerprints::unconfirmed([&written]).unconfirmed_texts());
+        let unconfirmed = Fingerprints::of_queued(details).unconfirmed_texts();
+        let mut update = update.increment(QUEUED_VERSION).add(UNCONFIRMED, unconfirmed);
         for detail in details.named_details() {
             let attribute = queued_detail(&detail.name);
             let value =

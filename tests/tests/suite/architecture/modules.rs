@@ -25,10 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[("note", &["api::wire"])];
 
 /// What is used today and must not be: (module, what it uses).
-const TO_REMOVE: &[(&str, &str)] = &[
-    // `note::Content` and the like, until `model::details` has the algebra of call details.
-    ("store", "note"),
-];
+const TO_REMOVE: &[(&str, &str)] = &[];
 
 /// Something outside of the crate, and the only places that may name it.
 struct Outside {

@@ -1,4 +1,4 @@
-//! The commands about users, tokens, calls and the table.
+//! The commands for users, tokens, calls and the table.
 
 use serde_json::{Value, json};
 use tests::dynamodb::DynamoDb;
@@ -6,7 +6,7 @@ use tests::dynamodb::DynamoDb;
 use super::shell::{Server, Shell};
 use crate::harness::with;
 
-/// A shell with a table in its environment, and the server that keeps it.
+/// Starts a server, and returns a shell whose environment names its table.
 pub(super) fn served() -> (Shell, Server) {
     let mut shell = Shell::new();
     let server = shell.serve(&["--in-memory"]);
@@ -15,20 +15,20 @@ pub(super) fn served() -> (Shell, Server) {
 }
 
 #[test]
-fn a_table_is_made_once() {
+fn table_create_creates_a_table_once() {
     let dynamodb = DynamoDb::start();
     let shell = Shell::with_table(&dynamodb);
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
     assert_eq!(
         shell.run(&["table", "create"]).error(),
-        "call-log: the table calls already exists\n  there is nothing to do, unless TABLE_NAME is another\n"
+        "call-log: the table calls already exists\n  Nothing needs to be done. If you meant another table, set TABLE_NAME.\n"
     );
 }
 
 #[test]
-fn without_a_table_a_command_says_what_to_do() {
-    let nothing = "call-log: there is no table to work on: start `call-log serve` here first, or set TABLE_NAME, \
-                   JWT_SECRET and AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB\n";
+fn without_a_table_every_command_says_what_to_do() {
+    let no_table = "call-log: there is no table to work on\n  Start `call-log serve` in this directory, or set TABLE_NAME, \
+                    JWT_SECRET, CREDENTIALS_KEY_FILE and either AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.\n";
     for command in [
         ["user", "show", "1-pipedrive"].as_slice(),
         &["user", "remove", "1-pipedrive"],
@@ -37,7 +37,7 @@ fn without_a_table_a_command_says_what_to_do() {
         &["show", "1-pipedrive", "1"],
         &["table", "create"],
     ] {
-        assert_eq!(Shell::new().run(command).error(), nothing, "{command:?}");
+        assert_eq!(Shell::new().run(command).error(), no_table, "{command:?}");
     }
     let mut shell = Shell::new();
     shell.set("TABLE_NAME", "calls");
@@ -49,15 +49,16 @@ fn without_a_table_a_command_says_what_to_do() {
                    CREDENTIALS_KEY_FILE to a file that `call-log credentials new-key-file FILE` creates\n";
     assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
     shell.set("CREDENTIALS_KEY_FILE", &tests::test_app::key_file("credentials"));
-    let away = "call-log: the table is not available (no connection)\n  asked http://127.0.0.1:1: is `call-log serve` \
-                running, or AWS_ENDPOINT_URL_DYNAMODB another?\n";
+    let unavailable = "call-log: the table is not available (no connection); requested table calls at http://127.0.0.1:1\n  \
+         Try again. If it fails again, check AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB; on one machine, check that \
+         `call-log serve` is running.\n";
     for command in [["token", "1-pipedrive"], ["table", "create"]] {
-        assert_eq!(shell.run(&command).error(), away, "{command:?}");
+        assert_eq!(shell.run(&command).error(), unavailable, "{command:?}");
     }
 }
 
 #[test]
-fn a_user_is_put_shown_and_removed() {
+fn a_user_is_stored_shown_without_secrets_and_removed() {
     let (shell, _server) = served();
     let user = json!({
         "id": "12345-pipedrive", "platform": "pipedrive", "hostname": "Acme.pipedrive.com", "timezone": "Europe/Berlin",
@@ -90,7 +91,7 @@ fn a_user_is_put_shown_and_removed() {
     }
     "#);
 
-    // Put again it replaces what was there.
+    // Storing the user again replaces all fields.
     let key = with(user, json!({"userSettings": null, "credentials": null, "timezone": null}));
     let key = with(key, json!({"credentials": {"type": "apiKey", "apiKey": "canary-key"}}));
     assert_eq!(
@@ -101,19 +102,21 @@ fn a_user_is_put_shown_and_removed() {
     assert_eq!((&shown["credentials"], &shown["timezone"]), (&json!({"type": "apiKey"}), &Value::Null));
 
     assert_eq!(shell.run(&["user", "remove", "12345-pipedrive"]).out(), "User 12345-pipedrive is removed.\n");
-    let none = "call-log: there is no user 12345-pipedrive: store one with `call-log user put FILE`\n";
+    let none = "call-log: there is no user 12345-pipedrive\n  Correct the id, or store the user with `call-log user put \
+                FILE`.\n";
     for command in ["show", "remove"] {
         assert_eq!(shell.run(&["user", command, "12345-pipedrive"]).error(), none);
     }
 }
 
 #[test]
-fn a_wrong_user_is_refused_in_a_sentence() {
+fn an_invalid_user_is_rejected_with_the_name_of_the_field() {
     let (shell, _server) = served();
     let user = json!({
         "id": "1-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com",
         "credentials": {"type": "apiKey", "apiKey": "canary-key"},
     });
+    let action = "Correct the field. `call-log user put --help` lists all fields.";
     for (fields, sentence) in [
         (
             json!({"hostname": "pipedrive.com.evil.example"}),
@@ -124,28 +127,26 @@ fn a_wrong_user_is_refused_in_a_sentence() {
             json!({"hostname": "https://acme.pipedrive.com"}),
             "`hostname` https://acme.pipedrive.com is not a host of Pipedrive",
         ),
-        (json!({"hostname": null}), "`hostname` is missing: the host of the company in Pipedrive"),
-        (json!({"platform": "nosuchcrm"}), "`platform` is none that we know: expected example or pipedrive"),
-        (
-            json!({"id": null}),
-            "standard input: `id` is missing: expected a string or a whole number, at most 256 bytes long",
-        ),
+        (json!({"hostname": null}), "`hostname` is missing: expected the company's host at Pipedrive"),
+        (json!({"platform": "nosuchcrm"}), "unknown `platform`: expected example or pipedrive"),
+        (json!({"id": null}), "`id` is missing: expected a string or a whole number, at most 256 bytes long"),
         (
             json!({"credentials": {"apiKey": null}}),
-            "standard input: `credentials.apiKey` is missing: expected a string of printable ASCII characters",
+            "`credentials.apiKey` is missing: expected a string of printable ASCII characters",
         ),
     ] {
         let body = with(user.clone(), fields);
         let error = shell.run_with(&["user", "put", "-"], &body.to_string()).error();
-        assert_eq!(error, format!("call-log: {sentence}\n"), "{body}");
+        assert_eq!(error, format!("call-log: standard input: {sentence}\n  {action}\n"), "{body}");
     }
     let error = shell.run_with(&["user", "put", "-"], "{\"id\": ").error();
     let sentence = "standard input: the user is not JSON: EOF while parsing a value at line 1 column 7";
-    assert_eq!(error, format!("call-log: {sentence}\n"));
+    assert_eq!(error, format!("call-log: {sentence}\n  {action}\n"));
     let error = shell.run(&["user", "put", "nowhere.json"]).error();
     assert_eq!(
         error,
-        "call-log: nowhere.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input\n"
+        "call-log: nowhere.json cannot be read: No such file or directory (os error 2)\n  Name another file, or - for \
+         standard input.\n"
     );
 }
 
@@ -153,7 +154,7 @@ fn a_wrong_user_is_refused_in_a_sentence() {
 fn settings_are_shown_and_changed() {
     let (shell, _server) = served();
     let settings = |changes: &[&str]| shell.run(&[&["settings", "12345-example"], changes].concat());
-    let none = "12345-example has no settings of their own: everything is as by default.\n";
+    let none = "User 12345-example has no settings; the defaults apply.\n";
     for (changes, shown) in [
         ([].as_slice(), none),
         (&["addCallLogResult=false"], "addCallLogResult  false\n"),
@@ -166,14 +167,15 @@ fn settings_are_shown_and_changed() {
     ] {
         assert_eq!(settings(changes).out(), shown, "{changes:?}");
     }
-    let wrong = "call-log: addCallLogResult is not KEY=VALUE, as in addCallLogResult=false\n";
-    assert_eq!(settings(&["addCallLogResult"]).error(), wrong);
-    let nobody = "call-log: there is no user 1-example: store one with `call-log user put FILE`\n";
-    assert_eq!(shell.run(&["settings", "1-example", "a=1"]).error(), nobody);
+    let invalid =
+        "call-log: addCallLogResult is not KEY=VALUE\n  Write each setting as in addCallLogResult=false.\n";
+    assert_eq!(settings(&["addCallLogResult"]).error(), invalid);
+    let unknown = shell.run(&["settings", "1-example", "a=1"]).error();
+    assert!(unknown.starts_with("call-log: there is no user 1-example\n"), "{unknown}");
 }
 
 #[tokio::test]
-async fn a_token_lets_in_and_a_calls_state_is_shown() {
+async fn a_printed_token_is_accepted_and_show_describes_its_calls() {
     let (shell, server) = served();
     let token = shell.run(&["token", "12345-example", "--days", "1"]).out();
     let send = async |method: &str, body: Value| {
@@ -183,38 +185,41 @@ async fn a_token_lets_in_and_a_calls_state_is_shown() {
         request.bearer_auth(token.trim()).json(&body).send().await.unwrap().json::<Value>().await.unwrap()
     };
     let show = |session: &str| shell.run(&["show", "12345-example", session]);
-    let unknown = "call-log: nothing is known of session 1 of 12345-example\n";
-    assert_eq!(show("1").error(), unknown);
+    let unknown = show("1").error();
+    assert!(
+        unknown.starts_with("call-log: the table has no call with session 1 of user 12345-example\n"),
+        "{unknown}"
+    );
 
     send("PATCH", json!({"sessionId": "1", "note": "Wants two quotes"})).await;
-    insta::assert_snapshot!(timeless(&show("1").out()), @r#"
+    insta::assert_snapshot!(timeless(&show("1").out()), @r"
     Session 1
-      State    PARKED: updates wait for the call to be logged
+      State    QUEUED: updates wait for the call to be logged
       Claims   0
-      Waiting  1 update(s) to be written
-      Log lines with session_hash 7d5ae3518f462a01
-    "#);
+      Queued   1 update(s)
+      Hash     7d5ae3518f462a01 (session_hash of the log lines)
+    ");
     let call = with(tests::test_app::call("1"), json!({"contactId": "c-3"}));
     assert_eq!(send("POST", call.clone()).await["logId"], "5001");
     let of_extension = with(call, json!({"hashedExtensionId": "8c41", "contactId": "c-999"}));
     send("POST", of_extension).await;
-    insta::assert_snapshot!(timeless(&show("1").out()), @r#"
+    insta::assert_snapshot!(timeless(&show("1").out()), @r"
     Session 1
       State    LOGGED: it is in the CRM
-      Log      5001
-      First    TIME
+      Record   5001
+      First    attempt at TIME
       Claims   1
                TIME  logged
-      Log lines with session_hash 7d5ae3518f462a01
+      Hash     7d5ae3518f462a01 (session_hash of the log lines)
     Session 1, extension 8c41
-      State    DEAD: the CRM refused it, or did not take it for too long; it can be logged again
-      First    TIME
+      State    DEAD_LETTER: the CRM rejected it or was unavailable for too long; it can be logged again
+      First    attempt at TIME
       Claims   1
-      Next     nothing: `call-log redrive 12345-example 1` has it tried again
+      Next     none; `call-log redrive 12345-example 1` starts delivery again
       Reason   rejected (status 422)
                TIME  given up: rejected (status 422)
-      Log lines with session_hash 7d5ae3518f462a01
-    "#);
+      Hash     7d5ae3518f462a01 (session_hash of the log lines)
+    ");
 
     let again = shell.run(&["redrive", "12345-example", "1", "--json"]).out();
     let again: Value = serde_json::from_str(&again).unwrap();
@@ -224,7 +229,7 @@ async fn a_token_lets_in_and_a_calls_state_is_shown() {
     }
 }
 
-/// A text without the times in it.
+/// Replaces the times in a text.
 fn timeless(text: &str) -> String {
     let is_time = |word: &str| word.parse::<chrono::DateTime<chrono::Utc>>().is_ok();
     let words = |line: &str| {

@@ -1,4 +1,4 @@
-//! `call-log compose`: notes from JSON lines.
+//! `call-log compose`: composes notes from JSON lines.
 
 use std::{
     fs::File,
@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::shell::{Shell, said};
+use super::shell::{Shell, finished};
 
-/// What one line becomes.
+/// Returns the note of one line.
 fn compose(format: &str, line: &Value) -> String {
     let out = Shell::new().run_with(&["compose", "--format", format], &format!("{line}\n")).out();
     assert_eq!(out.lines().count(), 1, "{out}");
@@ -17,7 +17,7 @@ fn compose(format: &str, line: &Value) -> String {
 }
 
 #[test]
-fn a_line_becomes_a_body_in_each_format() {
+fn a_line_is_composed_in_each_format() {
     let line = json!({
         "callLog": {
             "sessionId": "4503991004", "direction": "Inbound", "startTime": "2025-03-12T15:45:25Z", "duration": 65,
@@ -60,7 +60,7 @@ fn a_line_becomes_a_body_in_each_format() {
 }
 
 #[test]
-fn a_line_with_a_body_updates_it() {
+fn a_line_with_a_body_updates_that_body() {
     let check = |line: Value, expected: &str| assert_eq!(compose("plain", &line), expected, "{line}");
     let body = "- Note: Wants a quote\n- Result: Accepted\nAnn: sent it\n";
     check(json!({"existingBody": body}), body);
@@ -73,13 +73,13 @@ fn a_line_with_a_body_updates_it() {
         json!({"existingBody": body, "note": "Wants two", "base": base}),
         "- Note: Wants two\n- Result: Accepted\nAnn: sent it\n",
     );
-    // What was last written never undoes what a person wrote since.
+    // An unchanged value does not overwrite a person's edit.
     let edited = "- Note: Wants ten\n";
     check(json!({"existingBody": edited, "note": "Wants a quote", "base": base}), edited);
 }
 
 #[test]
-fn lines_are_answered_in_order_until_a_bad_one() {
+fn lines_are_composed_in_order_until_an_invalid_one() {
     let shell = Shell::new();
     let lines = |input: &str| shell.run_with(&["compose"], input);
     assert_eq!(lines("").out(), "");
@@ -87,28 +87,28 @@ fn lines_are_answered_in_order_until_a_bad_one() {
         lines("{\"note\": \"a\"}\r\n\n{\"note\": \"b\"}").out(),
         "\"- Note: a\\n\"\n\"- Note: b\\n\"\n"
     );
-    for (bad, sentence) in [
+    for (invalid, sentence) in [
         ("{bad", "the line is not JSON: key must be a string at line 1 column 2"),
         ("[]", "the line is not an object: expected a JSON object, got a list"),
         ("{\"duration\": -1}", "`duration` is not a duration: expected whole seconds or \"pending\", got -1"),
     ] {
-        let said = lines(&format!("{{\"note\": \"a\"}}\n\n{bad}\n{{\"note\": \"c\"}}\n"));
-        assert_eq!((said.code, said.out.as_str()), (Some(1), "\"- Note: a\\n\"\n"), "{bad}");
-        assert_eq!(said.error, format!("call-log: line 3: {sentence}\n"));
+        let finished = lines(&format!("{{\"note\": \"a\"}}\n\n{invalid}\n{{\"note\": \"c\"}}\n"));
+        assert_eq!((finished.code, finished.out.as_str()), (Some(1), "\"- Note: a\\n\"\n"), "{invalid}");
+        let action = "Correct the line. `call-log compose --help` has examples.";
+        assert_eq!(finished.error, format!("call-log: line 3: {sentence}\n  {action}\n"));
     }
     assert_eq!(shell.run(&["compose", "--format", "pdf"]).code, Some(2));
 }
 
-/// Whoever reads only the beginning has no complaint to hear.
 #[test]
-fn an_output_that_nobody_reads_is_no_failure() {
+fn a_reader_that_closes_the_output_early_causes_no_error() {
     let shell = Shell::new();
     let lines = shell.path().join("lines");
     std::fs::write(&lines, "{\"note\": \"a\"}\n".repeat(50_000)).unwrap();
     let mut process = shell.command(&["compose"]).stdin(File::open(lines).unwrap()).spawn().unwrap();
     let mut first = String::new();
-    // The reader goes after this line, while far more than a pipe holds is still to come.
+    // The reader closes the pipe after this line, when far more output than the pipe holds is left.
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert_eq!(first, "\"- Note: a\\n\"\n");
-    assert_eq!(said(process.wait_with_output().unwrap()).out(), "");
+    assert_eq!(finished(process.wait_with_output().unwrap()).out(), "");
 }

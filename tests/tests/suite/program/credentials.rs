@@ -1,4 +1,4 @@
-//! `call-log credentials`: what the users' credentials are sealed with, and sealing them anew.
+//! `call-log credentials`: which key encrypts the users' credentials, and the rotation of that key.
 
 use call_log::model::{Credentials, Platform, Secret, Settings, User, UserId};
 use serde_json::json;
@@ -7,7 +7,7 @@ use tests::{
     test_app::{TestApp, key_file},
 };
 
-use super::shell::{Said, Shell};
+use super::shell::{Finished, Shell};
 
 fn user(number: usize, setting: &str) -> User {
     User {
@@ -20,16 +20,7 @@ fn user(number: usize, setting: &str) -> User {
     }
 }
 
-/// A shell with the world's table, and with this besides.
-fn shell(world: &TestApp, extra: &[(&str, &str)]) -> Shell {
-    let mut shell = Shell::with_table(&world.dynamodb);
-    for (name, value) in extra {
-        shell.set(name, value);
-    }
-    shell
-}
-
-/// The keys' names are as random as the keys.
+/// Replaces the names of keys, which are as random as the keys.
 fn masked(text: &str) -> String {
     let is_name = |word: &str| word.len() == 8 && word.chars().all(|c| c.is_ascii_hexdigit());
     let words = text.split(' ').map(|word| {
@@ -44,46 +35,50 @@ fn masked(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credentials_are_sealed_anew_under_the_newest_key() {
-    let world = TestApp::start().await;
+async fn rotate_encrypts_every_users_credentials_with_the_current_key() {
+    let test = TestApp::start().await;
     // More than DynamoDB reads at once (1 MB).
     for number in 1..=9 {
-        world.app.store.put_user(&user(number, &"x".repeat(150_000))).await.unwrap();
+        test.app.store.put_user(&user(number, &"x".repeat(150_000))).await.unwrap();
     }
-    assert!(world.app.store.encrypted_users(None).await.unwrap().1.is_some(), "there is more than a page");
+    assert!(test.app.store.encrypted_users(None).await.unwrap().1.is_some(), "one page holds all users");
     let unconnected = User { credentials: None, ..user(10, "") };
-    world.app.store.put_user(&unconnected).await.unwrap();
-    world.post(&tests::test_app::call("1")).await;
+    test.app.store.put_user(&unconnected).await.unwrap();
+    test.post(&tests::test_app::call("1")).await;
 
-    let old = shell(&world, &[]);
+    let old = Shell::with_table(&test.dynamodb);
     insta::assert_snapshot!(masked(&old.run(&["credentials", "status"]).out()), @r"
-    Key       Users  From
-    <key>     10  CREDENTIALS_KEY_FILE, which seals
+    Key       Users  Source
+    <key>     10  CREDENTIALS_KEY_FILE; encrypts
                   1  without credentials
     ");
-    let made = old.run(&["credentials", "new-key-file", "one.key"]).out();
-    assert_eq!(made, "CREDENTIALS_KEY_FILE=one.key\n");
+    let created = old.run(&["credentials", "new-key-file", "one.key"]).out();
+    assert_eq!(created, "CREDENTIALS_KEY_FILE=one.key\n");
     let mut keyed = old;
-    keyed.set("CREDENTIALS_KEY_FILE_PREVIOUS", &key_file("credentials"));
     keyed.set("CREDENTIALS_KEY_FILE", "one.key");
+    keyed.set("CREDENTIALS_KEY_FILE_PREVIOUS", &key_file("credentials"));
     insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
-    Key       Users  From
-    <key>      0  CREDENTIALS_KEY_FILE, which seals
-    <key>     10  CREDENTIALS_KEY_FILE_PREVIOUS
+    Key       Users  Source
+    <key>      0  CREDENTIALS_KEY_FILE; encrypts
+    <key>     10  CREDENTIALS_KEY_FILE_PREVIOUS; only decrypts
                   1  without credentials
     ");
     let dry = masked(&keyed.run(&["credentials", "rotate", "--dry-run"]).out());
-    insta::assert_snapshot!(dry, @"10 would be sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
-    assert_eq!(masked(&keyed.run(&["credentials", "rotate", "--dry-run"]).out()), dry, "nothing was done");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"10 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"0 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 10 were already, 0 unreadable");
+    insta::assert_snapshot!(dry, @"10 would be encrypted with key <key> (CREDENTIALS_KEY_FILE), 0 already are, 0 cannot be decrypted");
+    assert_eq!(
+        masked(&keyed.run(&["credentials", "rotate", "--dry-run"]).out()),
+        dry,
+        "something was changed"
+    );
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"10 encrypted with key <key> (CREDENTIALS_KEY_FILE), 0 already are, 0 cannot be decrypted");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"0 encrypted with key <key> (CREDENTIALS_KEY_FILE), 10 already are, 0 cannot be decrypted");
     insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
-    Key       Users  From
-    <key>     10  CREDENTIALS_KEY_FILE, which seals
+    Key       Users  Source
+    <key>     10  CREDENTIALS_KEY_FILE; encrypts
                   1  without credentials
     ");
 
-    // On to a data key of KMS, with the file as the older key.
+    // The next key is a data key of KMS; the key of the file only decrypts.
     let aws = Aws::start();
     let blob = aws.data_key("one");
     keyed.set("AWS_ENDPOINT_URL_KMS", &aws.kms.base_url());
@@ -93,68 +88,77 @@ async fn credentials_are_sealed_anew_under_the_newest_key() {
         keyed.set(name, value);
     }
     keyed.set("CREDENTIALS_DATA_KEY", &blob);
-    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"10 sealed anew under the key <key> of CREDENTIALS_DATA_KEY, 0 were already, 0 unreadable");
+    insta::assert_snapshot!(masked(&keyed.run(&["credentials", "rotate"]).out()), @"10 encrypted with key <key> (CREDENTIALS_DATA_KEY), 0 already are, 0 cannot be decrypted");
     insta::assert_snapshot!(masked(&keyed.run(&["credentials", "status"]).out()), @r"
-    Key       Users  From
-    <key>     10  CREDENTIALS_DATA_KEY, which seals
+    Key       Users  Source
+    <key>     10  CREDENTIALS_DATA_KEY; encrypts
                   1  without credentials
     ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_be_opened_is_named_and_left() {
-    let world = TestApp::start().await;
-    let stranger = world.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
-    stranger.store.put_user(&user(1, "")).await.unwrap();
-    let shell = shell(&world, &[]);
+async fn rotate_names_the_users_whose_credentials_it_cannot_decrypt() {
+    let test = TestApp::start().await;
+    let shell = Shell::with_table(&test.dynamodb);
+    let other = test.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("unknown"))]).await.unwrap();
+    other.store.put_user(&user(1, "")).await.unwrap();
     insta::assert_snapshot!(masked(&shell.run(&["credentials", "status"]).out()), @r"
-    Key       Users  From
-    <key>      1  CREDENTIALS_KEY_FILE, which seals
-    <key>      1  elsewhere: these cannot be opened here
+    Key       Users  Source
+    <key>      1  CREDENTIALS_KEY_FILE; encrypts
+    <key>      1  unknown; cannot be decrypted here
     ");
-    let Said { code, out, error } = shell.run(&["credentials", "rotate"]);
+    let Finished { code, out, error } = shell.run(&["credentials", "rotate"]);
     assert_eq!(code, Some(1));
-    insta::assert_snapshot!(masked(&out), @"0 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 1 were already, 1 unreadable");
-    insta::assert_snapshot!(error, @"call-log: none of the keys here opens the credentials of 1-pipedrive (pipedrive); give the older key too, or have them connect again");
+    insta::assert_snapshot!(masked(&out), @"0 encrypted with key <key> (CREDENTIALS_KEY_FILE), 1 already are, 1 cannot be decrypted");
+    insta::assert_snapshot!(error, @r"
+    call-log: no available key decrypts the credentials of 1-pipedrive (pipedrive)
+      Add the older key to CREDENTIALS_DATA_KEY_PREVIOUS or CREDENTIALS_KEY_FILE_PREVIOUS, or have these users connect again.
+    ");
 }
 
 #[test]
-fn a_key_file_is_made_once() {
+fn new_key_file_never_replaces_a_file() {
     let shell = Shell::new();
     shell.run(&["credentials", "new-key-file", "a.key"]).out();
     let again = shell.run(&["credentials", "new-key-file", "a.key"]).error();
-    assert_eq!(again, "call-log: a.key cannot be made: File exists (os error 17)\n");
+    assert_eq!(
+        again,
+        "call-log: the key file a.key cannot be created: File exists (os error 17)\n  Choose another path.\n"
+    );
     let nowhere = shell.run(&["credentials", "new-key-file", "no/a.key"]).error();
-    assert_eq!(nowhere, "call-log: no/a.key cannot be made: No such file or directory (os error 2)\n");
+    assert!(nowhere.contains("no/a.key cannot be created: No such file or directory"), "{nowhere}");
 }
 
-/// `serve` creates a key file, which the commands find in the data directory. The environment's takes precedence.
 #[test]
-fn serve_has_a_key_file() {
-    use std::os::unix::fs::PermissionsExt;
+fn serve_creates_a_key_file_unless_the_environment_names_one() {
     let shell = Shell::new();
-    let server = shell.serve(&[]);
-    let path = shell.path().join(".call-log/credentials.key");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let told = format!("export CREDENTIALS_KEY_FILE='{}'\n", path.canonicalize().unwrap().display());
-    assert!(server.announcement.contains(&told), "{}", server.announcement);
-    drop(server);
+    let own = shell.path().join(".call-log/credentials.key");
+    let announced = {
+        let server = shell.serve(&[]);
+        server.variables()["CREDENTIALS_KEY_FILE"].clone()
+    };
+    assert_eq!(announced, own.canonicalize().unwrap().display().to_string());
+    let key = std::fs::read(&own).unwrap();
+    assert_eq!(shell.serve(&[]).variables()["CREDENTIALS_KEY_FILE"], announced);
+    assert_eq!(std::fs::read(&own).unwrap(), key, "the next start uses the same key");
+    let files = std::fs::read_dir(own.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(
+        files.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")),
+        "a temporary file is left"
+    );
 
-    let mut secret = Shell::new();
-    secret.set("JWT_SECRET", tests::test_app::JWT_SECRET);
-    drop(secret.serve(&[]));
-    secret.run(&["credentials", "new-key-file", "own.key"]).out();
-    let first = secret.path().join(".call-log/credentials.key").display().to_string();
-    secret.set("CREDENTIALS_KEY_FILE_PREVIOUS", &first);
-    secret.set("CREDENTIALS_KEY_FILE", "own.key");
-    let server = secret.serve(&[]);
-    assert!(server.announcement.contains("export CREDENTIALS_KEY_FILE='own.key'"), "{}", server.announcement);
-    // The demo user was encrypted with the first file.
+    let mut other = Shell::new();
+    other.run(&["credentials", "new-key-file", "other.key"]).out();
+    other.set("CREDENTIALS_KEY_FILE", "other.key");
+    // KMS cannot decrypt a data key for a process that uses no AWS account.
+    other.set("CREDENTIALS_DATA_KEY", "a2V5");
+    let server = other.serve(&[]);
+    assert_eq!(server.variables()["CREDENTIALS_KEY_FILE"], "other.key");
+    assert!(!other.path().join(".call-log/credentials.key").exists());
     let mut commands = Shell::new();
     commands.environment = server.variables();
-    commands.set("JWT_SECRET", tests::test_app::JWT_SECRET);
-    let key = secret.path().join("own.key").display().to_string();
+    let key = other.path().join("other.key").display().to_string();
     commands.set("CREDENTIALS_KEY_FILE", &key);
-    commands.set("CREDENTIALS_KEY_FILE_PREVIOUS", &first);
-    insta::assert_snapshot!(masked(&commands.run(&["credentials", "rotate"]).out()), @"1 sealed anew under the key <key> of CREDENTIALS_KEY_FILE, 0 were already, 0 unreadable");
+    let rotated = commands.run(&["credentials", "rotate"]).out();
+    insta::assert_snapshot!(masked(&rotated), @"0 encrypted with key <key> (CREDENTIALS_KEY_FILE), 1 already are, 0 cannot be decrypted");
 }

@@ -1,11 +1,27 @@
-//! What the program says of itself, and of the mistakes that are made most.
+//! The help and the version of the program, its most common errors, and its output for scripts.
 
 use serde_json::{Value, json};
 use tests::dynamodb::DynamoDb;
 
 use super::{commands::served, shell::Shell};
 
-/// Every command that there is, by the words that lead to it.
+#[test]
+fn the_version_names_the_commit_if_the_source_is_a_checkout() {
+    let version = Shell::new().run(&["--version"]).out();
+    let number = concat!("call-log ", env!("CARGO_PKG_VERSION"));
+    let rest = version.trim_end().strip_prefix(number).unwrap_or_else(|| panic!("{version}"));
+    let commit = rest.strip_prefix(" (").and_then(|rest| rest.strip_suffix(')'));
+    let is_commit = |text: &str| {
+        text.split_once(' ').is_some_and(|(hash, date)| {
+            hash.len() >= 12
+                && hash.chars().all(|letter| letter.is_ascii_hexdigit())
+                && date.parse::<chrono::NaiveDate>().is_ok()
+        })
+    };
+    assert!(rest.is_empty() || commit.is_some_and(is_commit), "{version}");
+}
+
+/// Returns every command as the list of its words.
 fn commands() -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut open = vec![Vec::<String>::new()];
@@ -28,18 +44,18 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_explains_itself() {
+fn every_command_has_a_help_with_examples() {
     let help = |path: &[String]| {
         let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
         Shell::new().run(&arguments).out()
     };
     let commands = commands();
-    assert!(commands.len() > 20, "the commands were found: {commands:?}");
+    assert!(commands.len() > 20, "not all commands were found: {commands:?}");
     let mut page = String::new();
     for path in &commands {
         let text = help(path);
-        assert!(!text.contains('\u{1b}'), "a pipe has no colours: {path:?}");
-        // Those of `credentials` are told with the command above them.
+        assert!(!text.contains('\u{1b}'), "colours in a pipe: {path:?}");
+        // The examples of the subcommands of `credentials` are in the help of `credentials`.
         assert!(
             text.contains("Examples:\n") || path.first().is_some_and(|word| word == "credentials"),
             "{path:?}"
@@ -50,9 +66,8 @@ fn every_command_explains_itself() {
     insta::assert_snapshot!(page);
 }
 
-/// The examples of the help are commands that there are.
 #[test]
-fn the_examples_can_be_typed() {
+fn the_examples_of_the_help_name_existing_commands() {
     let commands = commands();
     let mut seen = 0;
     for path in &commands {
@@ -61,18 +76,18 @@ fn the_examples_can_be_typed() {
         for line in help.lines().filter_map(|line| line.strip_prefix("  call-log ")) {
             let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
             let words: Vec<&str> = line.split(' ').take_while(is_name).collect();
-            let is_there = |path: &Vec<String>| {
+            let exists = |path: &Vec<String>| {
                 !path.is_empty() && words.starts_with(&path.iter().map(String::as_str).collect::<Vec<_>>())
             };
-            assert!(words.is_empty() || commands.iter().any(is_there), "{line}");
+            assert!(words.is_empty() || commands.iter().any(exists), "{line}");
             seen += 1;
         }
     }
-    assert!(seen > 20, "the examples were found");
+    assert!(seen > 20, "not all examples were found");
 }
 
 #[test]
-fn shells_can_complete_it() {
+fn completions_are_printed_for_each_shell() {
     for (shell, word) in [
         ("bash", "complete -F _call__log"),
         ("zsh", "#compdef call-log"),
@@ -87,7 +102,7 @@ fn shells_can_complete_it() {
 }
 
 #[test]
-fn a_wrong_command_line_is_a_2_and_says_how_it_is_right() {
+fn a_usage_error_has_exit_status_2_and_points_to_the_help() {
     for (arguments, sentence) in [
         (["tokn"].as_slice(), "unrecognized subcommand 'tokn'"),
         (&["token"], "the following required arguments were not provided"),
@@ -95,14 +110,14 @@ fn a_wrong_command_line_is_a_2_and_says_how_it_is_right() {
         (&["serve", "--json"], "unexpected argument '--json' found"),
         (&["import", "users"], "the following required arguments were not provided"),
     ] {
-        let said = Shell::new().run(arguments);
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{arguments:?}");
-        assert!(said.error.contains(sentence) && said.error.contains("--help"), "{}", said.error);
+        let finished = Shell::new().run(arguments);
+        assert_eq!((finished.code, finished.out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(finished.error.contains(sentence) && finished.error.contains("--help"), "{}", finished.error);
     }
 }
 
 #[test]
-fn what_is_wrong_is_said_with_the_next_step() {
+fn an_error_says_what_is_wrong_and_what_to_do() {
     let dynamodb = DynamoDb::start();
     let shell = Shell::with_table(&dynamodb);
     let with = |changes: &[(&str, &str)]| {
@@ -110,45 +125,54 @@ fn what_is_wrong_is_said_with_the_next_step() {
         changes.iter().for_each(|(name, value)| shell.set(name, value));
         shell
     };
-    let masked = |said: String| said.replace(&dynamodb.url, "DYNAMODB_URL");
+    let masked = |text: String| text.replace(&dynamodb.url, "DYNAMODB_URL");
 
-    // There is no table yet.
+    // The table does not exist yet.
     insta::assert_snapshot!(masked(shell.run(&["token", "1-pipedrive"]).error()), @r"
-    call-log: the table rejected the request (ResourceNotFoundException)
-      there is no table calls at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
+    call-log: the table rejected the request (ResourceNotFoundException); requested table calls at DYNAMODB_URL
+      Create it with `call-log table create`, or correct TABLE_NAME, AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.
     ");
     assert_eq!(shell.run(&["table", "create"]).out(), "The table is ready.\n");
     insta::assert_snapshot!(masked(shell.run(&["table", "create"]).error()), @r"
     call-log: the table calls already exists
-      there is nothing to do, unless TABLE_NAME is another
+      Nothing needs to be done. If you meant another table, set TABLE_NAME.
     ");
-    // A table or an endpoint that is another's.
+    // Another table, or another endpoint.
     let other = with(&[("TABLE_NAME", "other")]);
     insta::assert_snapshot!(masked(other.run(&["show", "1-pipedrive", "1"]).error()), @r"
-    call-log: the table rejected the request (ResourceNotFoundException)
-      there is no table other at DYNAMODB_URL: `call-log table create` makes it; or is TABLE_NAME or AWS_REGION another?
+    call-log: the table rejected the request (ResourceNotFoundException); requested table other at DYNAMODB_URL
+      Create it with `call-log table create`, or correct TABLE_NAME, AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.
     ");
-    let away = with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);
-    insta::assert_snapshot!(away.run(&["token", "1-pipedrive"]).error(), @r"
-    call-log: the table is not available (no connection)
-      asked http://127.0.0.1:1: is `call-log serve` running, or AWS_ENDPOINT_URL_DYNAMODB another?
+    let unavailable = with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]);
+    insta::assert_snapshot!(unavailable.run(&["token", "1-pipedrive"]).error(), @r"
+    call-log: the table is not available (no connection); requested table calls at http://127.0.0.1:1
+      Try again. If it fails again, check AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB; on one machine, check that `call-log serve` is running.
     ");
-    // Nobody of that name.
-    insta::assert_snapshot!(shell.run(&["token", "1-pipedrive"]).error(), @"call-log: there is no user 1-pipedrive: store one with `call-log user put FILE`");
-    // Files that are not there, or not what they should be.
+    // A user who does not exist.
+    insta::assert_snapshot!(shell.run(&["token", "1-pipedrive"]).error(), @r"
+    call-log: there is no user 1-pipedrive
+      Correct the id, or store the user with `call-log user put FILE`.
+    ");
+    // Files that do not exist, or have invalid contents.
     let keyless = with(&[("CREDENTIALS_KEY_FILE", "no.key")]);
-    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); set the path of a file that `call-log credentials new-key-file` has created");
-    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json cannot be read: No such file or directory (os error 2); name another file, or - for standard input");
+    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); name a file that `call-log credentials new-key-file` has made");
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @r"
+    call-log: user.json cannot be read: No such file or directory (os error 2)
+      Name another file, or - for standard input.
+    ");
     std::fs::write(
         shell.path().join("user.json"),
         "{\n  \"id\": \"1-pipedrive\",\n  \"platform\": pipedrive\n}",
     )
     .unwrap();
-    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @"call-log: user.json: the user is not JSON: expected value at line 3 column 15");
+    insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @r"
+    call-log: user.json: the user is not JSON: expected value at line 3 column 15
+      Correct the field. `call-log user put --help` lists all fields.
+    ");
 }
 
 #[test]
-fn a_script_gets_one_document() {
+fn with_json_a_command_prints_one_document() {
     let (shell, server) = served();
     let json = |arguments: &[&str]| -> Value {
         let out = shell.run(&[arguments, &["--json"]].concat()).out();
@@ -170,33 +194,33 @@ fn a_script_gets_one_document() {
     });
     let import = ["import", "call-logs", "-", "--format", "jsonl", "--json"];
     let imported: Value = serde_json::from_str(&shell.run_with(&import, &row.to_string()).out()).unwrap();
-    let all = json!({"dryRun": false, "imported": 1, "replaced": 0, "hereBefore": 0, "bad": []});
+    let all = json!({"dryRun": false, "imported": 1, "replaced": 0, "alreadyImported": 0, "invalid": []});
     assert_eq!(imported, all);
     let shown = json(&["show", "12345-example", "7"]);
     let log = &shown[0];
     assert_eq!(
-        (&log["extension"], &log["state"], &log["logId"], &log["isGivenUp"], &log["history"][0]["what"]),
+        (&log["extension"], &log["state"], &log["logId"], &log["isDeadLetter"], &log["history"][0]["what"]),
         (&json!("8c41"), &json!("LOGGED"), &json!("5001"), &json!(false), &json!("imported"))
     );
 
-    let looked = json(&["redrive"]);
+    let delivered = json(&["redrive"]);
     let nothing = json!({"due": 0, "delivered": 0, "failed": 0, "waiting": 0, "unreadable": 0});
-    assert_eq!(looked, nothing);
-    let sealed = json(&["credentials", "status"]);
-    let key = &sealed["keys"][0];
+    assert_eq!(delivered, nothing);
+    let status = json(&["credentials", "status"]);
+    let key = &status["keys"][0];
     assert_eq!(
-        (&key["users"], &key["from"], &key["seals"], &sealed["withoutCredentials"]),
+        (&key["users"], &key["source"], &key["encrypts"], &status["withoutCredentials"]),
         (&json!(1), &json!("CREDENTIALS_KEY_FILE"), &json!(true), &json!(0))
     );
     assert_eq!(
         json(&["credentials", "rotate", "--dry-run"]),
-        json!({"dryRun": true, "sealedAnew": 0, "current": 1, "unreadable": []})
+        json!({"dryRun": true, "encrypted": 0, "alreadyEncrypted": 1, "undecryptable": []})
     );
 
     let endpoint = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
     let mut other = Shell::new();
     other.environment = server.variables();
     other.set("TABLE_NAME", "other");
-    let made: Value = serde_json::from_str(&other.run(&["table", "create", "--json"]).out()).unwrap();
-    assert_eq!(made, json!({"table": "other", "endpoint": endpoint}));
+    let created: Value = serde_json::from_str(&other.run(&["table", "create", "--json"]).out()).unwrap();
+    assert_eq!(created, json!({"table": "other", "endpoint": endpoint}));
 }

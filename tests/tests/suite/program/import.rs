@@ -1,4 +1,4 @@
-//! `call-log import`: the users and call logs of an App Connect server.
+//! `call-log import`: imports the users and call logs of an App Connect server.
 
 use serde_json::{Value, json};
 use tests::{
@@ -6,9 +6,9 @@ use tests::{
     test_app::{TestApp, call},
 };
 
-use super::shell::{Said, Shell};
+use super::shell::{Finished, Shell};
 
-/// A shell with a table that is there.
+/// Returns a shell whose table exists.
 fn shell() -> Shell {
     let shell = Shell::with_table(&DynamoDb::start());
     shell.run(&["table", "create"]).out();
@@ -26,7 +26,7 @@ const USERS: &str = "id,hostname,timezoneName,timezoneOffset,platform,accessToke
                      2-pipedrive,Acme.pipedrive.com,,-08:00,pipedrive,canary-k,,,,,\n\
                      3-pipedrive,acme.pipedrive.com,Pacific Time (US & Canada),-480,pipedrive,,,,,\\N,\n";
 
-/// The same in the other form.
+/// Returns the same users as JSON lines.
 fn users_as_lines() -> String {
     let user = |id: &str, fields: Value| {
         let mut user = json!({"id": id, "platform": "pipedrive", "hostname": "acme.pipedrive.com"});
@@ -45,14 +45,17 @@ fn users_as_lines() -> String {
 }
 
 #[test]
-fn users_come_over_from_either_form() {
+fn users_are_imported_from_csv_and_from_json_lines() {
     for (name, text) in [("users.csv", USERS.to_owned()), ("users.jsonl", users_as_lines())] {
         let shell = shell();
         write(&shell, name, &text);
         let import = |more: &[&str]| shell.run(&[&["import", "users", name], more].concat()).out();
-        assert_eq!(import(&["--dry-run"]), "users: 3 would be imported, 0 replaced, 0 here before, 0 bad\n");
+        assert_eq!(
+            import(&["--dry-run"]),
+            "users: 3 would be imported, 0 replaced, 0 already imported, 0 invalid\n"
+        );
         assert_eq!(shell.run(&["user", "show", "1-pipedrive"]).code, Some(1), "nothing was written");
-        assert_eq!(import(&[]), "users: 3 imported, 0 replaced, 0 here before, 0 bad\n");
+        assert_eq!(import(&[]), "users: 3 imported, 0 replaced, 0 already imported, 0 invalid\n");
 
         let show = |id: &str| -> Value {
             let out = shell.run(&["user", "show", id]).out();
@@ -75,22 +78,22 @@ fn users_come_over_from_either_form() {
         let third = show("3-pipedrive");
         assert_eq!((&third["credentials"], &third["timezone"]), (&Value::Null, &json!("-08:00")));
 
-        // Once more, nothing is written over; unless it is asked for.
+        // A repeated import overwrites nothing without --replace.
         shell.run(&["settings", "1-pipedrive", "addCallLogResult="]).out();
-        assert_eq!(import(&[]), "users: 0 imported, 0 replaced, 3 here before, 0 bad\n");
+        assert_eq!(import(&[]), "users: 0 imported, 0 replaced, 3 already imported, 0 invalid\n");
         assert_eq!(show("1-pipedrive")["userSettings"], json!({}));
         assert_eq!(
             import(&["--replace", "--dry-run"]),
-            "users: 0 would be imported, 3 replaced, 0 here before, 0 bad\n"
+            "users: 0 would be imported, 3 replaced, 0 already imported, 0 invalid\n"
         );
         assert_eq!(show("1-pipedrive")["userSettings"], json!({}));
-        assert_eq!(import(&["--replace"]), "users: 0 imported, 3 replaced, 0 here before, 0 bad\n");
+        assert_eq!(import(&["--replace"]), "users: 0 imported, 3 replaced, 0 already imported, 0 invalid\n");
         assert_eq!(show("1-pipedrive")["userSettings"], json!({"addCallLogResult": {"value": false}}));
     }
 }
 
 #[test]
-fn a_bad_row_is_named_and_keeps_the_others_back() {
+fn an_invalid_row_is_reported_and_prevents_the_import_unless_it_is_skipped() {
     let shell = shell();
     let long = "x".repeat(300_000);
     let rows = format!(
@@ -109,31 +112,34 @@ fn a_bad_row_is_named_and_keeps_the_others_back() {
          9-pipedrive,pipedrive,acme.pipedrive.com,,key,"
     );
     write(&shell, "users.csv", rows);
-    let Said { code, out, error } = shell.run(&["import", "users", "users.csv"]);
-    assert_eq!((code, out.as_str()), (Some(1), "users: 0 imported, 0 replaced, 0 here before, 8 bad\n"));
+    let Finished { code, out, error } = shell.run(&["import", "users", "users.csv"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(1), "users: 0 imported, 0 replaced, 0 already imported, 8 invalid\n")
+    );
     insta::assert_snapshot!(error, @r#"
-    line 4: `platform` is none that we know: expected example or pipedrive
+    line 4: unknown `platform`: expected example or pipedrive
     line 5: `hostname` evil.example is not a host of Pipedrive
     line 6: `id` is missing: expected a string or a whole number, at most 256 bytes long
     line 7: `timezoneOffset` is not a time zone: expected an offset ("+05:30"), hours, minutes, or an IANA name, got "Mars"
     line 8: `accessToken` is not a header value: expected a string of printable ASCII characters, got a string
     line 10: `userSettings` is not JSON: key must be a string at line 1 column 2
     line 11: it contradicts line 2
-    line 12: it has 8 values for 6 columns: is a quote or a comma missing?
-    call-log: nothing was imported, because of the bad rows: correct them, leave them out with --keep-going, or see with --dry-run what would happen
+    line 12: it has 8 values for 6 columns; quote values that contain commas
+    call-log: nothing was imported, because 8 row(s) are invalid
+      Correct the rows, or skip them with --keep-going. --dry-run shows what an import would do.
     "#);
     assert_eq!(shell.run(&["user", "show", "1-pipedrive"]).code, Some(1), "nothing was written");
 
-    let Said { code, out, error } = shell.run(&["import", "users", "users.csv", "--keep-going", "--json"]);
+    let Finished { code, out, error } =
+        shell.run(&["import", "users", "users.csv", "--keep-going", "--json"]);
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
-        (code, &document["imported"], document["bad"].as_array().unwrap().len()),
+        (code, &document["imported"], document["invalid"].as_array().unwrap().len()),
         (Some(1), &json!(2), 8)
     );
-    assert_eq!(document["bad"][0]["line"], 4, "{document}");
-    assert!(error.ends_with(
-        "call-log: 8 row(s) were bad and are not imported: correct them and import the file again\n"
-    ));
+    assert_eq!(document["invalid"][0]["line"], 4, "{document}");
+    assert!(error.contains("\ncall-log: 8 row(s) are invalid and are not imported\n"), "{error}");
     let settings: Value =
         serde_json::from_str(&shell.run(&["settings", "1-pipedrive", "--json"]).out()).unwrap();
     assert_eq!(settings["long"].as_str().map(str::len), Some(300_000));
@@ -149,7 +155,7 @@ const CALL_LOGS: &str = "id,sessionId,extensionNumber,hashedExtensionId,platform
                          s-7,4503991004,,,pipedrive,5007,2-pipedrive,77\n";
 
 #[test]
-fn call_logs_come_over_from_either_form() {
+fn call_logs_are_imported_from_csv_and_from_json_lines() {
     let lines: String = CALL_LOGS
         .lines()
         .skip(1)
@@ -171,32 +177,32 @@ fn call_logs_come_over_from_either_form() {
         let import = |more: &[&str]| shell.run(&[&["import", "call-logs", name], more].concat()).out();
         assert_eq!(
             import(&["--dry-run"]),
-            "call logs: 6 would be imported, 0 replaced, 0 here before, 0 bad\n"
+            "call logs: 6 would be imported, 0 replaced, 0 already imported, 0 invalid\n"
         );
-        assert_eq!(import(&[]), "call logs: 6 imported, 0 replaced, 0 here before, 0 bad\n");
+        assert_eq!(import(&[]), "call logs: 6 imported, 0 replaced, 0 already imported, 0 invalid\n");
         for more in [["--dry-run"].as_slice(), &[]] {
             let out = import(more);
-            assert!(out.contains(" 0 replaced, 6 here before, 0 bad\n"), "{out}");
+            assert!(out.contains(" 0 replaced, 6 already imported, 0 invalid\n"), "{out}");
         }
         let show = |session: &str| {
             let out = shell.run(&["show", "1-pipedrive", session]).out();
             let lines = out
                 .lines()
-                .filter(|line| ["Session", "  State", "  Log  "].iter().any(|word| line.starts_with(word)));
+                .filter(|line| ["Session", "  State", "  Record"].iter().any(|word| line.starts_with(word)));
             lines.collect::<Vec<_>>().join("\n")
         };
         for (session, shown) in [
-            ("4503991004", "Session 4503991004\n  State    LOGGED: it is in the CRM\n  Log      5001"),
-            // A number that is the only one is no identity, because today's senders have another.
-            ("4503991005", "Session 4503991005\n  State    LOGGED: it is in the CRM\n  Log      5002"),
+            ("4503991004", "Session 4503991004\n  State    LOGGED: it is in the CRM\n  Record   5001"),
+            // The only extension of a session is dropped if it is a number, because current senders send a hash.
+            ("4503991005", "Session 4503991005\n  State    LOGGED: it is in the CRM\n  Record   5002"),
             (
                 "4503991006",
-                "Session 4503991006, extension 8c41\n  State    LOGGED: it is in the CRM\n  Log      5003",
+                "Session 4503991006, extension 8c41\n  State    LOGGED: it is in the CRM\n  Record   5003",
             ),
             (
                 "4503991007",
-                "Session 4503991007, extension 101\n  State    LOGGED: it is in the CRM\n  Log      5004\n\
-                 Session 4503991007, extension 102\n  State    LOGGED: it is in the CRM\n  Log      5005",
+                "Session 4503991007, extension 101\n  State    LOGGED: it is in the CRM\n  Record   5004\n\
+                 Session 4503991007, extension 102\n  State    LOGGED: it is in the CRM\n  Record   5005",
             ),
         ] {
             assert_eq!(show(session), shown, "{name}");
@@ -205,7 +211,7 @@ fn call_logs_come_over_from_either_form() {
 }
 
 #[test]
-fn a_bad_call_log_is_named() {
+fn an_invalid_call_log_is_reported() {
     let shell = shell();
     write(
         &shell,
@@ -221,45 +227,50 @@ fn a_bad_call_log_is_named() {
             json!({"userId": "1-pipedrive", "platform": "pipedrive", "sessionId": "1", "thirdPartyLogId": "5002"}),
         ),
     );
-    let Said { code, out, error } = shell.run(&["import", "call-logs", "logs.jsonl", "--dry-run"]);
+    let Finished { code, out, error } = shell.run(&["import", "call-logs", "logs.jsonl", "--dry-run"]);
     assert_eq!(
         (code, out.as_str()),
-        (Some(1), "call logs: 1 would be imported, 0 replaced, 0 here before, 8 bad\n")
+        (Some(1), "call logs: 1 would be imported, 0 replaced, 0 already imported, 8 invalid\n")
     );
     insta::assert_snapshot!(error, @r#"
     line 2: `sessionId` is missing: expected RingCentral's id of one call, never 0
     line 4: `sessionId` is not a session id: expected RingCentral's id of one call, never 0, got "0"
-    line 5: `platform` is none that we know: expected example or pipedrive
-    line 6: `userId` is missing: whose log is it?
-    line 7: it is no JSON object
+    line 5: unknown `platform`: expected example or pipedrive
+    line 6: `userId` is missing: expected the id of the user
+    line 7: it is not a JSON object
     line 8: it is not JSON: EOF while parsing an object at column 9
-    line 9: `thirdPartyLogId` is missing, or longer than 256 bytes
+    line 9: `thirdPartyLogId` is missing or too long: expected the id of the CRM record, at most 256 bytes
     line 10: it contradicts line 1
-    call-log: 8 row(s) were bad and are not imported: correct them and import the file again
+    call-log: 8 row(s) are invalid and are not imported
+      Correct these rows and import the file again. Rows that are already imported stay unchanged.
     "#);
     for (arguments, sentence) in [
         (
             ["import", "users", "-"].as_slice(),
-            "call-log: the name of standard input does not tell its format: say --format csv or --format jsonl\n",
+            "call-log: the format of standard input is unknown\n  Add --format csv or --format jsonl.\n",
         ),
         (
             &["import", "users", "none.csv"],
-            "call-log: none.csv cannot be read: No such file or directory (os error 2); name another file, or - for standard input\n",
+            "call-log: none.csv cannot be read: No such file or directory (os error 2)\n  Name another file, or - for \
+             standard input.\n",
         ),
     ] {
         assert_eq!(shell.run(arguments).error(), sentence);
     }
     let semicolons =
         shell.run_with(&["import", "call-logs", "-", "--format", "csv"], "userId;platform\n1;2\n");
-    insta::assert_snapshot!(semicolons.error(), @"call-log: standard input, line 1: there is no column userId, platform, sessionId, thirdPartyLogId; the first line must name the columns, with commas between them");
+    insta::assert_snapshot!(semicolons.error(), @r"
+    call-log: standard input, line 1: missing column userId, platform, sessionId, thirdPartyLogId
+      Export the table with the names of its columns in the first line, separated by commas.
+    ");
 }
 
-/// Calls that the other server logged, and that people have worked on since.
+/// App Connect logged the call, and people have edited the record since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_imported_log_is_found_and_loses_no_word_of_a_person() {
-    let world = TestApp::start().await;
-    let shell = Shell::with_table(&world.dynamodb);
-    let user = world.user.id.as_str();
+async fn updates_of_an_imported_log_keep_every_edit_of_a_person() {
+    let test = TestApp::start().await;
+    let shell = Shell::with_table(&test.dynamodb);
+    let user = test.user.id.as_str();
     let import = |session: &str, log: &str| {
         let row =
             json!({"userId": user, "platform": "pipedrive", "sessionId": session, "thirdPartyLogId": log});
@@ -272,7 +283,7 @@ async fn an_imported_log_is_found_and_loses_no_word_of_a_person() {
             "recordingLink": "https://rec.example/1",
         })
     };
-    // As the other server's composer wrote it, with a person's words in every section.
+    // In the form of App Connect, with a person's words in every section.
     let body = "<b>Agent notes</b><br>Wants a quote by Monday<br><br><b>Call details</b><br>\
                 <li><b>Summary</b>: Inbound Call, urgent</li><li><b>Date/time</b>: 2025-03-12 07:45:25 AM</li>\
                 <li><b>Duration</b>: 1 minute, 5 seconds (he hung up)</li><li><b>Result</b>: Accepted after a while</li>\
@@ -289,46 +300,51 @@ async fn an_imported_log_is_found_and_loses_no_word_of_a_person() {
         "Hello Bob",
         "cousin",
     ];
-    world.post(&call("new")).await;
-    world.crm.edit_note(5001, body);
-    assert_eq!(import("old", "5001").out(), "call logs: 1 imported, 0 replaced, 0 here before, 0 bad\n");
+    test.post(&call("new")).await;
+    test.crm.edit_note(5001, body);
+    assert_eq!(
+        import("old", "5001").out(),
+        "call logs: 1 imported, 0 replaced, 0 already imported, 0 invalid\n"
+    );
 
-    let again = world.post(&call("old")).await;
+    let again = test.post(&call("old")).await;
     assert_eq!((again.message(), again.log_id()), ("Call already logged", Some("5001")));
-    assert_eq!(world.crm.activities().len(), 1);
+    assert_eq!(test.crm.activities().len(), 1);
     for _ in 0..3 {
-        let updated = world.patch(&update("old")).await;
+        let updated = test.patch(&update("old")).await;
         assert_eq!((updated.message(), updated.log_id()), ("Call log updated.", Some("5001")));
-        let now = world.crm.activities()[0]["note"].as_str().unwrap().to_owned();
+        let now = test.crm.activities()[0]["note"].as_str().unwrap().to_owned();
         for words in people {
             assert_eq!(now.matches(words).count(), 1, "{words} in {now}");
         }
-        for news in ["Wants a quote<", "https://rec.example/1", "Bob asked<", "Ada: Hello<"] {
-            assert_eq!(now.matches(news).count(), 1, "{news} in {now}");
+        for new_text in ["Wants a quote<", "https://rec.example/1", "Bob asked<", "Ada: Hello<"] {
+            assert_eq!(now.matches(new_text).count(), 1, "{new_text} in {now}");
         }
     }
-    // From then on it is a log like all others.
+    // After the first update it is an ordinary log.
     let next = json!({"sessionId": "old", "result": "Voicemail", "aiNote": "Bob called again"});
-    assert_eq!(world.patch(&next).await.message(), "Call log updated.");
-    let now = world.crm.activities()[0]["note"].as_str().unwrap().to_owned();
+    assert_eq!(test.patch(&next).await.message(), "Call log updated.");
+    let now = test.crm.activities()[0]["note"].as_str().unwrap().to_owned();
     assert!(
         now.contains("Voicemail") && now.contains("Bob called again") && !now.contains("Bob asked<"),
         "{now}"
     );
 
-    // What is known here already is left as it is.
+    // A call that the table has already stays unchanged.
     let conflict = import("new", "5009");
     assert_eq!(conflict.code, Some(1));
     insta::assert_snapshot!(conflict.error, @r"
-    line 1: session new of 12345-pipedrive has the log 5001 here, and 5009 in the file; it is left as it is
-    call-log: 1 row(s) were bad and are not imported: correct them and import the file again
+    line 1: session new of 12345-pipedrive is already logged as record 5001; the file has 5009
+    call-log: 1 row(s) are invalid and are not imported
+      Correct these rows and import the file again. Rows that are already imported stay unchanged.
     ");
-    world.patch(&json!({"sessionId": "later", "note": "n"})).await;
-    let parked = import("later", "5010");
-    insta::assert_snapshot!(parked.error, @r"
-    line 1: session later of 12345-pipedrive is known here and has no log yet (PARKED); its updates wait for a create
-    call-log: 1 row(s) were bad and are not imported: correct them and import the file again
+    test.patch(&json!({"sessionId": "later", "note": "n"})).await;
+    let queued = import("later", "5010");
+    insta::assert_snapshot!(queued.error, @r"
+    line 1: session later of 12345-pipedrive is in the table and not logged yet (QUEUED)
+    call-log: 1 row(s) are invalid and are not imported
+      Correct these rows and import the file again. Rows that are already imported stay unchanged.
     ");
-    let called = world.post(&call("later")).await;
+    let called = test.post(&call("later")).await;
     assert_eq!(called.message(), "Call logged");
 }

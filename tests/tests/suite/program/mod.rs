@@ -1,4 +1,4 @@
-//! The program `call-log`, as people run it.
+//! The program `call-log`, run as a person runs it.
 
 mod commands;
 mod compose;

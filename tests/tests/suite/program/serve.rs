@@ -7,7 +7,7 @@ use super::shell::{Server, Shell};
 use crate::harness::with;
 
 #[test]
-fn the_demo_tells_a_calls_life() {
+fn the_demo_plays_the_life_of_a_call() {
     insta::assert_snapshot!(Shell::new().run(&["demo"]).out(), @r#"
     The call ends. Its recording is not ready yet.
 
@@ -23,7 +23,7 @@ fn the_demo_tells_a_calls_life() {
       | Received call at Jane Smith, +18662019834
       | --- JOURNEY END
 
-    The same event arrives again, as events do.
+    The same event arrives again, because events may be repeated.
 
     POST /callLog -> Call already logged (log 5001)
 
@@ -75,13 +75,14 @@ fn the_demo_tells_a_calls_life() {
 }
 
 #[test]
-fn serve_says_what_there_is() {
+fn serve_announces_its_addresses_and_secrets_and_keeps_nothing_in_memory() {
     let shell = Shell::new();
     let server = shell.serve(&["--in-memory"]);
     let mut text = server.announcement.clone();
     let dynamodb = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
     let secret = server.variables()["JWT_SECRET"].clone();
     let key_file = server.variables()["CREDENTIALS_KEY_FILE"].clone();
+    assert!(std::path::Path::new(&key_file).exists(), "{key_file}");
     for (value, name) in [
         (server.url(), "URL"),
         (&dynamodb, "DYNAMODB_URL"),
@@ -92,7 +93,7 @@ fn serve_says_what_there_is() {
         text = text.replace(value, name);
     }
     insta::assert_snapshot!(text, @r#"
-    call-log is running; nothing is kept. Stop it with Ctrl-C.
+    call-log is running; all data is in memory. Press Ctrl-C to stop it.
 
     Page      URL/
     Routes    POST and PATCH URL/callLog
@@ -107,7 +108,7 @@ fn serve_says_what_there_is() {
         "result": "Accepted", "from": {"phoneNumber": "+16504445566", "name": "John Smith"}, "to": {"name": "Jane"}},
       "note": "Wants a quote", "contactId": "c-2", "contactName": "John Smith"}'
 
-    For the functions beside it (cargo lambda watch, sam local) and for the other commands elsewhere:
+    To use this table from other directories, or from the functions (cargo lambda watch, sam local):
 
     export TABLE_NAME=call-log AWS_ENDPOINT_URL_DYNAMODB=DYNAMODB_URL CRM_BASE_URL_EXAMPLE=URL
     export CREDENTIALS_KEY_FILE='THE_KEY_FILE'
@@ -115,15 +116,14 @@ fn serve_says_what_there_is() {
     "#);
 
     assert_eq!(server.interrupt().out(), "");
-    assert_eq!(std::fs::read_dir(shell.path()).unwrap().count(), 0, "nothing is kept");
+    assert_eq!(std::fs::read_dir(shell.path()).unwrap().count(), 0, "a file was left behind");
 }
 
-/// The line that it prints for people to copy logs a call.
 #[tokio::test]
-async fn the_printed_command_logs_a_call() {
+async fn the_announced_curl_command_logs_a_call() {
     let server = Shell::new().serve(&["--in-memory"]);
     let from = server.announcement.find("curl").unwrap();
-    let to = server.announcement.find("\n\nFor the functions").unwrap();
+    let to = server.announcement.find("\n\nTo use this table").unwrap();
     for message in ["Call logged", "Call already logged"] {
         let answer = curl(&server.announcement[from..to]).await;
         assert_eq!(
@@ -133,9 +133,8 @@ async fn the_printed_command_logs_a_call() {
     }
 }
 
-/// So do those of the README, and the answer that it shows is the answer.
 #[tokio::test]
-async fn the_readmes_commands_work() {
+async fn the_curl_commands_of_the_readme_work_and_its_response_is_the_response() {
     let server = Shell::new().serve(&["--in-memory"]);
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
@@ -154,7 +153,7 @@ async fn the_readmes_commands_work() {
     }
 }
 
-/// Sends what a `curl` command would send, without a shell and without curl, which not every machine has.
+/// Sends the request of a `curl` command, without a shell and without curl, which not every machine has.
 async fn curl(command: &str) -> Value {
     let words = shell_words::split(command).expect("a shell can read it");
     let mut words = words.iter().map(String::as_str);
@@ -171,7 +170,7 @@ async fn curl(command: &str) -> Value {
             word => panic!("{word} is not understood in {command}"),
         }
     }
-    // As curl does: what has a body is posted.
+    // Like curl: a request with a body is a POST.
     let method = if method == "GET" && body.is_some() { "POST" } else { method };
     let client = call_log::startup::transport::client().unwrap();
     let request = client.request(method.parse().unwrap(), url.expect("a URL"));
@@ -181,7 +180,7 @@ async fn curl(command: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_routes_are_open_to_the_extension() {
+async fn the_extension_may_call_the_routes_and_other_sites_cannot_read_the_demo_token() {
     let server = Shell::new().serve(&["--in-memory"]);
     let http = call_log::startup::transport::client().unwrap();
     let url = |path: &str| format!("{}{path}", server.url());
@@ -216,30 +215,28 @@ async fn the_routes_are_open_to_the_extension() {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.yaml");
     assert_eq!(served.text().await.unwrap(), std::fs::read_to_string(document).unwrap());
 
-    // The page's way to the demo user is not open to a site that has its name resolve to this machine.
+    // A site whose name resolves to this machine cannot read the token of the demo user.
     let context = || http.get(url("/demo/context"));
     assert_eq!(status(context()).await, 200);
     assert_eq!(status(context().header("host", "evil.example")).await, 403);
 }
 
-/// On a terminal a request is a readable line, as long as it is asked for, and no metrics.
 #[tokio::test]
-async fn verbose_serving_says_what_became_of_a_request() {
+async fn verbose_serving_logs_one_readable_line_per_request_without_metrics() {
     let server = Shell::new().serve(&["--in-memory", "-v"]);
     let token = server.token().to_owned();
     send(&server, &token, "POST", &with(call("1"), json!({"contactId": "c-3"}))).await;
-    let said = server.interrupt().error;
-    // What is due is looked for all the while.
-    let lines: Vec<_> = said.lines().filter(|line| !line.contains(" looked route=\"redrive\"")).collect();
+    let log = server.interrupt().error;
+    // The redrive runs in the background.
+    let lines: Vec<_> = log.lines().filter(|line| !line.contains(" looked route=\"redrive\"")).collect();
     let start = " INFO answered route=\"create\" cold_start=false session_hash=\"";
-    assert!(lines.len() == 1 && lines[0].starts_with(start), "{said}");
-    assert!(lines[0].contains(" outcome=\"Logged\" status=200 duration_ms="), "{said}");
-    assert!(!said.contains("_aws") && !said.contains('\u{1b}'), "{said}");
+    assert!(lines.len() == 1 && lines[0].starts_with(start), "{log}");
+    assert!(lines[0].contains(" outcome=\"Logged\" status=200 duration_ms="), "{log}");
+    assert!(!log.contains("_aws") && !log.contains('\u{1b}'), "{log}");
 }
 
-/// A table, a user, a token and a CRM that are there after a crash as they were before.
 #[tokio::test]
-async fn what_is_kept_is_kept() {
+async fn the_data_directory_keeps_table_user_token_and_records_over_a_crash() {
     let shell = Shell::new();
     let body = with(call("1"), json!({"contactId": "c-3"}));
     let first = shell.serve(&["--data-dir", "kept"]);
@@ -267,45 +264,48 @@ async fn send(server: &Server, token: &str, method: &str, body: &Value) -> Value
 }
 
 #[test]
-fn what_stands_in_the_way_is_said_in_a_sentence() {
+fn an_error_at_the_start_says_what_is_wrong_and_what_to_do() {
     let shell = Shell::new();
     let first = shell.serve(&["--data-dir", "kept"]);
     let port = first.url().rsplit(':').next().unwrap().to_owned();
     std::fs::write(shell.path().join("file"), "not a directory").unwrap();
     let serve = |arguments: &[&str]| shell.run(&[&["serve"], arguments].concat()).error();
 
-    for (arguments, sentence) in [
+    let other_directory = "Stop the other process, or choose another directory with --data-dir.";
+    let other_port = "Stop the other program, or choose another port with --port or --dynamodb-port. 0 chooses a free port.";
+    let permissions = "Correct its owner and permissions, or choose another directory with --data-dir.";
+    for (arguments, sentence, action) in [
         (
             ["--port", "0", "--dynamodb-port", "0", "--data-dir", "kept"].as_slice(),
-            "the data directory kept is in use by another `call-log serve`; choose another with --data-dir"
-                .to_owned(),
+            "another `call-log serve` uses the data directory kept".to_owned(),
+            other_directory,
         ),
         (
             &["--port", &port, "--dynamodb-port", "0", "--in-memory"],
-            format!(
-                "port {port} is taken or not allowed (Address already in use (os error 98)); choose another with --port"
-            ),
+            format!("port {port} of --port is not available: Address already in use (os error 98)"),
+            other_port,
         ),
         (
             &["--port", "0", "--dynamodb-port", &port, "--in-memory"],
-            format!(
-                "port {port} is taken or not allowed (Address already in use (os error 98)); choose another with --dynamodb-port"
-            ),
+            format!("port {port} of --dynamodb-port is not available: Address already in use (os error 98)"),
+            other_port,
         ),
         (
             &["--port", "0", "--dynamodb-port", "0", "--data-dir", "file"],
             "the data directory file cannot be used: File exists (os error 17)".to_owned(),
+            permissions,
         ),
         (
             &["--port", "0", "--dynamodb-port", "0", "--data-dir", "/proc/call-log"],
             "the data directory /proc/call-log cannot be used: No such file or directory (os error 2)"
                 .to_owned(),
+            permissions,
         ),
     ] {
-        assert_eq!(serve(arguments), format!("call-log: {sentence}\n"), "{arguments:?}");
+        assert_eq!(serve(arguments), format!("call-log: {sentence}\n  {action}\n"), "{arguments:?}");
     }
 
-    // Whoever may write everywhere is not kept out by a mode.
+    // Root may write everywhere, whatever the mode.
     let locked = shell.path().join("locked");
     std::fs::create_dir(&locked).unwrap();
     std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
@@ -313,18 +313,19 @@ fn what_stands_in_the_way_is_said_in_a_sentence() {
         let error = serve(&["--port", "0", "--dynamodb-port", "0", "--data-dir", "locked"]);
         assert_eq!(
             error,
-            "call-log: the data directory locked cannot be used: Permission denied (os error 13)\n"
+            format!(
+                "call-log: the data directory locked cannot be used: Permission denied (os error 13)\n  {permissions}\n"
+            )
         );
     }
 }
 
-/// Only its owner can look into the directory.
 #[test]
-fn what_is_kept_is_private() {
+fn only_the_owner_can_read_the_data_directory() {
     use std::os::unix::fs::PermissionsExt;
     let shell = Shell::new();
     let _server = shell.serve(&["--data-dir", "kept"]);
-    for (path, mode) in [("kept", 0o700), ("kept/jwt-secret", 0o600)] {
+    for (path, mode) in [("kept", 0o700), ("kept/jwt-secret", 0o600), ("kept/credentials.key", 0o600)] {
         let found = std::fs::metadata(shell.path().join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}: {found:o}");
     }

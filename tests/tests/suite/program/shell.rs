@@ -1,4 +1,4 @@
-//! Running the program, and looking at what it says.
+//! Runs the program, and reads its output.
 
 use std::{
     collections::BTreeMap,
@@ -15,44 +15,46 @@ use tests::{
     test_app::{JWT_SECRET, key_file},
 };
 
-/// How long the program may take to end.
+/// The time limit for the program to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a command said.
+/// The exit status and the output of a command.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Said {
+pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) error: String,
 }
 
-impl Said {
-    /// What it printed; it succeeded, and had nothing to complain about.
+impl Finished {
+    /// Returns the standard output of a command that succeeded without errors.
     pub(crate) fn out(self) -> String {
         assert_eq!((self.code, self.error.as_str()), (Some(0), ""), "{}", self.out);
         self.out
     }
 
-    /// Its complaint; it failed, and printed nothing.
+    /// Returns the standard error of a command that failed without output.
     pub(crate) fn error(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{}", self.error);
         self.error
     }
 }
 
-/// A place to run the program in: a directory, and an environment.
+/// A directory and an environment to run the program in.
 pub(crate) struct Shell {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) environment: BTreeMap<String, String>,
 }
 
 impl Shell {
-    /// An empty directory and environment.
+    /// Returns a shell with an empty directory, which is also the directory for temporary files.
     pub(crate) fn new() -> Shell {
-        Shell { directory: tempfile::tempdir().expect("a directory"), environment: BTreeMap::new() }
+        let directory = tempfile::tempdir().expect("a directory");
+        let temporary = ("TMPDIR".to_owned(), directory.path().to_string_lossy().into_owned());
+        Shell { directory, environment: [temporary].into() }
     }
 
-    /// With the environment of a table, which is not there yet.
+    /// Returns a shell with the environment of a table, which is not created yet.
     pub(crate) fn with_table(dynamodb: &DynamoDb) -> Shell {
         let mut shell = Shell::new();
         shell.set("TABLE_NAME", "calls");
@@ -70,19 +72,19 @@ impl Shell {
         self.directory.path()
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.run_with(arguments, "")
     }
 
-    /// Runs the program with this on its standard input.
-    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Said {
+    /// Runs the program with this standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Finished {
         let mut process = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
-        // Whoever does not read its input has ended.
+        // A program that has ended does not read its input.
         let _ = process.stdin.take().expect("the input is piped").write_all(input.as_bytes());
-        said(process.wait_with_output().expect("the program ends"))
+        finished(process.wait_with_output().expect("the program ends"))
     }
 
-    /// Starts `call-log serve` on any ports, and waits until it says that it is running.
+    /// Starts `call-log serve` on free ports, and waits until it announces itself.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let fixed = ["serve", "--port", "0", "--dynamodb-port", "0"];
         let mut process = self
@@ -99,7 +101,7 @@ impl Shell {
         Server { process, announcement }
     }
 
-    /// The program with these arguments, ready to start.
+    /// Returns the program with these arguments, ready to start.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("call-log"));
         command.args(arguments).current_dir(self.path()).env_clear().envs(&self.environment);
@@ -108,56 +110,58 @@ impl Shell {
     }
 }
 
-/// What a process that has ended said.
-pub(crate) fn said(output: Output) -> Said {
+/// Returns the exit status and the output of a process that has ended.
+pub(crate) fn finished(output: Output) -> Finished {
     let text = |bytes| String::from_utf8(bytes).expect("the output is text");
-    Said { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
+    Finished { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
 }
 
-/// A running `call-log serve`; it is killed when it is dropped.
+/// A running `call-log serve`. It is killed when this value is dropped.
 pub(crate) struct Server {
     process: Child,
     pub(crate) announcement: String,
 }
 
 impl Server {
-    /// The first word after this one in the announcement.
-    pub(crate) fn said(&self, label: &str) -> &str {
+    /// Returns the first word after this label in the announcement.
+    pub(crate) fn announced(&self, label: &str) -> &str {
         let rest = self.announcement.split_once(label).expect("it is announced").1;
         rest.split([' ', '\n', ',']).find(|word| !word.is_empty()).expect("a word")
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.said("\nPage").trim_end_matches('/')
+        self.announced("\nPage").trim_end_matches('/')
     }
 
     pub(crate) fn token(&self) -> &str {
-        self.said("\nToken")
+        self.announced("\nToken")
     }
 
-    /// The environment that it names for others.
+    /// Returns the variables that the announcement exports.
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let exports = self.announcement.lines().filter_map(|line| line.strip_prefix("export "));
-        let pairs = exports.flat_map(|line| line.split(' ')).filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
+        let words = exports.flat_map(|line| shell_words::split(line).expect("a shell can read it"));
+        let pair =
+            |word: String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        words.filter_map(pair).collect()
     }
 
-    /// Ends it as Ctrl-C does.
-    pub(crate) fn interrupt(mut self) -> Said {
+    /// Ends the program like Ctrl-C.
+    pub(crate) fn interrupt(mut self) -> Finished {
         let process = Pid::from_child(&self.process);
-        kill_process(process, Signal::INT).expect("the process is there");
+        kill_process(process, Signal::INT).expect("the process is running");
         let patience = Instant::now() + PATIENCE;
         let status = loop {
-            match self.process.try_wait().expect("the process can be asked") {
+            match self.process.try_wait().expect("the process has a status") {
                 Some(status) => break status,
-                None => assert!(Instant::now() < patience, "it goes on"),
+                None => assert!(Instant::now() < patience, "the program is still running"),
             }
             std::thread::sleep(Duration::from_millis(20));
         };
         let mut error = String::new();
         let mut stream = self.process.stderr.take().expect("the errors are piped");
         std::io::Read::read_to_string(&mut stream, &mut error).expect("the errors are text");
-        Said { code: status.code(), out: String::new(), error }
+        Finished { code: status.code(), out: String::new(), error }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use call_log::{
     model::{Credentials, Platform, Secret, Settings, User, UserId},
-    startup::app::{App, StartError},
+    startup::{app::App, error::StartError},
 };
 use serde_json::{Value, json};
 use tests::{

@@ -1,0 +1,218 @@
+//! The messages of the API with their causes, for `docs/errors.md`. Requests do not use this module.
+
+use http::StatusCode;
+
+use crate::{
+    adapters::{self, Crm, Effect, ErrorKind},
+    api::{
+        outcome::{created, updated, variant},
+        route::{Invocation, Rejection, rejected},
+        wire::{ResponseBody, read_update},
+    },
+    auth::TokenError,
+    delivery::{Failure, create, update},
+    model::{CallLogId, Deadline, Explanation},
+    store,
+};
+
+/// A response of the API.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// `returnMessage.message`.
+    pub message: String,
+    /// The texts of `returnMessage.details`.
+    pub details: Vec<String>,
+    /// The field `outcome` of the log line.
+    pub outcome: String,
+    /// The cause, and what to do.
+    pub explanation: Explanation,
+}
+
+impl Response {
+    fn new(
+        (status, body): (StatusCode, ResponseBody),
+        outcome: String,
+        explanation: Explanation,
+    ) -> Response {
+        let details = body.return_message.details.iter().flat_map(|section| &section.items);
+        Response {
+            status: status.as_u16(),
+            details: details.map(|item| item.text.clone()).collect(),
+            message: body.return_message.message,
+            outcome,
+            explanation,
+        }
+    }
+}
+
+/// Returns every response of `POST /callLog` to a request that was admitted, for a user of Pipedrive.
+pub fn create_responses() -> Vec<Response> {
+    use create::Outcome;
+    let mut outcomes = vec![
+        Outcome::Logged(log()),
+        Outcome::AlreadyLogged(log()),
+        Outcome::BeingLogged,
+        Outcome::Unsettled { wait_ms: 30_000, is_deferred: true },
+        Outcome::NoContact { number: Some("+12135550111".to_owned()) },
+        Outcome::NotConnected,
+    ];
+    outcomes.extend(failures().map(|failure| Outcome::Failed { failure, is_deferred: true }));
+    outcomes
+        .into_iter()
+        .map(|outcome| response(variant(&outcome), explain_create(&outcome), |crm| created(crm, outcome)))
+        .collect()
+}
+
+/// Returns every response of `PATCH /callLog` to a request that was admitted, for a user of Pipedrive, except for the
+/// failures of [`create_responses`].
+pub fn update_responses() -> Vec<Response> {
+    use update::Outcome;
+    let outcomes = [
+        Outcome::Updated { log: log(), body: String::new() },
+        Outcome::UpdatedByOther { log: log() },
+        Outcome::Queued { log: log() },
+        Outcome::WaitingForCall,
+        Outcome::Deleted,
+    ];
+    let explained = outcomes.into_iter().filter_map(|outcome| Some((explain_update(&outcome)?, outcome)));
+    explained
+        .map(|(explanation, outcome)| response(variant(&outcome), explanation, |crm| updated(crm, outcome)))
+        .collect()
+}
+
+/// Returns every response to a request that is rejected, on both routes.
+pub fn rejections() -> Vec<Response> {
+    let invalid = read_update(b"{}").expect_err("a call has a session id");
+    let invocation =
+        Invocation { deadline: Deadline(0), request_id: "8f507cfc-xmpl".to_owned(), xray_trace_id: None };
+    let rejections = [
+        Rejection::NotFound,
+        Rejection::Method("POST"),
+        Rejection::TooLarge,
+        Rejection::Token(TokenError::Missing),
+        Rejection::Token(TokenError::Malformed),
+        Rejection::Token(TokenError::Signature),
+        Rejection::Token(TokenError::Expired),
+        Rejection::Invalid(invalid),
+        Rejection::OtherUser,
+        Rejection::NotConnected,
+        Rejection::Store(store::Error::Unavailable(String::new())),
+        Rejection::Store(store::Error::TooLarge),
+        Rejection::Store(store::Error::Rejected(String::new())),
+        Rejection::Store(store::Error::Unreadable(String::new(), String::new())),
+    ];
+    let of = |rejection: Rejection| {
+        let outcome = match &rejection {
+            Rejection::Store(error) => variant(error),
+            rejection => variant(rejection),
+        };
+        let explanation = explain_rejection(&rejection);
+        Response::new(rejected(&rejection, &invocation), outcome, explanation)
+    };
+    rejections.into_iter().map(of).collect()
+}
+
+fn log() -> CallLogId {
+    CallLogId::new("5001").expect("the id is not empty")
+}
+
+/// A failure of each kind that has a response of its own.
+fn failures() -> impl Iterator<Item = Failure> {
+    let kinds = [
+        ErrorKind::Forbidden,
+        ErrorKind::RateLimited { retry_after: None },
+        ErrorKind::Rejected { message: "deal_id: Deal not found".to_owned() },
+        ErrorKind::Unavailable,
+    ];
+    let errors = kinds.map(|kind| adapters::Error::new(kind, Effect::None, ""));
+    [Failure::SessionEnded].into_iter().chain(errors.map(Failure::Crm))
+}
+
+fn response(
+    outcome: String,
+    explanation: Explanation,
+    respond: impl FnOnce(&dyn Crm) -> (StatusCode, ResponseBody),
+) -> Response {
+    let crm = adapters::find("pipedrive").expect("the adapter is in the registry");
+    Response::new(respond(crm), outcome, explanation)
+}
+
+fn explain_create(outcome: &create::Outcome) -> Explanation {
+    use create::Outcome;
+    let (cause, action) = match outcome {
+        Outcome::Logged(_) => ("The CRM has a new record.", "Nothing."),
+        Outcome::AlreadyLogged(_) => {
+            ("The call was logged before, or a concurrent request has logged it.", "Nothing.")
+        }
+        Outcome::BeingLogged => (
+            "A concurrent request holds the lease of the call.",
+            "Nothing. To learn the log's id, send the create again.",
+        ),
+        Outcome::Unsettled { .. } => (
+            "An earlier attempt got no response from the CRM, and its record may still appear.",
+            "Nothing. The CRM is searched before the call is logged again.",
+        ),
+        Outcome::NoContact { .. } => (
+            "The request names no contact. Neither the table nor the CRM was used.",
+            "Create the contact in the CRM, or select one, and log the call again.",
+        ),
+        Outcome::NotConnected => (
+            "The table has no user with the token's id and platform, or the user has no credentials.",
+            "Connect to the CRM, or store the user with `call-log user put FILE`.",
+        ),
+        Outcome::Failed { failure, .. } => return failure.explain(),
+    };
+    Explanation { cause, action }
+}
+
+/// Returns the explanation of an outcome that a create does not have too.
+fn explain_update(outcome: &update::Outcome) -> Option<Explanation> {
+    use update::Outcome;
+    let (cause, action) = match outcome {
+        Outcome::Updated { .. } => ("The record has the update.", "Nothing."),
+        Outcome::UpdatedByOther { .. } => {
+            ("A concurrent request has written this update together with its own.", "Nothing.")
+        }
+        Outcome::Queued { .. } => {
+            ("A concurrent request holds the lease. It writes this update next.", "Nothing.")
+        }
+        Outcome::WaitingForCall => (
+            "The call is not logged yet. The update waits for its create for 30 days.",
+            "Nothing, if the call is logged later. Otherwise log it.",
+        ),
+        Outcome::Deleted => (
+            "A person deleted the record in the CRM.",
+            "Nothing. Later updates of the call have the same response.",
+        ),
+        Outcome::NotConnected | Outcome::Failed { .. } => return None,
+    };
+    Some(Explanation { cause, action })
+}
+
+fn explain_rejection(rejection: &Rejection) -> Explanation {
+    let (cause, action) = match rejection {
+        Rejection::NotFound => ("The path does not end with `/callLog`.", "Correct the URL."),
+        Rejection::Method(_) => (
+            "The route of this function accepts another method.",
+            "Send `POST` to log a call and `PATCH` to update its log.",
+        ),
+        Rejection::TooLarge => ("The body is too large.", "Shorten the texts."),
+        Rejection::Token(error) => return error.explain(),
+        Rejection::Invalid(_) => (
+            "The body is not JSON, or a field is missing or has an unexpected value.",
+            "Correct the field that the message names. `docs/http.md` describes all fields.",
+        ),
+        Rejection::OtherUser => (
+            "`user.id` of the body differs from `id` of the token.",
+            "Send the token of the user, or leave out `user.id`.",
+        ),
+        Rejection::NotConnected => (
+            "The token's `platform` is not a CRM that this version supports.",
+            "Issue a token for a user of a supported CRM.",
+        ),
+        Rejection::Store(error) => return error.explain(),
+    };
+    Explanation { cause, action }
+}
