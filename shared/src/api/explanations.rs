@@ -135,7 +135,7 @@ fn response(
     explanation: Explanation,
     respond: impl FnOnce(&dyn Crm) -> (StatusCode, ResponseBody),
 ) -> Response {
-    let crm = adapters::find("pipedrive").expect("the adapter is in the registry");
+    let crm = adapters::REGISTRY.last().copied().expect("the registry has adapters");
     Response::new(respond(crm), outcome, explanation)
 }
 

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{Format, Section, html::Html, markdown::Markdown, plain::Plain};
+use super::Section;
 use crate::model::Direction;
 
 /// The kind of a segment.
@@ -89,16 +89,6 @@ pub(super) trait Markup {
 
     /// Returns `true` if each section starts on a line of its own.
     fn is_line_based(&self) -> bool;
-}
-
-impl Format {
-    pub(super) fn markup(self) -> &'static dyn Markup {
-        match self {
-            Format::Plain => &Plain,
-            Format::Html => &Html,
-            Format::Markdown => &Markdown,
-        }
-    }
 }
 
 /// Joins segments to a body.

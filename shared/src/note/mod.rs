@@ -67,6 +67,7 @@
 mod compose;
 mod content;
 mod fingerprint;
+mod format;
 mod html;
 mod markdown;
 mod markup;
@@ -83,39 +84,10 @@ pub use compose::compose;
 pub use content::Content;
 pub(crate) use fingerprint::subject_fingerprint;
 pub use fingerprint::{Fingerprints, fingerprint};
+pub use format::Format;
 pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};
 pub use section::Section;
 
 /// The placeholder for the link to a recording that is not known yet.
 pub const PENDING_LINK: &str = "(pending...)";
-
-/// The format in which a CRM shows a note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Plain text, `text/plain`.
-    Plain,
-    /// HTML, `text/html`.
-    Html,
-    /// Markdown, `text/markdown`.
-    Markdown,
-}
-
-impl Format {
-    /// All formats.
-    pub const ALL: [Format; 3] = [Format::Plain, Format::Html, Format::Markdown];
-
-    /// Returns the media type of the format.
-    pub fn mime(self) -> &'static str {
-        match self {
-            Format::Plain => "text/plain",
-            Format::Html => "text/html",
-            Format::Markdown => "text/markdown",
-        }
-    }
-
-    /// Returns the format that a media type names.
-    pub fn from_mime(mime: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.mime() == mime)
-    }
-}

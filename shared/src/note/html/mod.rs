@@ -4,6 +4,7 @@
 //! editor makes of a body; [`tokens`] lists the differences that do not count.
 
 mod cursor;
+mod labels;
 mod read;
 mod tokens;
 
@@ -13,11 +14,8 @@ use super::{
     section::Shape,
 };
 use crate::model::Direction;
+use labels::{HEADING, KEPT, NOTE, has_gap};
 use tokens::{decode, escape, link_target};
-
-const NOTE: &str = "Agent notes";
-const HEADING: &str = "Call details";
-const KEPT: &str = "Note edited in the CRM";
 
 pub(super) struct Html;
 
@@ -116,11 +114,6 @@ fn label(entry: Entry<'_>, over: Option<&str>) -> &'static str {
         None => over.is_some_and(|over| over.to_ascii_lowercase().contains("recipient phone number")),
     };
     traits.aliases[usize::from(is_recipients)]
-}
-
-/// Returns `true` if an empty line follows the block.
-fn has_gap(section: Section) -> bool {
-    matches!(section, Section::AiNote | Section::Transcript)
 }
 
 /// Returns `true` for an absolute `http` or `https` URL that cannot end the attribute it is written into.

@@ -1,9 +1,8 @@
 //! Finds our sections in an HTML body, also after a CRM's editor has rewritten it.
 
 use super::{
-    HEADING, KEPT, NOTE,
     cursor::Cursor,
-    has_gap,
+    labels::{HEADING, KEPT, NOTE, has_gap},
     tokens::{Tag, decode_text, tokens},
 };
 use crate::note::{

@@ -10,14 +10,16 @@ use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
     log::{Log, endings, values},
-    test_app::{INVOCATION_MS, JWT_SECRET, call, send},
+    test_app::{INVOCATION_MS, JWT_SECRET, call, key_file, send},
 };
 
 use super::{connected::Connected, each};
 
 /// A process whose only CRM is the connected one, with a connected user.
 async fn start(connected: &Connected, dynamodb: &DynamoDb) -> (App, User) {
+    let key_file = key_file("credentials");
     let environment = BTreeMap::from([
+        ("CREDENTIALS_KEY_FILE", key_file.as_str()),
         ("TABLE_NAME", "calls"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("JWT_SECRET", JWT_SECRET),

@@ -103,17 +103,7 @@ const OUTSIDE: &[Outside] = &[
 const OUTSIDE_TO_REMOVE: &[(&str, &str)] = &[];
 
 /// Files that use each other today, directly or through others.
-const CYCLES_TO_REMOVE: &[&[&str]] = &[
-    // Until the formats no longer name the enum that lists them.
-    &[
-        "shared/src/note/html/mod.rs",
-        "shared/src/note/html/read.rs",
-        "shared/src/note/markdown.rs",
-        "shared/src/note/markup.rs",
-        "shared/src/note/plain.rs",
-    ],
-    &["shared/src/startup/app.rs", "shared/src/startup/secrets.rs"],
-];
+const CYCLES_TO_REMOVE: &[&[&str]] = &[];
 
 fn shared() -> Crate {
     Crate::read("call_log", "shared/src")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use call_log::model::{Platform, User, UserId};
-use clap::{Parser, error::ErrorKind};
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use cli::arguments::{self, Arguments, Command};
 use serde_json::json;
 use tests::{
@@ -108,6 +108,23 @@ fn documented() -> BTreeMap<Vec<String>, String> {
     found
 }
 
+/// Returns `true` for the name of a command without arguments, such as `call-log user put`: a text may mention it.
+fn is_name_of_a_command(words: &[String]) -> bool {
+    let mut command = <Arguments as CommandFactory>::command();
+    words.iter().skip(1).all(|word| match command.find_subcommand(word).cloned() {
+        Some(found) => {
+            command = found;
+            true
+        }
+        None => false,
+    })
+}
+
+/// Returns `true` if a word stands for a value, such as `ID`.
+fn has_placeholder(words: &[String]) -> bool {
+    words.iter().any(|word| word.chars().all(|letter| letter.is_ascii_uppercase()))
+}
+
 #[test]
 fn the_program_understands_every_documented_command() {
     let documented = documented();
@@ -116,6 +133,7 @@ fn the_program_understands_every_documented_command() {
     for (words, place) in &documented {
         if let Err(error) = Arguments::try_parse_from(words)
             && ![ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind())
+            && !is_name_of_a_command(words)
         {
             let reason = error.to_string();
             wrong.push(format!(
@@ -210,7 +228,7 @@ async fn prepare(app: &TestApp, shell: &mut Shell, command: &Command) {
 #[tokio::test]
 async fn every_documented_command_that_can_run_here_succeeds() {
     let mut count = 0;
-    for (words, place) in documented() {
+    for (words, place) in documented().into_iter().filter(|(words, _)| !has_placeholder(words)) {
         let Ok(parsed) = Arguments::try_parse_from(&words) else { continue };
         let command = parsed.command();
         // It runs until it is stopped; `serve.rs` tests it.

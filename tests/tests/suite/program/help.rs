@@ -155,7 +155,7 @@ fn an_error_says_what_is_wrong_and_what_to_do() {
     ");
     // Files that do not exist, or have invalid contents.
     let keyless = with(&[("CREDENTIALS_KEY_FILE", "no.key")]);
-    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); name a file that `call-log credentials new-key-file` has made");
+    insta::assert_snapshot!(keyless.run(&["token", "1-pipedrive"]).error(), @"call-log: the data key in no.key cannot be used: No such file or directory (os error 2); set the path of a file that `call-log credentials new-key-file` has created");
     insta::assert_snapshot!(shell.run(&["user", "put", "user.json"]).error(), @r"
     call-log: user.json cannot be read: No such file or directory (os error 2)
       Name another file, or - for standard input.
