@@ -324,7 +324,7 @@ pub struct NewContact {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} ({reason})")]
 pub struct Error {
-    /// The kind, which says what the caller can do.
+    /// The kind of failure, which decides what the caller does next.
     pub kind: ErrorKind,
     /// The possible effect on the CRM.
     pub effect: Effect,

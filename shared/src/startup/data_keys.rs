@@ -31,7 +31,7 @@ const LENGTH: usize = 32;
 pub struct DataKeyError {
     /// The name of a parameter or of a variable, or the path of a file.
     pub location: String,
-    /// What is wrong, and what to do.
+    /// The problem, and the way to fix it.
     pub problem: String,
 }
 

@@ -25,7 +25,7 @@ const MAX_NAMES: usize = 10;
 pub struct ParameterError {
     /// The names of the parameters, separated by commas.
     pub names: String,
-    /// What went wrong.
+    /// The reason of the failure.
     pub problem: String,
 }
 

@@ -21,7 +21,8 @@ use crate::startup::config;
 
 /// The time limit for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an idle connection is kept. When Lambda thaws a frozen environment, the peers have closed its connections.
+/// The time that an idle connection is kept. When Lambda thaws a frozen environment, the peers have closed its
+/// connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub use reqwest::Client;
@@ -48,8 +49,8 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Returns the certificate authorities to trust: those of the configured file, or else Mozilla's, which are compiled in,
-/// because reading the system's would slow down every cold start.
+/// Returns the certificate authorities to trust: those of the configured file, or else Mozilla's, which are compiled
+/// in, because reading the system's would slow down every cold start.
 fn certificate_authorities() -> RootCertStore {
     let mut authorities = RootCertStore::empty();
     let Some(file) = config::certificate_authorities() else {

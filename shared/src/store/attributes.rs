@@ -75,7 +75,7 @@ pub(super) const SWEEP_AT: &str = "sweep_at";
 /// List of texts `<time> <event>`, the last events of the call for the operator. Written when the lease is given back.
 pub(super) const HISTORY: &str = "history";
 
-/// What the attributes of queued details begin with.
+/// The prefix of the attributes of queued details.
 pub(super) const QUEUED_DETAIL_PREFIX: &str = "q_";
 
 /// Encrypted JSON, a detail of a queued update: its newest value. Written by the caller that queues it, removed by the

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::TenantKey;
 
-/// How long the state is kept after the breaker has closed, in seconds.
+/// The time that the state is kept after the breaker has closed, in seconds.
 const BREAKER_TTL_S: i64 = 7 * 86_400;
 
 /// The state of a tenant's circuit breaker.
@@ -17,7 +17,7 @@ const BREAKER_TTL_S: i64 = 7 * 86_400;
 pub struct BreakerState {
     /// The redrive sends the CRM no requests before this time, in milliseconds since 1970.
     pub open_until_ms: i64,
-    /// How many requests in a row have failed.
+    /// The number of requests in a row that have failed.
     pub consecutive_failures: i64,
 }
 

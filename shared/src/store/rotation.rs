@@ -12,7 +12,7 @@ use super::{
     keys::{TableItem, TableKey, USER_SORT_KEY},
 };
 
-/// How often the rotation reads a user again whose item another process changes at the same time.
+/// The maximum number of times that the rotation reads a user whose item another process changes at the same time.
 const ATTEMPTS: usize = 8;
 
 /// A user's item with its encrypted credentials.

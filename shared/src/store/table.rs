@@ -11,7 +11,7 @@ use super::{
     from_sdk_error,
 };
 
-/// How often the state of a new table is read, and how far apart: a minute in all.
+/// The maximum number of times that the state of a new table is read: with the interval, a minute in all.
 const LOOKS: usize = 120;
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::model::{Credentials, Secret, Settings, User, UserKey, Zone};
 
-/// How often a change of settings is tried again that another request's change overtakes.
+/// The maximum number of attempts to change settings that other requests change at the same time.
 const SETTINGS_ATTEMPTS: usize = 8;
 
 /// A user, with the version of the grant that was read.

@@ -1,4 +1,5 @@
-//! The metrics, and how a log line carries their values (CloudWatch user guide, "Embedded metric format specification").
+//! The metrics, and how a log line carries their values (CloudWatch user guide, "Embedded metric format
+//! specification").
 
 use serde::{
     Serialize,
@@ -31,8 +32,8 @@ pub enum Metric {
     LeaseLost,
     /// A grant was renewed.
     RefreshCount,
-    /// The renewal of a grant had no response or could not be stored. If the CRM rotated the refresh token, the user has to
-    /// connect again.
+    /// The renewal of a grant had no response or could not be stored. If the CRM rotated the refresh token, the user
+    /// has to connect again.
     RefreshLost,
     /// The age of the oldest undelivered work, in seconds. A line has the maximum.
     QueueAgeMax,
@@ -50,11 +51,12 @@ pub enum Metric {
     CrmFailed,
     /// A request to a CRM got no connection, no response in time, or an incomplete response.
     CrmUnanswered,
-    /// How many requests a CRM still accepts, according to its headers. A line has the minimum.
+    /// The number of requests that a CRM still accepts, according to its headers. A line has the minimum.
     BudgetLeft,
     /// The duration of a request to a CRM until the end of its response, in milliseconds.
     CrmLatency,
-    /// The time between reading a record and changing it, in milliseconds. A person's edit in between may be overwritten.
+    /// The time between reading a record and changing it, in milliseconds. A person's edit in between may be
+    /// overwritten.
     EditWindow,
     /// A process began its first work.
     ColdStart,
@@ -62,7 +64,7 @@ pub enum Metric {
     Latency,
 }
 
-/// How the values of a metric are combined in one line.
+/// The function that combines the values of a metric in one line.
 #[derive(Clone, Copy)]
 enum Aggregation {
     Sum,

@@ -1,4 +1,4 @@
-//! What a lease holder does in the CRM: it creates, finds, reads and changes the record.
+//! The steps of a lease holder in the CRM: it creates, finds, reads and changes the record.
 
 use super::{
     mutant::Mutant,

@@ -81,7 +81,7 @@ mutants! {
     AdoptsTheLast: "of several records that are found the last is adopted",
 }
 
-/// How many mutants at the end of the list are harmless.
+/// The number of harmless mutants at the end of the list.
 const HARMLESS: usize = 4;
 
 /// Returns the mutants that break the protocol.

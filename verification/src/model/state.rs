@@ -86,7 +86,7 @@ pub struct Item {
     pub given_up: bool,
 }
 
-/// What an invocation does next.
+/// The next step of an invocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
@@ -178,7 +178,7 @@ pub const PHASES: [Phase; 26] = [
 /// An invocation of a function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Invocation {
-    /// What it does next.
+    /// Its next step.
     pub phase: Phase,
     /// The item names it as the lease holder.
     pub holds_lease: bool,
@@ -243,7 +243,7 @@ pub struct CrmWrite {
     pub contact: Contact,
 }
 
-/// How often each fault may still happen.
+/// The number of times that each fault may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// An invocation crashes.

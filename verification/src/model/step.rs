@@ -35,9 +35,9 @@ pub enum Nature {
 pub struct Step {
     /// The actor.
     pub actor: Actor,
-    /// What the actor does, as the predicate of a sentence.
+    /// The action, as the predicate of a sentence about the actor.
     pub what: &'static str,
-    /// Whether the step has to happen some time.
+    /// Says if the step has to happen some time.
     pub nature: Nature,
     /// The event in the table of transitions, if the step writes the item.
     pub event: Option<Event>,

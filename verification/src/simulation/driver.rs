@@ -37,7 +37,7 @@ pub const NOW_MS: i64 = requests::START_MS + 65_000;
 const INVOCATION_MS: i64 = 25_000;
 /// The time of a redrive, in milliseconds.
 const REDRIVE_MS: i64 = 55_000;
-/// How many schedules use one database.
+/// The number of schedules that use one database.
 const SCHEDULES_PER_DATABASE: u64 = 1_000;
 
 /// Returns a runtime whose time advances only when the driver says so.

@@ -26,7 +26,7 @@ const LATE_MS: i64 = crm::GRACE_MS - 1_000;
 /// More turns than any run needs.
 const MAX_TURNS: usize = 1_000;
 
-/// How many faults are injected.
+/// The number of injected faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// At each step a crash before it, a crash after it, a lost response and a late landing.

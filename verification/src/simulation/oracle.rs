@@ -1,9 +1,9 @@
 //! The oracle: completes every call, then checks every promise.
 //!
-//! It decides by ground truth which record belongs to which call: by the call for which the invocation acted that created
-//! the record ([`crm::CrmRecord::call`]). It never compares contacts, times, subjects or bodies to decide that, and it uses
-//! none of the application's functions that recognise a record. So it finds a record that the application mistakes for that
-//! of another call.
+//! It decides by ground truth which record belongs to which call: by the call for which the invocation acted that
+//! created the record ([`crm::CrmRecord::call`]). It never compares contacts, times, subjects or bodies to decide that,
+//! and it uses none of the application's functions that recognise a record. So it finds a record that the application
+//! mistakes for that of another call.
 
 use call_log::{
     adapters::ErrorKind,
@@ -19,7 +19,7 @@ use super::{
     table,
 };
 
-/// How many times delivery is tried again before a call counts as stuck.
+/// The number of delivery attempts after which a call counts as stuck.
 const MAX_ROUNDS: usize = 12;
 const MINUTE_MS: i64 = 60_000;
 /// The remark that a note has if a person has edited it.
@@ -34,7 +34,7 @@ pub struct BrokenAssumptions {
     pub late_table_writes: bool,
 }
 
-/// How the calls of a schedule are completed.
+/// The way in which the calls of a schedule are completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// The client sends its requests again until the call is logged.
@@ -256,8 +256,8 @@ fn is_queued(queued: &CallDetails, detail: Detail) -> bool {
     wanted.all(|(name, value)| queued[name] == *value)
 }
 
-/// Returns the broken promises about details: for each field that a caller was promised, a value has to be there that no
-/// later promise replaces.
+/// Returns the broken promises about details: for each field that a caller was promised, a value has to be there that
+/// no later promise replaces.
 pub(super) fn missing_details(
     interactions: &[&Interaction<'_>],
     broken_assumptions: BrokenAssumptions,

@@ -1,5 +1,5 @@
-//! The scenarios of fault injection. Together they take every step of the use-cases. Each says what happened before, which
-//! request gets the faults, and what else happens during that request.
+//! The scenarios of fault injection. Together they take every step of the use-cases. Each says what happened before,
+//! which request gets the faults, and what else happens during that request.
 
 use call_log::{
     adapters::ErrorKind,
@@ -25,7 +25,7 @@ const LEASE_MS: i64 = 60_000;
 /// Longer than it takes until the duplicate sweep is due, in milliseconds.
 const SWEEP_MS: i64 = 16 * 60_000;
 
-/// What happens besides the main request.
+/// An event besides the main request.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// A request is sent and answered.
@@ -76,13 +76,14 @@ pub struct Scenario {
     pub crm: &'static FakeCrm,
     /// The stored credentials of the user.
     pub credentials: Option<Credentials>,
-    /// What happens before the main request.
+    /// The actions before the main request.
     pub before: Vec<Action>,
     /// The main request.
     pub main: Request,
-    /// What happens during the main request: the step, the position, the number of the occurrence, and the action.
+    /// The actions during the main request, each with its place: the step, the position, and the number of the
+    /// occurrence.
     pub script: Vec<(&'static str, Position, usize, Action)>,
-    /// What happens after the main request, so that the call can be completed.
+    /// The actions after the main request, which complete the call.
     pub after: Vec<Action>,
 }
 

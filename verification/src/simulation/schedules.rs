@@ -49,7 +49,7 @@ pub struct Summary {
     pub broken: Vec<BrokenSchedule>,
 }
 
-/// What a schedule has left to do.
+/// The rest of a schedule.
 struct Plan {
     rng: fastrand::Rng,
     calls: Vec<Call>,
@@ -303,8 +303,8 @@ pub fn replay(seed: u64) -> (Vec<String>, Vec<String>) {
     }))
 }
 
-/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules. A mix-up
-/// makes the fake CRM mistake records, so that a test sees whether the oracle finds it.
+/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules. A
+/// mix-up makes the fake CRM mistake records, so that a test sees whether the oracle finds it.
 ///
 /// # Panics
 ///

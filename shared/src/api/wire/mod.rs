@@ -26,7 +26,7 @@ pub use user::{read_user, show_user};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InputError {
-    /// What is wrong, and what was expected.
+    /// The problem, and the expected value.
     pub message: String,
     /// The length of the message without the value, in bytes.
     length_without_value: usize,

@@ -31,7 +31,7 @@ pub struct ReturnMessage {
     pub message: String,
     /// The colour of the message.
     pub message_type: MessageType,
-    /// How long the message is shown, in milliseconds.
+    /// The time that the message is shown, in milliseconds.
     pub ttl: u32,
     /// Paragraphs below the message.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -22,9 +22,9 @@ use crate::{
     },
 };
 
-/// How long an update waits for a call that is never logged, in seconds.
+/// The time that an update waits for a call that is never logged, in seconds.
 const QUEUED_TTL_S: i64 = 30 * 86_400;
-/// How long the item of a call is kept once a request to log it has come, in seconds.
+/// The time that the item of a call is kept after a request to log it, in seconds.
 pub(in crate::store) const LOGGED_TTL_S: i64 = 400 * 86_400;
 
 /// The lease of a call: the exclusive right to send requests to the CRM for it.

@@ -21,7 +21,7 @@ use crate::{
 
 /// The number of partitions of the index. DynamoDB limits each to 1,000 writes a second.
 const SHARDS: u64 = 4;
-/// How many pages of each partition one read of the index takes at most.
+/// The maximum number of pages of each partition in one read of the index.
 const PAGES: usize = 20;
 
 /// A call in the index.

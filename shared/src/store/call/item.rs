@@ -21,16 +21,16 @@ use crate::{
     },
 };
 
-/// How many entries of a history are kept. DynamoDB bills each started KB of an item with each write.
+/// The maximum number of entries in a history. DynamoDB bills each started KB of an item with each write.
 const HISTORY_ENTRIES: usize = 10;
 /// The longest text of a history entry, in characters.
 const HISTORY_TEXT_CHARS: usize = 100;
 
-/// How long after the record was created a duplicate is looked for, if the outcome of an earlier attempt was unknown,
-/// in milliseconds: whatever that attempt sent has taken effect by then.
+/// The time from the creation of the record to the duplicate sweep, if the outcome of an earlier attempt was unknown,
+/// in milliseconds. A request of that attempt has taken effect by then.
 pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
 
-/// What we last wrote to the CRM record: the base of the three-way merge.
+/// The values that we last wrote to the CRM record: the base of the three-way merge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LastWritten {
     /// Fingerprints of the note's sections, and unconfirmed ones: of what a lease holder that died may have written.
@@ -64,8 +64,8 @@ impl LastWritten {
     }
 }
 
-/// How to find the record of an attempt whose outcome is unknown. A later request for the same call may name another
-/// contact, time or zone, so the criteria of each differing attempt are kept.
+/// Criteria that find the record of an attempt whose outcome is unknown. A later request for the same call may name
+/// another contact, time or zone, so the criteria of each differing attempt are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryCriteria {
     /// The record's contact.
@@ -102,7 +102,7 @@ impl RecoveryCriteria {
 pub struct HistoryEntry {
     /// When it happened, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What happened, for the operator: `logged`, `failed: rate limited (status 429)`.
+    /// The event, for the operator: `logged`, `failed: rate limited (status 429)`.
     pub what: String,
 }
 
@@ -137,7 +137,7 @@ pub struct CallItem {
     /// An attempt to create the record, before the present one if there is a holder, may have taken effect without
     /// our knowing.
     pub outcome_unknown: bool,
-    /// How to find the records of such attempts.
+    /// Criteria that find the records of such attempts.
     pub recovery_criteria: Vec<RecoveryCriteria>,
     /// The time of the first attempt to create the record.
     pub first_at: Option<DateTime<Utc>>,
@@ -147,11 +147,11 @@ pub struct CallItem {
     pub queued_version: i64,
     /// The `queued_version` up to which all queued details are in the CRM.
     pub applied_version: i64,
-    /// What we last wrote to the record.
+    /// The values that we last wrote to the record.
     pub written: LastWritten,
     /// Why the last attempt failed.
     pub reason: Option<String>,
-    /// What a request to create brought and may not be in the CRM yet, encrypted: [`Store::payload`] decrypts it.
+    /// The values of a create that may not be in the CRM yet, encrypted: [`Store::payload`] decrypts it.
     pub payload: Option<Vec<u8>>,
     /// When the redrive takes the call up; `None`: never.
     pub due_at: Option<i64>,

@@ -1,4 +1,4 @@
-//! What a request to create brought, kept encrypted until the call is logged.
+//! The payload: the values of a create, stored encrypted until the call is logged.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 

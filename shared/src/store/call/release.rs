@@ -32,7 +32,7 @@ pub enum Finish {
 /// The end of an attempt without success.
 #[derive(Clone, Copy, Debug)]
 pub struct Release<'a> {
-    /// How the attempt ended.
+    /// The outcome of the attempt.
     pub event: Event,
     /// When the next attempt may start, in milliseconds since 1970.
     pub lease_expires_at_ms: i64,

@@ -1,8 +1,8 @@
 //! The conformance suite of the adapters: every case runs against every adapter and the fake of its CRM.
 //!
 //! A case never asks which CRM it is testing. A CRM that lacks a feature says why ([`FakeCrm::lacks`]); the cases that
-//! need the feature are then skipped, and the reason is printed. `the_capabilities_of_every_crm` prints a table of them
-//! all.
+//! need the feature are then skipped, and the reason is printed. `every_crm_without_a_feature_says_why` prints a
+//! table of all CRMs.
 //!
 //! [`FakeCrm::lacks`]: tests::fake_crm::FakeCrm::lacks
 
@@ -71,7 +71,7 @@ fn every_adapter_of_the_registry_has_one_fake() {
 }
 
 #[test]
-fn the_capabilities_of_every_crm() {
+fn every_crm_without_a_feature_says_why() {
     let mut table = format!(
         "\n{:<12}{:<10}{:<18}{:<17}{:<7}not tested, because\n",
         "CRM", "format", "recovery", "compare-and-set", "OAuth"

@@ -1,7 +1,7 @@
-//! The real functions, killed at random moments under load, before a CRM whose answers are dropped, delayed, repeated
-//! and cut: afterwards every call is in the CRM once, with everything that was told of it.
+//! The real functions under load. They are killed at random times, and the CRM's responses are dropped, delayed,
+//! repeated and truncated. Afterwards every call is in the CRM once, with all of its details.
 
-#![allow(clippy::print_stdout, reason = "a run says what came of it, with --nocapture")]
+#![allow(clippy::print_stdout, reason = "a run prints its counts, with --nocapture")]
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -27,16 +27,16 @@ use tests::{
 };
 
 const CALLS: usize = 24;
-/// How long one invocation has: short, so that nobody waits long for the lease of a dead one.
+/// The time of an invocation. It is short, so that the lease of a killed invocation expires soon.
 const INVOCATION: Duration = Duration::from_secs(4);
-/// The lease's time after that.
+/// The time from the end of an invocation to the end of its lease.
 const GRACE: Duration = Duration::from_secs(31);
-/// How long a process lives at most while there is load, in milliseconds.
+/// The longest life of a process under load, in milliseconds.
 const LIFE_MS: u64 = 1_500;
-/// How often a client sends something before it gives up.
+/// The number of times that a client sends a request before it gives up.
 const TRIES: u32 = 2;
 
-/// What a client wants.
+/// A request that a client wants to succeed.
 #[derive(Clone, Debug)]
 struct Job {
     verb: &'static str,
@@ -44,10 +44,10 @@ struct Job {
     tries: u32,
 }
 
-/// What happened, for whoever reads the test's output.
+/// Counts of what happened, for the test's output.
 #[derive(Debug, Default)]
 struct Counts {
-    answered: AtomicUsize,
+    responses: AtomicUsize,
     killed: AtomicUsize,
     faults: AtomicUsize,
 }
@@ -62,7 +62,7 @@ struct Chaos {
 }
 
 impl Chaos {
-    /// A number below `bound` (xorshift, so that a seed is enough to see the same load again).
+    /// Returns a number below `bound` (xorshift, so that the seed reproduces the load).
     fn random(&self, bound: u64) -> u64 {
         let mut state = self.random.lock().unwrap();
         *state ^= *state << 13;
@@ -77,7 +77,7 @@ impl Chaos {
         jobs.remove(at)
     }
 
-    /// One execution environment after the other takes jobs, and each dies in the middle of something.
+    /// Runs jobs in one process after the other, and kills each in the middle of a request.
     async fn work(&self, verb: &'static str) {
         let (name, template) = match verb {
             "POST" => ("create-call-log", "create-extension"),
@@ -90,10 +90,10 @@ impl Chaos {
             while let Some(mut job) = self.next(verb) {
                 let event = with_body(event(template, &self.token), &job.body.to_string());
                 tokio::select! {
-                    answer = function.invoke_for(event, INVOCATION) => {
-                        self.counts.answered.fetch_add(1, Ordering::Relaxed);
-                        job.tries += u32::from(answer.body["successful"] != true);
-                        if answer.body["successful"] == true || job.tries >= TRIES {
+                    response = function.invoke_for(event, INVOCATION) => {
+                        self.counts.responses.fetch_add(1, Ordering::Relaxed);
+                        job.tries += u32::from(response.body["successful"] != true);
+                        if response.body["successful"] == true || job.tries >= TRIES {
                             continue;
                         }
                     }
@@ -102,7 +102,7 @@ impl Chaos {
                         self.counts.killed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
-                // A client without a good answer sends it again.
+                // A client without a successful response sends its request again.
                 self.jobs.lock().unwrap().push_back(job);
                 if death.is_elapsed() {
                     break;
@@ -111,26 +111,26 @@ impl Chaos {
         }
     }
 
-    /// The third function looks all the time, and dies as well.
+    /// Runs redrives all the time, and kills their processes too.
     async fn redrive(&self, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             let mut function = Function::start("redrive-call-logs", &self.environment);
             let life = Duration::from_millis(300 + self.random(LIFE_MS));
-            let looks = async {
+            let redrives = async {
                 loop {
-                    // The time of an invocation has to be more than the time of one call.
+                    // A redrive needs more time than the delivery of one call.
                     let report = function.invoke_raw(json!({}), Duration::from_secs(25)).await;
-                    report.expect("a look does not fail");
+                    report.expect("a redrive does not fail");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
-            let _ = tokio::time::timeout(life, looks).await;
+            let _ = tokio::time::timeout(life, redrives).await;
             function.kill();
             self.counts.killed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Makes the CRM unreliable until there is nothing left to do.
+    /// Injects faults into the CRM until the load has ended.
     async fn disturb(&self, crm: &FakePipedrive, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             let late = Duration::from_millis(200 + self.random(1_500));
@@ -155,15 +155,15 @@ impl Chaos {
     }
 }
 
-/// The load: each call is told twice, and what becomes known of it in any order.
+/// Returns the load in random order: for each call, two creates and two updates.
 fn jobs(random: impl Fn(u64) -> u64) -> VecDeque<Job> {
     let mut jobs = Vec::new();
     for number in 0..CALLS {
         let mut body = call(&session(number));
         body["logInfo"]["startTime"] = json!(1_741_794_325_000_i64 + 60_000 * number as i64);
-        let update = |facts: Value| {
+        let update = |details: Value| {
             let mut body = json!({"sessionId": session(number)});
-            body.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+            body.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
             Job { verb: "PATCH", body, tries: 0 }
         };
         jobs.push(Job { verb: "POST", body: body.clone(), tries: 0 });
@@ -181,7 +181,7 @@ fn session(number: usize) -> String {
     format!("77{number:03}")
 }
 
-/// The functions' environment, and a caller's token for the one user in the table.
+/// Creates the table with a user. Returns the environment of the functions and a token of the user.
 async fn connected(dynamodb: &DynamoDb, crm: &FakePipedrive) -> (BTreeMap<String, String>, String) {
     let environment = environment(dynamodb, crm, &[]);
     let config = Config::read(|name| environment.get(name).cloned()).unwrap();
@@ -216,26 +216,29 @@ async fn functions_that_are_killed_under_load_log_every_call_once() {
     let is_over = AtomicBool::new(false);
     let load = async {
         let workers = async { tokio::join!(chaos.work("POST"), chaos.work("POST"), chaos.work("PATCH")) };
-        tokio::time::timeout(Duration::from_secs(90), workers).await.expect("the load comes to an end");
+        tokio::time::timeout(Duration::from_secs(90), workers)
+            .await
+            .expect("the load ends within 90 seconds");
         is_over.store(true, Ordering::Relaxed);
     };
     tokio::join!(load, chaos.disturb(&crm, &is_over), chaos.redrive(&is_over));
     let counts = &chaos.counts;
     println!(
-        "{} answers, {} processes killed, {} faults",
-        counts.answered.load(Ordering::Relaxed),
+        "{} responses, {} processes killed, {} faults",
+        counts.responses.load(Ordering::Relaxed),
         counts.killed.load(Ordering::Relaxed),
         counts.faults.load(Ordering::Relaxed)
     );
-    assert!(counts.killed.load(Ordering::Relaxed) > 5, "somebody died");
+    assert!(counts.killed.load(Ordering::Relaxed) > 5, "more than five processes were killed");
 
     crm.forget_faults();
-    println!("{} delivered, updated or looked after later", deliver(&environment).await);
+    println!("{} delivered by redrives after the load", deliver(&environment).await);
     let overlapped = check(&crm);
     println!("creates of different calls overlapped: {overlapped}");
 }
 
-/// Delivers what is left, by a clock that is ahead: past the leases of the dead, the back-off, and the audits. How much.
+/// Delivers what is left, with a clock that passes the leases of killed processes, the retry delays and the duplicate
+/// sweeps. Returns the number of delivered calls.
 async fn deliver(environment: &BTreeMap<String, String>) -> usize {
     let now_ms = Clock::System.now_ms() + (INVOCATION + GRACE).as_millis() as i64;
     let clock = Arc::new(AtomicI64::new(now_ms));
@@ -252,7 +255,8 @@ async fn deliver(environment: &BTreeMap<String, String>) -> usize {
     delivered
 }
 
-/// Every call is there once and complete. Whether creates of different calls overlapped.
+/// Asserts that every call is in the CRM once with all details. Returns `true` if creates of different calls
+/// overlapped.
 fn check(crm: &FakePipedrive) -> bool {
     let activities = crm.activities();
     let notes: Vec<_> = activities.iter().map(|activity| activity["note"].as_str().unwrap()).collect();

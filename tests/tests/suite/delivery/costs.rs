@@ -1,5 +1,5 @@
-//! What an invocation does, counted: operations, round trips, units, connections. A bill is made of these, and nothing
-//! here depends on a clock.
+//! The numbers that determine the cost of an invocation: operations, round trips, capacity units and connections. None
+//! depends on a clock.
 
 use tests::{
     cost::{US_EAST_1, per_million, total},
@@ -9,16 +9,16 @@ use tests::{
 
 use super::*;
 
-fn names(passed: &[Exchange]) -> Vec<String> {
-    let mut names: Vec<_> = passed.iter().map(|one| format!("{} {}", one.method, one.name())).collect();
-    // The first two are under way at once, and come back in any order.
-    let at_once = names.len().min(2);
-    names[..at_once].sort();
+fn names(exchanges: &[Exchange]) -> Vec<String> {
+    let mut names: Vec<_> = exchanges.iter().map(|one| format!("{} {}", one.method, one.name())).collect();
+    // The first two are concurrent, and their responses come in any order.
+    let concurrent = names.len().min(2);
+    names[..concurrent].sort();
     names
 }
 
 #[tokio::test]
-async fn a_create_is_two_round_trips_to_dynamodb_and_the_crms_own() {
+async fn a_create_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the_crm() {
     let metered = Metered::warm().await;
     let Counted { dynamodb, crm, .. } = metered.send("POST", &call("2")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
@@ -26,12 +26,12 @@ async fn a_create_is_two_round_trips_to_dynamodb_and_the_crms_own() {
         crm.iter().map(|one| format!("{} {}", one.method, one.name())).collect::<Vec<_>>(),
         ["GET /api/v2/persons/77", "POST /api/v2/activities"]
     );
-    // The claim is in the index of what is due, should its owner die; the finish takes it out.
+    // The claim adds the item to the index of due calls, in case the lease holder dies; the finish removes it.
     assert_eq!((units(&dynamodb, true), units(&dynamodb, false)), (1.0, 4.0));
 }
 
 #[tokio::test]
-async fn an_update_is_two_round_trips_to_dynamodb_and_the_crms_own() {
+async fn an_update_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the_crm() {
     let metered = Metered::warm().await;
     let update =
         json!({"sessionId": "1", "recordingLink": "https://media.example/1", "note": "Wants two quotes"});
@@ -43,7 +43,7 @@ async fn an_update_is_two_round_trips_to_dynamodb_and_the_crms_own() {
 }
 
 #[tokio::test]
-async fn a_repeated_create_asks_only_dynamodb() {
+async fn a_repeated_create_sends_requests_only_to_dynamodb() {
     let metered = Metered::warm().await;
     let Counted { dynamodb, crm, .. } = metered.send("POST", &call("1")).await;
     assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem"]);
@@ -51,17 +51,17 @@ async fn a_repeated_create_asks_only_dynamodb() {
 }
 
 #[tokio::test]
-async fn connections_are_opened_once() {
+async fn connections_are_reused_between_requests() {
     let metered = Metered::warm().await;
     for session in ["2", "3", "4", "5"] {
         metered.send("POST", &call(session)).await;
     }
-    assert_eq!(metered.dynamodb.connections(), 2, "one for each of the requests that are under way at once");
+    assert_eq!(metered.dynamodb.connections(), 2, "one for each concurrent request");
     assert_eq!(metered.crm.connections(), 1);
 }
 
 #[tokio::test]
-async fn a_million_creates_cost_less_than_seven_dollars() {
+async fn a_million_creates_cost_at_most_seven_dollars() {
     let bill = per_million(&metered::create().await.used(), &US_EAST_1);
     assert!(total(&bill) <= 7.0, "{bill:?}");
 }
@@ -78,23 +78,23 @@ async fn the_bill_has_every_case_and_each_costs_something() {
 }
 
 #[tokio::test]
-async fn the_happy_paths_take_three_operations_and_a_repetition_two() {
-    let world = TestApp::start().await;
-    let (app, dynamodb) = world.proxied_app().await;
-    let mut seen = (0, 0);
+async fn a_successful_request_takes_three_operations_and_a_repeated_create_two() {
+    let test = TestApp::start().await;
+    let (app, dynamodb) = test.proxied_app().await;
+    let mut before = (0, 0);
     for (method, body, message, operations, requests) in [
-        ("PATCH", update(json!({"aiNote": "Bob asked"})), PARKED, 3, 0),
-        // The person's organisation, the type that calls have, the call.
+        ("PATCH", update(json!({"aiNote": "Bob asked"})), QUEUED_UNTIL_LOGGED, 3, 0),
+        // The requests read the person, read the activity types, and create the activity.
         ("POST", call(SESSION), LOGGED, 3, 3),
-        ("POST", call(SESSION), ALREADY, 2, 0),
-        // Reading and changing.
+        ("POST", call(SESSION), ALREADY_LOGGED, 2, 0),
+        // The requests read the activity and change it.
         ("PATCH", update(json!({"result": "Voicemail"})), UPDATED, 3, 2),
         ("PATCH", update(json!({"result": "Voicemail"})), UPDATED, 3, 1),
         ("POST", call("4503991005"), LOGGED, 3, 2),
     ] {
-        check(&world.send(&app, method, &body).await, message, method);
-        let now = (dynamodb.count(DYNAMODB), world.crm.requests().len());
-        assert_eq!((now.0 - seen.0, now.1 - seen.1), (operations, requests), "{method} {message}");
-        seen = now;
+        check(&test.send(&app, method, &body).await, message, method);
+        let now = (dynamodb.count(DYNAMODB), test.crm.requests().len());
+        assert_eq!((now.0 - before.0, now.1 - before.1), (operations, requests), "{method} {message}");
+        before = now;
     }
 }

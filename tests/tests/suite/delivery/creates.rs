@@ -1,112 +1,112 @@
-//! A call that is logged, again and again and at once.
+//! Creates: repeated, simultaneous, and with unusual data.
 
 use super::*;
 use crate::harness::with;
 
 #[tokio::test]
-async fn the_same_call_again_is_told_its_id() {
-    let world = logged().await;
-    let requests = world.crm.requests().len();
-    for app in [&world.app, &world.another_app().await] {
-        let again = world.send(app, "POST", &call(SESSION)).await;
-        check(&again, ALREADY, "again");
+async fn a_repeated_create_returns_the_id_of_the_first_record() {
+    let test = logged().await;
+    let requests = test.crm.requests().len();
+    for app in [&test.app, &test.another_app().await] {
+        let again = test.send(app, "POST", &call(SESSION)).await;
+        check(&again, ALREADY_LOGGED, "the repeated create");
         assert_eq!(again.log_id(), Some("5001"));
     }
-    assert_eq!(world.crm.requests().len(), requests, "the CRM is not asked");
-    activity(&world);
+    assert_eq!(test.crm.requests().len(), requests, "the CRM gets no request");
+    activity(&test);
 }
 
 #[tokio::test]
-async fn twenty_at_once_make_one() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, SLOW);
-    let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
+async fn twenty_simultaneous_creates_make_one_record() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, SLOW);
+    let apps = [test.app.clone(), test.another_app().await, test.another_app().await];
     let sent: Vec<_> =
-        apps.iter().cycle().take(20).map(|app| start(app, &world.user, "POST", call(SESSION))).collect();
+        apps.iter().cycle().take(20).map(|app| start(app, &test.user, "POST", call(SESSION))).collect();
     let mut logged = 0;
-    for answer in sent {
-        let answer = answer.await.unwrap();
-        assert_eq!((answer.status, &answer.body["successful"]), (200, &json!(true)), "{}", answer.body);
-        let is_known = [None, Some("5001")].contains(&answer.log_id());
+    for response in sent {
+        let response = response.await.unwrap();
+        assert_eq!((response.status, &response.body["successful"]), (200, &json!(true)), "{}", response.body);
+        let is_known = [None, Some("5001")].contains(&response.log_id());
         assert!(
-            is_known && (answer.log_id().is_some() || answer.message() == BEING_LOGGED),
+            is_known && (response.log_id().is_some() || response.message() == BEING_LOGGED),
             "{}",
-            answer.body
+            response.body
         );
-        logged += usize::from(answer.message() == LOGGED);
+        logged += usize::from(response.message() == LOGGED);
     }
-    assert_eq!((logged, attempts(&world)), (1, (1, 0)));
-    activity(&world);
+    assert_eq!((logged, attempts(&test)), (1, (1, 0)));
+    activity(&test);
 }
 
 #[tokio::test]
-async fn those_who_wait_for_one_that_fails_are_not_told_that_it_is_logged() {
-    let world = TestApp::start().await;
+async fn creates_that_wait_for_a_failing_create_do_not_report_success() {
+    let test = TestApp::start().await;
     for _ in 0..20 {
-        world.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
+        test.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
     }
-    let sent: Vec<_> = (0..12).map(|_| start(&world.app, &world.user, "POST", call(SESSION))).collect();
-    for answer in sent {
-        let answer = answer.await.unwrap();
-        assert_eq!(answer.body["successful"], false, "{}", answer.body);
+    let sent: Vec<_> = (0..12).map(|_| start(&test.app, &test.user, "POST", call(SESSION))).collect();
+    for response in sent {
+        let response = response.await.unwrap();
+        assert_eq!(response.body["successful"], false, "{}", response.body);
     }
-    assert_eq!(world.crm.activities().len(), 0);
+    assert_eq!(test.crm.activities().len(), 0);
 }
 
 #[tokio::test]
-async fn a_repeated_request_on_the_wire_is_not_ours_to_see_but_its_answer_is() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, Fault::Repeat);
-    let answer = world.post(&call(SESSION)).await;
-    check(&answer, LOGGED, "the second answer is the one that came");
-    assert_eq!(answer.log_id(), Some("5002"));
-    assert_eq!(world.post(&call(SESSION)).await.log_id(), Some("5002"), "and it stays");
+async fn if_the_network_repeats_a_create_the_id_in_the_received_response_is_kept() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, Fault::Repeat);
+    let response = test.post(&call(SESSION)).await;
+    check(&response, LOGGED, "the response to the second request was received");
+    assert_eq!(response.log_id(), Some("5002"));
+    assert_eq!(test.post(&call(SESSION)).await.log_id(), Some("5002"), "a retry returns the same id");
 }
 
 #[tokio::test]
-async fn refused_data_can_be_corrected() {
-    let world = TestApp::start().await;
+async fn a_rejected_create_can_be_corrected_and_sent_again() {
+    let test = TestApp::start().await;
     let mut wrong = call(SESSION);
     wrong["contactId"] = json!(999_999);
-    check(&world.post(&wrong).await, REFUSED, "no such contact");
-    check(&world.post(&wrong).await, REFUSED, "still none");
-    check(&world.post(&call(SESSION)).await, LOGGED, "corrected");
-    assert_eq!(attempts(&world), (1, 0), "what is refused needs no search");
+    check(&test.post(&wrong).await, REJECTED, "an unknown contact");
+    check(&test.post(&wrong).await, REJECTED, "again");
+    check(&test.post(&call(SESSION)).await, LOGGED, "corrected");
+    assert_eq!(attempts(&test), (1, 0), "a rejected attempt needs no search");
 }
 
 #[tokio::test]
 async fn a_call_without_a_contact_is_not_claimed() {
-    let world = TestApp::start().await;
-    let mut nobody = call(SESSION);
+    let test = TestApp::start().await;
+    let mut body = call(SESSION);
     for field in ["contactId", "contactType", "contactName"] {
-        nobody.as_object_mut().unwrap().remove(field);
+        body.as_object_mut().unwrap().remove(field);
     }
-    check(&world.post(&nobody).await, "Contact not found for number +12135550111", "nobody");
-    assert_eq!(world.app.store.call(&session_key(&world)).await.unwrap(), None);
+    check(&test.post(&body).await, "Contact not found for number +12135550111", "no contact");
+    assert_eq!(test.app.store.call(&session_key(&test)).await.unwrap(), None);
 }
 
-/// The session is all that names a call: what else RingCentral numbers it by may be missing, or be another's.
+/// RingCentral's other ids of a call may be missing or belong to another call.
 #[tokio::test]
-async fn a_call_needs_no_id_but_its_session() {
+async fn a_call_is_identified_by_its_session_id_alone() {
     for fields in [
         json!({"id": null, "telephonySessionId": null}),
         json!({"id": null}),
         json!({"telephonySessionId": null}),
         json!({"id": "another", "telephonySessionId": "s-another"}),
     ] {
-        let world = TestApp::start().await;
+        let test = TestApp::start().await;
         let body = with(call(SESSION), json!({"logInfo": fields}));
-        check(&world.post(&body).await, LOGGED, &fields.to_string());
-        check(&world.post(&call(SESSION)).await, "Call already logged", &fields.to_string());
+        check(&test.post(&body).await, LOGGED, &fields.to_string());
+        check(&test.post(&call(SESSION)).await, ALREADY_LOGGED, &fields.to_string());
         let update = update(json!({"telephonySessionId": "s-other", "aiNote": "Bob asked"}));
-        check(&world.patch(&update).await, UPDATED, &fields.to_string());
-        assert!(note(&world).contains("Bob asked"), "{fields}");
+        check(&test.patch(&update).await, UPDATED, &fields.to_string());
+        assert!(note(&test).contains("Bob asked"), "{fields}");
     }
 }
 
 #[tokio::test]
-async fn a_call_without_a_subject_says_who_called_whom() {
-    let world = TestApp::start().await;
+async fn the_default_subject_says_who_called_whom() {
+    let test = TestApp::start().await;
     let (bob, number) = (json!({"phoneNumber": "+1213", "name": "BOB"}), json!({"phoneNumber": "+1213"}));
     let inbound = |name: Value, from: &Value| (name, json!({"direction": "Inbound", "from": from, "to": {}}));
     let outbound = |name: Value, to: &Value| (name, json!({"direction": "Outbound", "from": {}, "to": to}));
@@ -129,7 +129,7 @@ async fn a_call_without_a_subject_says_who_called_whom() {
         body["logInfo"] = fields;
         body["logInfo"]["sessionId"] = json!(format!("session-{index}"));
         body["contactName"] = name;
-        check(&world.post(&body).await, LOGGED, subject);
-        assert_eq!(world.crm.activities()[index]["subject"], subject);
+        check(&test.post(&body).await, LOGGED, subject);
+        assert_eq!(test.crm.activities()[index]["subject"], subject);
     }
 }

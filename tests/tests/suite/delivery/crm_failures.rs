@@ -1,151 +1,152 @@
-//! What a create and its retries do for each way in which the CRM can fail.
+//! Failures of the CRM: a create and its retries after each kind.
 
 use super::*;
 
-/// What a fault of the POST leads to.
+/// A fault of the POST, and its consequences.
 struct Row {
     fault: Fault,
-    /// What the create answers, and what its immediate retry does.
+    /// The messages of the create and of its immediate retry.
     first: &'static str,
     retry: &'static str,
-    /// POSTs and searches, after the retry and after one more when the grace is over.
+    /// The numbers of POSTs and searches after the retry, and after another retry when the grace period is over.
     after_retry: (usize, usize),
     after_grace: (usize, usize),
 }
 
 #[tokio::test]
-async fn an_attempt_is_repeated_only_when_it_left_nothing() {
+async fn an_attempt_is_repeated_only_if_it_had_no_effect() {
     let row =
         |fault, first, retry, after_retry, after_grace| Row { fault, first, retry, after_retry, after_grace };
-    // Done, but the answer is lost: found by reading back, at once.
-    let done = |fault| row(fault, LOGGED, ALREADY, (1, 1), (1, 1));
-    // Nobody knows, and nothing is found: not repeated before the grace is over, and then only after a search.
-    let unknown = |fault| row(fault, NO_ANSWER, NO_ANSWER, (1, 1), (2, 2));
-    // Certainly not done: repeated at once, without a search.
-    let undone = |fault, message| row(fault, message, LOGGED, (2, 0), (2, 0));
+    // The record was created, but the response was lost: a search finds the record at once.
+    let created = |fault| row(fault, LOGGED, ALREADY_LOGGED, (1, 1), (1, 1));
+    // The outcome is unknown, and a search finds nothing: no second POST before the grace period is over and another
+    // search was made.
+    let unknown = |fault| row(fault, NOT_ANSWERING, NOT_ANSWERING, (1, 1), (2, 2));
+    // The POST had no effect: it is repeated at once, without a search.
+    let no_effect = |fault, message| row(fault, message, LOGGED, (2, 0), (2, 0));
     for row in [
-        done(Fault::DropBeforeAnswer),
-        done(Fault::Truncated),
-        done(Fault::NoId),
+        created(Fault::DropBeforeAnswer),
+        created(Fault::Truncated),
+        created(Fault::NoId),
         unknown(Fault::DropBeforeEffect),
         unknown(Fault::Html),
         unknown(Fault::Status(408)),
         unknown(Fault::Status(500)),
         unknown(Fault::Status(503)),
         unknown(Fault::Status(302)),
-        undone(Fault::RateLimited { retry_after: Some(7) }, "Rate limit exceeded"),
-        undone(Fault::Blocked, "Rate limit exceeded"),
-        undone(Fault::Status(401), "Authorization error"),
-        undone(Fault::Status(403), "Authorization error"),
-        undone(Fault::Status(400), REFUSED),
-        undone(Fault::Status(413), REFUSED),
-        undone(Fault::Status(422), REFUSED),
+        no_effect(Fault::RateLimited { retry_after: Some(7) }, "Rate limit exceeded"),
+        no_effect(Fault::Blocked, "Rate limit exceeded"),
+        no_effect(Fault::Status(401), "Authorization error"),
+        no_effect(Fault::Status(403), "Authorization error"),
+        no_effect(Fault::Status(400), REJECTED),
+        no_effect(Fault::Status(413), REJECTED),
+        no_effect(Fault::Status(422), REJECTED),
     ] {
-        let world = TestApp::start().await;
+        let test = TestApp::start().await;
         let case = format!("{:?}", row.fault);
-        world.crm.next(Route::CreateActivity, row.fault);
-        let first = world.post(&call(SESSION)).await;
+        test.crm.next(Route::CreateActivity, row.fault);
+        let first = test.post(&call(SESSION)).await;
         check(&first, row.first, &case);
         assert_eq!(first.log_id(), (row.first == LOGGED).then_some("5001"), "{case}");
-        check(&world.send(&*world.another_app().await, "POST", &call(SESSION)).await, row.retry, &case);
-        assert_eq!(attempts(&world), row.after_retry, "{case}");
-        world.pass(GRACE);
-        let last = world.post(&call(SESSION)).await;
+        check(&test.send(&*test.another_app().await, "POST", &call(SESSION)).await, row.retry, &case);
+        assert_eq!(attempts(&test), row.after_retry, "{case}");
+        test.pass(GRACE);
+        let last = test.post(&call(SESSION)).await;
         assert_eq!((last.status, last.log_id()), (200, Some("5001")), "{case}");
-        assert_eq!(attempts(&world), row.after_grace, "{case}");
-        activity(&world);
+        assert_eq!(attempts(&test), row.after_grace, "{case}");
+        activity(&test);
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_never_opened_changed_nothing() {
-    let world = TestApp::start().await;
-    let unreachable = world.app_with(&[("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:1")]).await.unwrap();
-    check(&world.send(&unreachable, "POST", &call(SESSION)).await, NO_ANSWER, "refused");
-    check(&world.post(&call(SESSION)).await, LOGGED, "at once");
-    assert_eq!(attempts(&world), (1, 0));
+async fn an_attempt_without_a_connection_is_repeated_without_a_search() {
+    let test = TestApp::start().await;
+    let unreachable = test.app_with(&[("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:1")]).await.unwrap();
+    check(&test.send(&unreachable, "POST", &call(SESSION)).await, NOT_ANSWERING, "connection refused");
+    check(&test.post(&call(SESSION)).await, LOGGED, "a retry at once");
+    assert_eq!(attempts(&test), (1, 0));
 }
 
 #[tokio::test]
-async fn a_failure_before_the_post_changed_nothing() {
+async fn an_attempt_that_failed_before_the_post_is_repeated_without_a_search() {
     for route in [Route::GetPerson, Route::ActivityTypes] {
         for fault in [Fault::DropBeforeAnswer, Fault::Status(500), Fault::Html] {
-            let world = TestApp::start().await;
+            let test = TestApp::start().await;
             let case = format!("{route:?} {fault:?}");
-            world.crm.next(route, fault);
-            check(&world.post(&call(SESSION)).await, NO_ANSWER, &case);
-            check(&world.post(&call(SESSION)).await, LOGGED, &case);
-            assert_eq!(attempts(&world), (1, 0), "{case}");
+            test.crm.next(route, fault);
+            check(&test.post(&call(SESSION)).await, NOT_ANSWERING, &case);
+            check(&test.post(&call(SESSION)).await, LOGGED, &case);
+            assert_eq!(attempts(&test), (1, 0), "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_post_that_lands_late_is_adopted() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, Fault::DelayEffect(Duration::from_millis(2_500)));
-    let token = world.app.issue_token(&world.user, 1);
-    // So little time is left that the request is given up after two seconds.
-    let first = send(&world.app, "POST", &token, call(SESSION).to_string().into_bytes(), 3_500).await;
-    check(&first, NO_ANSWER, "given up");
-    assert_eq!((attempts(&world), world.crm.activities().len()), ((1, 1), 0));
+async fn the_record_of_a_post_that_lands_late_is_adopted() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, Fault::DelayEffect(Duration::from_millis(2_500)));
+    let token = test.app.issue_token(&test.user, 1);
+    // The invocation has so little time that it abandons the request after two seconds.
+    let first = send(&test.app, "POST", &token, call(SESSION).to_string().into_bytes(), 3_500).await;
+    check(&first, NOT_ANSWERING, "the request is abandoned");
+    assert_eq!((attempts(&test), test.crm.activities().len()), ((1, 1), 0));
     tokio::time::sleep(Duration::from_millis(1_000)).await;
-    check(&world.post(&call(SESSION)).await, NO_ANSWER, "within the grace nobody looks");
-    world.pass(GRACE);
-    let found = world.post(&call(SESSION)).await;
-    check(&found, LOGGED, "found");
-    assert_eq!((found.log_id(), attempts(&world)), (Some("5001"), (1, 2)));
-    activity(&world);
+    check(&test.post(&call(SESSION)).await, NOT_ANSWERING, "no search within the grace period");
+    test.pass(GRACE);
+    let found = test.post(&call(SESSION)).await;
+    check(&found, LOGGED, "the record is found");
+    assert_eq!((found.log_id(), attempts(&test)), (Some("5001"), (1, 2)));
+    activity(&test);
 }
 
 #[tokio::test]
-async fn while_the_search_fails_nothing_is_posted() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+async fn no_record_is_created_while_the_search_fails() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
     for fault in [Fault::Status(500), Fault::DropBeforeAnswer, Fault::Html] {
-        world.crm.next(Route::ListActivities, fault);
+        test.crm.next(Route::ListActivities, fault);
     }
     for _ in 0..3 {
-        check(&world.post(&call(SESSION)).await, NO_ANSWER, "cannot look");
-        assert_eq!(world.crm.count(Route::CreateActivity), 1);
-        world.pass(GRACE);
+        check(&test.post(&call(SESSION)).await, NOT_ANSWERING, "the search fails");
+        assert_eq!(test.crm.count(Route::CreateActivity), 1);
+        test.pass(GRACE);
     }
-    let found = world.post(&call(SESSION)).await;
+    let found = test.post(&call(SESSION)).await;
     assert_eq!((found.message(), found.log_id()), (LOGGED, Some("5001")));
-    activity(&world);
+    activity(&test);
 }
 
 #[tokio::test]
-async fn a_retry_that_brings_more_adds_it_to_what_it_finds() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
-    world.crm.next(Route::ListActivities, Fault::Status(500));
+async fn a_retry_with_more_details_adds_them_to_the_record_that_it_finds() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+    test.crm.next(Route::ListActivities, Fault::Status(500));
     let mut first = call(SESSION);
     first["logInfo"]["duration"] = json!("pending");
-    check(&world.post(&first).await, NO_ANSWER, "made, and nobody knows");
-    world.pass(GRACE);
+    check(&test.post(&first).await, NOT_ANSWERING, "the record was created, but the response was lost");
+    test.pass(GRACE);
     let mut second = call(SESSION);
     second["aiNote"] = json!("Bob asked for a quote");
-    check(&world.post(&second).await, LOGGED, "found");
-    check_text(&note(&world), &["Bob asked for a quote", "Wants a quote"], &["pending"]);
-    assert_eq!(activity(&world)["duration"], "00:02");
+    check(&test.post(&second).await, LOGGED, "the record is found");
+    check_text(&note(&test), &["Bob asked for a quote", "Wants a quote"], &["pending"]);
+    assert_eq!(activity(&test)["duration"], "00:02");
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_ours_is_not_adopted() {
-    let world = logged().await;
-    world.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+async fn the_record_of_another_call_is_not_adopted() {
+    let test = logged().await;
+    test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
     // The same contact, a second later.
     let mut other = call("4503991005");
     other["logInfo"]["startTime"] = json!(1_741_794_326_000_i64);
-    check(&world.post(&other).await, NO_ANSWER, "nobody knows");
-    world.pass(GRACE);
-    let answer = world.post(&other).await;
-    assert_eq!((answer.message(), answer.log_id()), (LOGGED, Some("5002")));
+    check(&test.post(&other).await, NOT_ANSWERING, "the outcome is unknown");
+    test.pass(GRACE);
+    let response = test.post(&other).await;
+    assert_eq!((response.message(), response.log_id()), (LOGGED, Some("5002")));
 }
 
 #[tokio::test]
-async fn a_retry_that_says_it_otherwise_finds_what_was_made() {
+async fn a_retry_with_other_values_finds_the_record_of_the_first_attempt() {
     for change in [
         json!({"contactId": 78, "contactName": "Solo"}),
         json!({"timezoneOffset": "+05:30"}),
@@ -153,60 +154,64 @@ async fn a_retry_that_says_it_otherwise_finds_what_was_made() {
         json!({"startTime": "2025-03-12T15:45:26Z", "contactId": 78, "timezoneOffset": -480}),
         json!({"customSubject": "Quote", "note": "Another note", "duration": 130}),
     ] {
-        let world = TestApp::start().await;
-        world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
-        world.crm.next(Route::ListActivities, Fault::Status(500));
-        check(&world.post(&call(SESSION)).await, NO_ANSWER, "made, and nobody knows");
-        world.pass(GRACE);
+        let test = TestApp::start().await;
+        test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+        test.crm.next(Route::ListActivities, Fault::Status(500));
+        check(
+            &test.post(&call(SESSION)).await,
+            NOT_ANSWERING,
+            "the record was created, but the response was lost",
+        );
+        test.pass(GRACE);
         let mut retry = call(SESSION);
         for (name, value) in change.as_object().unwrap() {
-            let of_the_call = ["startTime", "customSubject", "duration"].contains(&name.as_str());
-            let fields = if of_the_call { &mut retry["logInfo"] } else { &mut retry };
+            let is_of_call = ["startTime", "customSubject", "duration"].contains(&name.as_str());
+            let fields = if is_of_call { &mut retry["logInfo"] } else { &mut retry };
             fields[name] = value.clone();
         }
-        let answer = world.post(&retry).await;
-        assert_eq!((answer.message(), answer.log_id()), (LOGGED, Some("5001")), "{change}");
-        assert_eq!(activity(&world)["person_id"], 77, "{change}");
+        let response = test.post(&retry).await;
+        assert_eq!((response.message(), response.log_id()), (LOGGED, Some("5001")), "{change}");
+        assert_eq!(activity(&test)["person_id"], 77, "{change}");
     }
 }
 
 #[tokio::test]
-async fn what_is_parked_does_not_keep_the_call_from_being_logged() {
-    let world = TestApp::start().await;
+async fn a_queued_update_that_the_crm_rejects_does_not_prevent_its_call_from_being_logged() {
+    let test = TestApp::start().await;
     check(
-        &world.patch(&update(json!({"transcript": "x".repeat(100_001)}))).await,
-        PARKED,
+        &test.patch(&update(json!({"transcript": "x".repeat(100_001)}))).await,
+        QUEUED_UNTIL_LOGGED,
         "too long for Pipedrive",
     );
-    check(&world.post(&call(SESSION)).await, LOGGED, "without it");
-    check_text(&note(&world), &["Wants a quote"], &["xxx"]);
-    let item = world.app.store.call(&session_key(&world)).await.unwrap().unwrap();
+    check(&test.post(&call(SESSION)).await, LOGGED, "without the transcript");
+    check_text(&note(&test), &["Wants a quote"], &["xxx"]);
+    let item = test.app.store.call(&session_key(&test)).await.unwrap().unwrap();
     assert_eq!((item.lease_holder, item.queued_details), (None, Default::default()));
-    check(&world.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "and goes on");
+    check(&test.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "the next update");
 }
 
-/// What Pipedrive says in its body counts, and a refusal is one whatever its number.
+/// A body with `"success": false` is a failure, also in a response with the status 200.
 #[tokio::test]
-async fn a_failure_is_told_as_what_it_is() {
+async fn a_failure_is_reported_whatever_the_status_of_the_response() {
     let no = r#"{"success": false, "error": "No"}"#;
-    for (status, message) in [(200, NO_ANSWER), (404, REFUSED), (409, REFUSED), (410, REFUSED)] {
-        let world = TestApp::start().await;
-        world.crm.next(Route::CreateActivity, Fault::Refusal(status, no));
-        let answer = world.post(&call(SESSION)).await;
-        check(&answer, message, &format!("create {status}"));
-        assert_eq!((answer.log_id(), world.crm.activities().len()), (None, 0), "{status}");
-        world.pass(GRACE);
-        check(&world.post(&call(SESSION)).await, LOGGED, &format!("create after {status}"));
+    for (status, message) in [(200, NOT_ANSWERING), (404, REJECTED), (409, REJECTED), (410, REJECTED)] {
+        let test = TestApp::start().await;
+        test.crm.next(Route::CreateActivity, Fault::Refusal(status, no));
+        let response = test.post(&call(SESSION)).await;
+        check(&response, message, &format!("create {status}"));
+        assert_eq!((response.log_id(), test.crm.activities().len()), (None, 0), "{status}");
+        test.pass(GRACE);
+        check(&test.post(&call(SESSION)).await, LOGGED, &format!("create after {status}"));
     }
-    for (status, message) in [(200, NO_ANSWER), (409, REFUSED)] {
-        let world = logged().await;
-        let before = activity(&world);
-        world.crm.next(Route::UpdateActivity, Fault::Refusal(status, no));
+    for (status, message) in [(200, NOT_ANSWERING), (409, REJECTED)] {
+        let test = logged().await;
+        let before = activity(&test);
+        test.crm.next(Route::UpdateActivity, Fault::Refusal(status, no));
         let update = update(json!({"aiNote": "Bob asked"}));
-        check(&world.patch(&update).await, message, &format!("update {status}"));
-        assert_eq!(activity(&world), before, "{status}");
-        world.pass(GRACE);
-        check(&world.patch(&update).await, UPDATED, &format!("update after {status}"));
-        assert!(note(&world).contains("Bob asked"), "{status}");
+        check(&test.patch(&update).await, message, &format!("update {status}"));
+        assert_eq!(activity(&test), before, "{status}");
+        test.pass(GRACE);
+        check(&test.patch(&update).await, UPDATED, &format!("update after {status}"));
+        assert!(note(&test).contains("Bob asked"), "{status}");
     }
 }

@@ -1,30 +1,30 @@
-//! What people write in the CRM stays.
+//! Edits by people in the CRM: updates keep them.
 
 use super::*;
 
-/// The body with another agent note, or more.
-fn edited(world: &TestApp, from: &str, to: &str) {
-    let body = note(world);
+/// Replaces a text in the note of the activity, as a person does in the CRM.
+fn edit_note(test: &TestApp, from: &str, to: &str) {
+    let body = note(test);
     assert!(body.contains(from), "{from} in {body}");
-    world.crm.edit_note(5001, &body.replace(from, to));
+    test.crm.edit_note(5001, &body.replace(from, to));
 }
 
 #[tokio::test]
-async fn an_edit_survives_every_later_update() {
+async fn an_edit_by_a_person_survives_every_later_update() {
     for normalise in [false, true] {
-        let world = TestApp::start().await;
-        world.crm.normalise(normalise);
-        check(&world.post(&call(SESSION)).await, LOGGED, "the call");
-        edited(&world, "Wants a quote", "Wants a quote by Monday");
-        world.crm.edit_note(5001, &format!("{}<p>Bob is my cousin</p>", note(&world)));
-        for facts in [
+        let test = TestApp::start().await;
+        test.crm.normalise(normalise);
+        check(&test.post(&call(SESSION)).await, LOGGED, "create");
+        edit_note(&test, "Wants a quote", "Wants a quote by Monday");
+        test.crm.edit_note(5001, &format!("{}<p>Bob is my cousin</p>", note(&test)));
+        for details in [
             json!({"recordingLink": "https://rec.example/1"}),
-            // The extension sends the note as it knows it with each of its updates.
+            // The extension sends the agent's note with each of its updates, as it was typed.
             json!({"note": "Wants a quote", "aiNote": "Bob asked"}),
             json!({"note": "Wants a quote", "duration": 130}),
             json!({"note": ""}),
         ] {
-            check(&world.patch(&update(facts)).await, UPDATED, "update");
+            check(&test.patch(&update(details)).await, UPDATED, "update");
         }
         let present = [
             "Wants a quote by Monday",
@@ -33,62 +33,62 @@ async fn an_edit_survives_every_later_update() {
             "Bob asked",
             "2 minutes",
         ];
-        check_text(&note(&world), &present, &["1 minute"]);
+        check_text(&note(&test), &present, &["1 minute"]);
     }
 }
 
 #[tokio::test]
-async fn a_new_note_stands_beside_an_edited_one() {
-    let world = logged().await;
-    edited(&world, "Wants a quote", "Wants a quote by Monday");
+async fn a_new_note_is_added_beside_an_edited_one() {
+    let test = logged().await;
+    edit_note(&test, "Wants a quote", "Wants a quote by Monday");
     for _ in 0..3 {
-        check(&world.patch(&update(json!({"note": "Wants two quotes"}))).await, UPDATED, "update");
-        check_text(&note(&world), &["Wants a quote by Monday", "Wants two quotes"], &[]);
+        check(&test.patch(&update(json!({"note": "Wants two quotes"}))).await, UPDATED, "update");
+        check_text(&note(&test), &["Wants a quote by Monday", "Wants two quotes"], &[]);
     }
-    assert_eq!(world.crm.count(Route::UpdateActivity), 1);
+    assert_eq!(test.crm.count(Route::UpdateActivity), 1);
 }
 
 #[tokio::test]
-async fn what_a_person_has_taken_out_comes_back_only_with_news() {
-    let world = logged().await;
-    world.crm.edit_note(5001, "Nothing of it is true.");
+async fn a_section_that_a_person_removed_returns_only_with_a_new_value() {
+    let test = logged().await;
+    test.crm.edit_note(5001, "Nothing of it is true.");
     check(
-        &world.patch(&update(json!({"note": "Wants a quote", "result": "Accepted"}))).await,
+        &test.patch(&update(json!({"note": "Wants a quote", "result": "Accepted"}))).await,
         UPDATED,
-        "stale",
+        "the same values",
     );
-    assert_eq!(note(&world), "Nothing of it is true.");
-    check(&world.patch(&update(json!({"result": "Voicemail"}))).await, UPDATED, "new");
-    check_text(&note(&world), &["Nothing of it is true.", "Voicemail"], &["Wants a quote"]);
+    assert_eq!(note(&test), "Nothing of it is true.");
+    check(&test.patch(&update(json!({"result": "Voicemail"}))).await, UPDATED, "a new value");
+    check_text(&note(&test), &["Nothing of it is true.", "Voicemail"], &["Wants a quote"]);
 }
 
 #[tokio::test]
-async fn a_link_is_never_displaced_by_its_placeholder() {
-    let world = TestApp::start().await;
+async fn a_recording_link_is_never_replaced_by_its_placeholder() {
+    let test = TestApp::start().await;
     let (link, pending) =
         (json!({"recordingLink": "https://rec.example/1"}), json!({"recordingLink": "(pending...)"}));
-    check(&world.patch(&update(link.clone())).await, PARKED, "parked");
-    check(&world.patch(&update(pending.clone())).await, PARKED, "late");
-    check(&world.post(&call(SESSION)).await, LOGGED, "the call");
-    check_text(&note(&world), &["https://rec.example/1"], &["(pending...)"]);
-    check(&world.patch(&update(pending.clone())).await, UPDATED, "later");
-    check_text(&note(&world), &["https://rec.example/1"], &["(pending...)"]);
+    check(&test.patch(&update(link.clone())).await, QUEUED_UNTIL_LOGGED, "the link");
+    check(&test.patch(&update(pending.clone())).await, QUEUED_UNTIL_LOGGED, "a late placeholder");
+    check(&test.post(&call(SESSION)).await, LOGGED, "create");
+    check_text(&note(&test), &["https://rec.example/1"], &["(pending...)"]);
+    check(&test.patch(&update(pending.clone())).await, UPDATED, "a placeholder after the create");
+    check_text(&note(&test), &["https://rec.example/1"], &["(pending...)"]);
 
-    let world = logged().await;
-    for (facts, present, absent) in
+    let test = logged().await;
+    for (details, present, absent) in
         [(&pending, "(pending...)", "https://"), (&link, "https://rec.example/1", "(pending...)")]
     {
-        check(&world.patch(&update(facts.clone())).await, UPDATED, present);
-        check_text(&note(&world), &[present], &[absent]);
+        check(&test.patch(&update(details.clone())).await, UPDATED, present);
+        check_text(&note(&test), &[present], &[absent]);
     }
 }
 
 #[tokio::test]
-async fn a_subject_is_changed_while_it_is_ours() {
-    let world = logged().await;
-    let subject = || activity(&world)["subject"].as_str().unwrap().to_owned();
+async fn an_update_changes_the_subject_unless_a_person_has_edited_it() {
+    let test = logged().await;
+    let subject = || activity(&test)["subject"].as_str().unwrap().to_owned();
     assert_eq!(subject(), "Inbound Call from Bob Client");
-    for (edit, told, expected) in [
+    for (edit, sent, expected) in [
         (None, "Quote", "Quote"),
         (None, "Quote for Bob", "Quote for Bob"),
         (None, "Quote for Bob", "Quote for Bob"),
@@ -96,40 +96,40 @@ async fn a_subject_is_changed_while_it_is_ours() {
         (None, "Quote, second", "Bob, urgent"),
     ] {
         if let Some(edit) = edit {
-            world.crm.edit(5001, "subject", json!(edit));
+            test.crm.edit(5001, "subject", json!(edit));
         }
-        check(&world.patch(&update(json!({"subject": told}))).await, UPDATED, told);
-        assert_eq!(subject(), expected, "after {told}");
+        check(&test.patch(&update(json!({"subject": sent}))).await, UPDATED, sent);
+        assert_eq!(subject(), expected, "after {sent}");
     }
 }
 
 #[tokio::test]
-async fn a_subject_whose_change_had_no_answer_is_still_ours() {
-    let world = logged().await;
-    world.crm.next(Route::UpdateActivity, Fault::DropBeforeAnswer);
-    for told in ["Quote", "Quote for Bob"] {
-        check(&world.patch(&update(json!({"subject": told}))).await, UPDATED, told);
-        assert_eq!(activity(&world)["subject"], told);
+async fn a_subject_is_still_updated_after_the_response_to_its_last_change_was_lost() {
+    let test = logged().await;
+    test.crm.next(Route::UpdateActivity, Fault::DropBeforeAnswer);
+    for subject in ["Quote", "Quote for Bob"] {
+        check(&test.patch(&update(json!({"subject": subject}))).await, UPDATED, subject);
+        assert_eq!(activity(&test)["subject"], subject);
     }
 }
 
-/// An empty note tells nothing: its sender may have none, and what a person wrote must not go with it.
+/// The sender of an empty note may not know the note, so the one in the CRM stays.
 #[tokio::test]
-async fn an_empty_note_takes_nothing_away() {
-    let world = logged().await;
+async fn an_update_with_an_empty_note_removes_nothing() {
+    let test = logged().await;
     for empty in [json!(""), json!(" \n"), json!(null)] {
-        check(&world.patch(&update(json!({"note": empty}))).await, UPDATED, "empty");
-        assert!(note(&world).contains("Wants a quote"), "{empty}");
+        check(&test.patch(&update(json!({"note": empty}))).await, UPDATED, "an empty note");
+        assert!(note(&test).contains("Wants a quote"), "{empty}");
     }
 }
 
-/// A note that somebody emptied is an empty note, not a failure and not a reason to write everything anew.
+/// If a person emptied the note, an update neither fails nor writes everything again.
 #[tokio::test]
-async fn a_log_without_a_note_takes_what_is_new() {
-    let world = logged().await;
-    world.crm.edit(5001, "note", Value::Null);
+async fn a_record_whose_note_a_person_emptied_gets_only_what_is_new() {
+    let test = logged().await;
+    test.crm.edit(5001, "note", Value::Null);
     let update = update(json!({"note": "Wants a quote", "recordingLink": "https://rec.example/1"}));
-    check(&world.patch(&update).await, UPDATED, "the update");
-    let note = note(&world);
+    check(&test.patch(&update).await, UPDATED, "update");
+    let note = note(&test);
     assert!(note.contains("https://rec.example/1") && !note.contains("Wants a quote"), "{note}");
 }

@@ -1,4 +1,4 @@
-//! When a grant is renewed, by whom, and what becomes of the others.
+//! Renewal of OAuth grants: when, by which invocation, and what happens to the other requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,38 +19,39 @@ use tokio::task::JoinHandle;
 const MINUTE: i64 = 60_000;
 const LOGGED: &str = "Call logged";
 const UPDATED: &str = "Call log updated.";
-const NO_ANSWER: &str = "Pipedrive is not answering";
+const NOT_ANSWERING: &str = "Pipedrive is not answering";
 const ENDED: &str = "User session expired. Please connect again.";
 
-async fn world(ends_in: i64) -> TestApp {
-    TestApp::with_credentials(grant(ends_in, REFRESH_TOKEN)).await
+/// Starts an app whose user has a grant that expires in this many milliseconds.
+async fn with_grant(expires_in: i64) -> TestApp {
+    TestApp::with_credentials(grant(expires_in, REFRESH_TOKEN)).await
 }
 
-fn check(answer: &Answer, message: &str, case: &str) {
-    assert_eq!(answer.message(), message, "{case}: {}", answer.body);
+fn check(response: &Answer, message: &str, case: &str) {
+    assert_eq!(response.message(), message, "{case}: {}", response.body);
     let (status, code) =
         if message == ENDED { (401, json!("CRM_SESSION_REVOKED")) } else { (200, Value::Null) };
-    assert_eq!((answer.status, &answer.body["errorCode"]), (status, &code), "{case}");
-    assert_eq!(answer.body["successful"], [LOGGED, UPDATED].contains(&message), "{case}");
+    assert_eq!((response.status, &response.body["errorCode"]), (status, &code), "{case}");
+    assert_eq!(response.body["successful"], [LOGGED, UPDATED].contains(&message), "{case}");
 }
 
-/// Logs a call of its own beside what the test does.
-fn start(app: &Arc<App>, world: &TestApp, session: String) -> JoinHandle<Answer> {
-    let (app, token) = (app.clone(), app.issue_token(&world.user, 1));
-    #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+/// Logs a call in a task of its own.
+fn start(app: &Arc<App>, test: &TestApp, session: String) -> JoinHandle<Answer> {
+    let (app, token) = (app.clone(), app.issue_token(&test.user, 1));
+    #[expect(clippy::disallowed_methods, reason = "a test is never frozen")]
     tokio::spawn(async move {
         send(&app, "POST", &token, call(&session).to_string().into_bytes(), INVOCATION_MS).await
     })
 }
 
-/// How many token requests arrived, whatever became of them.
-fn token_calls(world: &TestApp) -> usize {
-    world.crm.count(Route::Token)
+/// Returns the number of token requests that arrived, whatever their outcome.
+fn token_requests(test: &TestApp) -> usize {
+    test.crm.count(Route::Token)
 }
 
-/// The grant as the table has it.
-async fn stored(world: &TestApp) -> (String, String) {
-    let user = world.app.store.user(&world.user.key()).await.unwrap().unwrap();
+/// Returns the access token and the refresh token in the table.
+async fn stored(test: &TestApp) -> (String, String) {
+    let user = test.app.store.user(&test.user.key()).await.unwrap().unwrap();
     match user.user.credentials {
         Some(Credentials::OAuth { access_token, refresh_token: Some(refresh_token), .. }) => {
             (access_token.expose().to_owned(), refresh_token.expose().to_owned())
@@ -60,285 +61,289 @@ async fn stored(world: &TestApp) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_grant_is_renewed_when_its_end_is_near() {
-    for (ends_in, renewals) in
+async fn a_grant_is_renewed_when_it_expires_within_ten_minutes() {
+    for (expires_in, renewals) in
         [(60 * MINUTE, 0), (11 * MINUTE, 0), (9 * MINUTE, 1), (MINUTE, 1), (-MINUTE, 1)]
     {
-        let world = world(ends_in).await;
+        let test = with_grant(expires_in).await;
         for session in ["1", "2"] {
-            check(&world.post(&call(session)).await, LOGGED, &format!("{ends_in} {session}"));
+            check(&test.post(&call(session)).await, LOGGED, &format!("{expires_in} {session}"));
         }
-        assert_eq!(world.crm.refreshes(), renewals, "{ends_in}");
+        assert_eq!(test.crm.refreshes(), renewals, "{expires_in}");
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_renewed_is_not() {
+async fn credentials_without_a_refresh_token_are_not_renewed() {
     let no_refresh_token = Credentials::OAuth {
-        access_token: Secret::new("not good"),
+        access_token: Secret::new("invalid"),
         refresh_token: None,
         expires_at: DateTime::from_timestamp_millis(NOW_MS),
     };
-    for credentials in [Credentials::ApiKey(Secret::new("not good")), no_refresh_token] {
-        let world = TestApp::with_credentials(credentials.clone()).await;
+    for credentials in [Credentials::ApiKey(Secret::new("invalid")), no_refresh_token] {
+        let test = TestApp::with_credentials(credentials.clone()).await;
         let case = format!("{credentials:?}");
-        check(&world.post(&call("1")).await, "Authorization error", &case);
-        assert_eq!(token_calls(&world), 0, "{case}");
+        check(&test.post(&call("1")).await, "Authorization error", &case);
+        assert_eq!(token_requests(&test), 0, "{case}");
     }
-    // The caller's own header is theirs to renew.
-    let world = world(-MINUTE).await;
+    // Only the caller can renew the token of its own header.
+    let test = with_grant(-MINUTE).await;
     let mut body = call("1");
     body["authHeader"] = json!(format!("Bearer {ACCESS_TOKEN}"));
-    check(&world.post(&body).await, LOGGED, "a good header");
+    check(&test.post(&body).await, LOGGED, "a valid header");
     body["logInfo"]["sessionId"] = json!("2");
     body["authHeader"] = json!("Bearer other");
-    check(&world.post(&body).await, "Authorization error", "a bad header");
-    assert_eq!(token_calls(&world), 0);
+    check(&test.post(&body).await, "Authorization error", "an invalid header");
+    assert_eq!(token_requests(&test), 0);
 }
 
 #[tokio::test]
-async fn many_calls_at_the_end_renew_once() {
-    let world = world(0).await;
-    let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
+async fn simultaneous_calls_renew_an_expired_grant_once() {
+    let test = with_grant(0).await;
+    let apps = [test.app.clone(), test.another_app().await, test.another_app().await];
     let sent: Vec<_> =
-        (0..24).map(|index| start(&apps[index % 3], &world, format!("session-{index}"))).collect();
-    for answer in sent {
-        check(&answer.await.unwrap(), LOGGED, "each");
+        (0..24).map(|index| start(&apps[index % 3], &test, format!("session-{index}"))).collect();
+    for response in sent {
+        check(&response.await.unwrap(), LOGGED, "each create");
     }
-    assert_eq!((token_calls(&world), world.crm.refreshes()), (1, 1));
-    assert_eq!(world.crm.activities().len(), 24);
+    assert_eq!((token_requests(&test), test.crm.refreshes()), (1, 1));
+    assert_eq!(test.crm.activities().len(), 24);
 }
 
 #[tokio::test]
-async fn a_hundred_at_the_end_renew_once() {
-    let world = world(0).await;
-    let apps = [world.app.clone(), world.another_app().await, world.another_app().await];
-    let user = world.app.store.user(&world.user.key()).await.unwrap().unwrap();
+async fn a_hundred_simultaneous_requests_renew_an_expired_grant_once() {
+    let test = with_grant(0).await;
+    let apps = [test.app.clone(), test.another_app().await, test.another_app().await];
+    let user = test.app.store.user(&test.user.key()).await.unwrap().unwrap();
     let sent: Vec<_> = (0..100)
         .map(|index| {
             let (app, user, deadline) =
-                (apps[index % 3].clone(), user.clone(), world.now_ms() + INVOCATION_MS);
-            let me = format!("request {index}");
-            #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+                (apps[index % 3].clone(), user.clone(), test.now_ms() + INVOCATION_MS);
+            let holder = format!("request {index}");
+            #[expect(clippy::disallowed_methods, reason = "a test is never frozen")]
             tokio::spawn(async move {
                 let crm = call_log::adapters::find("pipedrive").unwrap();
-                Grant::obtain(&app, crm, user, None, Deadline(deadline), &me).await.map(drop)
+                Grant::obtain(&app, crm, user, None, Deadline(deadline), &holder).await.map(drop)
             })
         })
         .collect();
     for granted in sent {
         granted.await.unwrap().unwrap();
     }
-    assert_eq!((token_calls(&world), world.crm.refreshes()), (1, 1));
+    assert_eq!((token_requests(&test), test.crm.refreshes()), (1, 1));
 }
 
 #[tokio::test]
-async fn while_the_token_is_good_only_one_waits_for_the_next() {
-    let world = world(5 * MINUTE).await;
-    world.crm.next(Route::Token, Fault::Delay(Duration::from_millis(2_500)));
-    let renewing = start(&world.app, &world, "the first".to_owned());
-    while token_calls(&world) == 0 {
+async fn while_the_token_is_valid_only_one_request_waits_for_its_renewal() {
+    let test = with_grant(5 * MINUTE).await;
+    test.crm.next(Route::Token, Fault::Delay(Duration::from_millis(2_500)));
+    let renewing = start(&test.app, &test, "the first".to_owned());
+    while token_requests(&test) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for session in ["1", "2", "3"] {
-        check(&world.post(&call(session)).await, LOGGED, session);
+        check(&test.post(&call(session)).await, LOGGED, session);
     }
-    assert!(!renewing.is_finished(), "they did not wait");
+    assert!(!renewing.is_finished(), "the other requests did not wait");
     check(&renewing.await.unwrap(), LOGGED, "the first");
-    assert_eq!(token_calls(&world), 1);
+    assert_eq!(token_requests(&test), 1);
 }
 
 #[tokio::test]
-async fn a_renewal_ahead_that_fails_does_not_matter_yet() {
+async fn a_failed_renewal_does_not_fail_the_request_while_the_token_is_valid() {
     for faults in [vec![Fault::Status(400)], vec![Fault::Status(500), Fault::DropBeforeAnswer]] {
-        let world = world(5 * MINUTE).await;
+        let test = with_grant(5 * MINUTE).await;
         for fault in faults {
-            world.crm.next(Route::Token, fault);
+            test.crm.next(Route::Token, fault);
         }
-        check(&world.post(&call("1")).await, LOGGED, "with the present token");
+        check(&test.post(&call("1")).await, LOGGED, "with the token that is still valid");
     }
 }
 
 #[tokio::test]
-async fn a_rotated_refresh_token_is_used_the_next_time() {
-    let world = world(0).await;
+async fn a_rotated_refresh_token_is_used_for_the_next_renewal() {
+    let test = with_grant(0).await;
     for number in 1..=3 {
-        check(&world.post(&call(&number.to_string())).await, LOGGED, "renewed");
-        assert_eq!(world.crm.refreshes(), number);
+        check(&test.post(&call(&number.to_string())).await, LOGGED, "an expired token");
+        assert_eq!(test.crm.refreshes(), number);
         let tokens = (format!("pipedrive-access-{number}"), format!("pipedrive-refresh-{number}"));
-        assert_eq!(stored(&world).await, tokens);
-        world.pass(59 * MINUTE);
+        assert_eq!(stored(&test).await, tokens);
+        test.pass(59 * MINUTE);
     }
 }
 
 #[tokio::test]
-async fn a_token_that_the_crm_takes_no_more_is_renewed_once() {
-    let world = world(60 * MINUTE).await;
-    check(&world.post(&call("1")).await, LOGGED, "good");
-    world.crm.end_access();
-    check(&world.post(&call("2")).await, LOGGED, "renewed");
-    check(&world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await, UPDATED, "good again");
-    assert_eq!(world.crm.refreshes(), 1);
-    assert_eq!(world.crm.activities().len(), 2);
+async fn a_token_that_the_crm_no_longer_accepts_is_renewed_once() {
+    let test = with_grant(60 * MINUTE).await;
+    check(&test.post(&call("1")).await, LOGGED, "a valid token");
+    test.crm.end_access();
+    check(&test.post(&call("2")).await, LOGGED, "a renewed token");
+    check(&test.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await, UPDATED, "the renewed token");
+    assert_eq!(test.crm.refreshes(), 1);
+    assert_eq!(test.crm.activities().len(), 2);
 }
 
 #[tokio::test]
-async fn a_token_that_somebody_else_has_renewed_is_adopted() {
-    let world = world(60 * MINUTE).await;
-    world.crm.end_access();
-    world.crm.next(Route::GetPerson, Fault::Delay(Duration::from_millis(300)));
-    let late = start(&world.app, &world, "late".to_owned());
-    while world.crm.count(Route::GetPerson) == 0 {
+async fn a_token_that_another_invocation_has_renewed_is_adopted() {
+    let test = with_grant(60 * MINUTE).await;
+    test.crm.end_access();
+    test.crm.next(Route::GetPerson, Fault::Delay(Duration::from_millis(300)));
+    let late = start(&test.app, &test, "late".to_owned());
+    while test.crm.count(Route::GetPerson) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let other = world.another_app().await;
-    check(&world.send(&other, "POST", &call("other")).await, LOGGED, "renews");
-    check(&late.await.unwrap(), LOGGED, "adopts");
-    assert_eq!(token_calls(&world), 1);
+    let other = test.another_app().await;
+    check(&test.send(&other, "POST", &call("other")).await, LOGGED, "renews the grant");
+    check(&late.await.unwrap(), LOGGED, "uses the renewed grant");
+    assert_eq!(token_requests(&test), 1);
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_once_more() {
-    for (fault, message, calls) in [
+async fn a_token_request_without_a_response_is_sent_once_more() {
+    for (fault, message, requests) in [
         (Fault::DropBeforeEffect, LOGGED, 2),
         (Fault::Status(503), LOGGED, 2),
         (Fault::Html, LOGGED, 2),
-        // The stand-in rotates strictly: it does not take the old token once more.
+        // The fake rotates strictly: it rejects the old token.
         (Fault::DropBeforeAnswer, ENDED, 2),
     ] {
-        let world = world(0).await;
+        let test = with_grant(0).await;
         let case = format!("{fault:?}");
-        world.crm.next(Route::Token, fault);
-        check(&world.post(&call("1")).await, message, &case);
-        assert_eq!(token_calls(&world), calls, "{case}");
+        test.crm.next(Route::Token, fault);
+        check(&test.post(&call("1")).await, message, &case);
+        assert_eq!(token_requests(&test), requests, "{case}");
     }
 }
 
 #[tokio::test]
-async fn a_refused_grant_ends_the_session_until_the_user_connects_again() {
-    let world = TestApp::with_credentials(grant(0, "revoked")).await;
+async fn a_rejected_grant_ends_the_session_until_the_user_connects_again() {
+    let test = TestApp::with_credentials(grant(0, "revoked")).await;
     for session in ["1", "1", "2"] {
-        check(&world.post(&call(session)).await, ENDED, session);
+        check(&test.post(&call(session)).await, ENDED, session);
     }
-    assert_eq!(token_calls(&world), 1, "refused once, known from then on");
-    assert_eq!(world.crm.activities().len(), 0);
+    assert_eq!(token_requests(&test), 1, "no request after the rejection");
+    assert_eq!(test.crm.activities().len(), 0);
 
-    let mut user = world.user.clone();
+    let mut user = test.user.clone();
     user.credentials = Some(grant(60 * MINUTE, REFRESH_TOKEN));
-    world.app.store.put_user(&user).await.unwrap();
-    check(&world.post(&call("1")).await, LOGGED, "connected again");
-    assert_eq!((token_calls(&world), world.crm.count(Route::ListActivities)), (1, 0));
+    test.app.store.put_user(&user).await.unwrap();
+    check(&test.post(&call("1")).await, LOGGED, "connected again");
+    assert_eq!((token_requests(&test), test.crm.count(Route::ListActivities)), (1, 0));
 }
 
 #[tokio::test]
-async fn what_comes_while_the_session_is_ended_is_kept() {
-    let world = world(60 * MINUTE).await;
-    check(&world.post(&call("1")).await, LOGGED, "the call");
-    let mut user = world.user.clone();
+async fn an_update_during_an_ended_session_is_written_after_the_user_connects_again() {
+    let test = with_grant(60 * MINUTE).await;
+    check(&test.post(&call("1")).await, LOGGED, "the call");
+    let mut user = test.user.clone();
     user.credentials = Some(grant(0, "revoked"));
-    world.app.store.put_user(&user).await.unwrap();
-    check(&world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await, ENDED, "kept");
+    test.app.store.put_user(&user).await.unwrap();
+    check(
+        &test.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await,
+        ENDED,
+        "the session has ended",
+    );
     user.credentials = Some(grant(60 * MINUTE, REFRESH_TOKEN));
-    world.app.store.put_user(&user).await.unwrap();
+    test.app.store.put_user(&user).await.unwrap();
     check_updated(
-        &world.patch(&json!({"sessionId": "1", "result": "Voicemail"})).await,
+        &test.patch(&json!({"sessionId": "1", "result": "Voicemail"})).await,
         &["Bob asked", "Voicemail"],
     );
 }
 
-fn check_updated(answer: &Answer, parts: &[&str]) {
-    let note = answer.body["updatedNote"].as_str().unwrap_or_else(|| panic!("{}", answer.body));
+fn check_updated(response: &Answer, parts: &[&str]) {
+    let note = response.body["updatedNote"].as_str().unwrap_or_else(|| panic!("{}", response.body));
     assert!(parts.iter().all(|part| note.contains(part)), "{note}");
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_is_down_leaves_everything_as_it_was() {
-    let world = world(0).await;
+async fn a_token_endpoint_that_is_down_leaves_the_grant_unchanged() {
+    let test = with_grant(0).await;
     for fault in
         [Fault::Status(500), Fault::DropBeforeEffect, Fault::Refusal(401, r#"{"error": "invalid_client"}"#)]
     {
-        world.crm.next(Route::Token, fault);
+        test.crm.next(Route::Token, fault);
     }
-    for case in ["down", "not known to it"] {
-        check(&world.post(&call("1")).await, NO_ANSWER, case);
-        assert_eq!(stored(&world).await, (ACCESS_TOKEN.to_owned(), REFRESH_TOKEN.to_owned()), "{case}");
+    for case in ["the endpoint is down", "the client is unknown"] {
+        check(&test.post(&call("1")).await, NOT_ANSWERING, case);
+        assert_eq!(stored(&test).await, (ACCESS_TOKEN.to_owned(), REFRESH_TOKEN.to_owned()), "{case}");
     }
-    check(&world.post(&call("1")).await, LOGGED, "up again");
-    assert_eq!((token_calls(&world), world.crm.refreshes()), (4, 1));
-    assert_eq!((world.crm.count(Route::CreateActivity), world.crm.count(Route::ListActivities)), (1, 0));
+    check(&test.post(&call("1")).await, LOGGED, "the endpoint is up again");
+    assert_eq!((token_requests(&test), test.crm.refreshes()), (4, 1));
+    assert_eq!((test.crm.count(Route::CreateActivity), test.crm.count(Route::ListActivities)), (1, 0));
 }
 
 #[tokio::test]
-async fn a_renewal_that_could_not_be_stored_before_the_end_is_not_begun() {
-    let world = world(0).await;
-    let token = world.app.issue_token(&world.user, 1);
-    let answer = send(&world.app, "POST", &token, call("1").to_string().into_bytes(), 3_000).await;
-    check(&answer, NO_ANSWER, "too late");
-    assert_eq!(token_calls(&world), 0);
+async fn a_renewal_is_not_started_if_its_result_could_not_be_stored_before_the_deadline() {
+    let test = with_grant(0).await;
+    let token = test.app.issue_token(&test.user, 1);
+    let response = send(&test.app, "POST", &token, call("1").to_string().into_bytes(), 3_000).await;
+    check(&response, NOT_ANSWERING, "too little time is left");
+    assert_eq!(token_requests(&test), 0);
 }
 
 #[tokio::test]
-async fn a_new_grant_is_stored_even_when_another_has_begun_to_renew() {
-    let world = world(0).await;
-    let store = &world.app.store;
-    let user = store.user(&world.user.key()).await.unwrap().unwrap();
-    let claim = async |me: &str| {
-        store.claim_renewal(&user, me, world.now_ms(), world.now_ms() + 15_000).await.unwrap()
+async fn a_new_grant_is_stored_even_if_another_invocation_has_claimed_the_renewal() {
+    let test = with_grant(0).await;
+    let store = &test.app.store;
+    let user = store.user(&test.user.key()).await.unwrap().unwrap();
+    let claim = async |holder: &str| {
+        store.claim_renewal(&user, holder, test.now_ms(), test.now_ms() + 15_000).await.unwrap()
     };
     assert!(claim("slow").await);
-    assert!(!claim("other").await, "one at a time");
-    world.pass(16_000);
-    assert!(claim("other").await, "the slow one's time is over");
+    assert!(!claim("other").await, "one renewal at a time");
+    test.pass(16_000);
+    assert!(claim("other").await, "the claim of the slow invocation has expired");
     let renewed = |name: &str| grant(60 * MINUTE, name);
-    // The old refresh token is used up: what the slow one got is the only grant there is.
+    // The old refresh token is used up, so the grant of the slow invocation is the only valid one.
     store.give_up_renewal(&user, "other", true).await.unwrap();
-    assert!(store.finish_renewal(&user, "slow", &renewed("from the slow one")).await.unwrap());
+    assert!(store.finish_renewal(&user, "slow", &renewed("the slow grant")).await.unwrap());
     assert!(
-        store.finish_renewal(&user, "slow", &renewed("from the slow one")).await.unwrap(),
+        store.finish_renewal(&user, "slow", &renewed("the slow grant")).await.unwrap(),
         "a repeated write"
     );
-    assert!(!store.finish_renewal(&user, "other", &renewed("from another")).await.unwrap());
-    assert_eq!(stored(&world).await.1, "from the slow one");
-    let now = store.user(&world.user.key()).await.unwrap().unwrap();
+    assert!(!store.finish_renewal(&user, "other", &renewed("another grant")).await.unwrap());
+    assert_eq!(stored(&test).await.1, "the slow grant");
+    let now = store.user(&test.user.key()).await.unwrap().unwrap();
     assert!(!now.session_ended);
 }
 
-/// The provider has rotated the token, and the table is away when the new grant is to be stored.
+/// The provider rotates the refresh token, and then the table is unavailable, so the new grant cannot be stored.
 #[tokio::test]
-async fn a_grant_that_the_table_did_not_take_is_stored_with_the_next_request() {
-    for meanwhile in ["nothing", "another process is refused", "the user connects again"] {
-        let world = world(0).await;
-        let (app, dynamodb) = world.proxied_app().await;
-        world.crm.next(Route::Token, Fault::Delay(Duration::from_millis(300)));
+async fn a_grant_that_could_not_be_stored_is_stored_with_the_next_request() {
+    for meanwhile in ["nothing", "another process is rejected", "the user connects again"] {
+        let test = with_grant(0).await;
+        let (app, dynamodb) = test.proxied_app().await;
+        test.crm.next(Route::Token, Fault::Delay(Duration::from_millis(300)));
         let outage = async {
-            while token_calls(&world) == 0 {
+            while token_requests(&test) == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             dynamodb.outage(Some(Fault::Status(400)));
         };
         let body = call("1");
-        let (first, ()) = tokio::join!(world.send(&app, "POST", &body), outage);
+        let (first, ()) = tokio::join!(test.send(&app, "POST", &body), outage);
         assert_eq!(first.status, 500, "{meanwhile}: {}", first.body);
-        assert_eq!(stored(&world).await.1, REFRESH_TOKEN, "{meanwhile}");
+        assert_eq!(stored(&test).await.1, REFRESH_TOKEN, "{meanwhile}");
         dynamodb.outage(None);
-        world.pass(16_000);
+        test.pass(16_000);
         let expected = match meanwhile {
-            "another process is refused" => {
-                check(&world.post(&call("2")).await, ENDED, meanwhile);
+            "another process is rejected" => {
+                check(&test.post(&call("2")).await, ENDED, meanwhile);
                 "pipedrive-refresh-1"
             }
             "the user connects again" => {
                 let credentials = Some(grant(60 * MINUTE, "newer"));
-                let user = call_log::model::User { credentials, ..world.user.clone() };
-                world.app.store.put_user(&user).await.unwrap();
+                let user = call_log::model::User { credentials, ..test.user.clone() };
+                test.app.store.put_user(&user).await.unwrap();
                 "newer"
             }
             _ => "pipedrive-refresh-1",
         };
-        let answer = world.send(&app, "POST", &call("3")).await;
+        let response = test.send(&app, "POST", &call("3")).await;
         if expected != "newer" {
-            check(&answer, LOGGED, meanwhile);
+            check(&response, LOGGED, meanwhile);
         }
-        assert_eq!(stored(&world).await.1, expected, "{meanwhile}");
+        assert_eq!(stored(&test).await.1, expected, "{meanwhile}");
     }
 }

@@ -1,4 +1,4 @@
-//! Exactly once: what becomes of a call whatever happens on the way. `docs/exactly-once.md` says why.
+//! Delivery: every call is logged exactly once, whatever fails. `docs/exactly-once.md` has the reasons.
 
 mod chaos;
 mod costs;
@@ -29,62 +29,62 @@ use tests::{
 };
 use tokio::task::JoinHandle;
 
-/// The session of the tests' call.
+/// The session id of the tests' call.
 const SESSION: &str = "4503991004";
-/// Longer than a request may still land after its sender's deadline.
+/// Longer than the time after its sender's deadline in which a request can take effect, in milliseconds.
 const GRACE: i64 = 31_000;
-/// Longer than an invocation and the grace after it.
+/// Longer than a lease, in milliseconds: an invocation and the grace period after it.
 const LEASE: i64 = INVOCATION_MS + GRACE;
 
 const LOGGED: &str = "Call logged";
-const ALREADY: &str = "Call already logged";
+const ALREADY_LOGGED: &str = "Call already logged";
 const BEING_LOGGED: &str = "The call is being logged.";
 const UPDATED: &str = "Call log updated.";
 const QUEUED: &str = "The update will be added in a moment.";
-const PARKED: &str = "The update will be added when the call is logged.";
-const NO_ANSWER: &str = "Pipedrive is not answering";
-const REFUSED: &str = "Pipedrive refused the call log";
+const QUEUED_UNTIL_LOGGED: &str = "The update will be added when the call is logged.";
+const NOT_ANSWERING: &str = "Pipedrive is not answering";
+const REJECTED: &str = "Pipedrive refused the call log";
 const DELETED: &str = "The call log was deleted in Pipedrive.";
 
-/// An update of the tests' call that brings these facts.
-fn update(facts: Value) -> Value {
+/// Returns the body of an update of the tests' call with these details.
+fn update(details: Value) -> Value {
     let mut body = json!({"sessionId": SESSION});
-    body.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+    body.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
     body
 }
 
-/// The body in another request of the same user, to a process of its own.
+/// Sends a request of the user in a task of its own.
 fn start(app: &Arc<App>, user: &User, method: &'static str, body: Value) -> JoinHandle<Answer> {
     let (app, token) = (app.clone(), app.issue_token(user, 1));
-    #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+    #[expect(clippy::disallowed_methods, reason = "a test is never frozen")]
     tokio::spawn(
         async move { send(&app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await },
     )
 }
 
-/// Waits until the CRM has got so many requests of a kind.
-async fn arrived(world: &TestApp, route: Route, count: usize) {
+/// Waits until the CRM has received `count` requests of a route.
+async fn wait_for_requests(test: &TestApp, route: Route, count: usize) {
     for _ in 0..500 {
-        if world.crm.count(route) >= count {
+        if test.crm.count(route) >= count {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{route:?} did not arrive");
+    panic!("the CRM did not receive {count} requests of {route:?}");
 }
 
-/// The one activity that there is.
-fn activity(world: &TestApp) -> Value {
-    let activities = world.crm.activities();
+/// Returns the only activity in the CRM.
+fn activity(test: &TestApp) -> Value {
+    let activities = test.crm.activities();
     assert_eq!(activities.len(), 1, "{activities:?}");
     activities.into_iter().next().unwrap()
 }
 
-fn note(world: &TestApp) -> String {
-    activity(world)["note"].as_str().unwrap().to_owned()
+fn note(test: &TestApp) -> String {
+    activity(test)["note"].as_str().unwrap().to_owned()
 }
 
-/// Fails unless the text has each of these once, and none of those.
+/// Asserts that a text contains each part of `present` once, and no part of `absent`.
 fn check_text(text: &str, present: &[&str], absent: &[&str]) {
     for part in present {
         assert_eq!(text.matches(part).count(), 1, "{part} in {text}");
@@ -94,29 +94,29 @@ fn check_text(text: &str, present: &[&str], absent: &[&str]) {
     }
 }
 
-fn check(answer: &Answer, message: &str, case: &str) {
-    assert_eq!((answer.status, answer.message()), (200, message), "{case}: {}", answer.body);
-    let successful = [LOGGED, ALREADY, BEING_LOGGED, UPDATED, PARKED].contains(&message);
-    assert_eq!(answer.body["successful"], successful, "{case}");
+fn check(response: &Answer, message: &str, case: &str) {
+    assert_eq!((response.status, response.message()), (200, message), "{case}: {}", response.body);
+    let successful = [LOGGED, ALREADY_LOGGED, BEING_LOGGED, UPDATED, QUEUED_UNTIL_LOGGED].contains(&message);
+    assert_eq!(response.body["successful"], successful, "{case}");
 }
 
-fn session_key(world: &TestApp) -> CallKey {
-    CallKey { user: world.user.key(), session: SessionId::new(SESSION).unwrap(), extension: None }
+fn session_key(test: &TestApp) -> CallKey {
+    CallKey { user: test.user.key(), session: SessionId::new(SESSION).unwrap(), extension: None }
 }
 
-/// How many activities were asked to be made, and how often the CRM was searched for one.
-fn attempts(world: &TestApp) -> (usize, usize) {
-    (world.crm.count(Route::CreateActivity), world.crm.count(Route::ListActivities))
+/// Returns the number of requests to create an activity, and of searches for one.
+fn attempts(test: &TestApp) -> (usize, usize) {
+    (test.crm.count(Route::CreateActivity), test.crm.count(Route::ListActivities))
 }
 
-/// A world in which the call is logged.
+/// Starts an app and logs the tests' call.
 async fn logged() -> TestApp {
-    let world = TestApp::start().await;
-    check(&world.post(&call(SESSION)).await, LOGGED, "the call");
-    world
+    let test = TestApp::start().await;
+    check(&test.post(&call(SESSION)).await, LOGGED, "create");
+    test
 }
 
-/// What a slow CRM does.
+/// The delay of a slow CRM.
 const SLOW: Fault = Fault::Delay(Duration::from_millis(500));
 /// Every request to DynamoDB.
 const DYNAMODB: Target = Target { method: "POST", path: "/" };

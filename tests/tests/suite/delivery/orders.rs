@@ -1,9 +1,9 @@
-//! The order in which things become known does not matter.
+//! The order of a call and its updates has no influence on the record.
 
 use super::*;
 
-/// What becomes known of a call, the call itself first.
-fn facts() -> [Value; 6] {
+/// Returns the bodies of the updates; `null` stands for the call itself.
+fn bodies() -> [Value; 6] {
     [
         Value::Null,
         json!({"recordingLink": "https://rec.example/1"}),
@@ -14,7 +14,7 @@ fn facts() -> [Value; 6] {
     ]
 }
 
-/// The permutation of that number.
+/// Returns the permutation with this number, from 0 to 719.
 fn permutation(mut number: usize) -> Vec<usize> {
     let mut left: Vec<usize> = (0..6).collect();
     (1..=6)
@@ -28,26 +28,26 @@ fn permutation(mut number: usize) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn every_order_ends_in_the_same_log() {
-    let world = TestApp::start().await;
+async fn every_order_of_a_call_and_its_updates_ends_in_the_same_log() {
+    let test = TestApp::start().await;
     let mut first = None;
-    // Every seventeenth of the 720, in which each fact comes at each place.
+    // In every seventeenth of the 720 permutations, each body is at each position at least once.
     for number in (0..720).step_by(17) {
         let order = permutation(number);
         let session = format!("session-{number}");
         for index in &order {
-            let mut body = facts()[*index].clone();
-            let answer = if body.is_null() {
-                world.post(&call(&session)).await
+            let mut body = bodies()[*index].clone();
+            let response = if body.is_null() {
+                test.post(&call(&session)).await
             } else {
                 body["sessionId"] = json!(session);
-                world.patch(&body).await
+                test.patch(&body).await
             };
-            assert_eq!(answer.body["successful"], true, "{order:?}: {}", answer.body);
+            assert_eq!(response.body["successful"], true, "{order:?}: {}", response.body);
         }
-        let mut log = world.crm.activities().pop().unwrap();
-        log.as_object_mut().unwrap().shift_remove("id");
-        let first = first.get_or_insert_with(|| log.clone());
-        assert_eq!(log, *first, "{order:?}");
+        let mut activity = test.crm.activities().pop().unwrap();
+        activity.as_object_mut().unwrap().shift_remove("id");
+        let first = first.get_or_insert_with(|| activity.clone());
+        assert_eq!(activity, *first, "{order:?}");
     }
 }

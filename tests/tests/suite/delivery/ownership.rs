@@ -1,4 +1,4 @@
-//! Whose call it is.
+//! Users and extensions: which record a request can reach.
 
 use call_log::model::{Platform, UserId};
 use tests::pipedrive::USER;
@@ -6,7 +6,7 @@ use tests::pipedrive::USER;
 use super::*;
 use crate::harness::with;
 
-/// The call, as an extension logs it.
+/// Returns the body of a create from an extension.
 fn call_of(extension: &str) -> Value {
     let mut body = call(SESSION);
     body["logInfo"]["hashedExtensionId"] = json!(extension);
@@ -14,81 +14,89 @@ fn call_of(extension: &str) -> Value {
 }
 
 #[tokio::test]
-async fn nobody_reaches_anothers_log_by_the_same_session() {
-    let world = logged().await;
-    let other = User { id: UserId::new("67890-pipedrive").unwrap(), ..world.user.clone() };
-    world.app.store.put_user(&other).await.unwrap();
-    let foreign = User { platform: Platform::new("example").unwrap(), ..world.user.clone() };
-    let before = activity(&world);
+async fn a_session_id_does_not_lead_to_the_record_of_another_user_or_crm() {
+    let test = logged().await;
+    let other = User { id: UserId::new("67890-pipedrive").unwrap(), ..test.user.clone() };
+    test.app.store.put_user(&other).await.unwrap();
+    let foreign = User { platform: Platform::new("example").unwrap(), ..test.user.clone() };
+    let before = activity(&test);
 
-    let facts = update(json!({"aiNote": "from elsewhere"}));
-    let answer = start(&world.app, &other, "PATCH", facts.clone()).await.unwrap();
-    check(&answer, PARKED, "another user");
+    let details = update(json!({"aiNote": "from another user"}));
+    let response = start(&test.app, &other, "PATCH", details.clone()).await.unwrap();
+    check(&response, QUEUED_UNTIL_LOGGED, "another user");
     for method in ["PATCH", "POST"] {
-        let body = if method == "POST" { call(SESSION) } else { facts.clone() };
-        let answer = start(&world.app, &foreign, method, body).await.unwrap();
-        check(&answer, "User not found. Please connect to your CRM.", "another platform");
+        let body = if method == "POST" { call(SESSION) } else { details.clone() };
+        let response = start(&test.app, &foreign, method, body).await.unwrap();
+        check(&response, "User not found. Please connect to your CRM.", "another platform");
     }
-    assert_eq!(activity(&world), before);
+    assert_eq!(activity(&test), before);
 
-    let answer = start(&world.app, &other, "POST", call(SESSION)).await.unwrap();
-    assert_eq!((answer.message(), answer.log_id()), (LOGGED, Some("5002")));
+    let response = start(&test.app, &other, "POST", call(SESSION)).await.unwrap();
+    assert_eq!((response.message(), response.log_id()), (LOGGED, Some("5002")));
     let notes =
-        world.crm.activities().into_iter().map(|activity| activity["note"].as_str().unwrap().to_owned());
-    let told: Vec<_> = notes.map(|note| note.contains("from elsewhere")).collect();
-    assert_eq!(told, [false, true]);
+        test.crm.activities().into_iter().map(|activity| activity["note"].as_str().unwrap().to_owned());
+    let has_update: Vec<_> = notes.map(|note| note.contains("from another user")).collect();
+    assert_eq!(has_update, [false, true]);
 }
 
 #[tokio::test]
-async fn an_extension_finds_its_own_log_or_that_of_none() {
+async fn an_extension_updates_its_own_log_or_one_without_an_extension() {
     for (logged_by, updated_by, message) in [
         (None, Some("A"), UPDATED),
         (Some("A"), Some("A"), UPDATED),
-        (Some("A"), Some("B"), PARKED),
-        (Some("A"), None, PARKED),
+        (Some("A"), Some("B"), QUEUED_UNTIL_LOGGED),
+        (Some("A"), None, QUEUED_UNTIL_LOGGED),
     ] {
-        let world = TestApp::start().await;
-        check(&world.post(&logged_by.map_or(call(SESSION), call_of)).await, LOGGED, "the call");
-        let mut facts = update(json!({"aiNote": "Bob asked"}));
-        facts["hashedExtensionId"] = json!(updated_by);
+        let test = TestApp::start().await;
+        check(&test.post(&logged_by.map_or(call(SESSION), call_of)).await, LOGGED, "create");
+        let mut details = update(json!({"aiNote": "Bob asked"}));
+        details["hashedExtensionId"] = json!(updated_by);
         let case = format!("{logged_by:?} {updated_by:?}");
-        check(&world.patch(&facts).await, message, &case);
-        assert_eq!(note(&world).contains("Bob asked"), message == UPDATED, "{case}");
+        check(&test.patch(&details).await, message, &case);
+        assert_eq!(note(&test).contains("Bob asked"), message == UPDATED, "{case}");
     }
 }
 
 #[tokio::test]
 async fn an_update_waits_for_the_call_of_its_own_extension() {
-    let world = TestApp::start().await;
-    check(&world.patch(&update(json!({"result": "Voicemail"}))).await, PARKED, "of none");
-    check(&world.patch(&update(json!({"aiNote": "for A", "hashedExtensionId": "A"}))).await, PARKED, "of A");
-    check(&world.post(&call_of("A")).await, LOGGED, "the call");
-    check_text(&note(&world), &["for A"], &["Voicemail"]);
+    let test = TestApp::start().await;
+    check(
+        &test.patch(&update(json!({"result": "Voicemail"}))).await,
+        QUEUED_UNTIL_LOGGED,
+        "without an extension",
+    );
+    check(
+        &test.patch(&update(json!({"aiNote": "for A", "hashedExtensionId": "A"}))).await,
+        QUEUED_UNTIL_LOGGED,
+        "of extension A",
+    );
+    check(&test.post(&call_of("A")).await, LOGGED, "create");
+    check_text(&note(&test), &["for A"], &["Voicemail"]);
 }
 
 #[tokio::test]
 async fn each_extension_logs_the_call_once() {
-    let world = TestApp::start().await;
-    for (extension, message) in [("A", LOGGED), ("B", LOGGED), ("A", ALREADY), ("B", ALREADY)] {
-        check(&world.post(&call_of(extension)).await, message, extension);
+    let test = TestApp::start().await;
+    for (extension, message) in [("A", LOGGED), ("B", LOGGED), ("A", ALREADY_LOGGED), ("B", ALREADY_LOGGED)] {
+        check(&test.post(&call_of(extension)).await, message, extension);
     }
-    assert_eq!(world.crm.activities().len(), 2);
+    assert_eq!(test.crm.activities().len(), 2);
 }
 
-/// Nobody but the token says whose log it is, and nobody but the table what they want in it.
+/// The owner comes from the token, and the settings from the table.
 #[tokio::test]
-async fn a_body_chooses_neither_the_owner_nor_the_settings() {
-    let mut world = TestApp::start().await;
-    world.user.settings.0.insert("addCallLogDuration".to_owned(), json!({"value": false}));
-    world.app.store.put_user(&world.user).await.unwrap();
+async fn a_request_body_chooses_neither_the_owner_nor_the_settings() {
+    let mut test = TestApp::start().await;
+    test.user.settings.0.insert("addCallLogDuration".to_owned(), json!({"value": false}));
+    test.app.store.put_user(&test.user).await.unwrap();
     let form =
         json!({"isAssignedToUser": true, "adminAssignedUserRcId": "9", "adminAssignedUserToken": "x.y.z"});
     let settings = json!({"addCallLogDuration": {"value": true}, "addCallLogNote": {"value": false}});
     let fields =
         json!({"additionalSubmission": form, "user": {"userSettings": settings}, "userSettings": settings});
-    check(&world.post(&with(call(SESSION), fields.clone())).await, LOGGED, "the call");
-    check(&world.patch(&with(update(json!({"duration": 130})), fields)).await, UPDATED, "the update");
-    let activity = activity(&world);
+    check(&test.post(&with(call(SESSION), fields.clone())).await, LOGGED, "create");
+    check(&test.patch(&with(update(json!({"duration": 130})), fields)).await, UPDATED, "update");
+    let activity = activity(&test);
     let note = activity["note"].as_str().unwrap();
     assert_eq!(activity["owner_id"], USER);
     assert!(note.contains("Wants a quote") && !note.contains("Duration"), "{note}");

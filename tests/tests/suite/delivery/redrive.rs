@@ -1,4 +1,4 @@
-//! What could not be delivered is delivered as soon as it can be, without anybody asking.
+//! The redrive: delivers calls and updates whose requests failed.
 
 use call_log::{
     delivery::redrive::Report,
@@ -12,8 +12,8 @@ const HOUR: i64 = 3_600_000;
 const RATE_LIMITED: &str = "Rate limit exceeded";
 const SESSION_ENDED: &str = "User session expired. Please connect again.";
 
-/// A world whose user has a grant that can end.
-async fn connected() -> TestApp {
+/// Starts an app whose user has an OAuth grant.
+async fn with_oauth() -> TestApp {
     TestApp::with_credentials(Credentials::OAuth {
         access_token: Secret::new(tests::pipedrive::ACCESS_TOKEN),
         refresh_token: Some(Secret::new(tests::pipedrive::REFRESH_TOKEN)),
@@ -22,22 +22,26 @@ async fn connected() -> TestApp {
     .await
 }
 
-pub(super) async fn item(world: &TestApp) -> call_log::store::CallItem {
-    world.app.store.call(&session_key(world)).await.unwrap().unwrap()
+pub(super) async fn item(test: &TestApp) -> call_log::store::CallItem {
+    test.app.store.call(&session_key(test)).await.unwrap().unwrap()
 }
 
-/// Fails unless the call is in the CRM once with its note, and nothing of it waits.
-pub(super) async fn check_settled(world: &TestApp, case: &str) {
-    check_text(&note(world), &["Wants a quote"], &[]);
-    let item = item(world).await;
+/// Asserts that the call is in the CRM once with its note, and that nothing is left to deliver.
+pub(super) async fn check_settled(test: &TestApp, case: &str) {
+    check_text(&note(test), &["Wants a quote"], &[]);
+    let item = item(test).await;
     assert_eq!(
         (item.state, item.lease_holder.as_deref(), item.lease_expires_at),
         (State::Logged, None, 0),
         "{case}"
     );
     assert!(item.payload.is_none() && !item.has_undelivered(), "{case}: {item:?}");
-    let again = world.post(&call(SESSION)).await;
-    assert_eq!((again.message(), again.log_id()), (ALREADY, Some("5001")), "{case}: a retry learns the id");
+    let again = test.post(&call(SESSION)).await;
+    assert_eq!(
+        (again.message(), again.log_id()),
+        (ALREADY_LOGGED, Some("5001")),
+        "{case}: a retry returns the id"
+    );
 }
 
 /// The key of the tests' call in the table.
@@ -45,43 +49,43 @@ fn raw_key() -> Value {
     json!({"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{SESSION}#")}})
 }
 
-/// The item as it lies in the table.
-async fn raw_item(world: &TestApp) -> Value {
+/// Reads the call's item without decoding it.
+async fn raw_item(test: &TestApp) -> Value {
     let body = json!({"TableName": "calls", "Key": raw_key(), "ConsistentRead": true});
-    world.dynamodb.ask("GetItem", &body).await["Item"].clone()
+    test.dynamodb.ask("GetItem", &body).await["Item"].clone()
 }
 
-/// Makes the item one that this version cannot read.
-async fn damage(world: &TestApp) {
+/// Changes the item so that this version cannot read it.
+async fn damage(test: &TestApp) {
     let body = json!({
         "TableName": "calls", "Key": raw_key(), "UpdateExpression": "SET #state = :later",
         "ExpressionAttributeNames": {"#state": "state"},
         "ExpressionAttributeValues": {":later": {"S": "OF A LATER VERSION"}},
     });
-    world.dynamodb.ask("UpdateItem", &body).await;
+    test.dynamodb.ask("UpdateItem", &body).await;
 }
 
-/// The call meets this fault, and a search for it fails; then all is well again.
+/// Asserts that a redrive delivers the call after a create that failed with this fault and a search that failed too.
 async fn check_delivered(fault: Fault, message: &str, minutes: u32) {
     let case = format!("{fault:?}");
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, fault);
-    world.crm.next(Route::ListActivities, Fault::Status(500));
-    let answer = world.post(&call(SESSION)).await;
-    assert_eq!((answer.status, answer.message()), (200, message), "{case}");
-    assert_eq!(world.redrive().await, Report::default(), "{case}: nothing is due yet");
-    let reports = world.redrive_for(minutes).await;
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, fault);
+    test.crm.next(Route::ListActivities, Fault::Status(500));
+    let response = test.post(&call(SESSION)).await;
+    assert_eq!((response.status, response.message()), (200, message), "{case}");
+    assert_eq!(test.redrive().await, Report::default(), "{case}: nothing is due yet");
+    let reports = test.redrive_for(minutes).await;
     assert_eq!(reports.iter().map(|report| report.delivered).sum::<usize>(), 1, "{case}: {reports:?}");
-    check_settled(&world, &case).await;
+    check_settled(&test, &case).await;
 }
 
 #[tokio::test]
-async fn a_call_that_failed_is_logged_by_itself() {
-    check_delivered(Fault::Status(503), NO_ANSWER, 2).await;
-    check_delivered(Fault::DropBeforeEffect, NO_ANSWER, 2).await;
-    check_delivered(Fault::DropBeforeAnswer, NO_ANSWER, 2).await;
-    check_delivered(Fault::NoId, NO_ANSWER, 2).await;
-    check_delivered(Fault::Truncated, NO_ANSWER, 2).await;
+async fn a_redrive_logs_a_call_whose_create_failed() {
+    check_delivered(Fault::Status(503), NOT_ANSWERING, 2).await;
+    check_delivered(Fault::DropBeforeEffect, NOT_ANSWERING, 2).await;
+    check_delivered(Fault::DropBeforeAnswer, NOT_ANSWERING, 2).await;
+    check_delivered(Fault::NoId, NOT_ANSWERING, 2).await;
+    check_delivered(Fault::Truncated, NOT_ANSWERING, 2).await;
     check_delivered(Fault::RateLimited { retry_after: Some(90) }, RATE_LIMITED, 2).await;
     check_delivered(Fault::RateLimited { retry_after: None }, RATE_LIMITED, 1).await;
     check_delivered(Fault::Blocked, RATE_LIMITED, 1).await;
@@ -89,208 +93,209 @@ async fn a_call_that_failed_is_logged_by_itself() {
 }
 
 #[tokio::test]
-async fn an_attempt_without_an_answer_is_settled_within_ninety_seconds() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
-    world.crm.next(Route::ListActivities, Fault::Status(500));
-    check(&world.post(&call(SESSION)).await, NO_ANSWER, "the answer is lost");
-    world.redrive_for(1).await;
-    check_settled(&world, "a minute later").await;
-    assert_eq!(attempts(&world), (1, 2), "looked for once more, and not made again");
+async fn an_attempt_without_a_response_is_settled_within_ninety_seconds() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+    test.crm.next(Route::ListActivities, Fault::Status(500));
+    check(&test.post(&call(SESSION)).await, NOT_ANSWERING, "the response is lost");
+    test.redrive_for(1).await;
+    check_settled(&test, "a minute later").await;
+    assert_eq!(attempts(&test), (1, 2), "a second search and no second create");
 }
 
 #[tokio::test]
-async fn an_owner_that_died_has_a_successor() {
-    for (case, step) in [("before the post", Fault::DropBeforeEffect), ("after it", Fault::DropBeforeAnswer)]
+async fn a_redrive_logs_the_call_of_a_lease_holder_that_died() {
+    for (case, fault) in
+        [("before the post", Fault::DropBeforeEffect), ("after the post", Fault::DropBeforeAnswer)]
     {
-        let world = TestApp::start().await;
-        let mortal = world.another_app().await;
-        world.crm.next(Route::CreateActivity, step);
-        world.crm.next(Route::ListActivities, SLOW);
-        let dying = start(&mortal, &world.user, "POST", call(SESSION));
-        arrived(&world, Route::CreateActivity, 1).await;
+        let test = TestApp::start().await;
+        let other = test.another_app().await;
+        test.crm.next(Route::CreateActivity, fault);
+        test.crm.next(Route::ListActivities, SLOW);
+        let dying = start(&other, &test.user, "POST", call(SESSION));
+        wait_for_requests(&test, Route::CreateActivity, 1).await;
         dying.abort();
-        world.pass(LEASE);
-        assert_eq!(world.redrive().await.delivered, 1, "{case}");
-        check_settled(&world, case).await;
+        test.pass(LEASE);
+        assert_eq!(test.redrive().await.delivered, 1, "{case}");
+        check_settled(&test, case).await;
     }
 }
 
 #[tokio::test]
-async fn an_update_that_failed_is_written_by_itself() {
+async fn a_redrive_writes_an_update_that_failed() {
     for fault in [Fault::Status(503), Fault::DropBeforeAnswer, Fault::RateLimited { retry_after: Some(30) }] {
-        let world = logged().await;
+        let test = logged().await;
         let case = format!("{fault:?}");
-        world.crm.next(Route::UpdateActivity, fault);
-        world.crm.next(Route::GetActivity, Fault::Delay(Duration::ZERO));
-        world.crm.next(Route::GetActivity, Fault::Status(500));
-        let answer = world.patch(&update(json!({"aiNote": "Bob asked"}))).await;
-        assert_eq!(answer.body["successful"], false, "{case}: {}", answer.body);
-        world.redrive_for(2).await;
-        check_text(&note(&world), &["Bob asked", "Wants a quote"], &[]);
-        let item = item(&world).await;
+        test.crm.next(Route::UpdateActivity, fault);
+        test.crm.next(Route::GetActivity, Fault::Delay(Duration::ZERO));
+        test.crm.next(Route::GetActivity, Fault::Status(500));
+        let response = test.patch(&update(json!({"aiNote": "Bob asked"}))).await;
+        assert_eq!(response.body["successful"], false, "{case}: {}", response.body);
+        test.redrive_for(2).await;
+        check_text(&note(&test), &["Bob asked", "Wants a quote"], &[]);
+        let item = item(&test).await;
         assert!(!item.has_undelivered() && item.due_at.is_none(), "{case}: {item:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_parked_goes_with_the_call_that_is_logged_later() {
-    let world = TestApp::start().await;
-    world.crm.outage(Some(Fault::Status(503)));
-    world.post(&call(SESSION)).await;
-    let later = world.patch(&update(json!({"aiNote": "Bob asked"}))).await;
-    check(&later, PARKED, "while it waits");
-    world.crm.outage(None);
-    world.redrive_for(2).await;
-    check_text(&note(&world), &["Wants a quote", "Bob asked"], &[]);
-    assert_eq!(world.crm.count(Route::UpdateActivity), 0, "in one write");
+async fn a_redrive_writes_queued_updates_with_their_call() {
+    let test = TestApp::start().await;
+    test.crm.outage(Some(Fault::Status(503)));
+    test.post(&call(SESSION)).await;
+    let later = test.patch(&update(json!({"aiNote": "Bob asked"}))).await;
+    check(&later, QUEUED_UNTIL_LOGGED, "while the call is not logged");
+    test.crm.outage(None);
+    test.redrive_for(2).await;
+    check_text(&note(&test), &["Wants a quote", "Bob asked"], &[]);
+    assert_eq!(test.crm.count(Route::UpdateActivity), 0, "the create contains the update");
 }
 
 #[tokio::test]
-async fn after_an_ended_session_everything_is_delivered_when_the_user_connects_again() {
-    let world = connected().await;
-    check(&world.post(&call(SESSION)).await, LOGGED, "before");
-    world.crm.end_access();
-    world.crm.next(Route::Token, Fault::Refusal(400, r#"{"error": "invalid_grant"}"#));
+async fn everything_is_delivered_once_a_user_with_an_ended_session_connects_again() {
+    let test = with_oauth().await;
+    check(&test.post(&call(SESSION)).await, LOGGED, "before the session ends");
+    test.crm.end_access();
+    test.crm.next(Route::Token, Fault::Refusal(400, r#"{"error": "invalid_grant"}"#));
     for (method, body) in
         [("POST", call("2")), ("PATCH", update(json!({"aiNote": "Bob asked"}))), ("POST", call("3"))]
     {
-        let answer = world.send(&world.app, method, &body).await;
-        assert_eq!((answer.status, answer.message()), (401, SESSION_ENDED), "{method}");
+        let response = test.send(&test.app, method, &body).await;
+        assert_eq!((response.status, response.message()), (401, SESSION_ENDED), "{method}");
     }
-    let requests = world.crm.requests().len();
-    let reports = world.redrive_for(90).await;
+    let requests = test.crm.requests().len();
+    let reports = test.redrive_for(90).await;
     assert!(reports.iter().skip(1).all(|report| report.waiting == 3), "{reports:?}");
-    assert_eq!(world.crm.requests().len(), requests, "nobody is asked for a user who has to connect again");
-    let mut user = world.user.clone();
+    assert_eq!(test.crm.requests().len(), requests, "no request is sent for a user who has to connect again");
+    let mut user = test.user.clone();
     user.credentials = Some(Credentials::OAuth {
-        access_token: Secret::new("one that has to be renewed"),
-        refresh_token: Some(Secret::new(world.crm.refresh_token())),
+        access_token: Secret::new("an expired token"),
+        refresh_token: Some(Secret::new(test.crm.refresh_token())),
         expires_at: None,
     });
-    world.app.store.put_user(&user).await.unwrap();
-    assert_eq!(world.redrive().await.delivered, 3);
+    test.app.store.put_user(&user).await.unwrap();
+    assert_eq!(test.redrive().await.delivered, 3);
     let notes: Vec<_> =
-        world.crm.activities().iter().map(|activity| activity["note"].as_str().unwrap().to_owned()).collect();
+        test.crm.activities().iter().map(|activity| activity["note"].as_str().unwrap().to_owned()).collect();
     assert_eq!(notes.len(), 3);
     check_text(&notes[0], &["Bob asked"], &[]);
 }
 
 #[tokio::test]
-async fn who_never_connects_again_is_not_waited_for_longer_than_a_month() {
+async fn a_call_waits_a_month_at_most_for_its_user_to_connect_again() {
     for is_removed in [false, true] {
-        let world = connected().await;
-        world.crm.end_access();
-        world.crm.next(Route::Token, Fault::Refusal(400, r#"{"error": "invalid_grant"}"#));
-        assert_eq!(world.post(&call(SESSION)).await.status, 401);
+        let test = with_oauth().await;
+        test.crm.end_access();
+        test.crm.next(Route::Token, Fault::Refusal(400, r#"{"error": "invalid_grant"}"#));
+        assert_eq!(test.post(&call(SESSION)).await.status, 401);
         if is_removed {
-            world.app.store.remove_user(&world.user.key()).await.unwrap();
+            test.app.store.remove_user(&test.user.key()).await.unwrap();
         }
-        world.pass(29 * 24 * HOUR);
-        assert_eq!(world.redrive().await.waiting, 1, "removed {is_removed}: within the month");
-        world.pass(2 * 24 * HOUR);
-        world.redrive().await;
-        assert_eq!(world.redrive().await, Report::default(), "removed {is_removed}: after it");
+        test.pass(29 * 24 * HOUR);
+        assert_eq!(test.redrive().await.waiting, 1, "removed {is_removed}: within the month");
+        test.pass(2 * 24 * HOUR);
+        test.redrive().await;
+        assert_eq!(test.redrive().await, Report::default(), "removed {is_removed}: after it");
         let expected = if is_removed { State::Retry } else { State::DeadLetter };
-        assert_eq!(item(&world).await.state, expected, "removed {is_removed}");
+        assert_eq!(item(&test).await.state, expected, "removed {is_removed}");
     }
 }
 
 #[tokio::test]
-async fn a_crm_that_is_down_is_asked_once_a_minute_at_most() {
-    let world = TestApp::start().await;
-    world.crm.outage(Some(Fault::Status(503)));
+async fn a_crm_that_is_down_gets_at_most_one_request_a_minute() {
+    let test = TestApp::start().await;
+    test.crm.outage(Some(Fault::Status(503)));
     for session in 0..20 {
-        world.post(&call(&format!("90{session}"))).await;
+        test.post(&call(&format!("90{session}"))).await;
     }
-    world.redrive_for(10).await;
-    let mut before = world.crm.requests().len();
+    test.redrive_for(10).await;
+    let mut before = test.crm.requests().len();
     for minute in 0..240 {
-        world.redrive_for(1).await;
-        let now = world.crm.requests().len();
+        test.redrive_for(1).await;
+        let now = test.crm.requests().len();
         assert!(now - before <= 1, "{} requests in minute {minute}", now - before);
         before = now;
     }
-    world.crm.outage(None);
-    let reports = world.redrive_for(15).await;
+    test.crm.outage(None);
+    let reports = test.redrive_for(15).await;
     assert_eq!(reports.iter().map(|report| report.delivered).sum::<usize>(), 20, "{reports:?}");
-    assert_eq!(world.crm.activities().len(), 20);
+    assert_eq!(test.crm.activities().len(), 20);
 }
 
 #[tokio::test]
-async fn a_rest_that_the_crm_asks_for_is_kept() {
-    let world = TestApp::start().await;
-    world.crm.outage(Some(Fault::RateLimited { retry_after: Some(1_800) }));
+async fn a_redrive_sends_no_request_before_retry_after_has_passed() {
+    let test = TestApp::start().await;
+    test.crm.outage(Some(Fault::RateLimited { retry_after: Some(1_800) }));
     for session in ["1", "2"] {
-        world.post(&call(session)).await;
+        test.post(&call(session)).await;
     }
-    world.redrive_for(31).await;
-    let asked = world.crm.requests().len();
-    world.redrive_for(28).await;
-    assert_eq!(world.crm.requests().len(), asked, "half an hour of peace");
-    world.crm.outage(None);
-    world.redrive_for(3).await;
-    assert_eq!(world.crm.activities().len(), 2);
+    test.redrive_for(31).await;
+    let before = test.crm.requests().len();
+    test.redrive_for(28).await;
+    assert_eq!(test.crm.requests().len(), before, "no request for half an hour");
+    test.crm.outage(None);
+    test.redrive_for(3).await;
+    assert_eq!(test.crm.activities().len(), 2);
 }
 
 #[tokio::test]
-async fn half_of_the_burst_budget_is_left_to_live_traffic() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::CreateActivity, Fault::Status(401));
-    world.post(&call(SESSION)).await;
-    world.crm.leave(50);
-    world.post(&call("2")).await;
-    world.pass(60_000);
+async fn a_redrive_leaves_half_of_the_burst_budget_to_live_traffic() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::CreateActivity, Fault::Status(401));
+    test.post(&call(SESSION)).await;
+    test.crm.leave(50);
+    test.post(&call("2")).await;
+    test.pass(60_000);
     let started = std::time::Instant::now();
-    world.crm.leave(50);
-    world.redrive().await;
-    assert_eq!(world.crm.activities().len(), 2);
-    // The clock of the test stands still: the window that was seen a minute ago has passed, so nobody waits for it.
+    test.crm.leave(50);
+    test.redrive().await;
+    assert_eq!(test.crm.activities().len(), 2);
+    // The test's clock does not advance by itself. The window of a minute ago has passed, so the redrive does not wait.
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]
-async fn what_fails_for_three_days_is_a_dead_letter_until_somebody_wants_it() {
-    let world = TestApp::start().await;
-    world.crm.outage(Some(Fault::Status(503)));
-    world.post(&call(SESSION)).await;
+async fn a_call_that_fails_for_three_days_is_a_dead_letter_until_an_operator_rearms_it() {
+    let test = TestApp::start().await;
+    test.crm.outage(Some(Fault::Status(503)));
+    test.post(&call(SESSION)).await;
     for _ in 0..71 {
-        world.pass(HOUR);
-        world.redrive().await;
+        test.pass(HOUR);
+        test.redrive().await;
     }
-    assert_eq!(item(&world).await.state, State::Retry, "three days are not over");
+    assert_eq!(item(&test).await.state, State::Retry, "three days have not passed");
     for _ in 0..3 {
-        world.pass(HOUR);
-        world.redrive().await;
+        test.pass(HOUR);
+        test.redrive().await;
     }
-    let dead = item(&world).await;
+    let dead = item(&test).await;
     assert_eq!((dead.state, dead.due_at), (State::DeadLetter, None), "{dead:?}");
-    assert!(dead.payload.is_some(), "it can be tried again");
-    let asked = world.crm.requests().len();
-    world.crm.outage(None);
-    world.redrive_for(30).await;
-    assert_eq!(world.crm.requests().len(), asked, "given up");
-    let rearmed = world.app.store.rearm(&session_key(&world), &dead, world.now_ms()).await.unwrap();
+    assert!(dead.payload.is_some(), "an operator can rearm it");
+    let before = test.crm.requests().len();
+    test.crm.outage(None);
+    test.redrive_for(30).await;
+    assert_eq!(test.crm.requests().len(), before, "a dead letter is not tried again");
+    let rearmed = test.app.store.rearm(&session_key(&test), &dead, test.now_ms()).await.unwrap();
     assert_eq!(rearmed, Rearmed::Done);
-    world.redrive_for(1).await;
-    check_settled(&world, "rearmed").await;
-    let now = item(&world).await;
-    let rearmed = world.app.store.rearm(&session_key(&world), &now, world.now_ms()).await.unwrap();
-    assert_eq!(rearmed, Rearmed::Nothing, "it is logged");
+    test.redrive_for(1).await;
+    check_settled(&test, "rearmed").await;
+    let now = item(&test).await;
+    let rearmed = test.app.store.rearm(&session_key(&test), &now, test.now_ms()).await.unwrap();
+    assert_eq!(rearmed, Rearmed::Nothing, "a logged call is not rearmed");
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_set_aside_as_it_is() {
-    let world = TestApp::start().await;
-    world.crm.outage(Some(Fault::Status(503)));
-    world.post(&call(SESSION)).await;
-    world.crm.outage(None);
-    damage(&world).await;
-    let before = raw_item(&world).await;
-    let reports = world.redrive_for(3).await;
+async fn a_redrive_removes_an_unreadable_item_from_the_index_and_changes_nothing_else() {
+    let test = TestApp::start().await;
+    test.crm.outage(Some(Fault::Status(503)));
+    test.post(&call(SESSION)).await;
+    test.crm.outage(None);
+    damage(&test).await;
+    let before = raw_item(&test).await;
+    let reports = test.redrive_for(3).await;
     assert_eq!(reports.iter().map(|report| report.unreadable).sum::<usize>(), 1, "{reports:?}");
-    assert_eq!(reports[2].due, 0, "it is not looked at again");
-    let mut after = raw_item(&world).await;
+    assert_eq!(reports[2].due, 0, "the item is not read again");
+    let mut after = raw_item(&test).await;
     for name in ["due_shard", "due_at"] {
         after[name] = before[name].clone();
     }
@@ -298,40 +303,39 @@ async fn an_item_that_cannot_be_read_is_set_aside_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_a_request_brought_lies_sealed_and_only_until_the_call_is_logged() {
-    let world = TestApp::start().await;
-    world.crm.outage(Some(Fault::Status(503)));
-    world.post(&call(SESSION)).await;
-    let item = raw_item(&world).await.to_string();
+async fn the_payload_of_a_request_is_stored_encrypted_and_only_until_the_call_is_logged() {
+    let test = TestApp::start().await;
+    test.crm.outage(Some(Fault::Status(503)));
+    test.post(&call(SESSION)).await;
+    let item = raw_item(&test).await.to_string();
     assert!(item.contains("\"payload\""), "{item}");
     for words in ["Wants a quote", "+12135550111", "Bob Client", "BOB CLIENT", "Ada Agent"] {
         assert!(!item.contains(words), "{words} in {item}");
     }
-    world.crm.outage(None);
-    world.redrive_for(2).await;
-    assert_eq!(raw_item(&world).await["payload"], Value::Null);
+    test.crm.outage(None);
+    test.redrive_for(2).await;
+    assert_eq!(raw_item(&test).await["payload"], Value::Null);
 }
 
-/// A call as long as a request can be does not fit into the table beside everything else: then it is its sender's to
-/// send again, and told so.
+/// The payload of the longest request does not fit into an item, so the response asks the caller to send it again.
 #[tokio::test]
-async fn a_call_that_is_too_long_to_keep_is_its_senders() {
-    let world = TestApp::start().await;
+async fn a_call_that_is_too_long_to_store_has_to_be_sent_again() {
+    let test = TestApp::start().await;
     let mut long = call(SESSION);
     long["additionalSubmission"] =
         json!({"memo": random_letters().take(900_000).map(char::from).collect::<String>()});
-    world.crm.outage(Some(Fault::Status(503)));
-    let answer = world.post(&long).await;
-    assert!(answer.body.to_string().contains("Send it again"), "{}", answer.body);
-    world.crm.outage(None);
-    world.redrive_for(5).await;
-    assert_eq!(world.crm.activities().len(), 0);
-    world.pass(LEASE);
-    check(&world.post(&long).await, LOGGED, "sent again");
-    activity(&world);
+    test.crm.outage(Some(Fault::Status(503)));
+    let response = test.post(&long).await;
+    assert!(response.body.to_string().contains("Send it again"), "{}", response.body);
+    test.crm.outage(None);
+    test.redrive_for(5).await;
+    assert_eq!(test.crm.activities().len(), 0);
+    test.pass(LEASE);
+    check(&test.post(&long).await, LOGGED, "sent again");
+    activity(&test);
 }
 
-/// Letters that no compression shortens much.
+/// Returns letters that compress badly.
 fn random_letters() -> impl Iterator<Item = u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     std::iter::repeat_with(move || {
@@ -343,17 +347,18 @@ fn random_letters() -> impl Iterator<Item = u8> {
     .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { b'-' })
 }
 
-/// A redrive sees a call with nothing to do; before it settles that, another claims it, whose lease ends just then too.
+/// A redrive reads a call with nothing to deliver. Before it settles the call, an update claims it, with a lease that
+/// expires at the same time.
 #[tokio::test]
-async fn nothing_is_settled_that_was_claimed_since() {
-    let world = logged().await;
-    let (key, now_ms) = (session_key(&world), world.now_ms());
-    let lease = |owner| Lease { key: &key, holder: owner, now_ms, until_ms: now_ms };
-    world.app.store.claim_update(&lease("the dead"), Change::AlreadyQueued).await.unwrap();
-    let seen = item(&world).await;
-    let facts = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
-    world.app.store.claim_update(&lease("the late"), Change::New(&facts)).await.unwrap();
-    world.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
-    let now = item(&world).await;
-    assert_eq!((now.lease_holder.as_deref(), now.due_at), (Some("the late"), Some(now_ms)));
+async fn a_redrive_does_not_settle_a_call_that_was_claimed_after_it_was_read() {
+    let test = logged().await;
+    let (key, now_ms) = (session_key(&test), test.now_ms());
+    let lease = |holder| Lease { key: &key, holder, now_ms, until_ms: now_ms };
+    test.app.store.claim_update(&lease("the first"), Change::AlreadyQueued).await.unwrap();
+    let seen = item(&test).await;
+    let details = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
+    test.app.store.claim_update(&lease("the second"), Change::New(&details)).await.unwrap();
+    test.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
+    let now = item(&test).await;
+    assert_eq!((now.lease_holder.as_deref(), now.due_at), (Some("the second"), Some(now_ms)));
 }

@@ -1,4 +1,4 @@
-//! The table when it is not as we left it, or not there.
+//! Damaged items, an unavailable table, and the keys of items.
 
 use serde_json::{Value, json};
 use tests::{
@@ -9,33 +9,33 @@ use tests::{
 const DYNAMODB: Target = Target { method: "POST", path: "/" };
 const USER: &str = "U#pipedrive#12345-pipedrive";
 
-/// An item of the table's user.
+/// Returns an item of the user, with this sort key.
 fn item(sort: &str, attributes: &Value) -> Value {
     let mut item = json!({"pk": {"S": USER}, "sk": {"S": sort}});
     item.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
     item
 }
 
-async fn read(world: &TestApp, sort: &str) -> Value {
+async fn read(test: &TestApp, sort: &str) -> Value {
     let key = item(sort, &json!({}));
-    world.dynamodb.ask("GetItem", &json!({"TableName": "calls", "Key": key, "ConsistentRead": true})).await["Item"]
+    test.dynamodb.ask("GetItem", &json!({"TableName": "calls", "Key": key, "ConsistentRead": true})).await["Item"]
         .clone()
 }
 
-async fn write(world: &TestApp, item: &Value) {
-    let answer = world.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
-    assert_eq!(answer, json!({}));
+async fn write(test: &TestApp, item: &Value) {
+    let response = test.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
+    assert_eq!(response, json!({}));
 }
 
-fn check_internal(answer: &Answer, case: &str) {
+fn check_internal(response: &Answer, case: &str) {
     let message = "Something went wrong on our side. If it happens again, tell your administrator the request id test-request.";
-    assert_eq!((answer.status, answer.message()), (500, message), "{case}");
-    assert_eq!(answer.body["returnMessage"]["messageType"], "danger", "{case}");
+    assert_eq!((response.status, response.message()), (500, message), "{case}");
+    assert_eq!(response.body["returnMessage"]["messageType"], "danger", "{case}");
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_left_as_it_is() {
-    let world = TestApp::start().await;
+async fn an_item_that_cannot_be_read_fails_the_request_and_is_not_changed() {
+    let test = TestApp::start().await;
     for attributes in [
         json!({"state": {"S": "FUTURE"}, "lease_until": {"N": "0"}}),
         json!({"state": {"S": "FUTURE"}, "lease_until": {"N": "0"}, "log_id": {"S": "5001"}}),
@@ -47,47 +47,47 @@ async fn an_item_that_cannot_be_read_is_left_as_it_is() {
         json!({"state": {"S": "RETRY"}, "lease_until": {"N": "0"}, "fence": {"S": "1"}}),
     ] {
         let item = item("C#1#", &attributes);
-        write(&world, &item).await;
-        check_internal(&world.post(&call("1")).await, &format!("POST {attributes}"));
+        write(&test, &item).await;
+        check_internal(&test.post(&call("1")).await, &format!("POST {attributes}"));
         check_internal(
-            &world.patch(&json!({"sessionId": "1", "aiNote": "x"})).await,
+            &test.patch(&json!({"sessionId": "1", "aiNote": "x"})).await,
             &format!("PATCH {attributes}"),
         );
-        assert_eq!(read(&world, "C#1#").await, item);
+        assert_eq!(read(&test, "C#1#").await, item);
     }
-    assert_eq!(world.crm.requests().len(), 0);
+    assert_eq!(test.crm.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_sealed_value_does_not_open_in_another_place() {
-    let world = TestApp::start().await;
-    assert_eq!(world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.body["successful"], true);
-    let mut moved = read(&world, "C#1#").await;
+async fn an_encrypted_value_cannot_be_decrypted_in_another_item() {
+    let test = TestApp::start().await;
+    assert_eq!(test.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.body["successful"], true);
+    let mut moved = read(&test, "C#1#").await;
     moved["sk"] = json!({"S": "C#2#"});
-    write(&world, &moved).await;
-    check_internal(&world.post(&call("2")).await, "from another call");
-    assert_eq!(world.crm.requests().len(), 0);
+    write(&test, &moved).await;
+    check_internal(&test.post(&call("2")).await, "a value of another call");
+    assert_eq!(test.crm.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_user_who_cannot_be_read_is_not_called_for() {
-    let world = TestApp::start().await;
-    let mut user = read(&world, "USER").await;
+async fn no_request_is_sent_to_the_crm_for_a_user_who_cannot_be_read() {
+    let test = TestApp::start().await;
+    let mut user = read(&test, "USER").await;
     user["credentials"] = json!({"S": "in clear text"});
-    write(&world, &user).await;
-    check_internal(&world.post(&call("1")).await, "POST");
-    check_internal(&world.patch(&json!({"sessionId": "1", "aiNote": "x"})).await, "PATCH");
-    assert_eq!((read(&world, "USER").await, world.crm.requests().len()), (user, 0));
-    // The call is free again at once.
-    world.app.store.put_user(&world.user).await.unwrap();
-    assert_eq!(world.post(&call("1")).await.message(), "Call logged");
+    write(&test, &user).await;
+    check_internal(&test.post(&call("1")).await, "POST");
+    check_internal(&test.patch(&json!({"sessionId": "1", "aiNote": "x"})).await, "PATCH");
+    assert_eq!((read(&test, "USER").await, test.crm.requests().len()), (user, 0));
+    // The failed requests have left no lease.
+    test.app.store.put_user(&test.user).await.unwrap();
+    assert_eq!(test.post(&call("1")).await.message(), "Call logged");
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_available_is_said_so() {
-    let world = TestApp::start().await;
-    let down = world.app_with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await.unwrap();
-    check_unavailable(&world, &down, "down").await;
+async fn an_unavailable_table_is_reported_as_a_503() {
+    let test = TestApp::start().await;
+    let down = test.app_with(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await.unwrap();
+    check_unavailable(&test, &down, "down").await;
     let throttled =
         r#"{"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"}"#;
     for fault in [
@@ -97,37 +97,37 @@ async fn a_table_that_is_not_available_is_said_so() {
         Fault::Status(503),
         Fault::DropBeforeEffect,
     ] {
-        let (app, dynamodb) = world.proxied_app().await;
-        // Each operation is tried three times; a request begins two.
+        let (app, dynamodb) = test.proxied_app().await;
+        // Each operation is tried three times; a request starts two.
         for _ in 0..12 {
             dynamodb.next(DYNAMODB, fault.clone());
         }
-        check_unavailable(&world, &app, &format!("{fault:?}")).await;
+        check_unavailable(&test, &app, &format!("{fault:?}")).await;
     }
-    assert_eq!(world.crm.requests().len(), 0);
+    assert_eq!(test.crm.requests().len(), 0);
 }
 
-async fn check_unavailable(world: &TestApp, app: &call_log::startup::app::App, case: &str) {
+async fn check_unavailable(test: &TestApp, app: &call_log::startup::app::App, case: &str) {
     for (method, body) in [("POST", call("1")), ("PATCH", json!({"sessionId": "1", "aiNote": "x"}))] {
-        let answer = world.send(app, method, &body).await;
-        assert_eq!(answer.status, 503, "{case} {method}: {}", answer.body);
-        assert_eq!(answer.headers.get("retry-after").map(String::as_str), Some("2"), "{case} {method}");
+        let response = test.send(app, method, &body).await;
+        assert_eq!(response.status, 503, "{case} {method}: {}", response.body);
+        assert_eq!(response.headers.get("retry-after").map(String::as_str), Some("2"), "{case} {method}");
     }
 }
 
 #[tokio::test]
-async fn a_moment_of_throttling_is_not_noticed() {
-    let world = TestApp::start().await;
-    let (app, dynamodb) = world.proxied_app().await;
+async fn two_failures_of_dynamodb_are_retried_and_the_call_is_logged() {
+    let test = TestApp::start().await;
+    let (app, dynamodb) = test.proxied_app().await;
     for _ in 0..2 {
         dynamodb.next(DYNAMODB, Fault::Status(500));
     }
-    assert_eq!(world.send(&app, "POST", &call("1")).await.message(), "Call logged");
+    assert_eq!(test.send(&app, "POST", &call("1")).await.message(), "Call logged");
 }
 
 #[tokio::test]
-async fn keys_cannot_be_confused() {
-    let world = TestApp::start().await;
+async fn different_ids_never_have_the_same_table_key() {
+    let test = TestApp::start().await;
     let names = [
         ("a", "b"),
         ("a#b", ""),
@@ -142,34 +142,34 @@ async fn keys_cannot_be_confused() {
         let session = if session.is_empty() { " " } else { session };
         let mut body = call(session);
         body["logInfo"]["hashedExtensionId"] = json!(extension);
-        let answer = world.post(&body).await;
+        let response = test.post(&body).await;
         if session == " " {
-            assert_eq!(answer.status, 400);
+            assert_eq!(response.status, 400);
             continue;
         }
         assert_eq!(
-            answer.log_id(),
+            response.log_id(),
             Some((5001 + number).to_string().as_str()),
             "{session} {extension}: {}",
-            answer.body
+            response.body
         );
     }
     for (session, extensions) in [("a", 2), ("a#b", 1), ("a%23b", 1)] {
         let session = call_log::model::SessionId::new(session).unwrap();
-        let logs = world.app.store.calls_of_session(&world.user.key(), &session).await.unwrap();
+        let logs = test.app.store.calls_of_session(&test.user.key(), &session).await.unwrap();
         assert_eq!(logs.len(), extensions, "{session}");
     }
 }
 
 #[tokio::test]
-async fn an_id_that_is_too_long_for_a_key_is_refused() {
-    let world = TestApp::start().await;
+async fn an_id_that_is_too_long_for_a_table_key_is_a_400() {
+    let test = TestApp::start().await;
     for body in [call(&"1".repeat(2_000)), {
         let mut body = call("1");
         body["logInfo"]["hashedExtensionId"] = json!("x".repeat(2_000));
         body
     }] {
-        let answer = world.post(&body).await;
-        assert_eq!(answer.status, 400, "{}", answer.body);
+        let response = test.post(&body).await;
+        assert_eq!(response.status, 400, "{}", response.body);
     }
 }

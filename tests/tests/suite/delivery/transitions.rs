@@ -1,4 +1,4 @@
-//! What the store does in each state is what the table of transitions says, and nothing else.
+//! The store makes exactly the transitions that are in its table of transitions.
 
 use call_log::{
     model::{CallDetails, CallKey, CallLogId, Contact, ContactId, Payload, SessionId},
@@ -32,43 +32,39 @@ const EVENTS: [Event; 11] = [
     Event::Deleted,
     Event::Rearm,
 ];
-const ME: &str = "me";
+const HOLDER: &str = "the holder";
 
-fn key(world: &TestApp, session: usize) -> CallKey {
-    CallKey {
-        user: world.user.key(),
-        session: SessionId::new(format!("{session}")).unwrap(),
-        extension: None,
-    }
+fn key(test: &TestApp, session: usize) -> CallKey {
+    CallKey { user: test.user.key(), session: SessionId::new(format!("{session}")).unwrap(), extension: None }
 }
 
-/// Puts an item in that state into the table, as favourable to the event as can be.
-async fn put(world: &TestApp, session: usize, state: State, event: Event) {
-    let is_owned = matches!(
+/// Puts an item in a state into the table, with a lease and a log id that permit the event if the state does.
+async fn put(test: &TestApp, session: usize, state: State, event: Event) {
+    let has_holder = matches!(
         event,
         Event::Finish | Event::Keep | Event::OutcomeUnknown | Event::Failed | Event::GivenUp | Event::Deleted
     );
-    let busy = if is_owned || event == Event::Enqueue { world.now_ms() + 1_000 } else { 0 };
+    let lease_until = if has_holder || event == Event::Enqueue { test.now_ms() + 1_000 } else { 0 };
     let mut item = json!({
         "pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{session}#")},
-        "state": {"S": state.name()}, "lease_until": {"N": busy.to_string()}, "fence": {"N": "1"},
+        "state": {"S": state.name()}, "lease_until": {"N": lease_until.to_string()}, "fence": {"N": "1"},
         "queued": {"N": "1"}, "payload": {"B": "MA=="},
     });
-    if is_owned {
-        item["holder"] = json!({"S": ME});
+    if has_holder {
+        item["holder"] = json!({"S": HOLDER});
     }
     if matches!(state, State::Logged | State::Deleted) {
         item["log_id"] = json!({"S": "5001"});
     }
-    let put = world.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
+    let put = test.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
     assert_eq!(put, json!({}));
 }
 
-/// Has the event happen; whether the store let it.
-async fn happen(world: &TestApp, key: &CallKey, event: Event) -> bool {
-    let store = &world.app.store;
-    let now_ms = world.now_ms();
-    let lease = Lease { key, holder: ME, now_ms, until_ms: now_ms + 60_000 };
+/// Applies the event to the call. Returns `true` if the store wrote it.
+async fn apply(test: &TestApp, key: &CallKey, event: Event) -> bool {
+    let store = &test.app.store;
+    let now_ms = test.now_ms();
+    let lease = Lease { key, holder: HOLDER, now_ms, until_ms: now_ms + 60_000 };
     let log = CallLogId::new("5001").unwrap();
     let claimed = store.call(key).await.unwrap();
     match event {
@@ -117,42 +113,41 @@ async fn happen(world: &TestApp, key: &CallKey, event: Event) -> bool {
 }
 
 #[tokio::test]
-async fn every_event_in_every_state_does_what_the_table_says() {
-    let world = TestApp::start().await;
+async fn every_event_in_every_state_changes_the_item_as_the_table_of_transitions_says() {
+    let test = TestApp::start().await;
     let mut session = 0;
     for event in EVENTS {
         for from in [None].into_iter().chain(STATES.map(Some)) {
             session += 1;
-            let key = key(&world, session);
-            // Nobody ever owns what is in another state, so nothing can be finished or given back there.
-            let owned_by_nobody = matches!(event, Event::Finish | Event::Keep)
+            let key = key(&test, session);
+            // An item in another state never has a lease holder, so it cannot be finished or kept.
+            let has_no_holder = matches!(event, Event::Finish | Event::Keep)
                 && !matches!(from, None | Some(State::Creating | State::Logged));
-            if owned_by_nobody {
+            if has_no_holder {
                 continue;
             }
             if let Some(from) = from {
-                put(&world, session, from, event).await;
+                put(&test, session, from, event).await;
             }
             let expected = TRANSITIONS
                 .iter()
                 .find(|(before, by, _)| (*before, *by) == (from, event))
                 .map(|(.., to)| *to);
-            let happened = happen(&world, &key, event).await;
-            let after = world.app.store.call(&key).await.unwrap().map(|item| item.state);
-            assert_eq!((happened, after), (expected.is_some(), expected.or(from)), "{event:?} in {from:?}");
+            let is_applied = apply(&test, &key, event).await;
+            let after = test.app.store.call(&key).await.unwrap().map(|item| item.state);
+            assert_eq!((is_applied, after), (expected.is_some(), expected.or(from)), "{event:?} in {from:?}");
         }
     }
     assert_eq!(session, EVENTS.len() * (STATES.len() + 1));
 }
 
-/// A state that a later version writes is left alone.
 #[tokio::test]
-async fn a_state_of_a_later_version_is_left_alone() {
-    let world = TestApp::start().await;
+async fn an_item_in_a_state_of_a_later_version_is_not_changed() {
+    let test = TestApp::start().await;
     for (session, event) in
         [Event::EnqueueFirst, Event::Enqueue, Event::ClaimCreate, Event::ClaimUpdate].into_iter().enumerate()
     {
-        put(&world, session, State::Retry, event).await;
+        put(&test, session, State::Retry, event).await;
         let item_key =
             json!({"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{session}#")}});
         let change = json!({
@@ -160,13 +155,13 @@ async fn a_state_of_a_later_version_is_left_alone() {
             "ExpressionAttributeNames": {"#state": "state"},
             "ExpressionAttributeValues": {":later": {"S": "ARCHIVED"}},
         });
-        world.dynamodb.ask("UpdateItem", &change).await;
+        test.dynamodb.ask("UpdateItem", &change).await;
         let read = json!({"TableName": "calls", "Key": item_key});
-        let before: Value = world.dynamodb.ask("GetItem", &read).await;
-        let (key, store) = (key(&world, session), &world.app.store);
+        let before: Value = test.dynamodb.ask("GetItem", &read).await;
+        let (key, store) = (key(&test, session), &test.app.store);
         let lease =
-            Lease { key: &key, holder: ME, now_ms: world.now_ms(), until_ms: world.now_ms() + 60_000 };
-        let refused = match event {
+            Lease { key: &key, holder: HOLDER, now_ms: test.now_ms(), until_ms: test.now_ms() + 60_000 };
+        let is_rejected = match event {
             Event::EnqueueFirst => matches!(
                 store.enqueue_first(&key, &CallDetails::default(), 0).await,
                 Ok(Enqueued::ItemChanged)
@@ -177,7 +172,7 @@ async fn a_state_of_a_later_version_is_left_alone() {
             Event::ClaimCreate => store.claim_create(&lease, Purpose::Redrive).await.is_err(),
             _ => store.claim_update(&lease, Change::Due).await.is_err(),
         };
-        assert!(refused, "{event:?}");
-        assert_eq!(world.dynamodb.ask("GetItem", &read).await, before, "{event:?}");
+        assert!(is_rejected, "{event:?}");
+        assert_eq!(test.dynamodb.ask("GetItem", &read).await, before, "{event:?}");
     }
 }

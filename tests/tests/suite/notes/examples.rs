@@ -1,5 +1,5 @@
-//! Fresh notes beside those that App Connect 1.7.41 makes of the same data. They are equal, but for what we do
-//! otherwise on purpose; those differences are made here, one by one.
+//! New notes compared to those that App Connect 1.7.41 composes of the same data. They are equal except for intended
+//! differences, which the functions here apply to App Connect's notes.
 
 use call_log::{
     api::wire::read_compose_line,
@@ -10,7 +10,7 @@ use serde_json::Value;
 const EXAMPLES: &str = include_str!("../../../fixtures/notes/app_connect.jsonl");
 
 #[test]
-fn a_fresh_note_is_app_connects_but_for_what_we_do_otherwise() {
+fn a_new_note_equals_app_connects_except_for_intended_differences() {
     let mut count = 0;
     for example in EXAMPLES.lines() {
         let example: Value = serde_json::from_str(example).unwrap();
@@ -38,7 +38,7 @@ fn change_plain(theirs: &str, input: &Value) -> String {
     let mut lines = own_number(theirs, input);
     let is_head = |line: &str| line.starts_with("- ") && line.ends_with(':');
     lines_first(&mut lines, is_head, "- ");
-    // The user's lines that look like ours are indented by two more spaces.
+    // A user's line that looks like a line of ours is indented by two more spaces.
     let (mut is_inside, mut escaped) = (false, String::new());
     for line in lines {
         if is_inside && line.starts_with("- ") {
@@ -56,9 +56,9 @@ fn change_markdown(theirs: &str, input: &Value) -> String {
     lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Our items stand in a list, and the words above it are always there; compared is what stands in them.
+/// Our items are always in a list with a heading, so only the items are compared.
 fn change_html(theirs: &str, input: &Value) -> String {
-    // A note keeps its line breaks. No example has another line break in HTML.
+    // Our notes keep their line breaks. No example has another line break in HTML.
     let theirs = without_scaffold(theirs).replace('\n', "<br>");
     let lines = theirs.replace("<li>", "\n<li>").replace("</li>", "</li>\n").replace("<div>", "\n<div>");
     let mut lines = own_number(&lines, input);
@@ -71,7 +71,7 @@ fn without_scaffold(html: &str) -> String {
     html.replace("<b>Call details</b><br>", "").replace("<b>Call details</b><ul>", "").replace("</ul>", "")
 }
 
-/// The extension is the agent's own, and without one there is no space behind the number.
+/// Our notes have the agent's own extension, and no space after a number without one.
 fn own_number(theirs: &str, input: &Value) -> Vec<String> {
     let call = &input["callLog"];
     let own = if call["direction"] == "Inbound" { &call["to"] } else { &call["from"] };
@@ -88,7 +88,7 @@ fn own_number(theirs: &str, input: &Value) -> Vec<String> {
     theirs.lines().map(change).collect()
 }
 
-/// The score and the link of ACE stand before the blocks.
+/// Our notes have the score and the link of ACE before the blocks.
 fn lines_first(lines: &mut Vec<String>, is_block: impl Fn(&str) -> bool, mark: &str) {
     let Some(block) = lines.iter().position(|line| is_block(line)) else {
         return;

@@ -1,4 +1,4 @@
-//! Notes that grow, lose a part, or take what a person said for a heading.
+//! Merging updates into notes: with unusual texts, with bodies that the CRM rewrote, and with notes of App Connect.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use call_log::{
 };
 use serde_json::{Map, Value, json};
 
-/// What a request with these fields tells.
+/// Returns the content of a request with these fields.
 fn content(fields: &Value) -> Content {
     let line = read_compose_line(&fields.to_string()).unwrap();
     Content::new(&line.details, &line.settings, line.zone)
 }
 
-/// The body after an update of what we wrote ourselves.
+/// Merges these fields into a note that only we have written.
 fn update(format: Format, before: &Merged, fields: &Value) -> Merged {
     merge(format, &before.body, &before.base, &content(fields))
 }
@@ -23,7 +23,7 @@ fn nothing() -> Merged {
     Merged { body: String::new(), base: Fingerprints::default() }
 }
 
-/// Fails unless the text has each of these once, and none of those.
+/// Asserts that a text contains each part of `present` once, and no part of `absent`.
 fn check_text(text: &str, present: &[&str], absent: &[&str]) {
     for part in present {
         assert_eq!(text.matches(part).count(), 1, "{part} in {text}");
@@ -33,10 +33,10 @@ fn check_text(text: &str, present: &[&str], absent: &[&str]) {
     }
 }
 
-/// One update after the other is the same, in each format, as all that they tell at once, the latest of each. In plain
-/// text it has each of the first words once, and none of the second.
+/// In each format, successive updates give the same note as one update with the latest value of each field. In plain
+/// text, the note contains each part of the first list once, and no part of the second.
 #[test]
-fn updates_add_up_to_what_they_tell() {
+fn successive_updates_give_the_same_note_as_one_update_with_all_their_values() {
     let base = json!({"note": "old", "aiNote": "ai", "subject": "S0", "duration": 9, "result": "Accepted"});
     let list = json!({"note": "Items:\n- Price: 10\n- Qty: 2"});
     let bullets = json!({"ringSenseBulletedSummary": "- b1\n- b2"});
@@ -55,7 +55,7 @@ fn updates_add_up_to_what_they_tell() {
         ]})
     };
     for (updates, present, absent) in [
-        // What is a reference in a replacement, and in a pattern.
+        // Texts that are references in a replacement or in a pattern.
         (
             vec![base.clone(), json!({"note": "cost $& or $1 or $$5 or $` end"})],
             vec!["cost $& or $1 or $$5 or $` end"],
@@ -63,7 +63,7 @@ fn updates_add_up_to_what_they_tell() {
         ),
         (vec![base.clone(), json!({"aiNote": "$$100 $0 \\1"})], vec!["$$100 $0 \\1"], vec![]),
         (vec![base.clone(), json!({"subject": "A $& B"})], vec!["- Summary: A $& B\n"], vec!["S0"]),
-        // What looks like a heading of ours, above ours and below.
+        // Texts that look like a heading of ours, above and below the real ones.
         (
             vec![
                 forged.clone(),
@@ -79,7 +79,7 @@ fn updates_add_up_to_what_they_tell() {
             vec!["Accepted"],
         ),
         (vec![json!({"duration": 60, "result": "Accepted"}), forged], vec!["too long", "angry"], vec![]),
-        // The same again, then another: nothing grows, nothing is left.
+        // The same value again, then another: nothing is repeated, and nothing is left of the first.
         (
             vec![list.clone(), list.clone(), list.clone(), list, json!({"note": "NEW"})],
             vec!["NEW"],
@@ -88,7 +88,7 @@ fn updates_add_up_to_what_they_tell() {
         (vec![fenced.clone(), fenced.clone(), fenced], vec!["before", "behind"], vec![]),
         (vec![bullets.clone(), bullets.clone(), bullets.clone(), bullets], vec!["- b1", "- b2"], vec![]),
         (vec![base.clone(), base.clone(), base], vec!["- Note: old\n", "- Summary: S0\n"], vec![]),
-        // Values with what ends a pattern.
+        // Values with characters that end a pattern.
         (
             vec![json!({"result": "Hang-up"}), json!({"result": "Call connected"})],
             vec!["- Result: Call connected\n"],
@@ -108,7 +108,7 @@ fn updates_add_up_to_what_they_tell() {
             vec!["- Contact Number: +1-650-2\n"],
             vec!["+1-650-1"],
         ),
-        // A block first, lines later, the block again.
+        // A block, then lines, then the block again.
         (
             vec![
                 json!({"aiNote": "ai"}),
@@ -126,7 +126,7 @@ fn updates_add_up_to_what_they_tell() {
             ],
             vec!["87", "[object"],
         ),
-        // The agent's own extension, and legs without one end or both.
+        // The agent's own extension, and legs without one or both parties.
         (
             vec![parties.clone(), parties],
             vec!["+16505550100 101", "- Contact Number: +1-213-555-0111\n"],
@@ -139,24 +139,24 @@ fn updates_add_up_to_what_they_tell() {
         ),
     ] {
         let mut all = Map::new();
-        let mut said = Vec::new();
+        let mut requests = Vec::new();
         for update in &updates {
-            said.push(update.to_string());
+            requests.push(update.to_string());
             all.extend(update.as_object().unwrap().clone());
         }
         let all = content(&Value::Object(all));
         for format in Format::ALL {
             let merged = updates.iter().fold(nothing(), |before, fields| update(format, &before, fields));
             let expected = Merged { body: compose(format, &all), base: all.fingerprints() };
-            assert_eq!(merged, expected, "{format:?} {said:?}");
+            assert_eq!(merged, expected, "{format:?} {requests:?}");
         }
         check_text(&compose(Format::Plain, &all), &present, &absent);
     }
 }
 
-/// A CRM may trim what it stores, wrap its lines, and write the same markup in other words.
+/// A CRM may trim a body, change its line breaks, and replace its markup by equivalent markup.
 #[test]
-fn a_body_that_the_crm_rewrote_is_still_ours() {
+fn a_note_that_the_crm_rewrote_is_recognised_as_ours() {
     let first =
         json!({"note": "one\ntwo", "result": "Hang-up", "duration": 5, "aiNote": "a\nb", "subject": "S"});
     let later =
@@ -190,9 +190,9 @@ fn a_body_that_the_crm_rewrote_is_still_ours() {
     }
 }
 
-/// Notes that App Connect's adapters of 2025 wrote, and those of its present composer.
+/// The notes are those of App Connect's adapters of 2025, and of its present composer.
 #[test]
-fn an_older_note_is_brought_up_to_date_in_place() {
+fn a_note_of_app_connect_is_updated_in_place() {
     let later = json!({
         "direction": "Inbound", "startTime": "2025-03-12T15:45:25Z", "duration": 65, "result": "Missed",
         "recordingLink": "https://rec.example/1", "aiNote": "new",
@@ -233,13 +233,13 @@ fn an_older_note_is_brought_up_to_date_in_place() {
         check_text(&text, &["line one", "new", "https://rec.example/1"], &[]);
         let headings = usize::from(format != Format::Plain);
         assert_eq!(text.matches("call details").count(), headings, "{text}");
-        assert_eq!(update(format, &once, &later), once, "{format:?} once more");
+        assert_eq!(update(format, &once, &later), once, "{format:?}: a repeated update");
     }
 }
 
-/// What is absent or cannot be known says nothing; what is zero does.
+/// A duration that is absent has no line; a duration of zero has one.
 #[test]
-fn a_duration_is_whole_or_nothing() {
+fn a_duration_is_whole_seconds_pending_or_absent() {
     for (duration, shown) in [
         (json!(null), None),
         (json!(""), None),
@@ -257,9 +257,9 @@ fn a_duration_is_whole_or_nothing() {
     }
 }
 
-/// Reading is linear: with patterns that look again from each heading this would take minutes.
+/// Parsing is linear. With patterns that search again from each heading, this would take minutes.
 #[test]
-fn twenty_thousand_headings_are_read_at_once() {
+fn a_note_with_twenty_thousand_headings_is_merged_within_ten_seconds() {
     let later =
         json!({"note": "new", "aiNote": "new", "result": "Missed", "recordingLink": "https://rec.example/1"});
     for (format, heading) in [
@@ -271,8 +271,8 @@ fn twenty_thousand_headings_are_read_at_once() {
         (Format::Markdown, "## Agent notes\n"),
         (Format::Markdown, "### AI Note\n"),
     ] {
-        let begun = Instant::now();
+        let started = Instant::now();
         merge(format, &heading.repeat(20_000), &Fingerprints::default(), &content(&later));
-        assert!(begun.elapsed() < Duration::from_secs(10), "{heading}: {:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{heading}: {:?}", started.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! The call note: conformance, what people edit, and reported faults.
+//! Notes: compared to those of App Connect, merged with updates, and written by the functions.
 
 mod examples;
 mod merging;

@@ -1,9 +1,9 @@
-//! A CRM in memory, one per thread. Requests to it can land late or never, and responses can be lost. Its list shows every
-//! record that was created before.
+//! A CRM in memory, one per thread. Requests to it can land late or never, and responses can be lost. Its list shows
+//! every record that was created before.
 //!
-//! The CRM knows the ground truth: for each record, which call's attempt created it with which request. It does not learn
-//! that from what the record says, but from the scheduler, which knows for which call an invocation acts. A change or a
-//! deletion by an attempt for another call is a violation.
+//! The CRM knows the ground truth: for each record, which call's attempt created it with which request. It does not
+//! learn that from what the record says, but from the scheduler, which knows for which call an invocation acts. A
+//! change or a deletion by an attempt for another call is a violation.
 
 mod adapter;
 
@@ -30,7 +30,8 @@ use super::{
 const RESERVE: Duration = Duration::from_millis(1_500);
 /// The least time with which the adapters start a request.
 const MIN_TIME: Duration = Duration::from_millis(250);
-/// How long a request may land after its sender has stopped waiting or its deadline has passed, in milliseconds.
+/// The longest time from the sender's deadline, or the moment it stops waiting, to the effect of its request, in
+/// milliseconds.
 pub const GRACE_MS: i64 = 30_000;
 /// The window of the rate limit, in milliseconds.
 const WINDOW_MS: i64 = 2_000;
@@ -175,7 +176,7 @@ pub struct CrmState {
     pub next_read_fails: Option<Error>,
     /// The token host that knows which access tokens are valid; `None` if all are.
     pub tokens: Option<TokenHost>,
-    /// What is left of a burst budget of a hundred requests.
+    /// The rest of a burst budget of a hundred requests.
     pub burst_budget: Option<i64>,
     /// The CRM responds to nothing.
     pub is_down: bool,
