@@ -11,6 +11,12 @@
 //! - [`test_app`]: the use-cases in this process, with a clock of the test's own.
 
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and the names of fields say what they are"
+)]
 
 pub mod aws;
 pub mod cost;

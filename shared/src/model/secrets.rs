@@ -11,6 +11,7 @@ use super::Secret;
 pub struct OAuthClient {
     /// The public client identifier.
     pub id: String,
+    /// The client secret.
     pub secret: Secret,
 }
 

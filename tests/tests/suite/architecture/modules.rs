@@ -184,13 +184,11 @@ pub(super) fn uses_of_siblings(of: &Crate, adapters: &[&str]) -> Vec<String> {
         let to = adapter(&reference.path).or_else(|| adapter(&reference.definition));
         from.is_some() && to.is_some() && from != to
     };
-    let found = of
-        .references()
+    of.references()
         .iter()
         .filter(is_sibling)
         .map(|reference| format!("{}:{} uses {}", reference.file, reference.line, reference.path.join("::")))
-        .collect();
-    found
+        .collect()
 }
 
 /// Finds groups of files that use each other, directly or through others.
