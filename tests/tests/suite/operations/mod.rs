@@ -1,4 +1,4 @@
-//! What operators rely on: metrics, secrets and keys, and that nothing leaks.
+//! Tests of what operators rely on: metrics, secrets, keys, and logs without secrets or personal data.
 
 mod canaries;
 mod credentials;

@@ -1,10 +1,10 @@
-//! A panic's message can quote what somebody said: the standard library's own do.
+//! Panic messages, which can quote texts of people (those of the standard library do).
 
 use std::process::Command;
 
 use super::*;
 
-/// Not a test: the process that the next one looks at.
+/// The process that the test below starts, and whose output it checks.
 #[tokio::test]
 #[ignore = "run by the test below, in a process of its own"]
 async fn a_process_that_panics() {
@@ -23,16 +23,16 @@ async fn a_process_that_panics() {
 }
 
 #[test]
-fn a_panic_tells_where_and_not_what() {
+fn a_panic_is_logged_with_its_location_and_without_its_message() {
     for kind in ["cloud", "terminal"] {
         let test = format!("{}::a_process_that_panics", module_path!().split_once("::").unwrap().1);
         let arguments = ["--exact", &test, "--ignored", "--nocapture"];
         let mut process = Command::new(std::env::current_exe().unwrap());
         let output = process.args(arguments).arg(format!("--skip={kind}")).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(output.status.success() && said.contains("1 passed"), "{kind}: {said}");
-        assert_eq!(said.matches("canaries/panics.rs:").count(), 2, "{kind}: {said}");
-        check_absent("the log", &said, &PERSONAL);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert!(output.status.success() && text.contains("1 passed"), "{kind}: {text}");
+        assert_eq!(text.matches("canaries/panics.rs:").count(), 2, "{kind}: {text}");
+        check_absent("the log", &text, &PERSONAL);
     }
 }

@@ -1,4 +1,4 @@
-//! A data key that KMS has encrypted.
+//! Data keys that KMS has encrypted.
 
 use tests::{aws::REQUEST, proxy::Fault};
 
@@ -7,31 +7,43 @@ use super::*;
 const PARAMETER: (&str, &str) = ("CREDENTIALS_DATA_KEY_PARAMETER", "/data-key");
 
 #[tokio::test]
-async fn a_data_key_seals_from_now_on_and_what_was_sealed_before_opens() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn a_data_key_of_kms_encrypts_and_the_key_file_still_decrypts() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
-    let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
-    assert_eq!((aws.ssm.count(REQUEST), aws.decryptions()), (1, 1), "one round trip each");
-
-    assert_eq!(world.send(&app, "POST", &call("1")).await.message(), LOGGED, "encrypted with the key file");
-    app.store.put_user(&world.user).await.unwrap();
-    assert_eq!(world.send(&app, "POST", &call("2")).await.message(), LOGGED, "sealed with the data key");
+    let app = start(&test, &aws, &[PARAMETER]).await.unwrap();
     assert_eq!(
-        world.send(&world.app, "POST", &call("3")).await.status,
+        (aws.ssm.count(REQUEST), aws.decryptions()),
+        (1, 1),
+        "one request to Parameter Store and one to KMS"
+    );
+
+    assert_eq!(
+        test.send(&app, "POST", &call("1")).await.message(),
+        LOGGED,
+        "credentials encrypted with the key file"
+    );
+    app.store.put_user(&test.user).await.unwrap();
+    assert_eq!(
+        test.send(&app, "POST", &call("2")).await.message(),
+        LOGGED,
+        "credentials encrypted with the data key"
+    );
+    assert_eq!(
+        test.send(&test.app, "POST", &call("3")).await.status,
         500,
         "a process that has only the key file cannot decrypt it"
     );
 
-    // The blob itself, without Parameter Store.
+    // The encrypted data key itself, without Parameter Store.
     let blob = aws.data_key("one");
-    let given = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &blob)]).await.unwrap();
+    let given = start(&test, &aws, &[("CREDENTIALS_DATA_KEY", &blob)]).await.unwrap();
     assert_eq!(given.store.keys().first().map(|(_, source)| *source), Some("CREDENTIALS_DATA_KEY"));
     assert_eq!(given.store.keys().len(), 2);
 }
 
 #[tokio::test]
-async fn a_start_without_its_data_key_says_why_and_what_to_do() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn the_error_for_an_unusable_data_key_says_how_to_fix_it() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     let context = json!({"purpose": "call-log credentials"});
     let good = aws.data_key("one");
     let short = aws.encrypt("one", &context, vec![1; 16]);
@@ -72,13 +84,13 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
         (aws.data_key("NotFoundException"), "its KMS key is not in us-east-1; check AWS_REGION"),
     ] {
         aws.put("/data-key", &blob);
-        let told = start(&world, &aws, &[PARAMETER]).await.unwrap_err().to_string();
-        assert_eq!(told, format!("the data key in the parameter /data-key cannot be used: {problem}"));
+        let error = start(&test, &aws, &[PARAMETER]).await.unwrap_err().to_string();
+        assert_eq!(error, format!("the data key in the parameter /data-key cannot be used: {problem}"));
     }
-    let told = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", "?")]).await.unwrap_err().to_string();
+    let error = start(&test, &aws, &[("CREDENTIALS_DATA_KEY", "?")]).await.unwrap_err().to_string();
     assert!(
-        told.starts_with("the data key in CREDENTIALS_DATA_KEY cannot be used: it is not base64"),
-        "{told}"
+        error.starts_with("the data key in CREDENTIALS_DATA_KEY cannot be used: it is not base64"),
+        "{error}"
     );
 
     aws.put("/data-key", &good);
@@ -96,45 +108,45 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
         (Fault::Refusal(200, r#"{"Plaintext": 1}"#), "KMS's response contains no key; try again"),
     ] {
         aws.kms.next(REQUEST, fault.clone());
-        let told = start(&world, &aws, &[PARAMETER]).await.unwrap_err().to_string();
-        assert!(told.contains(problem), "{fault:?}: {told}");
+        let error = start(&test, &aws, &[PARAMETER]).await.unwrap_err().to_string();
+        assert!(error.contains(problem), "{fault:?}: {error}");
     }
     let wrong = [PARAMETER, ("AWS_SECRET_ACCESS_KEY", "wrong")];
-    let told = start(&world, &aws, &wrong).await.unwrap_err().to_string();
-    assert!(told.contains("InvalidSignatureException"), "{told}");
-    assert!(start(&world, &aws, &[PARAMETER]).await.is_ok(), "the good one is good");
+    let error = start(&test, &aws, &wrong).await.unwrap_err().to_string();
+    assert!(error.contains("InvalidSignatureException"), "{error}");
+    assert!(start(&test, &aws, &[PARAMETER]).await.is_ok(), "the valid data key is accepted");
 }
 
-/// A process asks KMS once for each data key, however long it lives; a changed parameter is a new one.
+/// A process lets KMS decrypt each data key once in its lifetime, and a new value of the parameter once more.
 #[tokio::test]
-async fn kms_is_not_asked_again_for_what_is_known() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn a_process_has_each_data_key_decrypted_by_kms_once() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
-    let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
-    for (session, asked) in [("1", 1), ("2", 1)] {
-        world.pass(6 * 60_000);
-        assert_eq!(world.send(&app, "POST", &call(session)).await.message(), LOGGED);
-        assert_eq!(aws.decryptions(), asked);
+    let app = start(&test, &aws, &[PARAMETER]).await.unwrap();
+    for (session, decryptions) in [("1", 1), ("2", 1)] {
+        test.pass(6 * 60_000);
+        assert_eq!(test.send(&app, "POST", &call(session)).await.message(), LOGGED);
+        assert_eq!(aws.decryptions(), decryptions);
     }
     assert_eq!(aws.ssm.count(REQUEST), 3);
     let before = app.store.keys()[0];
     aws.put("/data-key", &aws.data_key("one"));
-    world.pass(6 * 60_000);
-    assert_eq!(world.send(&app, "POST", &call("3")).await.message(), LOGGED);
+    test.pass(6 * 60_000);
+    assert_eq!(test.send(&app, "POST", &call("3")).await.message(), LOGGED);
     assert_eq!(aws.decryptions(), 2);
     assert_ne!(app.store.keys()[0], before);
 }
 
-/// While KMS is down, what is known is used on; a key that only opens keeps nobody from starting.
+/// A previous key only decrypts, so the process starts without it and requests it again after thirty seconds.
 #[tokio::test]
-async fn a_key_that_only_opens_is_not_needed_to_start() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn a_process_starts_without_its_previous_data_key_and_gets_it_later() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     let (old, new) = (aws.data_key("old"), aws.data_key("new"));
-    let sealed_old = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
-    sealed_old.store.put_user(&world.user).await.unwrap();
+    let old_app = start(&test, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
+    old_app.store.put_user(&test.user).await.unwrap();
     aws.refuse("old", Some("DisabledException"));
     let both = [("CREDENTIALS_DATA_KEY", new.as_str()), ("CREDENTIALS_DATA_KEY_PREVIOUS", &old)];
-    let app = start(&world, &aws, &both).await.unwrap();
+    let app = start(&test, &aws, &both).await.unwrap();
     app.store.put_user(&user(1)).await.unwrap();
     let send = async |user: &User, session: &str| {
         let token = app.issue_token(user, 1);
@@ -142,22 +154,30 @@ async fn a_key_that_only_opens_is_not_needed_to_start() {
         tests::test_app::send(&app, "POST", &token, body, tests::test_app::INVOCATION_MS).await
     };
     assert_eq!(send(&user(1), "1").await.message(), LOGGED);
-    assert_eq!(send(&world.user, "2").await.status, 500, "shut");
+    assert_eq!(
+        send(&test.user, "2").await.status,
+        500,
+        "credentials encrypted with the previous key, which KMS refuses to decrypt"
+    );
 
     aws.refuse("old", None);
-    world.pass(31_000);
-    assert_eq!(send(&world.user, "3").await.message(), LOGGED, "asked for again soon");
+    test.pass(31_000);
+    assert_eq!(
+        send(&test.user, "3").await.message(),
+        LOGGED,
+        "the previous key is requested again after thirty seconds"
+    );
     assert_eq!(send(&user(1), "4").await.message(), LOGGED);
 }
 
-/// The commands that the documentation gives make keys that are taken.
+/// KMS refuses to decrypt a data key that was generated without our encryption context.
 #[test]
-fn the_documented_commands_name_the_context() {
+fn the_documented_commands_create_usable_data_keys() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let made = page.matches("generate-data-key-without-plaintext").count();
-    assert!(made > 0);
+    let commands = page.matches("generate-data-key-without-plaintext").count();
+    assert!(commands > 0);
     let context = r#"--encryption-context '{"purpose": "call-log credentials"}'"#;
-    assert_eq!(page.matches(context).count(), made);
-    assert_eq!(page.matches("--key-spec AES_256").count(), made);
+    assert_eq!(page.matches(context).count(), commands);
+    assert_eq!(page.matches("--key-spec AES_256").count(), commands);
 }
