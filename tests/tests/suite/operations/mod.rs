@@ -1,4 +1,4 @@
-//! What operators rely on: metrics, secrets and keys, and that nothing leaks.
+//! Guarantees for operators: metrics, secrets and keys, and no leaks of secrets or personal data.
 
 mod canaries;
 mod credentials;

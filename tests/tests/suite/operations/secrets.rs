@@ -1,4 +1,4 @@
-//! What must not be seen: credentials anywhere, and what people wrote anywhere but in the CRM.
+//! Credentials are in no log, table or CRM record, and notes only in the CRM.
 
 use serde_json::json;
 use tests::{
@@ -10,18 +10,18 @@ use tests::{
 
 use crate::harness::{Harness, USER, request, with};
 
-/// What RingCentral's links carry, and server-side logging's form.
+/// Tokens in RingCentral's links, and in the form of server-side logging.
 const MEDIA: &str = "canary-media-token";
 const ADMIN: &str = "canary-admin-token";
-/// What people said and wrote.
+/// Texts that people wrote.
 const NOTE: &str = "canary-note";
 const AI_NOTE: &str = "canary-ai-note";
 const SUBJECT: &str = "canary-subject";
 const LATER: &str = "canary-later";
 
 #[tokio::test]
-async fn secrets_stay_where_they_belong() {
-    let stage = Harness::start().await;
+async fn secrets_and_notes_are_in_neither_the_log_nor_the_table() {
+    let harness = Harness::start().await;
     let media = format!("https://media.example/646/content?accessToken={MEDIA}");
     let create = |session: &str| {
         with(
@@ -44,47 +44,51 @@ async fn secrets_stay_where_they_belong() {
             "additionalSubmission": {"adminAssignedUserToken": ADMIN},
         })
     };
-    let token = stage.token(USER);
+    let token = harness.token(USER);
 
-    // Updates that wait, alone and beside what is logged; a refusal and a lost answer on the way; a wrong field.
+    // Queued updates with and without a log, rejections, a lost response, and invalid fields.
     assert_eq!(
-        stage.patch(&update("waits")).await.message(),
+        harness.patch(&update("queued")).await.message(),
         "The update will be added when the call is logged."
     );
-    assert_eq!(stage.patch(&update("1")).await.status, 200);
+    assert_eq!(harness.patch(&update("1")).await.status, 200);
     for (fault, message) in [
         (Fault::Status(401), "Authorization error"),
         (Fault::RateLimited { retry_after: None }, "Rate limit exceeded"),
         (Fault::Status(422), "Call logged"),
     ] {
-        stage.crm.next(Route::CreateActivity, fault);
-        assert_eq!(stage.post(&create("1")).await.message(), message);
+        harness.crm.next(Route::CreateActivity, fault);
+        assert_eq!(harness.post(&create("1")).await.message(), message);
     }
-    stage.crm.next(Route::UpdateActivity, Fault::Status(422));
-    stage.patch(&with(update("1"), json!({"transcript": LATER}))).await;
-    stage.patch(&update("1")).await;
-    stage.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
-    stage.post(&create("2")).await;
+    harness.crm.next(Route::UpdateActivity, Fault::Status(422));
+    harness.patch(&with(update("1"), json!({"transcript": LATER}))).await;
+    harness.patch(&update("1")).await;
+    harness.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+    harness.post(&create("2")).await;
     for (field, value) in
         [("note", json!([NOTE])), ("authHeader", json!([ACCESS_TOKEN])), ("contactId", json!({"a": NOTE}))]
     {
         let mut body = create("3");
         body[field] = value;
-        assert_eq!(stage.post(&body).await.status, 400, "{field}");
+        assert_eq!(harness.post(&body).await.status, 400, "{field}");
     }
     let cut = format!(r#"{{"note": "{NOTE}", "authHeader": "{ACCESS_TOKEN}"#);
-    stage.create.invoke(request("POST", &token, &cut)).await;
-    stage.create.invoke(request("POST", &format!("{token}x"), &cut)).await;
+    harness.create.invoke(request("POST", &token, &cut)).await;
+    harness.create.invoke(request("POST", &format!("{token}x"), &cut)).await;
 
-    let table = stage.table().await;
-    let requests: String =
-        stage.crm.requests().iter().map(|sent| format!("{}{}{}", sent.path, sent.query, sent.body)).collect();
-    assert!(requests.contains(NOTE) && requests.contains(LATER), "the notes did arrive");
-    let Harness { create, update, .. } = stage;
+    let table = harness.table().await;
+    let requests: String = harness
+        .crm
+        .requests()
+        .iter()
+        .map(|sent| format!("{}{}{}", sent.path, sent.query, sent.body))
+        .collect();
+    assert!(requests.contains(NOTE) && requests.contains(LATER), "the CRM received the notes");
+    let Harness { create, update, .. } = harness;
     let logs = [create, update].map(Function::into_log).concat();
     assert!(logs.contains("answered"), "{logs}");
     for line in logs.lines() {
-        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "no JSON: {line}");
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "not JSON: {line}");
     }
 
     for secret in [MEDIA, ADMIN, ACCESS_TOKEN, API_KEY, JWT_SECRET, &token] {

@@ -1,5 +1,5 @@
-//! Canaries: secrets and personal data are planted wherever a request, the table, the configuration or the CRM can hold
-//! them, everything is made to go well and wrong, and then every place where they must not be is searched.
+//! Canaries: recognisable secrets and personal data in every field of requests, the table, the configuration and the
+//! CRM's responses. The tests cause successes and failures, and then search every place where the canaries must not be.
 
 mod functions;
 mod panics;
@@ -18,7 +18,7 @@ use tests::{
 
 use crate::harness::with;
 
-/// What nobody may see but whom it is sent to: the CRM its credentials, its token host the client's.
+/// Secrets. Only the CRM and its token host receive those that belong to them.
 const SECRETS: [(&str, &str); 9] = [
     ("access tokens", "pipedrive-access-"),
     ("refresh tokens", "pipedrive-refresh-"),
@@ -35,10 +35,10 @@ const CLIENT_SECRET: &str = "canary-client-secret";
 const AUTH_HEADER: &str = "canary-auth-header";
 const DOWNLOAD_TOKEN: &str = "canary-download-token";
 const ADMIN_TOKEN: &str = "canary-admin-token";
-/// 32 bytes.
+/// The data key: 32 bytes.
 const DATA_KEY: &str = "canary-data-key-of-32-bytes-0001";
 
-/// What people said, wrote, and are called by: for the CRM and its owner.
+/// Personal data, which only the CRM and the owner of the call may see.
 const PERSONAL: [(&str, &str); 8] = [
     ("a telephone number", NUMBER),
     ("a contact's name", NAME),
@@ -47,13 +47,13 @@ const PERSONAL: [(&str, &str); 8] = [
     ("an AI note", "canary-ai-note"),
     ("a subject", "canary-subject"),
     ("a recording", "rec.example/canary-recording"),
-    ("what was sent later", "canary-later"),
+    ("a later note", "canary-later"),
 ];
 const NUMBER: &str = "2135559911";
 const NAME: &str = "Canaria Bird";
 const NOTE: &str = "canary-note";
 
-/// A call that carries all of it.
+/// Returns a create with all canaries.
 fn create(session: &str) -> Value {
     let download = format!("https://media.example/646/content?accessToken={DOWNLOAD_TOKEN}");
     let fields = json!({
@@ -71,7 +71,7 @@ fn create(session: &str) -> Value {
     with(call(session), fields)
 }
 
-/// An update that carries all of it.
+/// Returns an update with all canaries.
 fn update(session: &str) -> Value {
     json!({
         "sessionId": session, "recordingLink": "https://rec.example/canary-recording", "note": "canary-later",
@@ -86,25 +86,25 @@ fn with_header(body: Value) -> Value {
     with(body, json!({"authHeader": format!("Bearer {AUTH_HEADER}")}))
 }
 
-/// What a CRM or a service says that quotes everything it was sent, and what it should not know.
+/// Returns an error response of a CRM or an AWS service that contains all canaries.
 fn echo() -> &'static str {
     let words: Vec<&str> = SECRETS.iter().chain(&PERSONAL).map(|(_, canary)| *canary).collect();
     let words = words.join(" ");
-    let answer = json!({
+    let response = json!({
         "success": false, "__type": format!("com.amazonaws.kms#{words}"), "error": words, "message": words,
         "error_description": words, "data": {"note": words},
     });
-    // A fault holds what lives as long as the test.
-    Box::leak(answer.to_string().into_boxed_str())
+    // A fault needs a `&'static str`.
+    Box::leak(response.to_string().into_boxed_str())
 }
 
-/// The same, as a refusal of the data; its owner is told the words, and so they must be the owner's own.
+/// Returns a rejection with the personal data of the owner. The owner sees these words in the response.
 fn own_echo() -> &'static str {
     let words: Vec<&str> = PERSONAL.iter().map(|(_, canary)| *canary).collect();
     Box::leak(json!({"success": false, "error": words.join(" ")}).to_string().into_boxed_str())
 }
 
-/// Fails when one of these is in the text.
+/// Asserts that the text contains none of the canaries, also not in base64.
 fn check_absent(place: &str, text: &str, canaries: &[(&str, &str)]) {
     for (what, canary) in canaries {
         assert!(!text.contains(canary), "{what} ({canary}) in {place}: {}", around(text, canary));
@@ -114,8 +114,8 @@ fn check_absent(place: &str, text: &str, canaries: &[(&str, &str)]) {
     }
 }
 
-/// How base64 shows a text that stands somewhere in a longer one: its whole groups of three bytes, for each of the three
-/// places where a group can begin.
+/// Returns the base64 of a text that is a part of a longer text: the whole groups of three bytes, for each of the three
+/// offsets at which a group can begin.
 fn in_base64(text: &str) -> [String; 3] {
     [0, 1, 2].map(|skip| {
         let bytes = &text.as_bytes()[skip..];
@@ -128,10 +128,10 @@ fn around<'a>(text: &'a str, canary: &str) -> &'a str {
     line.unwrap_or_default()
 }
 
-/// Everything in a table as DynamoDB shows it; binary values decoded beside it.
+/// Returns all items of a table as JSON of DynamoDB's API, followed by the decoded binary values.
 async fn table(dynamodb: &DynamoDb, name: &str) -> String {
-    let answer = dynamodb.ask("Scan", &json!({"TableName": name, "ConsistentRead": true})).await;
-    assert!(answer["Count"].as_u64().is_some_and(|count| count > 2), "{answer}");
+    let response = dynamodb.ask("Scan", &json!({"TableName": name, "ConsistentRead": true})).await;
+    assert!(response["Count"].as_u64().is_some_and(|count| count > 2), "{response}");
     fn binaries(value: &Value) -> String {
         match value {
             Value::Object(fields) => fields
@@ -147,12 +147,11 @@ async fn table(dynamodb: &DynamoDb, name: &str) -> String {
             _ => String::new(),
         }
     }
-    format!("{answer} {}", binaries(&answer))
+    format!("{response} {}", binaries(&response))
 }
 
-/// The search finds what is there.
 #[test]
-fn a_canary_is_found() {
+fn a_canary_is_found_in_plain_text_and_in_base64() {
     let found =
         |text: &str| std::panic::catch_unwind(|| check_absent("a test", text, &[("a note", NOTE)])).is_err();
     for (text, is_found) in [
@@ -166,7 +165,7 @@ fn a_canary_is_found() {
     }
 }
 
-/// The environment of a function with every secret there is.
+/// Returns the environment of a function with all secrets.
 fn variables(dynamodb: &str, crm: &FakePipedrive, aws: &Aws, table: &DynamoDb) -> BTreeMap<String, String> {
     aws.put("/jwt", TOKEN_SECRET);
     aws.put("/client", CLIENT_SECRET);

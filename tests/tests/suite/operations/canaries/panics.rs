@@ -1,10 +1,10 @@
-//! A panic's message can quote what somebody said: the standard library's own do.
+//! A panic's message can contain personal data: messages of the standard library quote the values that they are about.
 
 use std::process::Command;
 
 use super::*;
 
-/// Not a test: the process that the next one looks at.
+/// Not a test: the process whose output the next test checks.
 #[tokio::test]
 #[ignore = "run by the test below, in a process of its own"]
 async fn a_process_that_panics() {
@@ -23,16 +23,16 @@ async fn a_process_that_panics() {
 }
 
 #[test]
-fn a_panic_tells_where_and_not_what() {
+fn a_panic_is_logged_with_its_location_and_without_its_message() {
     for kind in ["cloud", "terminal"] {
         let test = format!("{}::a_process_that_panics", module_path!().split_once("::").unwrap().1);
         let arguments = ["--exact", &test, "--ignored", "--nocapture"];
         let mut process = Command::new(std::env::current_exe().unwrap());
         let output = process.args(arguments).arg(format!("--skip={kind}")).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(output.status.success() && said.contains("1 passed"), "{kind}: {said}");
-        assert_eq!(said.matches("canaries/panics.rs:").count(), 2, "{kind}: {said}");
-        check_absent("the log", &said, &PERSONAL);
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(output.status.success() && printed.contains("1 passed"), "{kind}: {printed}");
+        assert_eq!(printed.matches("canaries/panics.rs:").count(), 2, "{kind}: {printed}");
+        check_absent("the log", &printed, &PERSONAL);
     }
 }

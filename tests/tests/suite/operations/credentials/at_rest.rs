@@ -1,4 +1,4 @@
-//! Values in the table are encrypted, and token secret and encryption key can be changed.
+//! The table's values are encrypted, and the token secret and the encryption key can be changed.
 
 use tests::{
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN},
@@ -7,14 +7,14 @@ use tests::{
 
 use super::*;
 
-/// Everything that the table holds, as DynamoDB's own API shows it; sealed values are decoded.
-async fn table(world: &TestApp) -> String {
-    let answer = world.dynamodb.ask("Scan", &json!({"TableName": "calls", "ConsistentRead": true})).await;
-    assert!(answer["Count"].as_u64().is_some_and(|count| count > 1), "{answer}");
-    format!("{answer} {}", binaries(&answer))
+/// Returns all items of the table as JSON of DynamoDB's API, followed by the decoded binary values.
+async fn table(test: &TestApp) -> String {
+    let response = test.dynamodb.ask("Scan", &json!({"TableName": "calls", "ConsistentRead": true})).await;
+    assert!(response["Count"].as_u64().is_some_and(|count| count > 1), "{response}");
+    format!("{response} {}", binaries(&response))
 }
 
-/// Every binary value below, as text.
+/// Returns every binary value in a JSON value, as text.
 fn binaries(value: &Value) -> String {
     match value {
         Value::Object(fields) => fields
@@ -29,7 +29,7 @@ fn binaries(value: &Value) -> String {
     }
 }
 
-/// RFC 4648, section 4.
+/// Decodes base64 (RFC 4648, section 4).
 fn decode(base64: &str) -> Vec<u8> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = base64.bytes().filter_map(|byte| ALPHABET.iter().position(|known| *known == byte));
@@ -53,49 +53,53 @@ fn base64_is_decoded() {
 }
 
 #[tokio::test]
-async fn nothing_secret_lies_open_in_the_table() {
+async fn the_table_has_no_secrets_and_no_personal_data_in_clear_text() {
     for credentials in [grant(0, REFRESH_TOKEN), Credentials::ApiKey(Secret::new(API_KEY))] {
-        let world = TestApp::with_credentials(credentials).await;
-        let told = ["canary one", "canary two", "canary three", "https://rec.example/canary"];
-        for session in ["logged", "parked"] {
+        let test = TestApp::with_credentials(credentials).await;
+        let texts = ["canary one", "canary two", "canary three", "https://rec.example/canary"];
+        for session in ["logged", "queued"] {
             let mut body = call(session);
             body["note"] = json!("canary four");
             body["authHeader"] = if session == "logged" { Value::Null } else { json!("Bearer canary-five") };
             if session == "logged" {
-                assert_eq!(world.post(&body).await.message(), LOGGED);
+                assert_eq!(test.post(&body).await.message(), LOGGED);
             }
-            let facts = json!({
-                "sessionId": session, "note": told[0], "aiNote": told[1], "transcript": told[2],
-                "recordingLink": told[3], "recordingDownloadLink": "https://rec.example/canary-six",
+            let update = json!({
+                "sessionId": session, "note": texts[0], "aiNote": texts[1], "transcript": texts[2],
+                "recordingLink": texts[3], "recordingDownloadLink": "https://rec.example/canary-six",
                 "subject": "canary seven", "to": {"name": "canary eight", "phoneNumber": "+15550100"},
                 "authHeader": body["authHeader"],
             });
-            assert_eq!(world.patch(&facts).await.body["successful"], true);
+            assert_eq!(test.patch(&update).await.body["successful"], true);
         }
-        let table = table(&world).await;
+        let table = table(&test).await;
         let (access, refresh) = (ACCESS_TOKEN.replace('0', ""), REFRESH_TOKEN.replace('0', ""));
         for secret in
             ["canary", "Wants a quote", "BOB CLIENT", "+15550100", &access, &refresh, API_KEY, JWT_SECRET]
         {
-            assert!(!table.contains(secret), "{secret} lies in the table");
+            assert!(!table.contains(secret), "{secret} is in the table");
         }
-        assert!(table.contains("C#parked#"), "the table was read");
+        assert!(table.contains("C#queued#"), "the table was read");
     }
 }
 
 #[tokio::test]
-async fn a_changed_secret_or_key_loses_no_user_and_rejects_no_token() {
-    let world = TestApp::with_credentials(grant(3_600_000, REFRESH_TOKEN)).await;
-    let parked = world.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await;
-    assert_eq!(parked.body["successful"], true);
+async fn a_new_token_secret_or_data_key_loses_no_user_and_rejects_no_token() {
+    let test = TestApp::with_credentials(grant(3_600_000, REFRESH_TOKEN)).await;
+    let queued = test.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await;
+    assert_eq!(queued.body["successful"], true);
     let changed =
         [("JWT_SECRET", "another secret that is long enough too"), ("JWT_SECRET_PREVIOUS", JWT_SECRET)];
-    let app = world.app_with(&changed).await.unwrap();
-    let old_token = world.app.issue_token(&world.user, 1);
-    let answer = send(&app, "POST", &old_token, call("1").to_string().into_bytes(), INVOCATION_MS).await;
-    assert_eq!(answer.message(), LOGGED, "an old token");
-    assert!(world.crm.activities()[0]["note"].as_str().unwrap().contains("Bob asked"));
-    assert_eq!(world.send(&app, "POST", &call("2")).await.message(), LOGGED, "a new token");
+    let app = test.app_with(&changed).await.unwrap();
+    let old_token = test.app.issue_token(&test.user, 1);
+    let response = send(&app, "POST", &old_token, call("1").to_string().into_bytes(), INVOCATION_MS).await;
+    assert_eq!(response.message(), LOGGED, "a token signed with the previous secret");
+    assert!(test.crm.activities()[0]["note"].as_str().unwrap().contains("Bob asked"));
+    assert_eq!(
+        test.send(&app, "POST", &call("2")).await.message(),
+        LOGGED,
+        "a token signed with the new secret"
+    );
 
     // A new key encrypts from now on, and the previous one still decrypts.
     let (new_key, previous_key) = (key_file("another"), key_file("credentials"));
@@ -103,17 +107,26 @@ async fn a_changed_secret_or_key_loses_no_user_and_rejects_no_token() {
         ("CREDENTIALS_KEY_FILE", new_key.as_str()),
         ("CREDENTIALS_KEY_FILE_PREVIOUS", previous_key.as_str()),
     ];
-    let keyed = world.app_with(&keys).await.unwrap();
+    let with_both_keys = test.app_with(&keys).await.unwrap();
     assert_eq!(
-        world.send(&keyed, "POST", &call("3")).await.message(),
+        test.send(&with_both_keys, "POST", &call("3")).await.message(),
         LOGGED,
         "encrypted with the previous key"
     );
-    keyed.store.put_user(&world.user).await.unwrap();
-    assert_eq!(world.send(&keyed, "POST", &call("4")).await.message(), LOGGED, "encrypted with the new key");
-    assert_eq!(world.send(&world.app, "POST", &call("5")).await.status, 500, "the new key is missing");
+    with_both_keys.store.put_user(&test.user).await.unwrap();
+    assert_eq!(
+        test.send(&with_both_keys, "POST", &call("4")).await.message(),
+        LOGGED,
+        "encrypted with the new key"
+    );
+    assert_eq!(
+        test.send(&test.app, "POST", &call("5")).await.status,
+        500,
+        "a process without the new key cannot decrypt it"
+    );
 
-    let stranger = world.app_with(&[("JWT_SECRET", "a secret that nobody knows")]).await.unwrap();
-    let answer = send(&stranger, "POST", &old_token, call("6").to_string().into_bytes(), INVOCATION_MS).await;
-    assert_eq!(answer.status, 401);
+    let other_issuer = test.app_with(&[("JWT_SECRET", "a secret that no process knows")]).await.unwrap();
+    let response =
+        send(&other_issuer, "POST", &old_token, call("6").to_string().into_bytes(), INVOCATION_MS).await;
+    assert_eq!(response.status, 401);
 }

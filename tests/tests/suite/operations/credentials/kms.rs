@@ -1,4 +1,4 @@
-//! A data key that KMS has encrypted.
+//! Data keys that are encrypted by KMS.
 
 use tests::{aws::REQUEST, proxy::Fault};
 
@@ -7,31 +7,31 @@ use super::*;
 const PARAMETER: (&str, &str) = ("CREDENTIALS_DATA_KEY_PARAMETER", "/data-key");
 
 #[tokio::test]
-async fn a_data_key_seals_from_now_on_and_what_was_sealed_before_opens() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn a_data_key_encrypts_and_the_key_file_still_decrypts() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
-    let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
-    assert_eq!((aws.ssm.count(REQUEST), aws.decryptions()), (1, 1), "one round trip each");
+    let app = start(&test, &aws, &[PARAMETER]).await.unwrap();
+    assert_eq!((aws.ssm.count(REQUEST), aws.decryptions()), (1, 1), "one request to each service");
 
-    assert_eq!(world.send(&app, "POST", &call("1")).await.message(), LOGGED, "encrypted with the key file");
-    app.store.put_user(&world.user).await.unwrap();
-    assert_eq!(world.send(&app, "POST", &call("2")).await.message(), LOGGED, "sealed with the data key");
+    assert_eq!(test.send(&app, "POST", &call("1")).await.message(), LOGGED, "encrypted with the key file");
+    app.store.put_user(&test.user).await.unwrap();
+    assert_eq!(test.send(&app, "POST", &call("2")).await.message(), LOGGED, "encrypted with the data key");
     assert_eq!(
-        world.send(&world.app, "POST", &call("3")).await.status,
+        test.send(&test.app, "POST", &call("3")).await.status,
         500,
         "a process that has only the key file cannot decrypt it"
     );
 
-    // The blob itself, without Parameter Store.
+    // The encrypted data key can also be the setting itself, without Parameter Store.
     let blob = aws.data_key("one");
-    let given = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &blob)]).await.unwrap();
-    assert_eq!(given.store.keys().first().map(|(_, source)| *source), Some("CREDENTIALS_DATA_KEY"));
-    assert_eq!(given.store.keys().len(), 2);
+    let app = start(&test, &aws, &[("CREDENTIALS_DATA_KEY", &blob)]).await.unwrap();
+    assert_eq!(app.store.keys().first().map(|(_, source)| *source), Some("CREDENTIALS_DATA_KEY"));
+    assert_eq!(app.store.keys().len(), 2);
 }
 
 #[tokio::test]
-async fn a_start_without_its_data_key_says_why_and_what_to_do() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn an_unusable_data_key_stops_the_start_with_the_reason_and_the_fix() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     let context = json!({"purpose": "call-log credentials"});
     let good = aws.data_key("one");
     let short = aws.encrypt("one", &context, vec![1; 16]);
@@ -72,13 +72,13 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
         (aws.data_key("NotFoundException"), "its KMS key is not in us-east-1; check AWS_REGION"),
     ] {
         aws.put("/data-key", &blob);
-        let told = start(&world, &aws, &[PARAMETER]).await.unwrap_err().to_string();
-        assert_eq!(told, format!("the data key in the parameter /data-key cannot be used: {problem}"));
+        let message = start(&test, &aws, &[PARAMETER]).await.unwrap_err().to_string();
+        assert_eq!(message, format!("the data key in the parameter /data-key cannot be used: {problem}"));
     }
-    let told = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", "?")]).await.unwrap_err().to_string();
+    let message = start(&test, &aws, &[("CREDENTIALS_DATA_KEY", "?")]).await.unwrap_err().to_string();
     assert!(
-        told.starts_with("the data key in CREDENTIALS_DATA_KEY cannot be used: it is not base64"),
-        "{told}"
+        message.starts_with("the data key in CREDENTIALS_DATA_KEY cannot be used: it is not base64"),
+        "{message}"
     );
 
     aws.put("/data-key", &good);
@@ -96,45 +96,46 @@ async fn a_start_without_its_data_key_says_why_and_what_to_do() {
         (Fault::Refusal(200, r#"{"Plaintext": 1}"#), "KMS's response contains no key; try again"),
     ] {
         aws.kms.next(REQUEST, fault.clone());
-        let told = start(&world, &aws, &[PARAMETER]).await.unwrap_err().to_string();
-        assert!(told.contains(problem), "{fault:?}: {told}");
+        let message = start(&test, &aws, &[PARAMETER]).await.unwrap_err().to_string();
+        assert!(message.contains(problem), "{fault:?}: {message}");
     }
     let wrong = [PARAMETER, ("AWS_SECRET_ACCESS_KEY", "wrong")];
-    let told = start(&world, &aws, &wrong).await.unwrap_err().to_string();
-    assert!(told.contains("InvalidSignatureException"), "{told}");
-    assert!(start(&world, &aws, &[PARAMETER]).await.is_ok(), "the good one is good");
+    let message = start(&test, &aws, &wrong).await.unwrap_err().to_string();
+    assert!(message.contains("InvalidSignatureException"), "{message}");
+    assert!(start(&test, &aws, &[PARAMETER]).await.is_ok(), "the valid data key is accepted");
 }
 
-/// A process asks KMS once for each data key, however long it lives; a changed parameter is a new one.
+/// A changed parameter is a new data key.
 #[tokio::test]
-async fn kms_is_not_asked_again_for_what_is_known() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn a_process_asks_kms_only_once_for_each_data_key() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
-    let app = start(&world, &aws, &[PARAMETER]).await.unwrap();
+    let app = start(&test, &aws, &[PARAMETER]).await.unwrap();
     for (session, asked) in [("1", 1), ("2", 1)] {
-        world.pass(6 * 60_000);
-        assert_eq!(world.send(&app, "POST", &call(session)).await.message(), LOGGED);
+        test.pass(6 * 60_000);
+        assert_eq!(test.send(&app, "POST", &call(session)).await.message(), LOGGED);
         assert_eq!(aws.decryptions(), asked);
     }
     assert_eq!(aws.ssm.count(REQUEST), 3);
     let before = app.store.keys()[0];
     aws.put("/data-key", &aws.data_key("one"));
-    world.pass(6 * 60_000);
-    assert_eq!(world.send(&app, "POST", &call("3")).await.message(), LOGGED);
+    test.pass(6 * 60_000);
+    assert_eq!(test.send(&app, "POST", &call("3")).await.message(), LOGGED);
     assert_eq!(aws.decryptions(), 2);
     assert_ne!(app.store.keys()[0], before);
 }
 
-/// While KMS is down, what is known is used on; a key that only opens keeps nobody from starting.
+/// KMS rejects the previous data key: users encrypted with the current one are served, the others get a 500 until KMS
+/// accepts it.
 #[tokio::test]
-async fn a_key_that_only_opens_is_not_needed_to_start() {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+async fn a_process_starts_while_a_previous_data_key_is_unavailable() {
+    let (test, aws) = (TestApp::start().await, Aws::start());
     let (old, new) = (aws.data_key("old"), aws.data_key("new"));
-    let sealed_old = start(&world, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
-    sealed_old.store.put_user(&world.user).await.unwrap();
+    let with_old = start(&test, &aws, &[("CREDENTIALS_DATA_KEY", &old)]).await.unwrap();
+    with_old.store.put_user(&test.user).await.unwrap();
     aws.refuse("old", Some("DisabledException"));
     let both = [("CREDENTIALS_DATA_KEY", new.as_str()), ("CREDENTIALS_DATA_KEY_PREVIOUS", &old)];
-    let app = start(&world, &aws, &both).await.unwrap();
+    let app = start(&test, &aws, &both).await.unwrap();
     app.store.put_user(&user(1)).await.unwrap();
     let send = async |user: &User, session: &str| {
         let token = app.issue_token(user, 1);
@@ -142,22 +143,22 @@ async fn a_key_that_only_opens_is_not_needed_to_start() {
         tests::test_app::send(&app, "POST", &token, body, tests::test_app::INVOCATION_MS).await
     };
     assert_eq!(send(&user(1), "1").await.message(), LOGGED);
-    assert_eq!(send(&world.user, "2").await.status, 500, "shut");
+    assert_eq!(send(&test.user, "2").await.status, 500, "cannot be decrypted");
 
     aws.refuse("old", None);
-    world.pass(31_000);
-    assert_eq!(send(&world.user, "3").await.message(), LOGGED, "asked for again soon");
+    test.pass(31_000);
+    assert_eq!(send(&test.user, "3").await.message(), LOGGED, "KMS is asked again after half a minute");
     assert_eq!(send(&user(1), "4").await.message(), LOGGED);
 }
 
-/// The commands that the documentation gives make keys that are taken.
+/// A data key generated without this context is rejected.
 #[test]
-fn the_documented_commands_name_the_context() {
+fn the_documented_commands_name_the_encryption_context() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let made = page.matches("generate-data-key-without-plaintext").count();
-    assert!(made > 0);
+    let commands = page.matches("generate-data-key-without-plaintext").count();
+    assert!(commands > 0);
     let context = r#"--encryption-context '{"purpose": "call-log credentials"}'"#;
-    assert_eq!(page.matches(context).count(), made);
-    assert_eq!(page.matches("--key-spec AES_256").count(), made);
+    assert_eq!(page.matches(context).count(), commands);
+    assert_eq!(page.matches("--key-spec AES_256").count(), commands);
 }

@@ -1,4 +1,4 @@
-//! Credentials at rest: the data keys of KMS and of key files, and their rotation.
+//! Credentials at rest: data keys from KMS and from key files, and their rotation.
 
 mod at_rest;
 mod files;
@@ -20,11 +20,11 @@ use tests::{
 
 const LOGGED: &str = "Call logged";
 
-/// An app with both services and this in its environment besides.
-async fn start(world: &TestApp, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
+/// Starts an app that uses the fakes of Parameter Store and KMS, with `extra` in its environment.
+async fn start(test: &TestApp, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
     let services = aws.environment();
     let services = services.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    world.app_with(&services.chain(extra.iter().copied()).collect::<Vec<_>>()).await
+    test.app_with(&services.chain(extra.iter().copied()).collect::<Vec<_>>()).await
 }
 
 fn user(number: usize) -> User {
@@ -38,9 +38,9 @@ fn user(number: usize) -> User {
     }
 }
 
-/// The user's item as DynamoDB has it.
-async fn item(world: &TestApp, user: &User) -> Value {
+/// Returns the user's item as JSON of DynamoDB's API.
+async fn item(test: &TestApp, user: &User) -> Value {
     let key = json!({"pk": {"S": format!("U#pipedrive#{}", user.id)}, "sk": {"S": "USER"}});
     let request = json!({"TableName": "calls", "Key": key, "ConsistentRead": true});
-    world.dynamodb.ask("GetItem", &request).await["Item"].clone()
+    test.dynamodb.ask("GetItem", &request).await["Item"].clone()
 }

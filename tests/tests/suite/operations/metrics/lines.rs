@@ -1,4 +1,4 @@
-//! One line for each outcome, from the real functions.
+//! Log lines of the real functions: one line for each request.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use tests::{
     test_app::{TestApp, call, environment},
 };
 
-/// Longer than from the test's clock to the machine's.
+/// Validity of tokens in days: longer than from the test's clock to the machine's.
 const DAYS: u32 = 36_500;
-/// What a line of a request always has.
+/// The fields of every request's line.
 const FIELDS: [&str; 12] = [
     "timestamp",
     "level",
@@ -28,7 +28,7 @@ const FIELDS: [&str; 12] = [
     "duration_ms",
     "Latency",
 ];
-/// What people said, wrote and are called, and what proves who they are.
+/// Personal data and credentials, which must not be in the log.
 const PERSONAL: [&str; 10] = [
     "Wants a quote",
     "BOB",
@@ -42,20 +42,21 @@ const PERSONAL: [&str; 10] = [
     API_KEY,
 ];
 
-/// A function, and the lines that it should have written.
+/// A function, and the lines that it is expected to log.
 struct Watched {
     function: Function,
     expected: Vec<(u16, &'static str, &'static str, bool)>,
 }
 
 impl Watched {
-    fn start(name: &str, world: &TestApp, extra: &[(&str, &str)]) -> Watched {
-        let mut variables = environment(&world.dynamodb, &world.crm, &[("METRICS_STACK", STACK)]);
+    fn start(name: &str, test: &TestApp, extra: &[(&str, &str)]) -> Watched {
+        let mut variables = environment(&test.dynamodb, &test.crm, &[("METRICS_STACK", STACK)]);
         variables.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Watched { function: Function::start(name, &variables), expected: Vec::new() }
     }
 
-    /// Invokes it; the line should have this outcome and level, and name the call if `has_call`.
+    /// Invokes the function. Its line is expected to have this outcome and level, and the hash of a session if
+    /// `has_call`.
     async fn send(
         &mut self,
         event: Value,
@@ -64,14 +65,15 @@ impl Watched {
         level: &'static str,
         has_call: bool,
     ) {
-        let answer = self.function.invoke(event).await;
-        assert_eq!(answer.status, status, "{outcome}: {answer:?}");
+        let response = self.function.invoke(event).await;
+        assert_eq!(response.status, status, "{outcome}: {response:?}");
         self.expected.push((status, outcome, level, has_call));
         let id = format!("request-{}", self.expected.len());
-        assert_eq!(answer.headers.get("x-correlation-id"), Some(&id), "{outcome}");
+        assert_eq!(response.headers.get("x-correlation-id"), Some(&id), "{outcome}");
     }
 
-    /// Fails unless each invocation wrote one line, as expected, and nothing personal is anywhere; the lines.
+    /// Asserts that each invocation logged one line, as expected, and that the log has no personal data. Returns the
+    /// lines.
     fn check(self, route: &str) -> Vec<Value> {
         let text = self.function.into_log();
         let lines = read(&text);
@@ -109,7 +111,7 @@ impl Watched {
         }
         assert_eq!(endings.len(), self.expected.len(), "{text}");
         for line in lines.iter().filter(|line| line["level"] != "INFO") {
-            assert!(line["request_id"].is_string(), "whose is it? {line}");
+            assert!(line["request_id"].is_string(), "the line belongs to no request: {line}");
         }
         endings
     }
@@ -126,17 +128,17 @@ fn with(mut body: Value, field: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_create_writes_one_line() {
-    let world = TestApp::start().await;
-    let token = &world.app.issue_token(&world.user, DAYS);
+async fn each_create_logs_one_line_with_its_outcome() {
+    let test = TestApp::start().await;
+    let token = &test.app.issue_token(&test.user, DAYS);
     let post = |body: &Value| request("POST", token, body);
-    let mut create = Watched::start("create-call-log", &world, &[]);
+    let mut create = Watched::start("create-call-log", &test, &[]);
     create.send(post(&call("4503991001")), 200, "Logged", "INFO", true).await;
     create.send(post(&call("4503991001")), 200, "AlreadyLogged", "INFO", true).await;
-    world.crm.next(Route::CreateActivity, Fault::Refusal(422, r#"{"error": "canary"}"#));
+    test.crm.next(Route::CreateActivity, Fault::Refusal(422, r#"{"error": "canary"}"#));
     create.send(post(&call("4503991002")), 200, "Failed", "WARN", true).await;
-    let nobody = with(call("4503991003"), "contactId", Value::Null);
-    create.send(post(&nobody), 200, "NoContact", "INFO", true).await;
+    let without_contact = with(call("4503991003"), "contactId", Value::Null);
+    create.send(post(&without_contact), 200, "NoContact", "INFO", true).await;
     let mut wrong = call("4503991004");
     wrong["logInfo"]["direction"] = json!("canary");
     create.send(post(&wrong), 400, "Invalid", "INFO", false).await;
@@ -149,11 +151,11 @@ async fn a_create_writes_one_line() {
     let mut path = post(&call("1"));
     path["rawPath"] = json!("/elsewhere");
     create.send(path, 404, "NotFound", "INFO", false).await;
-    let stranger = call_log::model::User {
+    let unknown_user = call_log::model::User {
         id: call_log::model::UserId::new("1-pipedrive").unwrap(),
-        ..world.user.clone()
+        ..test.user.clone()
     };
-    let token = &world.app.issue_token(&stranger, DAYS);
+    let token = &test.app.issue_token(&unknown_user, DAYS);
     create.send(request("POST", token, &call("4503991006")), 200, "NotConnected", "INFO", true).await;
 
     let lines = create.check("create");
@@ -174,23 +176,23 @@ async fn a_create_writes_one_line() {
     assert_eq!(lines[0]["session_hash"], "ca434cd77438ac26");
     assert!(lines[0]["crm_ms"].as_i64().is_some_and(|ms| ms >= 0), "{}", lines[0]);
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 3, "{}", lines[0]);
-    // Logs are paid for by the byte.
+    // Each byte of the log costs money.
     assert!(lines[0].to_string().len() < 1_000, "{}", lines[0]);
 }
 
 #[tokio::test]
-async fn an_update_writes_one_line() {
-    let world = TestApp::start().await;
-    world.post(&call("4503991001")).await;
-    let token = &world.app.issue_token(&world.user, DAYS);
+async fn each_update_logs_one_line_with_its_outcome() {
+    let test = TestApp::start().await;
+    test.post(&call("4503991001")).await;
+    let token = &test.app.issue_token(&test.user, DAYS);
     let patch =
         |session: &str, note: &str| request("PATCH", token, &json!({"sessionId": session, "note": note}));
-    let mut update = Watched::start("update-call-log", &world, &[]);
+    let mut update = Watched::start("update-call-log", &test, &[]);
     update.send(patch("4503991001", "canary"), 200, "Updated", "INFO", true).await;
     update.send(patch("4503991002", "canary"), 200, "WaitingForCall", "INFO", true).await;
-    world.crm.next(Route::GetActivity, Fault::RateLimited { retry_after: Some(3) });
+    test.crm.next(Route::GetActivity, Fault::RateLimited { retry_after: Some(3) });
     update.send(patch("4503991001", "canary two"), 200, "Failed", "WARN", true).await;
-    world.crm.delete(5001);
+    test.crm.delete(5001);
     update.send(patch("4503991001", "canary three"), 200, "Deleted", "INFO", true).await;
     update.send(patch("4503991003", &"canary".repeat(70_000)), 413, "TooLarge", "INFO", true).await;
     let lines = update.check("update");
@@ -198,25 +200,25 @@ async fn an_update_writes_one_line() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_inside_writes_one_line() {
-    let world = TestApp::start().await;
-    let token = &world.app.issue_token(&world.user, DAYS);
+async fn each_internal_error_logs_one_line_with_its_outcome() {
+    let test = TestApp::start().await;
+    let token = &test.app.issue_token(&test.user, DAYS);
     for (variable, value, status, outcome, level) in [
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1", 503, "Unavailable", "WARN"),
         ("TABLE_NAME", "elsewhere", 500, "Rejected", "ERROR"),
     ] {
-        let mut create = Watched::start("create-call-log", &world, &[(variable, value)]);
+        let mut create = Watched::start("create-call-log", &test, &[(variable, value)]);
         create.send(request("POST", token, &call("4503991001")), status, outcome, level, true).await;
         create.check("create");
     }
 }
 
-/// Without a stack there are lines and no metrics, as on a machine of one's own.
+/// There is no stack name outside of AWS.
 #[tokio::test]
-async fn without_a_stack_there_are_no_metrics() {
-    let world = TestApp::start().await;
-    let function = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, &[]));
-    let token = &world.app.issue_token(&world.user, DAYS);
+async fn a_function_without_a_stack_name_logs_no_metrics() {
+    let test = TestApp::start().await;
+    let function = Function::start("create-call-log", &environment(&test.dynamodb, &test.crm, &[]));
+    let token = &test.app.issue_token(&test.user, DAYS);
     function.invoke(request("POST", token, &call("1"))).await;
     let lines = read(&function.into_log());
     let line = endings(&lines)[0];
@@ -226,12 +228,12 @@ async fn without_a_stack_there_are_no_metrics() {
     );
 }
 
-/// The caller's id goes through to the CRM and comes back; X-Ray's goes through.
+/// The caller's correlation id reaches the CRM, the log and the response; X-Ray's trace id reaches the CRM.
 #[tokio::test]
-async fn ids_go_through() {
-    let world = TestApp::start().await;
-    let create = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, &[]));
-    let token = &world.app.issue_token(&world.user, DAYS);
+async fn correlation_and_trace_ids_reach_the_crm_and_the_log() {
+    let test = TestApp::start().await;
+    let create = Function::start("create-call-log", &environment(&test.dynamodb, &test.crm, &[]));
+    let token = &test.app.issue_token(&test.user, DAYS);
     let mut shown = BTreeMap::new();
     for (session, header, id, expected) in [
         ("1", "x-correlation-id", "abc-1", "abc-1"),
@@ -240,11 +242,11 @@ async fn ids_go_through() {
     ] {
         let mut event = request("POST", token, &call(session));
         event["headers"][header] = json!(id);
-        let answer = create.invoke(event).await;
-        assert_eq!(answer.headers["x-correlation-id"], expected, "{session}");
+        let response = create.invoke(event).await;
+        assert_eq!(response.headers["x-correlation-id"], expected, "{session}");
         shown.insert(session, expected);
     }
-    let sent = world.crm.requests();
+    let sent = test.crm.requests();
     let ids: Vec<_> = sent
         .iter()
         .filter(|sent| sent.method == "POST")
@@ -261,25 +263,25 @@ async fn ids_go_through() {
     assert_eq!(logged, ["abc-1", "def.2", "request-3"]);
 }
 
-/// A create by a function with this in its environment besides; what it logged.
-async fn log_of_a_create(world: &TestApp, extra: &[(&str, &str)]) -> String {
-    let function = Function::start("create-call-log", &environment(&world.dynamodb, &world.crm, extra));
-    let token = world.app.issue_token(&world.user, DAYS);
-    let answer = function.invoke(with_body(event("create-extension", &token), &call("1").to_string())).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+/// Returns the log of a function that has executed a create, with `extra` in its environment.
+async fn log_of_a_create(test: &TestApp, extra: &[(&str, &str)]) -> String {
+    let function = Function::start("create-call-log", &environment(&test.dynamodb, &test.crm, extra));
+    let token = test.app.issue_token(&test.user, DAYS);
+    let response =
+        function.invoke(with_body(event("create-extension", &token), &call("1").to_string())).await;
+    assert_eq!(response.status, 200, "{response:?}");
     function.into_log()
 }
 
-/// An operator who asks for details sees each answer of a CRM, and what is left of its budget.
 #[tokio::test]
-async fn what_is_left_of_a_budget_is_in_the_log() {
-    let world = TestApp::start().await;
-    world.crm.next(Route::GetPerson, Fault::Status(500));
+async fn the_rate_limit_budget_of_each_crm_response_is_logged_at_debug_level() {
+    let test = TestApp::start().await;
+    test.crm.next(Route::GetPerson, Fault::Status(500));
     let details = [("AWS_LAMBDA_LOG_LEVEL", "DEBUG")];
-    let mut log = log_of_a_create(&world, &details).await;
-    log += &log_of_a_create(&world, &details).await;
+    let mut log = log_of_a_create(&test, &details).await;
+    log += &log_of_a_create(&test, &details).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let answers: Vec<_> = lines.iter().filter(|line| line["message"] == "the CRM responded").collect();
+    let responses: Vec<_> = lines.iter().filter(|line| line["message"] == "the CRM responded").collect();
     let (none, all) = ([const { None }; 4], [Some(100), Some(99), Some(2), Some(9_999)]);
     let expected = [
         ("GET", "/api/v2/persons", 500, none),
@@ -287,8 +289,8 @@ async fn what_is_left_of_a_budget_is_in_the_log() {
         ("GET", "/v1/activityTypes", 200, all),
         ("POST", "/api/v2/activities", 200, all),
     ];
-    assert_eq!(answers.len(), expected.len(), "{log}");
-    for (line, (method, route, status, budget)) in answers.into_iter().zip(expected) {
+    assert_eq!(responses.len(), expected.len(), "{log}");
+    for (line, (method, route, status, budget)) in responses.into_iter().zip(expected) {
         let shown = (&line["crm_method"], &line["crm_route"], &line["crm_status"]);
         assert_eq!(shown, (&json!(method), &json!(route), &json!(status)), "{line}");
         let fields = ["rate_limit", "rate_limit_remaining", "rate_limit_reset", "daily_requests_left"];

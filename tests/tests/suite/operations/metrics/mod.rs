@@ -1,4 +1,4 @@
-//! What goes wrong is counted: a fault, and the metrics that show it.
+//! Metrics: each test causes a situation and checks the metrics that report it.
 
 mod lines;
 mod protocol;
@@ -19,14 +19,14 @@ use tests::{
 
 use Metric::*;
 
-/// What a CRM's answers are counted as.
+/// Metrics of the CRM's responses.
 const CRM: &[Metric] = &[CrmSuccess, CrmRefused, CrmRateLimited, CrmFailed, CrmUnanswered];
 const REFRESH: &[Metric] = &[RefreshCount, RefreshLost];
 /// Every request to DynamoDB.
 const DYNAMODB: Target = Target { method: "POST", path: "/" };
 
-/// What was counted on this thread while `work` was done: added up over its lines, the greatest of a maximum and the
-/// least of a minimum.
+/// Returns the metrics that `work` logs on this thread: sums over its lines, but the greatest value of a maximum and
+/// the least of a minimum.
 async fn counted(case: &str, work: impl AsyncFnOnce()) -> BTreeMap<String, i64> {
     let log = Log::capture();
     work().await;
@@ -46,7 +46,7 @@ async fn counted(case: &str, work: impl AsyncFnOnce()) -> BTreeMap<String, i64> 
             }
         }
     }
-    assert!(!counted.is_empty(), "{case}: nothing was counted: {lines:#?}");
+    assert!(!counted.is_empty(), "{case}: no metrics were logged: {lines:#?}");
     counted
 }
 
@@ -55,7 +55,7 @@ fn only(among: &[Metric], mut counted: BTreeMap<String, i64>) -> BTreeMap<String
     counted
 }
 
-/// Fails unless, of the metrics `among`, `work` makes exactly these.
+/// Asserts that `work` logs exactly these of the metrics `among`.
 async fn check(case: &str, among: &[Metric], work: impl AsyncFnOnce(), expected: &[(Metric, i64)]) {
     let counted = only(among, counted(case, work).await);
     let expected: BTreeMap<_, _> =
@@ -64,7 +64,7 @@ async fn check(case: &str, among: &[Metric], work: impl AsyncFnOnce(), expected:
 }
 
 #[tokio::test]
-async fn what_a_crm_answers_is_counted() {
+async fn each_kind_of_crm_response_is_counted() {
     for (fault, metric) in [
         (Fault::Delay(Duration::ZERO), CrmSuccess),
         (Fault::Status(401), CrmRefused),
@@ -76,26 +76,26 @@ async fn what_a_crm_answers_is_counted() {
         (Fault::DropBeforeEffect, CrmUnanswered),
         (Fault::Truncated, CrmUnanswered),
     ] {
-        let world = TestApp::start().await;
-        world.crm.next(Route::CreateActivity, fault.clone());
-        let counted = only(CRM, counted("a create", async || drop(world.post(&call("1")).await)).await);
-        // Every other request does what it should.
-        let mut expected = BTreeMap::from([("CrmSuccess".to_owned(), world.crm.requests().len() as i64 - 1)]);
+        let test = TestApp::start().await;
+        test.crm.next(Route::CreateActivity, fault.clone());
+        let counted = only(CRM, counted("a create", async || drop(test.post(&call("1")).await)).await);
+        // Every other request succeeds.
+        let mut expected = BTreeMap::from([("CrmSuccess".to_owned(), test.crm.requests().len() as i64 - 1)]);
         *expected.entry(format!("{metric:?}")).or_default() += 1;
         assert_eq!(counted, expected, "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn a_budget_is_shown_by_what_is_left_of_it() {
-    let world = TestApp::start().await;
-    let work = async || drop(world.post(&call("1")).await);
+async fn the_remaining_crm_budget_is_a_metric() {
+    let test = TestApp::start().await;
+    let work = async || drop(test.post(&call("1")).await);
     check("a create", &[BudgetLeft], work, &[(BudgetLeft, 99)]).await;
 }
 
 #[tokio::test]
-async fn a_grant_that_is_renewed_or_lost_is_counted() {
-    // Each row: what happens to the two requests for a new grant, one after the other.
+async fn renewed_and_lost_oauth_grants_are_counted() {
+    // Each row has the faults of the two requests for a new grant, and the expected metrics.
     for (faults, expected) in [
         (vec![], &[(RefreshCount, 1)][..]),
         (vec![Fault::DropBeforeAnswer], &[(RefreshLost, 1)]),
@@ -104,26 +104,26 @@ async fn a_grant_that_is_renewed_or_lost_is_counted() {
         (vec![Fault::Status(400)], &[]),
         (vec![Fault::Refusal(400, r#"{"error": "invalid_grant"}"#)], &[]),
     ] {
-        let world = ending_grant(0).await;
+        let test = with_expiring_grant(0).await;
         let case = format!("{faults:?}");
         for fault in faults {
-            world.crm.next(Route::Token, fault);
+            test.crm.next(Route::Token, fault);
         }
-        check(&case, REFRESH, async || drop(world.post(&call("1")).await), expected).await;
+        check(&case, REFRESH, async || drop(test.post(&call("1")).await), expected).await;
     }
 }
 
-/// The CRM has rotated the token, and the table is away when the new one is to be stored.
+/// The CRM has rotated the refresh token, and then the table rejects the write of the new one.
 #[tokio::test]
-async fn a_grant_that_cannot_be_stored_is_lost() {
-    let world = ending_grant(0).await;
-    let (app, dynamodb) = world.proxied_app().await;
-    world.crm.next(Route::Token, Fault::Delay(Duration::from_millis(300)));
+async fn a_renewed_grant_that_cannot_be_stored_is_counted_as_lost() {
+    let test = with_expiring_grant(0).await;
+    let (app, dynamodb) = test.proxied_app().await;
+    test.crm.next(Route::Token, Fault::Delay(Duration::from_millis(300)));
     let work = async || {
         let body = call("1");
-        let request = world.send(&app, "POST", &body);
+        let request = test.send(&app, "POST", &body);
         let outage = async {
-            while world.crm.count(Route::Token) == 0 {
+            while test.crm.count(Route::Token) == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             for _ in 0..200 {
@@ -132,13 +132,13 @@ async fn a_grant_that_cannot_be_stored_is_lost() {
         };
         tokio::join!(request, outage);
     };
-    check("a table that refuses", REFRESH, work, &[(RefreshCount, 1), (RefreshLost, 1)]).await;
+    check("a table that rejects writes", REFRESH, work, &[(RefreshCount, 1), (RefreshLost, 1)]).await;
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_is_counted() {
-    let world = TestApp::start().await;
-    let items = world.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
+async fn an_unreadable_item_is_counted() {
+    let test = TestApp::start().await;
+    let items = test.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
     let item = &items["Items"][0];
     let request = json!({
         "TableName": "calls",
@@ -146,13 +146,12 @@ async fn an_item_that_cannot_be_read_is_counted() {
         "UpdateExpression": "SET hostname = :nonsense",
         "ExpressionAttributeValues": {":nonsense": {"L": []}},
     });
-    world.dynamodb.ask("UpdateItem", &request).await;
-    check("a user", &[Unreadable], async || drop(world.post(&call("1")).await), &[(Unreadable, 1)]).await;
+    test.dynamodb.ask("UpdateItem", &request).await;
+    check("a user", &[Unreadable], async || drop(test.post(&call("1")).await), &[(Unreadable, 1)]).await;
 }
 
-/// The way from a value to CloudWatch, for every metric there is: added up, the extreme, or each by itself.
 #[tokio::test]
-async fn every_metric_comes_out_as_it_is_meant() {
+async fn each_metric_is_a_sum_an_extreme_or_a_list_of_values() {
     for metric in Metric::ALL {
         let log = Log::capture();
         let work = async {
@@ -171,13 +170,13 @@ async fn every_metric_comes_out_as_it_is_meant() {
             _ => vec![15],
         };
         let shown = values(line)[&format!("{metric:?}")].clone();
-        // The first work of this process is a cold start of its own.
+        // The first work of this process also counts its own cold start.
         assert!(shown == expected || (metric == ColdStart && shown == [16]), "{metric:?}: {line}");
     }
 }
 
 #[tokio::test]
-async fn a_line_has_no_more_values_than_cloudwatch_takes() {
+async fn a_line_has_at_most_100_values_of_a_metric() {
     let log = Log::capture();
     let work = async { (0..1_000).for_each(|value| record(CrmLatency, value)) };
     instrument(&Clock::System, "test", "tested", Trace::new("r", None), work).await;
@@ -186,35 +185,33 @@ async fn a_line_has_no_more_values_than_cloudwatch_takes() {
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 100);
 }
 
-/// What is said on the way says of which request and which call.
 #[tokio::test]
-async fn a_line_in_between_has_the_ids() {
-    let world = ending_grant(5 * 60_000).await;
+async fn each_line_logged_during_a_request_has_its_ids() {
+    let test = with_expiring_grant(5 * 60_000).await;
     for fault in [Fault::Status(500), Fault::Status(500)] {
-        world.crm.next(Route::Token, fault);
+        test.crm.next(Route::Token, fault);
     }
     let log = Log::capture();
-    world.post(&call("1")).await;
+    test.post(&call("1")).await;
     let lines = log.take();
-    let (between, ended): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["route"].is_null());
-    assert_eq!((between.is_empty(), ended.len()), (false, 1), "{lines:#?}");
-    for line in between {
+    let (during, last): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["route"].is_null());
+    assert_eq!((during.is_empty(), last.len()), (false, 1), "{lines:#?}");
+    for line in during {
         for field in ["request_id", "correlation_id", "session_hash"] {
-            assert!(line[field].is_string() && line[field] == ended[0][field], "{field} of {line}");
+            assert!(line[field].is_string() && line[field] == last[0][field], "{field} of {line}");
         }
         assert!(line["_aws"].is_null() && line["outcome"].is_null(), "{line}");
     }
 }
 
-/// Whatever ends, ends with a line: also what panics, and what nobody waits for any more.
 #[tokio::test]
-async fn what_does_not_come_to_its_end_says_so() {
+async fn cancelled_and_panicked_work_is_logged_as_unfinished() {
     let log = Log::capture();
     let dropped =
         instrument(&Clock::System, "test", "tested", Trace::new("r", None), std::future::pending::<()>());
     assert!(tokio::time::timeout(Duration::from_millis(5), dropped).await.is_err());
     let panics = async { panic!("as expected") };
-    #[expect(clippy::disallowed_methods, reason = "nothing freezes a test")]
+    #[expect(clippy::disallowed_methods, reason = "no Lambda environment freezes a test")]
     let panicked = tokio::spawn(async move {
         instrument(&Clock::System, "test", "tested", Trace::new("r", None), panics).await
     });
@@ -227,9 +224,8 @@ async fn what_does_not_come_to_its_end_says_so() {
     }
 }
 
-/// Who operates it can look up each metric, each field, and each alarm.
 #[test]
-fn the_page_has_every_metric_and_alarm() {
+fn the_operations_page_lists_every_metric_and_alarm() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operate.md");
     let page = std::fs::read_to_string(page).unwrap();
     for metric in Metric::ALL {
@@ -250,7 +246,7 @@ fn the_page_has_every_metric_and_alarm() {
     }
 }
 
-/// A world whose user's grant ends after so many milliseconds.
-async fn ending_grant(ends_in: i64) -> TestApp {
-    TestApp::with_credentials(grant(ends_in, REFRESH_TOKEN)).await
+/// Starts an app whose user has an OAuth grant that expires after this many milliseconds.
+async fn with_expiring_grant(expires_in_ms: i64) -> TestApp {
+    TestApp::with_credentials(grant(expires_in_ms, REFRESH_TOKEN)).await
 }

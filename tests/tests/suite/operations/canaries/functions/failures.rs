@@ -1,9 +1,9 @@
-//! What the CRM and the table can do wrong.
+//! Failures of the CRM and of the table.
 
 use super::*;
 
-/// One create and one update of each user meet each fault of the CRM.
-pub(super) async fn let_the_crm_fail(stage: &mut Harness) {
+/// Sends creates and updates of both users that meet each fault of the CRM.
+pub(super) async fn let_the_crm_fail(harness: &mut Harness) {
     let faults = [
         Fault::Status(401),
         Fault::Status(403),
@@ -26,22 +26,22 @@ pub(super) async fn let_the_crm_fail(stage: &mut Harness) {
     for (number, fault) in faults.into_iter().enumerate() {
         let session = format!("fails-{number}");
         for route in [Route::CreateActivity, Route::GetPerson] {
-            stage.crm.next(route, fault.clone());
-            stage.send(KEYED, "POST", &create(&format!("{session}-{route:?}"))).await;
+            harness.crm.next(route, fault.clone());
+            harness.send(KEYED, "POST", &create(&format!("{session}-{route:?}"))).await;
         }
-        stage.send(OWNER, "POST", &with_header(create(&session))).await;
-        stage.send(OWNER, "POST", &create(&session)).await;
+        harness.send(OWNER, "POST", &with_header(create(&session))).await;
+        harness.send(OWNER, "POST", &create(&session)).await;
         for route in [Route::GetActivity, Route::UpdateActivity] {
-            stage.crm.next(route, fault.clone());
+            harness.crm.next(route, fault.clone());
             let later = with(update(&session), json!({"note": format!("canary-later {number} {route:?}")}));
-            stage.send(OWNER, "PATCH", &later).await;
+            harness.send(OWNER, "PATCH", &later).await;
         }
-        stage.send(OWNER, "PATCH", &with_header(update(&session))).await;
+        harness.send(OWNER, "PATCH", &with_header(update(&session))).await;
     }
 }
 
-/// A CRM that quotes the credential that it was sent: its words are not shown then.
-pub(super) async fn let_the_crm_quote_credentials(stage: &mut Harness) {
+/// Lets the CRM quote the credential that it received. The response to the caller then omits the CRM's words.
+pub(super) async fn let_the_crm_quote_credentials(harness: &mut Harness) {
     for (id, body, credential) in [
         (KEYED, create("quotes-1"), API_KEY),
         (OWNER, create("quotes-2"), ACCESS_TOKEN),
@@ -53,15 +53,15 @@ pub(super) async fn let_the_crm_quote_credentials(stage: &mut Harness) {
     ] {
         let words = format!("Something is wrong with {credential}, with {NOTE}");
         let quote = json!({"success": false, "error": words}).to_string();
-        stage.crm.next(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
-        let answer = stage.send(id, "POST", &body).await;
-        assert_eq!(answer.message(), "Pipedrive refused the call log");
-        let said = &answer.body["returnMessage"]["details"][0]["items"][0]["text"];
-        assert_eq!(said, "The CRM gave a reason that quotes your credentials.", "{answer:?}");
+        harness.crm.next(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
+        let response = harness.send(id, "POST", &body).await;
+        assert_eq!(response.message(), "Pipedrive refused the call log");
+        let text = &response.body["returnMessage"]["details"][0]["items"][0]["text"];
+        assert_eq!(text, "The CRM gave a reason that quotes your credentials.", "{response:?}");
     }
 }
 
-pub(super) async fn let_renewals_fail(stage: &mut Harness) {
+pub(super) async fn let_renewals_fail(harness: &mut Harness) {
     for (number, fault) in [
         Fault::Refusal(400, echo()),
         Fault::Refusal(401, echo()),
@@ -74,17 +74,17 @@ pub(super) async fn let_renewals_fail(stage: &mut Harness) {
     .into_iter()
     .enumerate()
     {
-        stage.put(OWNER, stage.grant(1)).await;
+        harness.put(OWNER, harness.grant(1)).await;
         for _ in 0..2 {
-            stage.crm.next(Route::Token, fault.clone());
+            harness.crm.next(Route::Token, fault.clone());
         }
-        stage.send(OWNER, "POST", &create(&format!("renews-{number}"))).await;
-        stage.send(OWNER, "PATCH", &update(&format!("renews-{number}"))).await;
+        harness.send(OWNER, "POST", &create(&format!("renews-{number}"))).await;
+        harness.send(OWNER, "PATCH", &update(&format!("renews-{number}"))).await;
     }
-    stage.put(OWNER, stage.grant(3600)).await;
+    harness.put(OWNER, harness.grant(3600)).await;
 }
 
-pub(super) async fn let_the_table_fail(stage: &mut Harness) {
+pub(super) async fn let_the_table_fail(harness: &mut Harness) {
     for (number, fault) in [
         Fault::Refusal(400, echo()),
         Fault::Refusal(400, r#"{"__type": "x#ValidationException", "message": "canary-note +12135559911"}"#),
@@ -103,17 +103,17 @@ pub(super) async fn let_the_table_fail(stage: &mut Harness) {
             (OWNER, "PATCH", update("1")),
         ] {
             for _ in 0..4 {
-                stage.table.next(DYNAMODB, fault.clone());
+                harness.table.next(DYNAMODB, fault.clone());
             }
-            stage.send(id, method, &body).await;
+            harness.send(id, method, &body).await;
         }
-        stage.send(KEYED, "PATCH", &update(&format!("table-{number}"))).await;
+        harness.send(KEYED, "PATCH", &update(&format!("table-{number}"))).await;
     }
     // An item that cannot be read.
     let item = json!({
         "pk": {"S": format!("U#pipedrive#{KEYED}")}, "sk": {"S": "C#unreadable#"}, "state": {"S": "PARKED"},
         "lease_until": {"N": "0"}, "q_note": {"B": base64::encode("too short")},
     });
-    stage.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
-    assert_eq!(stage.send(KEYED, "POST", &create("unreadable")).await.status, 500);
+    harness.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
+    assert_eq!(harness.send(KEYED, "POST", &create("unreadable")).await.status, 500);
 }

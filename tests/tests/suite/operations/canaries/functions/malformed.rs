@@ -1,45 +1,45 @@
-//! What callers can do wrong, and what no gateway would.
+//! Malformed requests of callers, and events that no gateway sends.
 
 use super::*;
 
-/// Tokens that are refused, bodies that are none, and events that no gateway sends.
-pub(super) async fn send_malformed_requests(stage: &mut Harness) {
-    let stranger = variables(&stage.dynamodb.url, &stage.crm, &stage.aws, &stage.dynamodb);
-    let stranger = Config::read(|name| match name {
-        "JWT_SECRET" => Some("canary-secret-of-a-stranger-who-guesses".to_owned()),
+/// Sends invalid tokens, malformed bodies, and events that no gateway sends.
+pub(super) async fn send_malformed_requests(harness: &mut Harness) {
+    let other_issuer = variables(&harness.dynamodb.url, &harness.crm, &harness.aws, &harness.dynamodb);
+    let other_issuer = Config::read(|name| match name {
+        "JWT_SECRET" => Some("canary-secret-of-another-token-issuer".to_owned()),
         "CREDENTIALS_DATA_KEY_PARAMETER" | "JWT_SECRET_PARAMETER" => None,
-        name => stranger.get(name).cloned(),
+        name => other_issuer.get(name).cloned(),
     });
-    let stranger = App::new(stranger.unwrap(), Clock::System).await.unwrap();
-    let good = stage.app.issue_token(&user(OWNER, None), 1);
-    let foreign = stranger.issue_token(&user(OWNER, None), 1);
-    let body = create("refused").to_string();
+    let other_issuer = App::new(other_issuer.unwrap(), Clock::System).await.unwrap();
+    let good = harness.app.issue_token(&user(OWNER, None), 1);
+    let foreign = other_issuer.issue_token(&user(OWNER, None), 1);
+    let body = create("rejected").to_string();
     for (method, token) in [
         ("POST", foreign.clone()),
         ("PATCH", foreign),
         ("POST", format!("{good}x")),
         ("POST", good.replace('.', "!")),
         ("PATCH", good.rsplit_once('.').unwrap().0.to_owned()),
-        ("POST", stage.app.issue_token(&user(OWNER, None), 0)),
+        ("POST", harness.app.issue_token(&user(OWNER, None), 0)),
     ] {
-        assert_eq!(stage.send_text(&token, method, &body, false).await.status, 401);
+        assert_eq!(harness.send_text(&token, method, &body, false).await.status, 401);
     }
-    // In the query, as the extension has it.
+    // The extension sends the token in the query.
     let mut queried = event("create-extension-query-token", &good);
     queried["body"] = create("queried").to_string().into();
-    assert_eq!(stage.create.invoke(queried.clone()).await.message(), "Call logged");
+    assert_eq!(harness.create.invoke(queried.clone()).await.message(), "Call logged");
     queried["rawQueryString"] = format!("jwtToken={good}%00&x={NOTE}").into();
     queried["queryStringParameters"]["jwtToken"] = format!("{good}\0").into();
-    stage.answers.push((stage.create.invoke(queried).await, false));
+    harness.responses.push((harness.create.invoke(queried).await, false));
 
     for method in ["POST", "PATCH"] {
         let whole = if method == "POST" { create("bad") } else { update("bad") };
         let text = whole.to_string();
         for cut in [1, 40, text.len() / 2, text.len() - 1] {
             let cut: String = text.chars().take(cut).collect();
-            assert_eq!(stage.send_text(&good, method, &cut, false).await.status, 400);
+            assert_eq!(harness.send_text(&good, method, &cut, false).await.status, 400);
         }
-        // But the session's id, which is the call's name in the table.
+        // The session id is excluded, because it is stored in the table as a key.
         let fields: Vec<String> = whole.as_object().unwrap().keys().cloned().collect();
         for field in fields.into_iter().filter(|field| field != "sessionId") {
             for wrong in
@@ -47,7 +47,7 @@ pub(super) async fn send_malformed_requests(stage: &mut Harness) {
             {
                 let mut body = whole.clone();
                 body[field.as_str()] = wrong;
-                stage.send_text(&good, method, &body.to_string(), true).await;
+                harness.send_text(&good, method, &body.to_string(), true).await;
             }
         }
         for (field, wrong) in [
@@ -61,9 +61,9 @@ pub(super) async fn send_malformed_requests(stage: &mut Harness) {
         ] {
             let mut body = whole.clone();
             body[field] = wrong;
-            stage.send_text(&good, method, &body.to_string(), true).await;
+            harness.send_text(&good, method, &body.to_string(), true).await;
         }
-        // A value that is shown to who sent it, so that they see their mistake, and to nobody else.
+        // The response shows these invalid values to the caller, so that the caller sees the mistake. The log does not.
         for (path, wrong) in [
             ("direction", json!(NOTE)),
             ("startTime", json!(NAME)),
@@ -74,10 +74,10 @@ pub(super) async fn send_malformed_requests(stage: &mut Harness) {
             let mut body = whole.clone();
             let place = if method == "POST" { &mut body["logInfo"] } else { &mut body };
             place[path] = wrong;
-            stage.send_text(&good, method, &body.to_string(), true).await;
+            harness.send_text(&good, method, &body.to_string(), true).await;
         }
         for body in [json!(NOTE).to_string(), json!([NOTE]).to_string(), format!("{NOTE} {AUTH_HEADER}")] {
-            stage.send_text(&good, method, &body, false).await;
+            harness.send_text(&good, method, &body, false).await;
         }
     }
     for event in [
@@ -106,10 +106,10 @@ pub(super) async fn send_malformed_requests(stage: &mut Harness) {
             event
         },
     ] {
-        let report = stage.create.invoke_raw(event.clone(), Duration::from_secs(5)).await;
+        let report = harness.create.invoke_raw(event.clone(), Duration::from_secs(5)).await;
         let text = format!("{report:?}");
-        check_absent("what is reported to the Runtime API", &text, &SECRETS);
-        check_absent("what is reported to the Runtime API", &text, &PERSONAL);
+        check_absent("the report to the Runtime API", &text, &SECRETS);
+        check_absent("the report to the Runtime API", &text, &PERSONAL);
         assert!(!text.contains(&good), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The function binaries, as Lambda runs them.
+//! Canaries in the real function binaries.
 
 mod failures;
 mod malformed;
@@ -26,19 +26,19 @@ const DYNAMODB: Target = Target { method: "POST", path: "/" };
 const OWNER: &str = "12345-pipedrive";
 const KEYED: &str = "54321-pipedrive";
 
-/// Both functions, and what they say.
+/// The three functions with their table and CRM, and the responses that were received.
 struct Harness {
     crm: FakePipedrive,
     dynamodb: DynamoDb,
     table: Proxy,
     aws: Aws,
-    /// The table as an operator reaches it.
+    /// An app for the test's own access to the table.
     app: App,
     create: Function,
     update: Function,
     redrive: Function,
-    /// What was answered to whom, and whether the answer was one to an owner about what is theirs.
-    answers: Vec<(Answer, bool)>,
+    /// Each response, and `true` if it went to the owner of the data.
+    responses: Vec<(Answer, bool)>,
     tokens: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Harness {
         let create = Function::start("create-call-log", &with_faults);
         let update = Function::start("update-call-log", &with_faults);
         let redrive = Function::start("redrive-call-logs", &with_faults);
-        let stage = Harness {
+        let harness = Harness {
             crm,
             dynamodb,
             table,
@@ -63,15 +63,15 @@ impl Harness {
             create,
             update,
             redrive,
-            answers: Vec::new(),
+            responses: Vec::new(),
             tokens: Vec::new(),
         };
-        stage.put(OWNER, stage.grant(3600)).await;
-        stage.put(KEYED, Credentials::ApiKey(Secret::new(API_KEY))).await;
-        stage
+        harness.put(OWNER, harness.grant(3600)).await;
+        harness.put(KEYED, Credentials::ApiKey(Secret::new(API_KEY))).await;
+        harness
     }
 
-    /// An OAuth grant as the CRM has it, with so many seconds to live.
+    /// Returns the current OAuth grant of the CRM, with an expiry in this many seconds.
     fn grant(&self, seconds: i64) -> Credentials {
         Credentials::OAuth {
             access_token: Secret::new(ACCESS_TOKEN),
@@ -89,16 +89,16 @@ impl Harness {
         self.send_text(&token, method, &body.to_string(), true).await
     }
 
-    /// With any token and body; `owned`: it is about what belongs to the one who asks.
+    /// Sends any token and body. `owned` is `true` if the data in the body belongs to the caller.
     async fn send_text(&mut self, token: &str, method: &str, body: &str, owned: bool) -> Answer {
         let (function, name) = match method {
             "POST" => (&self.create, "create-extension"),
             _ => (&self.update, "update-note"),
         };
-        let answer = function.invoke(with_body(event(name, token), body)).await;
-        self.answers.push((answer.clone(), owned));
+        let response = function.invoke(with_body(event(name, token), body)).await;
+        self.responses.push((response.clone(), owned));
         self.tokens.push(token.to_owned());
-        answer
+        response
     }
 }
 
@@ -113,12 +113,12 @@ fn user(id: &str, credentials: Option<Credentials>) -> User {
     }
 }
 
-/// What waits is tried again, in vain and well; the report counts, and the event is of no interest.
-async fn redrive(stage: &mut Harness) {
+/// Runs the redrive with several faults, and an event that contains canaries.
+async fn redrive(harness: &mut Harness) {
     for fault in [Fault::Refusal(422, own_echo()), Fault::Refusal(500, echo()), Fault::Status(401)] {
-        stage.crm.next(Route::CreateActivity, fault);
+        harness.crm.next(Route::CreateActivity, fault);
         let event = json!({NOTE: AUTH_HEADER});
-        let report = stage.redrive.invoke_raw(event, Duration::from_secs(25)).await;
+        let report = harness.redrive.invoke_raw(event, Duration::from_secs(25)).await;
         assert!(report.as_ref().is_ok_and(|report| report["due"].is_u64()), "{report:?}");
         let text = format!("{report:?}");
         check_absent("a report", &text, &SECRETS);
@@ -127,29 +127,29 @@ async fn redrive(stage: &mut Harness) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_planted_is_seen_where_it_must_not_be() {
-    let mut stage = Harness::start().await;
-    // What goes well: a call, one again, updates that wait and that come later, by both kinds of credentials.
+async fn no_canary_appears_in_the_log_the_table_or_a_response_to_another_caller() {
+    let mut harness = Harness::start().await;
+    // Successes with both kinds of credentials: creates, a repeated create, and updates before and after their create.
     for id in [OWNER, KEYED] {
-        stage.send(id, "PATCH", &update("early")).await;
-        assert_eq!(stage.send(id, "POST", &create("early")).await.message(), "Call logged");
-        assert_eq!(stage.send(id, "POST", &create("1")).await.message(), "Call logged");
-        assert_eq!(stage.send(id, "POST", &create("1")).await.message(), "Call already logged");
-        let updated = stage.send(id, "PATCH", &update("1")).await;
+        harness.send(id, "PATCH", &update("early")).await;
+        assert_eq!(harness.send(id, "POST", &create("early")).await.message(), "Call logged");
+        assert_eq!(harness.send(id, "POST", &create("1")).await.message(), "Call logged");
+        assert_eq!(harness.send(id, "POST", &create("1")).await.message(), "Call already logged");
+        let updated = harness.send(id, "PATCH", &update("1")).await;
         assert!(updated.body["updatedNote"].as_str().unwrap().contains("canary-later"));
-        stage.send(id, "PATCH", &update("waits")).await;
-        let nobody = with(create("nobody"), json!({"contactId": null, "contactName": null}));
-        stage.send(id, "POST", &nobody).await;
+        harness.send(id, "PATCH", &update("queued")).await;
+        let without_contact = with(create("no-contact"), json!({"contactId": null, "contactName": null}));
+        harness.send(id, "POST", &without_contact).await;
     }
-    let_the_crm_quote_credentials(&mut stage).await;
-    let_the_crm_fail(&mut stage).await;
-    let_renewals_fail(&mut stage).await;
-    let_the_table_fail(&mut stage).await;
-    send_malformed_requests(&mut stage).await;
-    redrive(&mut stage).await;
-    let Harness { crm, dynamodb, create, update, redrive, answers, tokens, .. } = stage;
+    let_the_crm_quote_credentials(&mut harness).await;
+    let_the_crm_fail(&mut harness).await;
+    let_renewals_fail(&mut harness).await;
+    let_the_table_fail(&mut harness).await;
+    send_malformed_requests(&mut harness).await;
+    redrive(&mut harness).await;
+    let Harness { crm, dynamodb, create, update, redrive, responses, tokens, .. } = harness;
     let requests: String = crm.requests().iter().map(|sent| sent.body.clone()).collect();
-    assert!(requests.contains(NOTE) && requests.contains(NUMBER), "what is the CRM's did arrive");
+    assert!(requests.contains(NOTE) && requests.contains(NUMBER), "the CRM received the note and the number");
 
     let logs = [create, update, redrive].map(Function::into_log).concat();
     assert!(logs.lines().count() > 200, "{logs}");
@@ -163,23 +163,25 @@ async fn nothing_planted_is_seen_where_it_must_not_be() {
             assert!(!text.contains(token.as_str()), "a caller's token is in {place}");
         }
     }
-    let refusals = answers.iter().filter(|(answer, _)| answer.status >= 400).count();
-    assert!(refusals > 30, "{refusals} were refused");
-    for (answer, owned) in &answers {
-        let text = format!("{:?} {}", answer.headers, answer.body);
-        check_absent("an answer", &text, &SECRETS);
+    let rejections = responses.iter().filter(|(response, _)| response.status >= 400).count();
+    assert!(rejections > 30, "{rejections} were rejected");
+    for (response, owned) in &responses {
+        let text = format!("{:?} {}", response.headers, response.body);
+        check_absent("a response", &text, &SECRETS);
         assert!(!tokens.iter().any(|token| token.len() > 60 && text.contains(token.as_str())), "{text}");
-        // An answer of 200 may tell its owner what is theirs, and one of 400 the value that is wrong; nobody else, and no
-        // other refusal, is told anything.
-        if !owned || answer.status > 400 || (answer.status == 400 && !answer.message().contains(", got \"")) {
-            check_absent("a refusal", &text, &PERSONAL);
+        // A 200 to the owner may contain the owner's data, and a 400 the invalid value. Other responses contain none.
+        if !owned
+            || response.status > 400
+            || (response.status == 400 && !response.message().contains(", got \""))
+        {
+            check_absent("a rejection", &text, &PERSONAL);
         }
     }
 }
 
-/// A function that cannot start says why, and not what it was given.
+/// The log has the reason why the function cannot start, without the values of its settings.
 #[tokio::test]
-async fn a_start_that_fails_does_not_tell_its_secrets() {
+async fn a_failed_start_logs_no_secrets() {
     let (crm, dynamodb, aws) = (FakePipedrive::start(), DynamoDb::start(), Aws::start());
     let good = variables(&dynamodb.url, &crm, &aws, &dynamodb);
     let canary = "canary-in-the-configuration";
