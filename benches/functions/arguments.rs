@@ -1,14 +1,14 @@
 //! The command line.
 
-/// What is asked for.
+/// The arguments of the benchmark.
 pub(crate) struct Arguments {
-    /// Cold starts of each.
+    /// Cold starts of each program.
     pub(crate) starts: usize,
-    /// Warm invocations of each.
+    /// Warm invocations of each program.
     pub(crate) warm: usize,
-    /// Commands of other bootstraps, which get the events of creates.
+    /// Commands of other Lambda bootstraps to compare with. They receive the events of creates.
     pub(crate) peers: Vec<String>,
-    /// Whether only the cold and the warm table are wanted.
+    /// `true` to print only the tables of cold starts and warm invocations.
     pub(crate) only_ratios: bool,
 }
 
@@ -22,7 +22,7 @@ impl Arguments {
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value: {HELP}"));
             match word.as_str() {
-                // What cargo adds.
+                // Cargo adds this argument.
                 "--bench" => {}
                 "--starts" => arguments.starts = number(&value()),
                 "--warm" => arguments.warm = number(&value()),

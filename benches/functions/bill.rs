@@ -1,21 +1,21 @@
-//! What a million invocations cost, from counted operations.
+//! The cost of a million invocations, from counted operations.
 
 use tests::cost::{US_EAST_1, Use, per_million, total};
 
 use crate::{figures, harness::Harness, hops::Hops, subject::Subject};
 
 const INVOCATIONS: usize = 50;
-/// As in template.yaml.
+/// The functions' memory, as in template.yaml.
 const MEMORY_MB: f64 = 256.0;
-/// What Lambda (platform.start, platform.report) and the API's access log write for each request.
+/// The bytes that Lambda (platform.start, platform.report) and the API's access log write for each request.
 const PLATFORM_LOG_BYTES: f64 = 1_100.0;
-/// How long a hop to a CRM takes that is not in the neighbourhood.
+/// The duration of a hop to a CRM in another region.
 const FAR_CRM_MS: f64 = 200.0;
 
-pub(crate) fn print(stage: &mut Harness, subjects: &[&Subject], hops: &[Hops]) {
+pub(crate) fn print(harness: &mut Harness, subjects: &[&Subject], hops: &[Hops]) {
     let (mut bills, mut far_sums) = (Vec::new(), Vec::new());
     for (subject, hops) in subjects.iter().zip(hops) {
-        let used = count(stage, subject, hops.p50_ms);
+        let used = count(harness, subject, hops.p50_ms);
         println!(
             "\n{}: {:.2} write units, {:.2} read units, {:.0} ms billed, {:.0} MB, {:.0} bytes of logs, {:.0} bytes out",
             subject.name,
@@ -46,25 +46,25 @@ pub(crate) fn print(stage: &mut Harness, subjects: &[&Subject], hops: &[Hops]) {
     figures::print("Cost: used × price (us-east-1, arm64, on demand, no free tier)", &head, &rows);
 }
 
-/// What one warm invocation uses.
-fn count(stage: &mut Harness, subject: &Subject, billed_ms: f64) -> Use {
-    let mut events = subject.events(stage, INVOCATIONS + 5).into_iter();
-    let mut environment = subject.start(stage);
+/// Returns the use of one warm invocation.
+fn count(harness: &mut Harness, subject: &Subject, billed_ms: f64) -> Use {
+    let mut events = subject.events(harness, INVOCATIONS + 5).into_iter();
+    let mut environment = subject.start(harness);
     for event in events.by_ref().take(5) {
         environment.invoke(&event);
     }
-    stage.dynamodb.take();
-    stage.crm.take();
+    harness.dynamodb.take();
+    harness.crm.take();
     let logged = environment.log_bytes();
-    let answers: usize = events.map(|event| environment.invoke(&event).1.len()).sum();
+    let response_bytes: usize = events.map(|event| environment.invoke(&event).1.len()).sum();
     environment.settle();
     let each = INVOCATIONS as f64;
-    let operations = stage.dynamodb.take();
+    let operations = harness.dynamodb.take();
     let units = |reads: bool| -> f64 {
         let of_kind = operations.iter().filter(|passed| (passed.name() == "GetItem") == reads);
         of_kind.filter_map(|passed| passed.units).sum::<f64>() / each
     };
-    let sent: usize = stage.crm.take().iter().map(|passed| passed.request_bytes).sum();
+    let sent: usize = harness.crm.take().iter().map(|passed| passed.request_bytes).sum();
     Use {
         api_requests: 1.0,
         lambda_requests: 1.0,
@@ -74,6 +74,6 @@ fn count(stage: &mut Harness, subject: &Subject, billed_ms: f64) -> Use {
         billed_ms: billed_ms.ceil(),
         memory_mb: MEMORY_MB,
         log_bytes: (environment.log_bytes() - logged) as f64 / each + PLATFORM_LOG_BYTES,
-        egress_bytes: (sent + answers) as f64 / each,
+        egress_bytes: (sent + response_bytes) as f64 / each,
     }
 }

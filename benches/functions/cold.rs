@@ -1,4 +1,4 @@
-//! Cold starts, one of each in turn: from the start of the process to its first poll, and the first invocation.
+//! Cold starts of the programs in turn: the time from the process's start to its first poll, and the first invocation.
 
 use crate::{
     figures::{self, Samples},
@@ -15,13 +15,13 @@ struct Start {
     peak: Samples,
 }
 
-pub(crate) fn measure(stage: &mut Harness, subjects: &[Subject], starts: usize) {
+pub(crate) fn measure(harness: &mut Harness, subjects: &[Subject], starts: usize) {
     let mut all: Vec<Start> = subjects.iter().map(|_| Start::default()).collect();
     // The first round fills the page cache and is not counted.
     for round in 0..=starts {
         for (subject, start) in subjects.iter().zip(&mut all) {
-            let events = subject.events(stage, 1);
-            let mut environment = subject.start(stage);
+            let events = subject.events(harness, 1);
+            let mut environment = subject.start(harness);
             let init = environment.init.as_secs_f64() * 1e3;
             let first = environment.invoke(&events[0]).0.as_secs_f64() * 1e3;
             environment.settle();

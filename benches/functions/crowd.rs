@@ -1,4 +1,4 @@
-//! Many environments at once on this machine's cores.
+//! Many execution environments at the same time on this machine's cores.
 
 use std::thread;
 
@@ -10,15 +10,15 @@ use crate::{
 
 const INVOCATIONS: usize = 1_600;
 
-pub(crate) fn measure(stage: &mut Harness, subjects: &[&Subject]) {
+pub(crate) fn measure(harness: &mut Harness, subjects: &[&Subject]) {
     let mut rows = Vec::new();
     for subject in subjects {
         for instances in [1, 8, 32] {
             let each = INVOCATIONS / instances;
             let work: Vec<_> = (0..instances)
                 .map(|_| {
-                    let events = subject.events(stage, each + 5);
-                    let mut environment = subject.start(stage);
+                    let events = subject.events(harness, each + 5);
+                    let mut environment = subject.start(harness);
                     events.iter().take(5).for_each(|event| drop(environment.invoke(event)));
                     (environment, events)
                 })
@@ -32,8 +32,10 @@ pub(crate) fn measure(stage: &mut Harness, subjects: &[&Subject]) {
                     })
                 })
                 .collect();
-            let took: Samples =
-                crowd.into_iter().flat_map(|one| one.join().expect("the environment went through")).collect();
+            let took: Samples = crowd
+                .into_iter()
+                .flat_map(|one| one.join().expect("the environment completed its invocations"))
+                .collect();
             let (p50, p99) = (took.median(), took.percentile(99.0));
             rows.push(vec![
                 subject.name.clone(),
@@ -46,7 +48,7 @@ pub(crate) fn measure(stage: &mut Harness, subjects: &[&Subject]) {
     }
     let cores = thread::available_parallelism().map_or(0, usize::from);
     figures::print(
-        &format!("Warm, many instances at once on {cores} cores, which the stand-ins share"),
+        &format!("Warm, many instances at once on {cores} cores, which the fakes share"),
         &["", "instances", "p50, ms", "p99, ms", "p99 / p50"],
         &rows,
     );

@@ -1,4 +1,4 @@
-//! One execution environment of Lambda: a process that polls the Runtime API, with a watch beside it.
+//! One execution environment of Lambda: a process that polls the Runtime API, and its measurements.
 
 use std::{
     collections::BTreeMap,
@@ -15,18 +15,18 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// How long anything may take before the benchmark gives up.
+/// The time after which the benchmark gives up waiting for the process.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running environment; its process ends when it is dropped.
+/// A running environment. Its process ends when it is dropped.
 pub(crate) struct Environment {
     process: Child,
     requests: Receiver<Request>,
-    /// The poll that waits for an event.
+    /// The open connection of a poll that waits for an event.
     poll: Option<TcpStream>,
     invocations: u64,
     log_bytes: Arc<AtomicU64>,
-    /// From the start of the process to its first poll.
+    /// The time from the start of the process to its first poll.
     pub(crate) init: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Environment {
         environment
     }
 
-    /// Hands over an event; how long until the answer was there, and the answer.
+    /// Invokes the process with an event. Returns the time until the response, and the response.
     pub(crate) fn invoke(&mut self, event: &str) -> (Duration, Vec<u8>) {
         if self.poll.is_none() {
             self.wait_for_poll();
@@ -93,28 +93,29 @@ impl Environment {
         );
         let started = Instant::now();
         poll.write_all(message.as_bytes()).expect("the process takes the event");
-        let mut answer = self.receive();
+        let mut response = self.receive();
         assert!(
-            answer.path.ends_with("/response"),
+            response.path.ends_with("/response"),
             "{}: {}",
-            answer.path,
-            String::from_utf8_lossy(&answer.body)
+            response.path,
+            String::from_utf8_lossy(&response.body)
         );
-        let accepted = answer.stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+        let accepted = response.stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
         accepted.expect("the process takes the receipt");
-        (answer.at - started, answer.body)
+        (response.at - started, response.body)
     }
 
-    /// Waits until the process wants another event: then it is done with the last one.
+    /// Waits until the process polls for another event: then it has finished the last one.
     pub(crate) fn settle(&mut self) {
         if self.poll.is_none() {
             self.wait_for_poll();
         }
     }
 
-    /// The CPU time of all its threads, user and system.
+    /// Returns the CPU time of all its threads, user and system.
     pub(crate) fn cpu(&self) -> Duration {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the process lives");
+        let tasks =
+            fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the process is running");
         let nanoseconds = tasks.flatten().filter_map(|task| {
             let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
             text.split(' ').next()?.parse::<u64>().ok()
@@ -122,15 +123,15 @@ impl Environment {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// The most memory that it ever had, in kilobytes.
+    /// Returns its peak memory, in kilobytes.
     pub(crate) fn peak_kb(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("the process lives");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .expect("the process is running");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes")
     }
 
-    /// What it wrote on standard output.
+    /// Returns the number of bytes that it wrote on standard output.
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
     }
@@ -145,7 +146,7 @@ impl Environment {
     fn receive(&mut self) -> Request {
         match self.requests.recv_timeout(PATIENCE) {
             Ok(request) => request,
-            Err(_) => panic!("the process does not go on: {:?}", self.process.try_wait()),
+            Err(_) => panic!("the process does not respond: {:?}", self.process.try_wait()),
         }
     }
 }
@@ -160,7 +161,7 @@ impl Drop for Environment {
 fn accept(listener: &TcpListener, requests: &Sender<Request>) {
     for stream in listener.incoming().map_while(Result::ok) {
         let requests = requests.clone();
-        // A process that has ended has no more to say.
+        // An error means that the process has ended.
         thread::spawn(move || serve(&stream, &requests).unwrap_or_default());
     }
 }
@@ -211,7 +212,7 @@ fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads a log as Lambda does, so that writing it costs what it costs there.
+/// Reads a log as Lambda does, so that writing it is as expensive as it is there.
 fn drain(mut log: impl Read, count: &AtomicU64) {
     let mut buffer = [0; 65_536];
     while let Ok(read @ 1..) = log.read(&mut buffer) {

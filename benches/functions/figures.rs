@@ -1,6 +1,6 @@
-//! Samples, and how they are shown.
+//! Samples and their presentation.
 
-/// What was measured, in one unit.
+/// Measurements in one unit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
@@ -14,13 +14,13 @@ impl Samples {
         self.percentile(50.0)
     }
 
-    /// The sample below or at which so many per cent are.
+    /// Returns the least sample such that this percentage of the samples is at or below it.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let rank = (percent / 100.0 * self.0.len() as f64).ceil() as usize;
         self.0[rank.clamp(1, self.0.len()) - 1]
     }
 
-    /// Median, minimum and maximum.
+    /// Formats the median, minimum and maximum.
     pub(crate) fn shown(&self) -> String {
         let (least, most) = (self.0.first(), self.0.last());
         format!("{:.2} ({:.2}–{:.2})", self.median(), least.unwrap_or(&0.0), most.unwrap_or(&0.0))
@@ -35,7 +35,7 @@ impl FromIterator<f64> for Samples {
     }
 }
 
-/// Prints a table in Markdown.
+/// Prints a Markdown table.
 pub(crate) fn print(title: &str, head: &[&str], rows: &[Vec<String>]) {
     println!("\n{title}\n");
     println!("| {} |", head.join(" | "));

@@ -1,4 +1,4 @@
-//! What the functions talk to: a DynamoDB and a CRM on loopback, behind TLS and a meter.
+//! The services that the functions call: a DynamoDB and a CRM on loopback, behind metering proxies with TLS.
 
 use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, thread};
 
@@ -23,7 +23,7 @@ use tokio_rustls::{
     },
 };
 
-/// The stand-ins, a table with one user, and that user's token.
+/// The fakes, a table with one user, and that user's token.
 pub(crate) struct Harness {
     pub(crate) dynamodb: Proxy,
     pub(crate) crm: Proxy,
@@ -37,7 +37,7 @@ pub(crate) struct Harness {
 
 impl Harness {
     pub(crate) fn set() -> Harness {
-        let directory = tempfile::tempdir().expect("a directory for a while");
+        let directory = tempfile::tempdir().expect("a temporary directory");
         let ca = directory.path().join("ca.pem");
         let (acceptor, ca_pem) = certificates();
         std::fs::write(&ca, ca_pem).expect("the CA can be written");
@@ -56,7 +56,7 @@ impl Harness {
         };
         let app = runtime.block_on(async {
             let app = App::new(config, Clock::System).await.expect("the app starts");
-            app.store.create_table().await.expect("the table can be made");
+            app.store.create_table().await.expect("the table can be created");
             app.store.put_user(&user).await.expect("the user can be stored");
             app
         });
@@ -72,7 +72,7 @@ impl Harness {
         }
     }
 
-    /// The environment variables of a function on this stage.
+    /// Returns the environment variables of a function.
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let mut variables = plain_variables(&self.dynamodb.base_url(), &self.crm.base_url());
         let ca = self.ca.display().to_string();
@@ -81,7 +81,7 @@ impl Harness {
         variables
     }
 
-    /// An event that creates a log of a call that nobody has heard of.
+    /// Returns an event that logs a new call.
     pub(crate) fn create(&mut self) -> String {
         self.sessions += 1;
         let event = event("create-extension", &self.token());
@@ -90,13 +90,13 @@ impl Harness {
         with_body(event, &body).to_string()
     }
 
-    /// Logs a call, and gives an event for each of as many updates of it as are asked for.
+    /// Logs a call, and returns an endless iterator of events that update it.
     pub(crate) fn updates(&mut self) -> impl Iterator<Item = String> + use<> {
         let create: Value = serde_json::from_str(&self.create()).expect("an event is JSON");
         let (session, token) = (self.sessions.to_string(), self.token());
         let body = create["body"].as_str().unwrap_or_default().as_bytes().to_vec();
-        let made = self.runtime.block_on(test_app::send(&self.app, "POST", &token, body, 25_000));
-        assert!(made.log_id().is_some(), "{made:?}");
+        let created = self.runtime.block_on(test_app::send(&self.app, "POST", &token, body, 25_000));
+        assert!(created.log_id().is_some(), "{created:?}");
         let event = event("update-note", &token);
         (0_u64..).map(move |number| {
             let body = json!({
@@ -129,7 +129,7 @@ fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
     own.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// A server for `localhost`, and the certificate authority that vouches for it.
+/// Creates the TLS acceptor of a server for `localhost`, and the PEM of its certificate authority.
 fn certificates() -> (TlsAcceptor, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -142,10 +142,10 @@ fn certificates() -> (TlsAcceptor, String) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("the provider has them")
+        .expect("the provider supports the protocol versions")
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key)
-        .expect("a key that fits");
+        .expect("a key that matches the certificate");
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }
 
@@ -157,7 +157,7 @@ fn serve_crm() -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            axum::serve(listener, pipedrive::server()).await.expect("serving goes on");
+            axum::serve(listener, pipedrive::server()).await.expect("the server runs");
         });
     });
     url

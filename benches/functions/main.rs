@@ -1,8 +1,8 @@
-//! The functions beside a floor: cold start, CPU time, memory, latency, and what a million of them cost.
+//! Compares the functions with a floor: cold start, CPU time, memory, latency, and the cost of a million invocations.
 //!
-//! It builds the functions and the floor as they are deployed, sets up an emulator of Lambda's Runtime API and
-//! stand-ins for DynamoDB and the CRM behind TLS, runs all of them in turn, and prints tables. Absolute times hold for
-//! one machine and day; the ratios are the message.
+//! It builds the functions and the floor as they are deployed, starts an emulator of Lambda's Runtime API and fakes of
+//! DynamoDB and the CRM behind TLS, runs all of them in turn, and prints tables. Absolute times depend on the machine
+//! and its load; the ratios are comparable.
 
 #![expect(
     clippy::disallowed_methods,
@@ -27,15 +27,15 @@ use harness::Harness;
 fn main() {
     let arguments = Arguments::read();
     let subjects = subject::build(&arguments.peers);
-    let mut stage = Harness::set();
+    let mut harness = Harness::set();
 
-    cold::measure(&mut stage, &subjects, arguments.starts);
-    warm::measure(&mut stage, &subjects, arguments.warm);
+    cold::measure(&mut harness, &subjects, arguments.starts);
+    warm::measure(&mut harness, &subjects, arguments.warm);
     if arguments.only_ratios {
         return;
     }
     let own: Vec<_> = subjects.iter().filter(|subject| subject.floor.is_some()).collect();
-    let hops = hops::measure(&mut stage, &own);
-    crowd::measure(&mut stage, &own);
-    bill::print(&mut stage, &own, &hops);
+    let hops = hops::measure(&mut harness, &own);
+    crowd::measure(&mut harness, &own);
+    bill::print(&mut harness, &own, &hops);
 }

@@ -1,4 +1,4 @@
-//! Who is measured: the functions, the floor of each, and peers.
+//! The programs that are measured: the functions, the floor of each, and peers.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,11 +12,11 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) command: Vec<String>,
     pub(crate) verb: Verb,
-    /// Which of the subjects is its floor.
+    /// The index of its floor in the list of subjects.
     pub(crate) floor: Option<usize>,
 }
 
-/// What it is asked to do.
+/// The operation that a subject executes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     Create,
@@ -33,29 +33,29 @@ impl Verb {
 }
 
 impl Subject {
-    /// One environment of it, freshly started.
-    pub(crate) fn start(&self, stage: &Harness) -> Environment {
-        let mut variables = stage.variables();
+    /// Starts an environment of the subject.
+    pub(crate) fn start(&self, harness: &Harness) -> Environment {
+        let mut variables = harness.variables();
         variables.insert("FLOOR".to_owned(), self.verb.name().to_owned());
         Environment::start(&self.command, &variables)
     }
 
-    /// Events for one environment of it.
-    pub(crate) fn events(&self, stage: &mut Harness, count: usize) -> Vec<String> {
+    /// Returns events for one environment.
+    pub(crate) fn events(&self, harness: &mut Harness, count: usize) -> Vec<String> {
         match self.verb {
-            Verb::Create => (0..count).map(|_| stage.create()).collect(),
-            Verb::Update => stage.updates().take(count).collect(),
+            Verb::Create => (0..count).map(|_| harness.create()).collect(),
+            Verb::Update => harness.updates().take(count).collect(),
         }
     }
 }
 
-/// Builds the functions and the floor as they are deployed; all subjects, the floors first.
+/// Builds the functions and the floor as they are deployed. Returns all subjects, the floors first.
 pub(crate) fn build(peers: &[String]) -> Vec<Subject> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let packages = ["create-call-log", "update-call-log", "bench-programs"];
     let mut cargo = Command::new(env!("CARGO"));
-    // What cargo tells this program about its own package would make ring's build script run again, and with it
-    // everything that stands on ring.
+    // The variables that cargo sets for this program's package would make ring's build script run again, and then
+    // everything that depends on ring would be built again.
     for (name, _) in std::env::vars_os() {
         let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
         if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
@@ -90,7 +90,7 @@ pub(crate) fn build(peers: &[String]) -> Vec<Subject> {
     subjects
 }
 
-/// `target/release`, wherever the target is: this program is in `target/release/deps`.
+/// Returns `target/release`, from the path of this program, which is in `target/release/deps`.
 fn release_directory() -> PathBuf {
     let own = std::env::current_exe().expect("a path");
     own.parent().and_then(Path::parent).expect("the benchmark is in target/release/deps").to_owned()

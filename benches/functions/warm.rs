@@ -1,4 +1,4 @@
-//! Warm invocations, a batch of each in turn: CPU time, latency, and memory from the 200th to the last.
+//! Warm invocations in batches of each subject in turn: CPU time, latency, and memory growth after the warm-up.
 
 use crate::{
     environment::Environment,
@@ -7,9 +7,9 @@ use crate::{
     subject::Subject,
 };
 
-/// How many invocations until everything that is made once has been made.
+/// The number of invocations after which a process has initialised everything.
 const WARM_UP: usize = 200;
-/// How many invocations make one sample of the CPU time.
+/// The number of invocations in one sample of the CPU time.
 const BATCH: usize = 100;
 
 struct Run {
@@ -20,12 +20,12 @@ struct Run {
     latency: Vec<f64>,
 }
 
-pub(crate) fn measure(stage: &mut Harness, subjects: &[Subject], invocations: usize) {
+pub(crate) fn measure(harness: &mut Harness, subjects: &[Subject], invocations: usize) {
     let mut runs: Vec<Run> = subjects
         .iter()
         .map(|subject| {
-            let mut events = subject.events(stage, invocations).into_iter();
-            let mut environment = subject.start(stage);
+            let mut events = subject.events(harness, invocations).into_iter();
+            let mut environment = subject.start(harness);
             for event in events.by_ref().take(WARM_UP) {
                 environment.invoke(&event);
             }

@@ -1,4 +1,4 @@
-//! The note engine: how long a note takes, and whether a long or a hostile one takes more than its length.
+//! The speed of the note engine, and that its time is linear in the length of long and hostile notes.
 
 mod sample;
 
@@ -19,7 +19,7 @@ fn composing(criterion: &mut Criterion) {
     }
 }
 
-/// A note parsed, merged with an update and rendered: what one update of a log takes.
+/// Measures one update of a note: parse, merge and render.
 fn merging(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse, merge, render");
     for format in Format::ALL {
@@ -33,8 +33,8 @@ fn merging(criterion: &mut Criterion) {
     }
 }
 
-/// Bodies that make bad parsers go over the same text again and again, of a quarter of a mebibyte and of a whole one:
-/// the whole one takes four times as long, and no more.
+/// Measures bodies for which a parser that backtracks takes quadratic time, of a quarter of a mebibyte and of one
+/// mebibyte. The longer one should take four times as long.
 fn hostile(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hostile");
     let update = sample::update(100);

@@ -1,18 +1,18 @@
-//! A call with much to tell.
+//! A call with all details and a long transcript.
 
 use call_log::{
     model::{CallDetails, CallDuration, Direction, Party, SessionId, Settings, Zone},
     note::{Content, Fingerprints, Format, compose},
 };
 
-/// A note as the CRM has it, and what we know of it.
+/// A note as the CRM stores it, with the fingerprints of what we wrote.
 pub(crate) struct Note {
     pub(crate) body: String,
     pub(crate) base: Fingerprints,
 }
 
-/// The facts of a call whose note has about so many bytes.
-pub(crate) fn facts(bytes: usize) -> CallDetails {
+/// Returns the details of a call whose note has about this many bytes.
+pub(crate) fn details(bytes: usize) -> CallDetails {
     let line = "Ada: Good morning, what can I do for you? Bob: I would like a quote for 40 seats, please.\n";
     let party = |name: &str, number: &str| Party {
         name: Some(name.to_owned()),
@@ -37,24 +37,24 @@ pub(crate) fn facts(bytes: usize) -> CallDetails {
     }
 }
 
-/// What such a call says in a note.
+/// Returns the content of such a call's note.
 pub(crate) fn content(bytes: usize) -> Content {
-    Content::new(&facts(bytes), &Settings::default(), Zone::UTC)
+    Content::new(&details(bytes), &Settings::default(), Zone::UTC)
 }
 
-/// Such a note, with a sentence that a person wrote.
+/// Returns such a note, with a sentence that a person added.
 pub(crate) fn note(format: Format, bytes: usize) -> Note {
     let content = content(bytes);
     let body = format!("{}\nCalled him back, he is happy.\n", compose(format, &content));
     Note { body, base: content.fingerprints() }
 }
 
-/// What comes later.
+/// Returns the content of an update of such a call.
 pub(crate) fn update(bytes: usize) -> Content {
-    let facts = CallDetails {
+    let details = CallDetails {
         note: Some("Wants a quote for 40 seats\nCall back Friday at 10".to_owned()),
         ai_note: Some("Bob asks for a quote for 40 seats by Friday.".to_owned()),
-        ..facts(bytes)
+        ..details(bytes)
     };
-    Content::new(&facts, &Settings::default(), Zone::UTC)
+    Content::new(&details, &Settings::default(), Zone::UTC)
 }

@@ -1,4 +1,4 @@
-// A Node server that does nothing, for `--peer "node benches/peers/hello.mjs"`: what any JavaScript starts from.
+// A Node function that does nothing, for `--peer "node benches/peers/hello.mjs"`: the floor of any JavaScript function.
 import { Agent, request } from 'node:http';
 
 const [hostname, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
@@ -8,18 +8,18 @@ function ask(method, path, body) {
     return new Promise((resolve, reject) => {
         const headers = body ? { 'content-length': Buffer.byteLength(body) } : {};
         const options = { agent, hostname, port, method, headers, path: `/2018-06-01/runtime/invocation/${path}` };
-        const asked = request(options, (answer) => {
+        const sent = request(options, (response) => {
             const chunks = [];
-            answer.on('data', (chunk) => chunks.push(chunk));
-            answer.on('end', () => resolve({ headers: answer.headers, text: Buffer.concat(chunks).toString() }));
+            response.on('data', (chunk) => chunks.push(chunk));
+            response.on('end', () => resolve({ headers: response.headers, text: Buffer.concat(chunks).toString() }));
         });
-        asked.on('error', reject).end(body);
+        sent.on('error', reject).end(body);
     });
 }
 
 for (;;) {
     const { headers, text } = await ask('GET', 'next');
     JSON.parse(text);
-    const answer = JSON.stringify({ statusCode: 200, headers: {}, body: '{"successful":true}' });
-    await ask('POST', `${headers['lambda-runtime-aws-request-id']}/response`, answer);
+    const response = JSON.stringify({ statusCode: 200, headers: {}, body: '{"successful":true}' });
+    await ask('POST', `${headers['lambda-runtime-aws-request-id']}/response`, response);
 }

@@ -1,4 +1,4 @@
-// Drives headless Chromium over its DevTools protocol, through a pipe: no port, no driver, no packages.
+// Controls headless Chromium over its DevTools protocol, through a pipe: no port, no driver, no packages.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -10,10 +10,10 @@ const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--remote-debugging-pipe", "--lang=en-GB", "about:blank",
 ];
-/** Milliseconds until something that should happen counts as missing. */
+/** Milliseconds to wait for a condition before the test fails. */
 const PATIENCE = 10_000;
 
-/** Starts Chromium with one page, a profile of its own and nothing in it. */
+/** Starts Chromium with one page and a new, empty profile. */
 export async function launch(executable) {
   const profile = await mkdtemp(join(tmpdir(), "call-log-chromium-"));
   const process = spawn(executable, [`--user-data-dir=${profile}`, ...FLAGS], {
@@ -38,7 +38,7 @@ export async function launch(executable) {
   return { page, close };
 }
 
-/** The protocol: JSON messages, each ended by a zero byte. */
+/** A connection of the DevTools protocol: JSON messages, each followed by a zero byte. */
 class Connection {
   #calls = new Map();
   #next = 1;
@@ -77,9 +77,9 @@ class Connection {
   }
 }
 
-/** A page, used as a person would: by clicks and keys on what is there. */
+/** A page, used as a person does: with clicks and keys. */
 class Page {
-  /** Errors in the console, exceptions and dialogs, in words. */
+  /** Descriptions of console errors, exceptions and dialogs. */
   complaints = [];
 
   constructor(connection, sessionId) {
@@ -108,7 +108,7 @@ class Page {
     await this.until(`document.readyState === "complete" && location.href.startsWith(${JSON.stringify(url)})`);
   }
 
-  /** The value of an expression in the page. */
+  /** Returns the value of an expression in the page. */
   async value(expression) {
     const { result, exceptionDetails } = await this.send("Runtime.evaluate", {
       expression, returnByValue: true, awaitPromise: true,
@@ -117,12 +117,12 @@ class Page {
     return result.value;
   }
 
-  /** Waits until an expression is true, and gives what it is then. */
+  /** Waits until an expression is true, and returns its value. */
   async until(expression) {
     for (const end = Date.now() + PATIENCE; ; await sleep(40)) {
       const value = await this.value(expression);
       if (value) return value;
-      if (Date.now() > end) throw new Error(`still not so: ${expression}\n${await this.value("document.body.innerText")}`);
+      if (Date.now() > end) throw new Error(`still not true: ${expression}\n${await this.value("document.body.innerText")}`);
     }
   }
 
@@ -140,7 +140,7 @@ class Page {
     }
   }
 
-  /** Types into what has the focus. */
+  /** Types into the focused element. */
   async type(text) {
     await this.send("Input.insertText", { text });
   }
@@ -153,7 +153,7 @@ class Page {
     await this.send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
   }
 
-  /** Writes a picture of what is in the window, or of the whole page. */
+  /** Writes a picture of the window, or of the whole page. */
   async picture(file, whole = false) {
     const { data } = await this.send("Page.captureScreenshot", { captureBeyondViewport: whole });
     await writeFile(file, Buffer.from(data, "base64"));

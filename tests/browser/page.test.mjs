@@ -1,4 +1,4 @@
-// The page of `call-log serve`, used as a person would. The tests share one page and run in their order.
+// The page of `call-log serve`, used as a person does. The tests share one page and run in this order.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -28,11 +28,11 @@ after(async () => {
   await program?.close();
 });
 
-/** The newest call's note, as a person reads it. */
+/** An expression for the newest call's note, as a person reads it. */
 const NOTE = `(document.querySelector(".call .body")?.innerText ?? "")`;
 const CALLS = `document.querySelectorAll(".call").length`;
 
-/** Ends a call with this note, and waits for its log. */
+/** Ends a call with this note, waits for its log, and returns the log's note. */
 async function endCall(note, { recorded = true } = {}) {
   const calls = await page.value(CALLS);
   await page.click("#note");
@@ -43,29 +43,29 @@ async function endCall(note, { recorded = true } = {}) {
   return page.value(NOTE);
 }
 
-const said = (words) => page.until(`[...document.querySelectorAll(".toast p")].some((p) => p.textContent === ${JSON.stringify(words)})`);
+const shown = (words) => page.until(`[...document.querySelectorAll(".toast p")].some((p) => p.textContent === ${JSON.stringify(words)})`);
 
-/** Chromium itself notes an answer that says no; this one was meant to be. */
-function refused(status) {
-  const [noted, others] = [true, false].map((wanted) =>
+/** Asserts that Chromium logged one response with this error status, which the test expects, and forgets it. */
+function expectRejection(status) {
+  const [expected, others] = [true, false].map((wanted) =>
     page.complaints.filter((complaint) => complaint.includes(`status of ${status} `) === wanted));
-  assert.equal(noted.length, 1);
+  assert.equal(expected.length, 1);
   page.complaints = others;
 }
 
-const quiet = () => page.until(`!document.querySelector(".toast")`);
+const withoutToasts = () => page.until(`!document.querySelector(".toast")`);
 
-/** Calls the Example CRM's API as another program would. */
+/** Calls the Example CRM's API as another program does. */
 async function crm(method, path, body) {
   const { crmKey } = await (await fetch(`${program.url}demo/context`)).json();
-  const answer = await fetch(`${program.url}example-crm/v1${path}`, {
+  const response = await fetch(`${program.url}example-crm/v1${path}`, {
     method, headers: { "x-api-token": crmKey, "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
-  assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
-  return answer.status === 204 ? null : answer.json();
+  assert.ok(response.ok, `${method} ${path}: ${response.status}`);
+  return response.status === 204 ? null : response.json();
 }
 
-test("the files come with strict headers", async () => {
+test("every file has strict security headers", async () => {
   for (const file of ["", "page.css", "page.js", "note.js", "call.js", "favicon.svg"]) {
     const { status, headers } = await fetch(program.url + file);
     assert.equal(status, 200, file);
@@ -79,7 +79,7 @@ test("every field has a label", async () => {
   assert.equal(await page.value(bare), 0);
 });
 
-test("a recorded call is logged, and its recording follows", async () => {
+test("a recorded call is logged, and the link of its recording is added later", async () => {
   const note = await endCall("Wants a quote\nCall back Friday");
   assert.match(note, /- Note: Wants a quote\nCall back Friday\n/);
   assert.match(note, /- Call recording link: \(pending\.\.\.\)/);
@@ -91,14 +91,14 @@ test("a recorded call is logged, and its recording follows", async () => {
   assert.ok(await page.value(`document.querySelector(".call .body .fresh a")?.rel.includes("noopener")`));
 });
 
-test("the same event again logs nothing", async () => {
+test("sending the same event again logs no second call", async () => {
   const calls = await page.value(CALLS);
   await page.click("#again");
   await said("Call already logged");
   assert.equal(await page.value(CALLS), calls);
 });
 
-test("an edit in between survives the recording", async () => {
+test("an edit that a person saves before the recording arrives is kept", async () => {
   await endCall("Prefers e-mail");
   await page.click(".call .edit");
   await page.type("Checked by hand.\n");
@@ -110,7 +110,7 @@ test("an edit in between survives the recording", async () => {
   assert.match(note, /- Note: Prefers e-mail\n/);
 });
 
-test("an edit of what has changed meanwhile overwrites nothing", async () => {
+test("an edit of a note that has changed meanwhile overwrites nothing", async () => {
   await endCall("Asks for a discount");
   await page.click(".call .edit");
   await page.type("My words.\n");
@@ -123,16 +123,16 @@ test("an edit of what has changed meanwhile overwrites nothing", async () => {
   await page.type("My words.\n");
   await page.click(".call .editor .primary");
   await page.until(`/^My words\\.\\n[^]*https:..media/.test(${NOTE})`);
-  refused(412);
+  expectRejection(412);
 });
 
-test("a hostile note is text", async () => {
+test("markup and scripts in a note are shown as text", async () => {
   const note = await endCall(HOSTILE, { recorded: false });
   assert.ok(note.includes(`- Note: ${HOSTILE}\n`), note);
   assert.equal(await page.value(`document.querySelectorAll(".call script, .call img").length`), 0);
 });
 
-test("a switch changes the next note", async () => {
+test("a switch of the settings changes the next note", async () => {
   assert.match(await endCall("With a result", { recorded: false }), /- Result: Accepted/);
   await page.click("#addCallLogResult");
   await said("Result: left out of the next note");
@@ -144,7 +144,7 @@ test("a switch changes the next note", async () => {
   assert.match(await endCall("With one again", { recorded: false }), /- Result: Accepted/);
 });
 
-test("a new contact can be called", async () => {
+test("a new contact can be created and called", async () => {
   await page.value(`document.querySelector("[value=Outbound]").click()`);
   await page.click("#contact");
   await page.value(`{
@@ -161,17 +161,17 @@ test("a new contact can be called", async () => {
   assert.equal(await page.value(`document.querySelector(".call h3").textContent`), "Грета Гарбо");
 });
 
-test("what others change is seen at once", async () => {
+test("changes by another program are shown at once", async () => {
   const { activities } = await crm("GET", "/activities");
   await crm("PATCH", `/activities/${activities[0].id}`, { body: `${activities[0].body}Added elsewhere.\n` });
   await page.until(`document.querySelector(".call .body .fresh")?.textContent === "Added elsewhere."`);
   const calls = await page.value(CALLS);
   await crm("DELETE", `/activities/${activities[1].id}`);
   await page.until(`${CALLS} === ${calls - 1}`);
-  refused(404);
+  expectRejection(404);
 });
 
-test("it fits a desktop, the dark and a phone", async () => {
+test("the page fits a desktop, a phone and the dark colour scheme", async () => {
   await page.click("#extras");
   await quiet();
   await endCall("Wants a quote for 40 seats, see https://shop.example/quote?id=7.\nCall back on Friday.");
@@ -179,7 +179,7 @@ test("it fits a desktop, the dark and a phone", async () => {
   await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
   await page.picture(`${SCREENSHOTS}/desktop-light.png`);
   await page.colours("dark");
-  await sleep(300); // The switches slide.
+  await sleep(300); // The switches are animated.
   await page.picture(`${SCREENSHOTS}/desktop-dark.png`);
   await page.size(390, 844, true);
   await page.colours("light");
@@ -195,4 +195,4 @@ test("it fits a desktop, the dark and a phone", async () => {
   await page.picture(`${SCREENSHOTS}/phone.png`, true);
 });
 
-test("nothing was complained of", () => assert.deepEqual(page.complaints, []));
+test("the console has no unexpected errors", () => assert.deepEqual(page.complaints, []));

@@ -1,4 +1,4 @@
-// Starts `call-log serve` on ports of its own, with nothing kept.
+// Starts `call-log serve` in memory, on free ports.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 const ARGUMENTS = ["serve", "--in-memory", "--port", "0", "--dynamodb-port", "0"];
 const PATIENCE = 30_000;
 
-/** The page's address, once the program has printed it, and how to end the program. */
+/** Starts the program, and returns the address of its page and a function that ends it. */
 export async function serve(executable) {
   const process = spawn(executable, ARGUMENTS, { stdio: ["ignore", "pipe", "inherit"] });
   const url = await new Promise((resolve, reject) => {

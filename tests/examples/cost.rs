@@ -1,15 +1,15 @@
-//! Prints what a million of each case cost: `cargo run -p tests --example cost`. docs/cost.md reads it.
+//! Prints the cost of a million operations of each case, for docs/cost.md: `cargo run -p tests --example cost`.
 
-#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+#![allow(clippy::print_stdout, reason = "this program prints a report")]
 
 use tests::{
     cost::{US_EAST_1, Use, per_million, total},
     metered,
 };
 
-/// Looks of the redrive in 30 days, one a minute.
-const LOOKS_A_MONTH: f64 = 30.0 * 24.0 * 60.0;
-/// What is counted comes first; an asterisk marks what is assumed.
+/// Runs of the redrive in 30 days, one a minute.
+const REDRIVES_A_MONTH: f64 = 30.0 * 24.0 * 60.0;
+/// The columns of the table of use. An asterisk marks a column with assumptions.
 const USED: [&str; 8] =
     ["requests", "invocations", "writes", "reads", "KMS", "log bytes*", "bytes out*", "ms*"];
 const BILL: [&str; 9] =
@@ -18,17 +18,17 @@ const BILL: [&str; 9] =
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let cases = metered::cases().await;
-    println!("What one uses\n");
+    println!("Use of one operation\n");
     print(&USED, cases.iter().map(|(name, used)| (*name, amounts(used))));
-    println!("\nDollars for a million (us-east-1, arm64, on demand, no free tier)\n");
+    println!("\nDollars for a million operations (us-east-1, arm64, on demand, no free tier)\n");
     print(&BILL, cases.iter().map(|(name, used)| (*name, dollars(used, 1.0))));
     println!("\nDollars for 30 days without a call\n");
     let idle = cases.iter().filter(|(_, used)| used.api_requests == 0.0 && used.lambda_requests > 0.0);
-    print(&BILL, idle.map(|(_, used)| ("the redrive, once a minute", dollars(used, LOOKS_A_MONTH / 1e6))));
+    print(&BILL, idle.map(|(_, used)| ("the redrive, once a minute", dollars(used, REDRIVES_A_MONTH / 1e6))));
     println!(
-        "\n* assumed, wholly or in part: {} MB; {} ms an invocation and {} ms a request to the CRM; {} ms a start;\n  \
-         {} bytes more in each line of the log, {} for an invocation from Lambda and {} for a request from the API;\n  \
-         {} bytes more in each answer",
+        "\n* with assumptions: {} MB; {} ms for an invocation, {} ms for a request to the CRM, {} ms for a start;\n  \
+         {} more bytes in each log line; {} bytes of log from Lambda for each invocation, {} from the API for each request;\n  \
+         {} more bytes in each response",
         metered::MEMORY_MB,
         metered::INVOCATION_ELSE_MS,
         metered::CRM_REQUEST_MS,
@@ -36,7 +36,7 @@ async fn main() {
         metered::LINE_MORE_BYTES,
         metered::LAMBDA_LOG_BYTES,
         metered::API_LOG_BYTES,
-        metered::API_ANSWER_BYTES
+        metered::API_RESPONSE_BYTES
     );
 }
 
@@ -55,7 +55,7 @@ fn dollars(used: &Use, millions: f64) -> Vec<String> {
     positions.chain([total(&bill)]).map(|dollars| format!("{:.2}", dollars * millions)).collect()
 }
 
-/// One line for each row, in columns as wide as they need to be.
+/// Prints the rows in aligned columns.
 fn print<'a>(head: &[&str], rows: impl Iterator<Item = (&'a str, Vec<String>)>) {
     let head = ("", head.iter().map(|name| (*name).to_owned()).collect());
     let lines: Vec<(&str, Vec<String>)> = std::iter::once(head).chain(rows).collect();

@@ -1,7 +1,7 @@
-//! FakeCrm-ins for the two AWS services that a process asks when it starts: Parameter Store and KMS.
+//! Fakes of the two AWS services that a process calls when it starts: Parameter Store and KMS.
 //!
-//! Each takes only what the real one does: its own operation, in JSON 1.1, signed for it (AWS Signature Version 4,
-//! computed here anew and compared).
+//! Each accepts only what the real service accepts: its own operation, in JSON 1.1, with a valid signature (AWS
+//! Signature Version 4, which the fake computes independently and compares).
 
 use std::{
     collections::BTreeMap,
@@ -24,12 +24,12 @@ use crate::{
     test_app::JWT_SECRET,
 };
 
-/// The one request that either service gets.
+/// The target of every request to either service.
 pub const REQUEST: Target = Target { method: "POST", path: "/" };
 const SECRET_ACCESS_KEY: &str = "test";
 const KEY_ARN: &str = "arn:aws:kms:us-east-1:123456789012:key/";
 
-/// Both services; they stop when it is dropped.
+/// Both running services. They stop when this is dropped.
 #[derive(Debug)]
 pub struct Aws {
     pub ssm: Proxy,
@@ -42,9 +42,9 @@ type Shared = Arc<Mutex<Services>>;
 #[derive(Debug, Default)]
 struct Services {
     parameters: BTreeMap<String, String>,
-    /// Why KMS refuses what belongs to a key; by the key's id.
+    /// The error with which KMS rejects ciphertexts of a key, by the key's id.
     refusals: BTreeMap<String, &'static str>,
-    /// What was encrypted, by its ciphertext.
+    /// Plaintexts by their ciphertext blobs in base64.
     encrypted: BTreeMap<String, Encrypted>,
 }
 
@@ -56,7 +56,7 @@ struct Encrypted {
 }
 
 impl Aws {
-    /// With the token secret of the tests in a parameter, and nothing else.
+    /// Starts both services. The only parameter is `/jwt`, with the token secret of the tests.
     pub fn start() -> Aws {
         let state = Shared::default();
         let router = |service: Service| {
@@ -67,7 +67,7 @@ impl Aws {
         aws
     }
 
-    /// Where both are, and the token secret of the tests.
+    /// Returns the environment variables that point a process to both services and to the parameter `/jwt`.
     pub fn environment(&self) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL_SSM", self.ssm.base_url()),
@@ -79,19 +79,20 @@ impl Aws {
         .into()
     }
 
-    /// Puts a parameter, in place of an earlier one.
+    /// Sets a parameter.
     pub fn put(&self, name: &str, value: &str) {
         self.services().parameters.insert(name.to_owned(), value.to_owned());
     }
 
-    /// `aws kms generate-data-key-without-plaintext --key-spec AES_256` with the context that the documentation names.
+    /// Does what `aws kms generate-data-key-without-plaintext --key-spec AES_256` does with the documented encryption
+    /// context. Returns the ciphertext blob in base64.
     pub fn data_key(&self, key: &str) -> String {
         let mut plaintext = vec![0; 32];
         ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut plaintext).expect("randomness");
         self.encrypt(key, &json!({"purpose": "call-log credentials"}), plaintext)
     }
 
-    /// `aws kms encrypt`: the ciphertext blob in base64.
+    /// Does what `aws kms encrypt` does. Returns the ciphertext blob in base64.
     pub fn encrypt(&self, key: &str, context: &Value, plaintext: Vec<u8>) -> String {
         let mut services = self.services();
         let blob = format!("a ciphertext of {key}, number {}", services.encrypted.len());
@@ -101,7 +102,7 @@ impl Aws {
         blob
     }
 
-    /// What belongs to this key is refused from now on; with nothing, it no longer is.
+    /// Makes KMS reject every ciphertext of this key with an error code, or accept them again (`None`).
     pub fn refuse(&self, key: &str, code: Option<&'static str>) {
         let mut services = self.services();
         match code {
@@ -110,7 +111,7 @@ impl Aws {
         }
     }
 
-    /// How often KMS was asked.
+    /// Returns the number of requests to KMS.
     pub fn decryptions(&self) -> usize {
         self.kms.count(REQUEST)
     }
@@ -136,7 +137,7 @@ async fn serve(
         Service::Kms => ("kms", "TrentService.Decrypt"),
     };
     let services = state.lock().unwrap_or_else(PoisonError::into_inner);
-    let answer = if header(&headers, "content-type") != "application/x-amz-json-1.1"
+    let response = if header(&headers, "content-type") != "application/x-amz-json-1.1"
         || header(&headers, "x-amz-target") != target
     {
         Err("UnknownOperationException")
@@ -149,9 +150,11 @@ async fn serve(
             Service::Kms => services.decrypt(&request),
         }
     };
-    match answer {
-        Ok(answer) => (StatusCode::OK, answer.to_string()),
-        Err(code) => (StatusCode::BAD_REQUEST, json!({"__type": code, "message": "A refusal"}).to_string()),
+    match response {
+        Ok(response) => (StatusCode::OK, response.to_string()),
+        Err(code) => {
+            (StatusCode::BAD_REQUEST, json!({"__type": code, "message": "Rejected by the fake"}).to_string())
+        }
     }
 }
 
@@ -170,10 +173,10 @@ impl Services {
         {
             return Err("ValidationException");
         }
-        let (there, missing): (Vec<&str>, Vec<&str>) =
+        let (known, missing): (Vec<&str>, Vec<&str>) =
             names.into_iter().partition(|name| self.parameters.contains_key(*name));
         let parameter = |name| json!({"Name": name, "Type": "SecureString", "Value": self.parameters[name], "Version": 1});
-        let found: Vec<_> = there.into_iter().map(parameter).collect();
+        let found: Vec<_> = known.into_iter().map(parameter).collect();
         Ok(json!({"Parameters": found, "InvalidParameters": missing}))
     }
 
@@ -198,8 +201,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The `Authorization` header that this request must have (AWS general reference, "Create a signed AWS API request");
-/// nothing when what must be signed is not.
+/// Returns the `Authorization` header that this request must have (AWS general reference, "Create a signed AWS API
+/// request"), or `None` if a header that must be signed is not.
 fn signature(headers: &HeaderMap, body: &[u8], service: &str) -> Option<String> {
     let given = header(headers, "authorization");
     let signed = given.split("SignedHeaders=").nth(1)?.split(',').next()?;

@@ -1,26 +1,26 @@
-//! What a million of something cost, from what is counted and the price list.
+//! The cost of a million operations of one kind: their counted use of AWS, times the price list.
 
-/// What one of it uses.
+/// The AWS resources that one operation uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Use {
     pub api_requests: f64,
-    /// Invocations.
+    /// Lambda invocations.
     pub lambda_requests: f64,
-    /// DynamoDB's write units: one for each begun kilobyte of the item.
+    /// DynamoDB write units. Each started kilobyte of the item is one.
     pub write_units: f64,
-    /// DynamoDB's read units: a consistent read of up to four kilobytes is one.
+    /// DynamoDB read units. A consistent read of up to four kilobytes is one.
     pub read_units: f64,
     pub billed_ms: f64,
     pub memory_mb: f64,
-    /// What the function writes and what Lambda and the API add.
+    /// Bytes of log lines: those of the function, of Lambda and of the API.
     pub log_bytes: f64,
-    /// What leaves AWS: requests to the CRM and the answer to the caller.
+    /// Bytes that leave AWS: requests to the CRM and the response to the caller.
     pub egress_bytes: f64,
-    /// Decryptions, our own and those of Parameter Store for us.
+    /// KMS decryptions: our own, and those that Parameter Store does for us.
     pub kms_requests: f64,
 }
 
-/// Dollars, in us-east-1, for arm64, on demand, without any free tier.
+/// Prices in dollars: us-east-1, arm64, on demand, no free tier.
 #[derive(Clone, Copy, Debug)]
 pub struct Prices {
     pub api_request: f64,
@@ -33,7 +33,7 @@ pub struct Prices {
     pub kms_request: f64,
 }
 
-/// As published in 2025.
+/// The prices that AWS published in 2025.
 pub const US_EAST_1: Prices = Prices {
     api_request: 1.00e-6,
     lambda_request: 0.20e-6,
@@ -45,15 +45,15 @@ pub const US_EAST_1: Prices = Prices {
     kms_request: 3.00e-6,
 };
 
-/// One position of the bill.
+/// One line of the bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Position {
     pub name: &'static str,
-    /// Dollars for a million.
+    /// Dollars for a million operations.
     pub per_million: f64,
 }
 
-/// The bill for a million.
+/// Returns the bill for a million operations.
 pub fn per_million(used: &Use, prices: &Prices) -> Vec<Position> {
     const GB: f64 = 1e9;
     let gb_seconds = used.billed_ms / 1_000.0 * used.memory_mb / 1_024.0;
@@ -71,7 +71,7 @@ pub fn per_million(used: &Use, prices: &Prices) -> Vec<Position> {
     .to_vec()
 }
 
-/// The sum of a bill.
+/// Returns the sum of a bill in dollars.
 pub fn total(bill: &[Position]) -> f64 {
     bill.iter().map(|position| position.per_million).sum()
 }

@@ -1,11 +1,11 @@
-//! The embedded DynamoDB in memory, on a port and threads of its own, so that other processes reach it too.
+//! An embedded DynamoDB in memory. It has its own port and thread, so that other processes can reach it.
 
 use std::{net::TcpListener, thread};
 
 use dynoxide::Database;
 use serde_json::Value;
 
-/// The emulator wants a signature's form and does not check it.
+/// A signature that the emulator accepts: it requires the format and does not check the value.
 const UNCHECKED: &str = "AWS4-HMAC-SHA256 Credential=test/20250312/us-east-1/dynamodb/aws4_request, \
                          SignedHeaders=host;x-amz-date, Signature=0";
 
@@ -17,7 +17,7 @@ pub struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Starts one that is empty; it lives as long as the test's process.
+    /// Starts an empty database. It lives as long as the test's process.
     pub fn start() -> DynamoDb {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener.set_nonblocking(true).expect("the listener can be made non-blocking");
@@ -33,7 +33,7 @@ impl DynamoDb {
         DynamoDb { url }
     }
 
-    /// Makes a request of the low-level API, past everything of ours.
+    /// Sends a request to DynamoDB's API directly, without our code, and returns the response.
     pub async fn ask(&self, operation: &str, body: &Value) -> Value {
         let client = call_log::startup::transport::client().expect("an HTTP client");
         let request = client
@@ -43,6 +43,6 @@ impl DynamoDb {
             .header("x-amz-date", "20250312T154630Z")
             .header("authorization", UNCHECKED)
             .body(body.to_string());
-        request.send().await.expect("an answer").json().await.expect("an answer in JSON")
+        request.send().await.expect("a response").json().await.expect("a response in JSON")
     }
 }

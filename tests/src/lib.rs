@@ -1,16 +1,18 @@
-//! What the tests stand on: a table, a CRM with faults, and the Lambda Runtime API, all on loopback.
+//! The test environment: a table, CRMs with faults, and the Lambda Runtime API, all on loopback.
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
 //! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`pipedrive`] and
 //!   [`template_crm`], which is also the template for a new adapter;
-//! - [`meter`]: counts what passes, and makes the way longer; [`metered`]: a world that is counted so, and its cases;
-//!   [`cost`]: what that costs;
-//! - [`aws`]: the Parameter Store and the KMS that a process asks when it starts;
+//! - [`metered`]: a test app behind counting proxies, and the cases that are counted; [`cost`]: their prices;
+//! - [`aws`]: fakes of the two AWS services that a process calls when it starts, Parameter Store and KMS;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
-//! - [`log`]: what is said, and whether CloudWatch would take it;
-//! - [`test_app`]: the use-cases in this process, with a clock of the test's own.
+//! - [`log`]: captures log lines, and checks their metrics as CloudWatch does;
+//! - [`test_app`]: the app in the test's process, with a clock that the test controls.
 
-#![allow(clippy::disallowed_methods, reason = "the tests stand outside of the house")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read the clock, spawn tasks and read the environment"
+)]
 #![allow(
     missing_docs,
     clippy::missing_errors_doc,

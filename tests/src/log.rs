@@ -1,4 +1,4 @@
-//! What this thread's work says, as CloudWatch would read it.
+//! Captures the log lines of the test's thread, and reads them as CloudWatch does.
 
 use std::{
     cell::RefCell,
@@ -9,19 +9,20 @@ use std::{
 use call_log::telemetry::logging::{self, LineSubscriber};
 use serde_json::Value;
 
-/// The name of the stack whose metrics are counted.
+/// The stack's name in captured metrics.
 pub const STACK: &str = "blue";
 
 thread_local! {
     static CAPTURED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What is said on the thread of the test.
+/// The log of the test's thread.
 #[derive(Debug)]
 pub struct Log(());
 
 impl Log {
-    /// From now on. One writer serves all tests: whether anybody listens is asked once, not for each thread.
+    /// Captures the thread's log from now on. All tests share one subscriber, because `tracing` caches globally which
+    /// events are enabled.
     pub fn capture() -> Log {
         static WRITER: Once = Once::new();
         WRITER.call_once(|| {
@@ -34,29 +35,29 @@ impl Log {
         log
     }
 
-    /// What was said since the last time.
+    /// Removes and returns the lines captured since the last call.
     pub fn take(&self) -> Vec<Value> {
         read(&self.take_text())
     }
 
-    /// The same as it was written.
+    /// Removes and returns the text captured since the last call.
     pub fn take_text(&self) -> String {
         String::from_utf8(CAPTURED.with_borrow_mut(std::mem::take)).expect("the log is text")
     }
 }
 
-/// The lines of a log, each of which is JSON.
+/// Parses the lines of a log. Each must be JSON.
 pub fn read(text: &str) -> Vec<Value> {
-    let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"));
+    let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
     text.lines().map(line).collect()
 }
 
-/// Of these lines, those that a piece of work ended with.
+/// Returns the final line of each request or redrive.
 pub fn endings(lines: &[Value]) -> Vec<&Value> {
     lines.iter().filter(|line| line["route"].is_string()).collect()
 }
 
-/// The values of a line's metrics, by name.
+/// Returns the values of a line's metrics by name.
 pub fn values(line: &Value) -> BTreeMap<String, Vec<i64>> {
     let names = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().into_iter().flatten();
     let number = |value: &Value| value.as_i64().expect("a value is a number");
@@ -69,7 +70,7 @@ pub fn values(line: &Value) -> BTreeMap<String, Vec<i64>> {
         .collect()
 }
 
-/// Fails unless CloudWatch takes the line's metrics (its user guide, "Embedded metric format specification").
+/// Asserts that CloudWatch accepts the line's metrics (its user guide, "Embedded metric format specification").
 pub fn check_metrics(line: &Value) {
     const UNITS: [&str; 3] = ["Count", "Seconds", "Milliseconds"];
     let text = |value: &Value, length: usize| {

@@ -1,4 +1,4 @@
-//! A world whose ways to DynamoDB and to the CRM are metered, and what each case uses of what is billed.
+//! A test app whose requests to DynamoDB and to the CRM are counted, and the billed resources that each case uses.
 
 use std::sync::Arc;
 
@@ -13,46 +13,48 @@ use crate::{
     test_app::{Answer, REDRIVE_MS, TestApp, call},
 };
 
-/// Assumed: as in template.yaml.
+/// The functions' memory, as in template.yaml.
 pub const MEMORY_MB: f64 = 256.0;
-/// Assumed: how long one request to a CRM takes, in milliseconds. That is a slow one.
+/// Assumption: the duration of one request to a slow CRM, in milliseconds.
 pub const CRM_REQUEST_MS: f64 = 230.0;
-/// Assumed: how long an invocation takes beside its requests to the CRM, in milliseconds.
+/// Assumption: the duration of an invocation without its requests to the CRM, in milliseconds.
 pub const INVOCATION_ELSE_MS: f64 = 40.0;
-/// Assumed: how long a process takes to start, in milliseconds.
+/// Assumption: the duration of a process's start, in milliseconds.
 pub const START_MS: f64 = 250.0;
-/// Assumed: what Lambda writes of each invocation (platform.start, platform.report).
+/// Assumption: the bytes that Lambda logs for each invocation (platform.start, platform.report).
 pub const LAMBDA_LOG_BYTES: f64 = 600.0;
-/// Assumed: by how much a line is longer than here, where ids, times and the stack's name are short.
+/// Assumption: the additional bytes of a production log line. The ids, times and the stack's name of the tests are
+/// short.
 pub const LINE_MORE_BYTES: f64 = 150.0;
-/// Assumed: what the API's access log has of each request.
+/// Assumption: the bytes of the API's access log for each request.
 pub const API_LOG_BYTES: f64 = 500.0;
-/// Assumed: what the API adds to the answer to a caller: its own headers, and TLS.
-pub const API_ANSWER_BYTES: f64 = 500.0;
-/// Each SecureString that Parameter Store gives is a decryption of KMS: with the template's defaults the tokens' secret.
+/// Assumption: the bytes that the API adds to a response: its own headers, and TLS.
+pub const API_RESPONSE_BYTES: f64 = 500.0;
+/// The number of SecureStrings that a process reads with the template's defaults (the token secret). Parameter Store
+/// decrypts each with one request to KMS.
 pub const SECURE_STRINGS: f64 = 1.0;
 
-/// A world, and a process in it whose requests are counted. What it says is counted too, so that it must be used on the
-/// thread that has made it, on a runtime of that thread alone.
+/// A test app, and a process whose requests and log bytes are counted. Only the creating thread's log is captured, so
+/// use it on that thread, in a current-thread runtime.
 #[derive(Debug)]
 pub struct Metered {
-    pub world: TestApp,
+    pub test: TestApp,
     pub app: Arc<App>,
     pub dynamodb: Proxy,
     pub crm: Proxy,
     log: Log,
 }
 
-/// What was counted of one piece of work.
+/// The counts of one or several requests.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
     pub dynamodb: Vec<Exchange>,
     pub crm: Vec<Exchange>,
-    /// What the function wrote.
+    /// The length of the function's log lines.
     pub log_bytes: usize,
     pub log_lines: usize,
-    /// The answer to the caller, head and body.
-    pub answer_bytes: usize,
+    /// The length of the response to the caller, with its headers.
+    pub response_bytes: usize,
     invocations: usize,
     api_requests: usize,
 }
@@ -60,52 +62,52 @@ pub struct Counted {
 impl Metered {
     pub async fn start() -> Metered {
         let log = Log::capture();
-        let world = TestApp::start().await;
-        let (dynamodb, crm) = (Proxy::metering(&world.dynamodb.url), Proxy::metering(&world.crm.base_url()));
+        let test = TestApp::start().await;
+        let (dynamodb, crm) = (Proxy::metering(&test.dynamodb.url), Proxy::metering(&test.crm.base_url()));
         let variables = [
             ("AWS_ENDPOINT_URL_DYNAMODB", &*dynamodb.base_url()),
             ("CRM_BASE_URL_PIPEDRIVE", &*crm.base_url()),
         ];
-        let app = world.app_with(&variables).await.expect("the app starts");
-        Metered { world, app, dynamodb, crm, log }
+        let app = test.app_with(&variables).await.expect("the app starts");
+        Metered { test, app, dynamodb, crm, log }
     }
 
-    /// The same after a first create, of session 1.
+    /// Starts the app and logs the call of session 1.
     pub async fn warm() -> Metered {
         let metered = Metered::start().await;
         metered.send("POST", &call("1")).await;
         metered
     }
 
-    /// One request, whatever is answered.
+    /// Sends one request. The response may be an error.
     pub async fn ask(&self, method: &str, body: &Value) -> (Answer, Counted) {
         self.taken();
-        // The two requests that an invocation begins with are answered only when both are on their way: one after the
-        // other they would wait for ever. So they are one round trip.
+        // Asserts that the first two requests of an invocation are sent concurrently: the proxy holds both until the
+        // second has arrived. So they count as one round trip.
         self.dynamodb.gather(2);
-        let answer = self.world.send(&self.app, method, body).await;
-        let headers: usize = answer.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let response = self.test.send(&self.app, method, body).await;
+        let headers: usize = response.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let mut counted = self.taken();
-        counted.answer_bytes = headers + answer.body.to_string().len();
+        counted.response_bytes = headers + response.body.to_string().len();
         counted.api_requests = 1;
-        (answer, counted)
+        (response, counted)
     }
 
-    /// One successful request.
+    /// Sends one request, which must succeed.
     pub async fn send(&self, method: &str, body: &Value) -> Counted {
-        let (answer, counted) = self.ask(method, body).await;
-        assert_eq!(answer.body["successful"], true, "{answer:?}");
+        let (response, counted) = self.ask(method, body).await;
+        assert_eq!(response.body["successful"], true, "{response:?}");
         counted
     }
 
-    /// A minute later, one look at what is due.
+    /// Advances the clock by a minute and runs the redrive once.
     pub async fn redrive(&self) -> (Report, Counted) {
-        self.world.pass(60_000);
+        self.test.pass(60_000);
         self.taken();
-        let deadline = Deadline(self.world.now_ms() + REDRIVE_MS);
+        let deadline = Deadline(self.test.now_ms() + REDRIVE_MS);
         let report =
             call_log::delivery::redrive::run(&self.app, deadline, Trace::new("test-redrive", None)).await;
-        (report.expect("the table is there"), self.taken())
+        (report.expect("the table can be read"), self.taken())
     }
 
     fn taken(&self) -> Counted {
@@ -121,11 +123,13 @@ impl Metered {
     }
 }
 
-/// DynamoDB's units of these operations: of the reads, or of the writes.
+/// Sums the capacity units of DynamoDB's reads, or of its writes.
 pub fn units(passed: &[Exchange], reads: bool) -> f64 {
     let is_read = |one: &Exchange| ["GetItem", "Query"].contains(&one.name());
     let of_kind = passed.iter().filter(|one| is_read(one) == reads);
-    of_kind.map(|one| one.units.expect("DynamoDB says what it took")).fold(0.0, |sum, one| sum + one)
+    of_kind
+        .map(|one| one.units.expect("DynamoDB reports the consumed capacity"))
+        .fold(0.0, |sum, one| sum + one)
 }
 
 impl Counted {
@@ -134,13 +138,13 @@ impl Counted {
         self.crm.extend(other.crm);
         self.log_bytes += other.log_bytes;
         self.log_lines += other.log_lines;
-        self.answer_bytes += other.answer_bytes;
+        self.response_bytes += other.response_bytes;
         self.invocations += other.invocations;
         self.api_requests += other.api_requests;
         self
     }
 
-    /// What was counted, and what is assumed beside it.
+    /// Returns the counted use, with the assumptions added.
     pub fn used(&self) -> Use {
         let sent: usize = self.crm.iter().map(|one| one.request_bytes).sum();
         let (invocations, api_requests) = (self.invocations as f64, self.api_requests as f64);
@@ -153,29 +157,29 @@ impl Counted {
             billed_ms: invocations * INVOCATION_ELSE_MS + self.crm.len() as f64 * CRM_REQUEST_MS,
             memory_mb: MEMORY_MB,
             log_bytes: own_log + invocations * LAMBDA_LOG_BYTES + api_requests * API_LOG_BYTES,
-            egress_bytes: (sent + self.answer_bytes) as f64 + api_requests * API_ANSWER_BYTES,
+            egress_bytes: (sent + self.response_bytes) as f64 + api_requests * API_RESPONSE_BYTES,
             kms_requests: 0.0,
         }
     }
 }
 
-/// A warm create of a call with a short note.
+/// Logs a call with a short note in a warm process.
 pub async fn create() -> Counted {
     Metered::warm().await.send("POST", &call("2")).await
 }
 
-/// The cases that a bill is made of, each by its name.
+/// Returns the cases of the bill with their names.
 pub async fn cases() -> Vec<(&'static str, Use)> {
     vec![
         ("a create", create().await.used()),
         ("a create with a note of 10 kB", long_create().await.used()),
         ("a create repeated", Metered::warm().await.send("POST", &call("1")).await.used()),
         ("an update", Metered::warm().await.send("PATCH", &update("1")).await.used()),
-        ("an update that waits for its call", Metered::warm().await.send("PATCH", &update("2")).await.used()),
-        ("a create with an update waiting", create_with_update_waiting().await.used()),
+        ("an update before its create", Metered::warm().await.send("PATCH", &update("2")).await.used()),
+        ("a create with a queued update", create_with_queued_update().await.used()),
         ("a create deferred, redriven once", deferred().await.used()),
-        ("a look of the redrive, nothing due", idle_look().await.used()),
-        ("a process that starts", process_start().await),
+        ("a redrive with nothing due", idle_redrive().await.used()),
+        ("the start of a process", process_start().await),
     ]
 }
 
@@ -183,7 +187,7 @@ fn update(session: &str) -> Value {
     json!({"sessionId": session, "recordingLink": "https://media.example/1", "note": "Wants two quotes"})
 }
 
-/// Hexadecimal digits that follow no order: they compress to about half, as prose does.
+/// Logs a call whose note is 10 kB of random hexadecimal digits, which compress to about half, as prose does.
 async fn long_create() -> Counted {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let digits = std::iter::repeat_with(|| {
@@ -197,49 +201,48 @@ async fn long_create() -> Counted {
     Metered::warm().await.send("POST", &body).await
 }
 
-async fn create_with_update_waiting() -> Counted {
+async fn create_with_queued_update() -> Counted {
     let metered = Metered::warm().await;
     metered.send("PATCH", &update("2")).await;
     metered.send("POST", &call("2")).await
 }
 
-/// A create while the CRM is down, and the look that makes up for it, which is counted as if it were for this call
-/// alone.
+/// Sends a create while the CRM is down, and redrives it. The redrive is counted as if it were for this call alone.
 async fn deferred() -> Counted {
     let metered = Metered::warm().await;
-    metered.world.crm.outage(Some(Fault::Status(503)));
-    let (answer, create) = metered.ask("POST", &call("2")).await;
-    assert_eq!(answer.body["successful"], false, "{answer:?}");
-    metered.world.crm.outage(None);
+    metered.test.crm.outage(Some(Fault::Status(503)));
+    let (response, create) = metered.ask("POST", &call("2")).await;
+    assert_eq!(response.body["successful"], false, "{response:?}");
+    metered.test.crm.outage(None);
     for _ in 0..5 {
-        let (report, look) = metered.redrive().await;
+        let (report, redrive) = metered.redrive().await;
         if report.due > 0 {
             assert_eq!(report.delivered, 1, "{report:?}");
-            return create.with(look);
+            return create.with(redrive);
         }
     }
-    panic!("a call that was put off came due");
+    panic!("the deferred call did not become due");
 }
 
-async fn idle_look() -> Counted {
+async fn idle_redrive() -> Counted {
     let metered = Metered::warm().await;
     let (report, counted) = metered.redrive().await;
     assert_eq!(report, Report::default());
     counted
 }
 
-/// A process that asks Parameter Store and KMS for its secrets, as with the template's defaults.
+/// Starts a process that reads its secrets from Parameter Store and KMS, as with the template's defaults.
 async fn process_start() -> Use {
-    let (world, aws) = (TestApp::start().await, Aws::start());
+    let (test, aws) = (TestApp::start().await, Aws::start());
     aws.put("/data-key", &aws.data_key("one"));
-    let meter = Proxy::metering(&world.dynamodb.url);
+    let meter = Proxy::metering(&test.dynamodb.url);
     let mut variables = aws.environment();
     variables.push(("CREDENTIALS_DATA_KEY_PARAMETER".to_owned(), "/data-key".to_owned()));
     variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), meter.base_url()));
     let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let log = Log::capture();
-    world.app_with(&variables).await.expect("the app starts");
-    assert_eq!(aws.ssm.count(REQUEST), 1, "the secrets are one request, which is free");
+    test.app_with(&variables).await.expect("the app starts");
+    assert_eq!(aws.ssm.count(REQUEST), 1, "the secrets are read in one request, which is free");
     let dynamodb = meter.take();
     Use {
         write_units: units(&dynamodb, false),

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::test_app::Answer;
 
-/// How long an answer may take before the test gives up.
+/// The time after which a test gives up waiting for a response.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// One execution environment: a process that polls for events.
@@ -35,11 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub struct Function {
     process: Child,
     api: Arc<Api>,
-    /// What it says on standard output and standard error. Read all the time: a full pipe would stop it.
+    /// Readers of standard output and standard error. They read all the time, because a full pipe would block the
+    /// process.
     log: Vec<JoinHandle<String>>,
 }
 
-/// The Runtime API's side.
+/// The state of the Runtime API.
 #[derive(Debug)]
 struct Api {
     events: mpsc::UnboundedSender<(String, Value, u64)>,
@@ -49,7 +50,7 @@ struct Api {
 }
 
 impl Function {
-    /// Starts the function of that name with nothing but this environment.
+    /// Starts the function of this name. Its environment has only these variables and Lambda's.
     pub fn start(name: &str, environment: &BTreeMap<String, String>) -> Function {
         let (api, address) = serve();
         let mut process = Command::new(binary(name))
@@ -70,48 +71,48 @@ impl Function {
         Function { process, api, log }
     }
 
-    /// Invokes the function with an API Gateway or ALB event and waits for its answer.
+    /// Invokes the function with an API Gateway or ALB event and returns its response.
     pub async fn invoke(&self, event: Value) -> Answer {
         self.invoke_for(event, Duration::from_secs(25)).await
     }
 
-    /// The same with so much time before the invocation's deadline.
+    /// Invokes the function with this time until the invocation's deadline.
     pub async fn invoke_for(&self, event: Value, time: Duration) -> Answer {
-        let answer = tokio::time::timeout(PATIENCE, self.invoke_raw(event, time)).await;
-        let response = answer
-            .expect("an answer in time")
+        let response = tokio::time::timeout(PATIENCE, self.invoke_raw(event, time)).await;
+        let response = response
+            .expect("a response in time")
             .unwrap_or_else(|error| panic!("the function reported an error: {error}"));
         read(&response)
     }
 
-    /// The same, and the answer as it is; for functions that are no HTTP API's. Waits for ever if the process dies.
+    /// Invokes the function with any event and returns the raw response or error. Does not return if the process dies.
     pub async fn invoke_raw(&self, event: Value, time: Duration) -> Result<Value, Value> {
         let id = format!("request-{}", self.api.next_id.fetch_add(1, Ordering::Relaxed));
-        let (answered, answer) = oneshot::channel();
-        self.api.waiting.lock().expect("no panic before").insert(id.clone(), answered);
+        let (sender, response) = oneshot::channel();
+        self.api.waiting.lock().expect("no panic before").insert(id.clone(), sender);
         self.api.events.send((id, event, time.as_millis() as u64)).expect("the queue is open");
-        answer.await.expect("an answer")
+        response.await.expect("a response")
     }
 
-    /// Ends the process as a crash would.
+    /// Kills the process.
     pub fn kill(&mut self) {
         self.process.kill().expect("the process can be killed");
         self.process.wait().expect("the process has ended");
     }
 
-    /// Ends the process and gives everything that it logged.
+    /// Kills the process and returns everything that it logged.
     pub fn into_log(mut self) -> String {
         self.kill();
         self.take_log()
     }
 
-    /// Waits until the process has ended by itself; how it ended, and everything that it logged.
+    /// Waits until the process ends. Returns its status and everything that it logged.
     pub fn wait(mut self) -> (ExitStatus, String) {
-        let patience = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         let status = loop {
-            match self.process.try_wait().expect("the process can be asked") {
+            match self.process.try_wait().expect("the status of the process can be read") {
                 Some(status) => break status,
-                None => assert!(Instant::now() < patience, "the process goes on"),
+                None => assert!(Instant::now() < deadline, "the process has not ended"),
             }
             thread::sleep(Duration::from_millis(20));
         };
@@ -140,21 +141,21 @@ impl Drop for Function {
     }
 }
 
-/// An event of `events/`, with the token in its place.
+/// Reads an event of `events/` and inserts the token.
 pub fn event(name: &str, token: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text.replace("TOKEN", token)).expect("an event is JSON")
 }
 
-/// The event with another body.
+/// Replaces the body of an event.
 pub fn with_body(mut event: Value, body: &str) -> Value {
     event["body"] = body.into();
     event["isBase64Encoded"] = false.into();
     event
 }
 
-/// Where a program of this workspace is, built from the sources as they are now.
+/// Builds the programs of this workspace once, and returns the path of the one with this name.
 pub fn binary(name: &str) -> PathBuf {
     static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
         // The test's own directory is target/<profile>/deps.
@@ -163,8 +164,8 @@ pub fn binary(name: &str) -> PathBuf {
         let profile = profile.expect("the test is in target/<profile>/deps");
         let is_release = profile.ends_with("release");
         let mut cargo = Command::new(env!("CARGO"));
-        // What cargo tells this test about its own package would make ring's build script run again, and with it
-        // everything that stands on ring.
+        // The variables that cargo sets for this test's package would make ring's build script run again, and then
+        // everything that depends on ring would be built again.
         for (name, _) in std::env::vars_os() {
             let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
             if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
@@ -183,7 +184,7 @@ pub fn binary(name: &str) -> PathBuf {
     DIRECTORY.join(name)
 }
 
-/// An answer to API Gateway or to a load balancer; a REST API has its headers as lists.
+/// Reads a response to API Gateway or to a load balancer. For a REST API, its headers are lists.
 fn read(response: &Value) -> Answer {
     let header = |(name, value): (&String, &Value)| {
         let text = value.as_str().or_else(|| value[0].as_str()).unwrap_or_default();
@@ -199,7 +200,7 @@ fn read(response: &Value) -> Answer {
     }
 }
 
-/// Serves one Runtime API on threads of its own.
+/// Starts a Runtime API on a new thread.
 fn serve() -> (Arc<Api>, String) {
     let (events, queue) = mpsc::unbounded_channel();
     let api =
@@ -216,7 +217,7 @@ fn serve() -> (Arc<Api>, String) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            axum::serve(listener, router).await.expect("serving goes on");
+            axum::serve(listener, router).await.expect("the server runs");
         });
     });
     (api, address)

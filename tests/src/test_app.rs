@@ -1,4 +1,4 @@
-//! The use-cases in this process: the embedded DynamoDB, the Pipedrive stand-in, and a clock that the test moves.
+//! The app in the test's process, with an embedded DynamoDB, the fake of Pipedrive, and a clock that the test controls.
 
 use std::{
     collections::BTreeMap,
@@ -23,16 +23,17 @@ use serde_json::{Value, json};
 
 use crate::{dynamodb::DynamoDb, pipedrive::FakePipedrive, proxy::Proxy};
 
-/// When the test's clock starts: 2025-03-12T15:46:30Z, a minute after the calls of the tests began.
+/// The start of the test's clock in epoch milliseconds: 2025-03-12T15:46:30Z, 65 seconds after the calls of the tests
+/// began.
 pub const NOW_MS: i64 = 1_741_794_390_000;
-/// How long an invocation has, in milliseconds.
+/// The time limit of an invocation, in milliseconds.
 pub const INVOCATION_MS: i64 = 25_000;
-/// How long a look at what is due has, in milliseconds.
+/// The time limit of a run of the redrive, in milliseconds.
 pub const REDRIVE_MS: i64 = 60_000;
-/// The secret of the tests' tokens.
+/// The secret that signs the tests' tokens.
 pub const JWT_SECRET: &str = "a secret for tests that is long enough";
 
-/// Everything that one test needs.
+/// An app with its own table, CRM and clock, and one connected user.
 #[derive(Debug)]
 pub struct TestApp {
     pub app: Arc<App>,
@@ -42,7 +43,7 @@ pub struct TestApp {
     clock: Arc<AtomicI64>,
 }
 
-/// What a caller got.
+/// A response to a caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -51,18 +52,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The message that the extension shows.
+    /// Returns the message that the extension shows.
     pub fn message(&self) -> &str {
         self.body["returnMessage"]["message"].as_str().unwrap_or_default()
     }
 
-    /// The log's id.
+    /// Returns the id of the call log.
     pub fn log_id(&self) -> Option<&str> {
         self.body["logId"].as_str()
     }
 }
 
-/// The configuration that the stand-ins need; `extra` adds to it or replaces.
+/// Returns the environment of a process that uses the fakes. Variables in `extra` are added, or replace others.
 pub fn environment(
     dynamodb: &DynamoDb,
     crm: &FakePipedrive,
@@ -98,7 +99,7 @@ pub fn key_file(name: &str) -> String {
 }
 
 impl TestApp {
-    /// A table with one connected Pipedrive user, whose API key never expires.
+    /// Starts an app with one Pipedrive user, who is connected by an API key that never expires.
     pub async fn start() -> TestApp {
         TestApp::with_credentials(Credentials::ApiKey(Secret::new(crate::pipedrive::API_KEY))).await
     }
@@ -108,7 +109,7 @@ impl TestApp {
         let clock = Arc::new(AtomicI64::new(NOW_MS));
         let crm = FakePipedrive::with_clock(Clock::Manual(clock.clone()));
         let app = new_app(&environment(&dynamodb, &crm, &[]), clock.clone()).await;
-        app.store.create_table().await.expect("the table can be made");
+        app.store.create_table().await.expect("the table can be created");
         let user = User {
             id: UserId::new(format!("{}-pipedrive", crate::pipedrive::USER)).expect("an id"),
             platform: Platform::new("pipedrive").expect("a name"),
@@ -121,17 +122,17 @@ impl TestApp {
         TestApp { app, crm, dynamodb, user, clock }
     }
 
-    /// Another process on the same table and CRM: nothing is shared in memory but the clock.
+    /// Starts an app like another process on the same table and CRM: it shares only the clock in memory.
     pub async fn another_app(&self) -> Arc<App> {
         new_app(&environment(&self.dynamodb, &self.crm, &[]), self.clock.clone()).await
     }
 
-    /// The same with another environment.
+    /// Starts an app with other environment variables.
     pub async fn app_with(&self, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
         start_app(&environment(&self.dynamodb, &self.crm, extra), self.clock.clone()).await
     }
 
-    /// Another process whose requests to DynamoDB go through a proxy.
+    /// Starts an app whose requests to DynamoDB go through a proxy.
     pub async fn proxied_app(&self) -> (Arc<App>, Proxy) {
         let address = self.dynamodb.url.trim_start_matches("http://").parse().expect("an address");
         let proxy = Proxy::before(address);
@@ -139,7 +140,7 @@ impl TestApp {
         (app.expect("the app starts"), proxy)
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn pass(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
@@ -148,23 +149,23 @@ impl TestApp {
         self.clock.load(Ordering::SeqCst)
     }
 
-    /// `POST /callLog` of the user.
+    /// Sends `POST /callLog` as the user.
     pub async fn post(&self, body: &Value) -> Answer {
         self.send(&self.app, "POST", body).await
     }
 
-    /// `PATCH /callLog` of the user.
+    /// Sends `PATCH /callLog` as the user.
     pub async fn patch(&self, body: &Value) -> Answer {
         self.send(&self.app, "PATCH", body).await
     }
 
-    /// Delivers what is due, as the third function does once a minute.
+    /// Runs the redrive once, as its function does every minute.
     pub async fn redrive(&self) -> Report {
         let deadline = Deadline(self.now_ms() + REDRIVE_MS);
-        self.app.redrive(deadline, Trace::new("test-redrive", None)).await.expect("the table is there")
+        self.app.redrive(deadline, Trace::new("test-redrive", None)).await.expect("the table can be read")
     }
 
-    /// Lets time pass, and delivers what is due once a minute.
+    /// Advances the clock by these minutes, and runs the redrive once a minute.
     pub async fn redrive_for(&self, minutes: u32) -> Vec<Report> {
         let mut reports = Vec::new();
         for _ in 0..minutes {
@@ -174,7 +175,7 @@ impl TestApp {
         reports
     }
 
-    /// A request of the user to a certain process.
+    /// Sends a request of the user to this app.
     pub async fn send(&self, app: &App, method: &str, body: &Value) -> Answer {
         let token = app.issue_token(&self.user, 1);
         send(app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
@@ -190,7 +191,7 @@ pub fn grant(expires_in_ms: i64, refresh_token: &str) -> Credentials {
     }
 }
 
-/// A request with any token and body.
+/// Sends a request with any token and body. `time_ms` is the time until the deadline.
 pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: i64) -> Answer {
     let request = http::Request::builder()
         .method(method)
@@ -215,7 +216,7 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
     }
 }
 
-/// A call in the extension's dialect, of the contact Bob Client.
+/// Returns the body of a create in the extension's dialect, for the contact Bob Client.
 pub fn call(session: &str) -> Value {
     json!({
         "logInfo": {

@@ -1,4 +1,4 @@
-//! What passes through a proxy: requests with their responses, and the faults that they meet.
+//! Exchanges of a proxy: requests with their responses, and the faults that they meet.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use super::message::Message;
 /// Headers that are not recorded: a failing test must not print credentials.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "x-api-token", "cookie"];
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The server is not asked; the response has this status.
+    /// The request does not reach the server; the response has this status.
     Status(u16),
-    /// The server is not asked; the response has this status and this JSON.
+    /// The request does not reach the server; the response has this status and this JSON.
     Refusal(u16, &'static str),
-    /// The server is not asked; the response is 429.
+    /// The request does not reach the server; the response is 429.
     RateLimited {
         /// The value of the header `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
-    /// The server is not asked; the network before the CRM responds with 403 and a web page.
+    /// The request does not reach the server; the network before the CRM responds with 403 and a web page.
     Blocked,
-    /// The server is not asked; the response is 200 with a web page.
+    /// The request does not reach the server; the response is 200 with a web page.
     Html,
-    /// The server is not asked, and the connection is cut.
+    /// The request does not reach the server, and the connection is cut.
     DropBeforeEffect,
-    /// The server carries the request out, and the connection is cut before the response.
+    /// The server executes the request, and the connection is cut before the response.
     DropBeforeAnswer,
-    /// The server carries the request out, and the response is cut in its middle.
+    /// The server executes the request, and the response is cut in its middle.
     Truncated,
-    /// The server carries the request out; the response is a success without an id.
+    /// The server executes the request; the response is a success without an id.
     NoId,
-    /// The server carries the request out at once; the response comes after this time.
+    /// The server executes the request at once; the response comes after this time.
     Delay(Duration),
     /// The request reaches the server after this time, even if the client has given up by then.
     DelayEffect(Duration),
@@ -41,7 +41,7 @@ pub enum Fault {
     Repeat,
 }
 
-/// The requests that a fault is for: a method, and a path in which `*` stands for any one segment.
+/// The requests that a fault applies to: a method, and a path in which `*` stands for any one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     pub method: &'static str,
@@ -57,21 +57,21 @@ impl Target {
     }
 }
 
-/// A request that arrived, and what became of it.
+/// A request that arrived, with its fault and the measurements of its response.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub method: String,
     pub path: String,
     pub query: String,
-    /// Names in lower case; no credentials.
+    /// Headers with their names in lower case, without credentials.
     pub headers: Vec<(String, String)>,
     pub body: String,
     pub fault: Option<Fault>,
-    /// The length of head and body.
+    /// The length of the request with its headers, in bytes.
     pub request_bytes: usize,
     /// The time from the end of the request to the beginning of the response, with the delay; `None` until then.
     pub took: Option<Duration>,
-    /// The capacity units that DynamoDB says the operation consumed. For a rejected write: the most that it can have been.
+    /// The capacity units that DynamoDB reports for the operation. For a rejected write: an upper limit.
     pub units: Option<f64>,
 }
 
@@ -99,12 +99,12 @@ impl Exchange {
         header(&self.headers, name)
     }
 
-    /// The body, if it is JSON.
+    /// Returns the body, if it is JSON.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_str(&self.body).ok()
     }
 
-    /// The DynamoDB operation, or else the path.
+    /// Returns the DynamoDB operation, or else the path.
     pub fn name(&self) -> &str {
         operation(&self.headers).unwrap_or(&self.path)
     }
@@ -119,7 +119,7 @@ pub(super) fn operation(headers: &[(String, String)]) -> Option<&str> {
     header(headers, "x-amz-target")?.split('.').nth(1)
 }
 
-/// The request with which DynamoDB is asked what its operation consumes. The client gets that too, and ignores it.
+/// Adds to a DynamoDB request that the response should report the consumed capacity. The client ignores the report.
 pub(super) fn metered(request: &Message) -> Message {
     let mut request = request.clone();
     if operation(&request.headers).is_some() && request.body.len() > 2 {
@@ -128,13 +128,13 @@ pub(super) fn metered(request: &Message) -> Message {
     request
 }
 
-/// Returns the units of a response of DynamoDB. A write that its condition rejects takes units too, by the size of the item
-/// that is there (DynamoDB developer guide, "Capacity unit consumption for write operations"), but the response does not
-/// say how many. The item's JSON is longer than the item.
+/// Returns the capacity units of a response of DynamoDB. A write that its condition rejects also consumes units, by the
+/// size of the existing item (DynamoDB developer guide, "Capacity unit consumption for write operations"), but the
+/// response does not report them. The length of the item's JSON is an upper limit.
 pub(super) fn consumed(body: &[u8]) -> Option<f64> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    if answer["__type"].as_str().is_some_and(|kind| kind.ends_with("ConditionalCheckFailedException")) {
-        return Some((answer["Item"].to_string().len() as f64 / 1_024.0).ceil());
+    let response: Value = serde_json::from_slice(body).ok()?;
+    if response["__type"].as_str().is_some_and(|kind| kind.ends_with("ConditionalCheckFailedException")) {
+        return Some((response["Item"].to_string().len() as f64 / 1_024.0).ceil());
     }
-    answer.pointer("/ConsumedCapacity/CapacityUnits")?.as_f64()
+    response.pointer("/ConsumedCapacity/CapacityUnits")?.as_f64()
 }

@@ -8,17 +8,17 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) first: String,
-    /// Names in lower case, without `connection` and `content-length`.
+    /// Headers with their names in lower case, without `connection` and `content-length`.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// Has the header `connection: close`.
+    /// `true` if the message has the header `connection: close`.
     pub(super) closes: bool,
-    /// Is written without its last two bytes.
+    /// `true` if the message is written without its last two bytes.
     pub(super) is_truncated: bool,
 }
 
 impl Message {
-    /// A response that no server sent.
+    /// Creates a response of the proxy itself.
     pub(super) fn made_up(status: u16, content_type: &str, body: &str) -> Message {
         Message {
             first: format!("HTTP/1.1 {status} Made up"),
@@ -29,7 +29,7 @@ impl Message {
         }
     }
 
-    /// Reads a message; `None` if the connection has ended.
+    /// Reads a message. Returns `None` if the connection has ended.
     pub(super) async fn read(stream: &mut BufReader<impl AsyncRead + Unpin>) -> io::Result<Option<Message>> {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
@@ -60,7 +60,7 @@ impl Message {
         Ok(Some(message))
     }
 
-    /// The bytes of the message, with `connection: close` if the connection ends with it.
+    /// Returns the bytes of the message, with `connection: close` if the connection ends with it.
     pub(super) fn bytes(&self, closes: bool) -> Vec<u8> {
         let mut head = format!("{}\r\ncontent-length: {}\r\n", self.first, self.body.len());
         for (name, value) in &self.headers {

@@ -1,11 +1,11 @@
-//! A loopback HTTP/1.1 proxy before a server: it records, counts, delays and fails what passes.
+//! A loopback HTTP/1.1 proxy before a server: it records, counts, delays and fails requests.
 //!
 //! A test queues a [`Fault`] for a [`Target`]; the next request to that target meets it, and all others pass. The proxy
-//! runs on a thread of its own, so that it serves tests and whole programs alike.
+//! has its own thread, so that it serves tests in this process as well as whole programs.
 //!
-//! A proxy made with [`Proxy::around`] or [`Proxy::before`] closes each connection after one request, so that no
-//! connection pool hides a cut. One made with [`Proxy::metering`] keeps connections open, as DynamoDB and CRMs do, and asks
-//! DynamoDB what each operation consumes.
+//! [`Proxy::around`] and [`Proxy::before`] create proxies that close each connection after one request, so that no
+//! connection pool hides a cut. A proxy created by [`Proxy::metering`] keeps connections open, as DynamoDB and CRMs do,
+//! and asks DynamoDB to report the consumed capacity.
 
 mod exchange;
 mod message;
@@ -35,8 +35,8 @@ use self::{
     message::Message,
 };
 
-/// A running proxy. When it is dropped, the server of [`Proxy::around`] stops and the proxy cuts every connection. Its port
-/// stays taken, because adapters cache by address what they have learned of a CRM.
+/// A running proxy. When it is dropped, the server of [`Proxy::around`] stops and the proxy cuts every connection. The
+/// proxy keeps its port, because adapters cache data about a CRM by its address.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -59,16 +59,16 @@ struct State {
 #[derive(Debug, Default)]
 struct Faults {
     queue: Vec<(Target, Fault)>,
-    /// The fault of every request that the queue has none for.
+    /// The fault of every request for which none is queued.
     outage: Option<Fault>,
 }
 
-/// The exchanges in the order in which they arrived, each by its number.
+/// The exchanges in the order in which they arrived, with their numbers.
 #[derive(Debug, Default)]
 struct Traffic {
     exchanges: Vec<(u64, Exchange)>,
     under_way: Vec<u64>,
-    /// Pairs that were under way at the same time.
+    /// Pairs of exchanges that were under way at the same time.
     overlaps: Vec<(u64, u64)>,
     next: u64,
 }
@@ -93,23 +93,23 @@ impl Traffic {
 }
 
 impl Proxy {
-    /// Serves a router, and starts a proxy before it.
+    /// Starts a server with this router, and a proxy before it.
     pub fn around(router: Router) -> Proxy {
         let (stop, stopped) = oneshot::channel::<()>();
         Proxy { _server: Some(stop), ..Proxy::before(serve(router, stopped)) }
     }
 
-    /// A proxy before a running server.
+    /// Starts a proxy before a running server.
     pub fn before(upstream: SocketAddr) -> Proxy {
         Proxy::start(upstream, false, None)
     }
 
-    /// A metering proxy before `http://127.0.0.1:port`.
+    /// Starts a metering proxy before `http://127.0.0.1:port`.
     pub fn metering(url: &str) -> Proxy {
         Proxy::start(address(url), true, None)
     }
 
-    /// A metering proxy that clients reach over TLS.
+    /// Starts a metering proxy that clients reach over TLS.
     pub fn metering_with_tls(url: &str, acceptor: TlsAcceptor) -> Proxy {
         Proxy::start(address(url), true, Some(acceptor))
     }
@@ -127,11 +127,13 @@ impl Proxy {
             traffic: Mutex::default(),
         });
         let shared = state.clone();
-        on_a_thread(async move { accept(listener, acceptor, shared).await.expect("accepting goes on") });
+        on_a_thread(async move {
+            accept(listener, acceptor, shared).await.expect("the listener accepts connections")
+        });
         Proxy { address, is_tls, state, _server: None }
     }
 
-    /// The URL of the proxy, without a slash at its end. With TLS it has a name, so that a certificate can be checked.
+    /// Returns the URL of the proxy, without a slash at its end. With TLS its host is a name, for the certificate.
     pub fn base_url(&self) -> String {
         match self.is_tls {
             true => format!("https://localhost:{}", self.address.port()),
@@ -139,7 +141,7 @@ impl Proxy {
         }
     }
 
-    /// Queues a fault for the next request to the target that has none yet.
+    /// Queues a fault for the next request to the target. Each queued fault meets one request.
     pub fn next(&self, target: Target, fault: Fault) {
         lock(&self.state.faults).queue.push((target, fault));
     }
@@ -149,7 +151,7 @@ impl Proxy {
         lock(&self.state.faults).queue.clear();
     }
 
-    /// Sets the fault of every request that the queue has none for; `None` ends the outage.
+    /// Sets the fault of every request for which none is queued; `None` ends the outage.
     pub fn outage(&self, fault: Option<Fault>) {
         lock(&self.state.faults).outage = fault;
     }
@@ -164,7 +166,7 @@ impl Proxy {
         *lock(&self.state.gathering) = Some((Arc::new(Barrier::new(requests)), requests));
     }
 
-    /// Every request that arrived, in order.
+    /// Returns every request that arrived, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.state.traffic).exchanges.iter().map(|(_, exchange)| exchange.clone()).collect()
     }
@@ -179,7 +181,7 @@ impl Proxy {
         taken.into_iter().map(|(_, exchange)| exchange).collect()
     }
 
-    /// How many requests to the target arrived.
+    /// Returns the number of requests to the target that arrived.
     pub fn count(&self, target: Target) -> usize {
         lock(&self.state.traffic).exchanges.iter().filter(|(_, exchange)| target.matches(exchange)).count()
     }
@@ -194,7 +196,7 @@ impl Proxy {
         traffic.overlaps.iter().any(|(one, other)| matches(*one) && matches(*other))
     }
 
-    /// How many connections were opened.
+    /// Returns the number of connections that clients opened.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
     }
@@ -215,7 +217,7 @@ fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Runs the work on a thread and a runtime of its own.
+/// Runs a future on a new thread with its own runtime.
 fn on_a_thread(work: impl Future<Output = ()> + Send + 'static) {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -229,7 +231,7 @@ fn serve(router: Router, stopped: oneshot::Receiver<()>) -> SocketAddr {
     on_a_thread(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         tokio::select! {
-            ended = axum::serve(listener, router) => ended.expect("serving goes on"),
+            ended = axum::serve(listener, router) => ended.expect("the server runs"),
             _ = stopped => {}
         }
     });
@@ -270,9 +272,9 @@ async fn pass(client: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> io:
         exchange.fault.clone_from(&fault);
         let has_fault = fault.is_some();
         let number = lock(&state.traffic).begin(exchange);
-        let answered = answer(&mut client, &mut server, &request, fault, number).await;
+        let result = respond(&mut client, &mut server, &request, fault, number).await;
         lock(&state.traffic).end(number);
-        answered?;
+        result?;
         if has_fault || !state.is_metering {
             return client.get_mut().shutdown().await;
         }
@@ -280,8 +282,8 @@ async fn pass(client: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> io:
     Ok(())
 }
 
-/// Responds to one request, as its fault says.
-async fn answer(
+/// Responds to one request, with its fault if it has one.
+async fn respond(
     client: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>,
     server: &mut Upstream<'_>,
     request: &Message,
@@ -289,17 +291,17 @@ async fn answer(
     number: u64,
 ) -> io::Result<()> {
     let state = server.state;
-    let came = Instant::now();
+    let arrived = Instant::now();
     let barrier = next_to_gather(&mut lock(&state.gathering));
     if let Some(barrier) = barrier {
         barrier.wait().await;
     }
     let response = match fault {
         None => server.forward(request).await?,
-        Some(Fault::Status(status)) => Message::made_up(status, "application/json", REFUSAL),
+        Some(Fault::Status(status)) => Message::made_up(status, "application/json", REJECTION),
         Some(Fault::Refusal(status, body)) => Message::made_up(status, "application/json", body),
         Some(Fault::RateLimited { retry_after }) => {
-            let mut response = Message::made_up(429, "application/json", REFUSAL);
+            let mut response = Message::made_up(429, "application/json", REJECTION);
             let value = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
             response.headers.extend(value);
             response
@@ -342,7 +344,7 @@ async fn answer(
         asleep.await.map_err(io::Error::other)?;
     }
     if let Some(exchange) = lock(&state.traffic).get_mut(number) {
-        exchange.took = Some(came.elapsed());
+        exchange.took = Some(arrived.elapsed());
         exchange.units = operation(&exchange.headers).and_then(|_| consumed(&response.body));
     }
     client.get_mut().write_all(&response.bytes(!state.is_metering)).await?;
@@ -357,10 +359,10 @@ fn next_to_gather(gathering: &mut Option<(Arc<Barrier>, usize)>) -> Option<Arc<B
     Some(barrier)
 }
 
-const REFUSAL: &str = r#"{"success": false, "error": "A fault of the test", "code": "ERR_TEST"}"#;
+const REJECTION: &str = r#"{"success": false, "error": "A fault of the test", "code": "ERR_TEST"}"#;
 const PAGE: &str = "<!DOCTYPE html><html><body><h1>Sorry</h1></body></html>";
 
-/// The side of the server, with the connection that is open, if any.
+/// The server, with the open connection if there is one.
 struct Upstream<'a> {
     state: &'a State,
     connection: Option<BufReader<TcpStream>>,

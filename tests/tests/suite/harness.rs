@@ -1,4 +1,4 @@
-//! Both functions on a table of their own, with a Pipedrive and one connected user.
+//! A harness with the real create and update functions, their own table, a fake of Pipedrive, and one connected user.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,14 +14,14 @@ use tests::{
     test_app::{Answer, environment},
 };
 
-/// The user of the rows that name none.
+/// The default user.
 pub(super) const USER: &str = "12345-pipedrive";
 
-/// Both functions, running.
+/// The running functions with their table and CRM.
 pub(super) struct Harness {
     pub(super) crm: FakePipedrive,
     pub(super) dynamodb: DynamoDb,
-    /// The table, as an operator reaches it.
+    /// An app for the test's own access to the table.
     pub(super) app: App,
     pub(super) create: Function,
     pub(super) update: Function,
@@ -32,34 +32,34 @@ impl Harness {
         Harness::with(&[]).await
     }
 
-    /// With this in the environment of the functions besides, or instead.
+    /// Starts the functions. Variables in `extra` are added to their environment, or replace others.
     pub(super) async fn with(extra: &[(&str, &str)]) -> Harness {
         let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
         let variables = environment(&dynamodb, &crm, extra);
         let app = app(&environment(&dynamodb, &crm, &[])).await;
-        app.store.create_table().await.expect("the table can be made");
+        app.store.create_table().await.expect("the table can be created");
         let create = Function::start("create-call-log", &variables);
         let update = Function::start("update-call-log", &variables);
-        let stage = Harness { crm, dynamodb, app, create, update };
-        stage.put_user(USER, Some(api_key(API_KEY))).await;
-        stage
+        let harness = Harness { crm, dynamodb, app, create, update };
+        harness.put_user(USER, Some(api_key(API_KEY))).await;
+        harness
     }
 
     pub(super) async fn put_user(&self, id: &str, credentials: Option<Credentials>) {
         self.app.store.put_user(&user(id, credentials)).await.expect("the user can be stored");
     }
 
-    /// A valid token.
+    /// Issues a valid token.
     pub(super) fn token(&self, id: &str) -> String {
         self.app.issue_token(&user(id, None), 1)
     }
 
-    /// `POST /callLog` of the user.
+    /// Sends `POST /callLog` as the default user.
     pub(super) async fn post(&self, body: &Value) -> Answer {
         self.post_as(USER, body).await
     }
 
-    /// `PATCH /callLog` of the user.
+    /// Sends `PATCH /callLog` as the default user.
     pub(super) async fn patch(&self, body: &Value) -> Answer {
         self.patch_as(USER, body).await
     }
@@ -72,20 +72,20 @@ impl Harness {
         self.update.invoke(request("PATCH", &self.token(id), &body.to_string())).await
     }
 
-    /// `POST /callLog` in an invocation that has only so much time.
+    /// Sends `POST /callLog` with this time until the invocation's deadline.
     pub(super) async fn post_within(&self, seconds: u64, body: &Value) -> Answer {
         let request = request("POST", &self.token(USER), &body.to_string());
         self.create.invoke_for(request, Duration::from_secs(seconds)).await
     }
 
-    /// The note of the only activity in Pipedrive.
+    /// Returns the note of the only activity in Pipedrive.
     pub(super) fn note(&self) -> String {
         let activities = self.crm.activities();
         assert_eq!(activities.len(), 1, "{activities:#?}");
         activities[0]["note"].as_str().unwrap().to_owned()
     }
 
-    /// Everything in the table, as DynamoDB has it.
+    /// Returns every item of the table, as JSON of DynamoDB's API.
     pub(super) async fn table(&self) -> String {
         let items = self.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await["Items"].take();
         assert!(items.is_array(), "{items}");
@@ -93,7 +93,7 @@ impl Harness {
     }
 }
 
-/// A process's view of the table, with the clock of the functions.
+/// Starts an app in this process with these variables and the system's clock.
 pub(super) async fn app(variables: &BTreeMap<String, String>) -> App {
     let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
     App::new(config, Clock::System).await.expect("the app starts")
@@ -115,18 +115,18 @@ pub(super) fn api_key(key: &str) -> Credentials {
     Credentials::ApiKey(Secret::new(key))
 }
 
-/// An API Gateway event: the token in the header.
+/// Returns an API Gateway event with the token in the header.
 pub(super) fn request(method: &str, token: &str, body: &str) -> Value {
     let name = if method == "POST" { "create-extension" } else { "update-note" };
     with_body(event(name, token), body)
 }
 
-/// `body` with these fields besides, or instead; `null` removes one. Objects are joined.
+/// Adds fields to `body`, or replaces them. `null` removes a field. Objects are merged.
 pub(crate) fn with(mut body: Value, fields: Value) -> Value {
     for (name, value) in fields.as_object().unwrap() {
         match (body.get_mut(name), value) {
-            (Some(Value::Object(there)), Value::Object(_)) => {
-                *there = with(Value::Object(there.clone()), value.clone()).as_object().unwrap().clone();
+            (Some(Value::Object(existing)), Value::Object(_)) => {
+                *existing = with(Value::Object(existing.clone()), value.clone()).as_object().unwrap().clone();
             }
             (_, Value::Null) => drop(body.as_object_mut().unwrap().remove(name)),
             _ => body[name] = value.clone(),
@@ -135,15 +135,15 @@ pub(crate) fn with(mut body: Value, fields: Value) -> Value {
     body
 }
 
-/// The answer that tells the user what went wrong; the details as titles and texts.
+/// Returns the response body of a warning. Each of the details has a title and a text.
 pub(super) fn warning(message: &str, details: &[(&str, &str)]) -> Value {
-    let mut answer = json!({
+    let mut response = json!({
         "successful": false,
         "returnMessage": {"message": message, "messageType": "warning", "ttl": 5000},
     });
     let detail = |(title, text): &(&str, &str)| json!({"title": title, "items": [{"id": "1", "type": "text", "text": text}]});
     if !details.is_empty() {
-        answer["returnMessage"]["details"] = details.iter().map(detail).collect();
+        response["returnMessage"]["details"] = details.iter().map(detail).collect();
     }
-    answer
+    response
 }

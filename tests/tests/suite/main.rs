@@ -1,4 +1,4 @@
-//! What the whole promises, tested from outside; a module per topic.
+//! Tests of the whole system through its public interfaces, one module for each topic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

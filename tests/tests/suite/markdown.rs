@@ -6,12 +6,12 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// A page.
 pub(crate) struct Page {
-    /// Where it is in the repository.
+    /// The path in the repository.
     pub(crate) path: String,
     text: String,
 }
 
-/// A link, with its line.
+/// A link and its line.
 pub(crate) struct Link {
     pub(crate) target: String,
     pub(crate) line: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Code {
     pub(crate) language: Option<String>,
 }
 
-/// Every Markdown page of the repository.
+/// Reads every Markdown page of the repository.
 pub(crate) fn pages() -> Vec<Page> {
     let root = root();
     let mut found = Vec::new();
@@ -70,7 +70,7 @@ impl Page {
             .map(move |(event, range)| (event, line(range.start)))
     }
 
-    /// The targets of links and images.
+    /// Returns the targets of links and images.
     pub(crate) fn links(&self) -> Vec<Link> {
         let link = |(event, line)| match event {
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
@@ -81,8 +81,8 @@ impl Page {
         self.events().filter_map(link).collect()
     }
 
-    /// The anchors that GitHub gives the headings: letters, digits, `-` and `_` in lower case, `-` for a space, and a number
-    /// for a repeated one.
+    /// Returns the anchors that GitHub gives the headings: letters, digits, `-` and `_` in lower case, `-` for a space,
+    /// and a number for a repeated heading.
     pub(crate) fn anchors(&self) -> Vec<String> {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut anchors = Vec::new();
@@ -97,7 +97,7 @@ impl Page {
         anchors
     }
 
-    /// The headings as a reader sees them, with their lines.
+    /// Returns the rendered text of the headings, with their lines.
     pub(crate) fn headings(&self) -> Vec<(String, usize)> {
         let mut headings = Vec::new();
         let mut current: Option<(String, usize)> = None;
@@ -116,7 +116,7 @@ impl Page {
         headings
     }
 
-    /// The code in lines and in blocks.
+    /// Returns inline code and code blocks.
     pub(crate) fn code(&self) -> Vec<Code> {
         let mut found: Vec<Code> = Vec::new();
         let mut is_block = false;
@@ -143,7 +143,7 @@ impl Page {
         found
     }
 
-    /// The rows of the first table below a heading, each cell by the code in it and its text.
+    /// Returns the rows of the first table below a heading.
     pub(crate) fn table_below(&self, heading: &str) -> Vec<Vec<Cell>> {
         let (mut is_below, mut is_head, mut rows) = (false, false, Vec::<Vec<Cell>>::new());
         let mut current = String::new();
@@ -185,7 +185,7 @@ impl Page {
     }
 }
 
-/// A cell of a table.
+/// A cell of a table: the inline code in it, and its whole text.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
     pub(crate) code: Vec<String>,

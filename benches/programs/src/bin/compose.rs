@@ -1,5 +1,5 @@
-//! Composes and merges a 10 kB note in each format, as often as it is told to. Run by `.ci/counts` under callgrind,
-//! which counts instructions: they are the same on every machine of a kind, at any load.
+//! Composes and merges a 10 kB note in each format; the argument is the number of repetitions. `.ci/counts` runs it
+//! under callgrind, which counts instructions: the count depends on the processor's architecture, but not on the load.
 
 #[path = "../../../note/sample.rs"]
 mod sample;

@@ -1,4 +1,4 @@
-//! The floor: a Lambda function that sends what a create or an update sends, on the same crates and the same HTTP
+//! The floor: a Lambda function that sends the requests of a create or an update with the same crates and the same HTTP
 //! stack, in the same order, and does nothing else. It reads no event, checks no token, composes no note and logs
 //! nothing.
 
@@ -122,13 +122,13 @@ impl Floor {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let answer = request.send().await?.error_for_status()?.bytes().await?;
-        serde_json::from_slice::<serde_json::Value>(&answer)?;
+        let response = request.send().await?.error_for_status()?.bytes().await?;
+        serde_json::from_slice::<serde_json::Value>(&response)?;
         Ok(())
     }
 }
 
-/// As the stand-in knows it.
+/// The API key that the fake accepts.
 const API_KEY: &str = "pipedrive-api-key";
 const ACTIVITY: &str = r#"{"subject": "Inbound Call from Bob Client", "type": "call", "owner_id": 12345,
     "due_date": "2025-03-12", "due_time": "15:45", "duration": "00:02", "done": true, "note": "<ul><li>...</li></ul>",

@@ -1,4 +1,4 @@
-//! What the functions need of their environment, and what they say when it is not there.
+//! The settings that the functions need, and their behaviour without the table.
 
 use tests::{
     dynamodb::DynamoDb,
@@ -10,7 +10,7 @@ use tests::{
 use crate::harness::{Harness, USER, request, user, warning};
 
 #[test]
-fn a_function_without_its_environment_says_what_it_lacks() {
+fn a_function_with_a_missing_or_invalid_setting_does_not_start_and_names_the_setting() {
     let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
     for (name, value, problem) in [
         ("TABLE_NAME", "", "TABLE_NAME is missing: set it to the name of the DynamoDB table"),
@@ -43,9 +43,9 @@ fn a_function_without_its_environment_says_what_it_lacks() {
     }
 }
 
-/// The table is asked for again with each request, so that a function outlives its absence.
+/// A function starts without the table and tries to reach it again with each request.
 #[tokio::test]
-async fn a_table_that_is_away_is_a_503_until_it_is_back() {
+async fn an_unreachable_table_is_a_503_and_no_crm_is_called() {
     let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
     let nowhere = "http://127.0.0.1:1";
     let variables = environment(&dynamodb, &crm, &[("AWS_ENDPOINT_URL_DYNAMODB", nowhere)]);
@@ -53,26 +53,26 @@ async fn a_table_that_is_away_is_a_503_until_it_is_back() {
     let token = app.issue_token(&user(USER, None), 1);
     for (function, method) in [("create-call-log", "POST"), ("update-call-log", "PATCH")] {
         let function = Function::start(function, &variables);
-        let answer = function.invoke(request(method, &token, &call("1").to_string())).await;
-        assert_eq!(answer.status, 503, "{method}: {answer:?}");
-        assert_eq!(answer.headers["retry-after"], "2", "{method}");
+        let response = function.invoke(request(method, &token, &call("1").to_string())).await;
+        assert_eq!(response.status, 503, "{method}: {response:?}");
+        assert_eq!(response.headers["retry-after"], "2", "{method}");
         assert_eq!(
-            answer.body,
+            response.body,
             warning("The service is busy. Please try again in a moment.", &[]),
             "{method}"
         );
         assert!(!function.into_log().contains(&token), "{method}: the token is in the log");
     }
-    assert!(crm.requests().is_empty(), "a CRM is not called for a call that nobody can remember");
+    assert!(crm.requests().is_empty(), "the CRM is not called for a call that cannot be stored");
 }
 
-/// What is wrong inside is told to the log, and its number to the caller.
+/// The log has the internal error, and the caller gets the request id to find it.
 #[tokio::test]
-async fn a_table_that_is_not_there_is_a_500_with_a_number() {
-    let stage = Harness::with(&[("TABLE_NAME", "elsewhere")]).await;
-    let answer = stage.post(&call("1")).await;
-    assert_eq!(answer.status, 500);
-    insta::assert_snapshot!(answer.body, @r#"{"successful":false,"returnMessage":{"message":"Something went wrong on our side. If it happens again, tell your administrator the request id request-1.","messageType":"danger","ttl":5000}}"#);
-    let log = stage.create.into_log();
+async fn a_missing_table_is_a_500_with_the_request_id() {
+    let harness = Harness::with(&[("TABLE_NAME", "elsewhere")]).await;
+    let response = harness.post(&call("1")).await;
+    assert_eq!(response.status, 500);
+    insta::assert_snapshot!(response.body, @r#"{"successful":false,"returnMessage":{"message":"Something went wrong on our side. If it happens again, tell your administrator the request id request-1.","messageType":"danger","ttl":5000}}"#);
+    let log = harness.create.into_log();
     assert!(log.contains("ResourceNotFoundException") && log.contains("request-1"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! Every event in `events/` is answered as its README says.
+//! The events in `events/`, and the forms of events that differ between gateways.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -18,8 +18,8 @@ use tests::{
 
 const EXAMPLE_KEY: &str = "the key of the Example CRM";
 
-/// The events in the order in which they make sense, for the user of which CRM, and their answers. Most are about one
-/// call, so that only the first create logs it.
+/// The events in the order in which the test sends them: name, CRM of the user, expected status and message. Most are
+/// about one call, so that only the first create logs it.
 const EVENTS: [(&str, &str, u16, &str); 14] = [
     (
         "create-no-token",
@@ -47,21 +47,21 @@ const EVENTS: [(&str, &str, u16, &str); 14] = [
     ("update-interface", "example", 200, "Call log updated."),
 ];
 
-/// The event that is no request: EventBridge's, for the redrive.
-const NO_REQUEST: &str = "redrive-schedule";
+/// The event that is not a request: EventBridge's, for the redrive.
+const SCHEDULE: &str = "redrive-schedule";
 
 #[test]
-fn every_event_is_in_the_readme_and_here() {
+fn every_event_file_is_listed_in_the_readme_and_in_the_table_of_this_test() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
-    let there: BTreeSet<String> = fs::read_dir(&directory)
+    let files: BTreeSet<String> = fs::read_dir(&directory)
         .unwrap()
         .filter_map(|entry| {
             entry.unwrap().file_name().into_string().unwrap().strip_suffix(".json").map(str::to_owned)
         })
         .collect();
-    let here = EVENTS.iter().map(|(name, ..)| *name).chain([NO_REQUEST]);
-    let here: BTreeSet<String> = here.map(str::to_owned).collect();
-    assert_eq!(there, here);
+    let listed = EVENTS.iter().map(|(name, ..)| *name).chain([SCHEDULE]);
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert_eq!(files, listed);
 
     let readme = fs::read_to_string(directory.join("README.md")).unwrap();
     let rows = readme.lines().filter(|line| line.starts_with("| `"));
@@ -69,19 +69,19 @@ fn every_event_is_in_the_readme_and_here() {
         .flat_map(|row| row.split('|').nth(1).unwrap().split(','))
         .map(|name| name.trim().trim_matches('`').trim_end_matches(".json").to_owned())
         .collect();
-    assert_eq!(named, there);
+    assert_eq!(named, files);
 }
 
 #[tokio::test]
-async fn every_event_is_answered() {
-    let stage = Harness::start().await;
+async fn every_event_file_gets_its_expected_response() {
+    let harness = Harness::start().await;
     for (name, platform, status, message) in EVENTS {
-        let answer = stage.function(name).invoke(event(name, &stage.token(platform))).await;
-        assert_eq!((answer.status, answer.message()), (status, message), "{name}: {answer:?}");
-        assert_eq!(answer.headers["content-type"], "application/json", "{name}");
+        let response = harness.function(name).invoke(event(name, &harness.token(platform))).await;
+        assert_eq!((response.status, response.message()), (status, message), "{name}: {response:?}");
+        assert_eq!(response.headers["content-type"], "application/json", "{name}");
     }
 
-    let logs = stage.crm.activities();
+    let logs = harness.crm.activities();
     assert_eq!(logs.len(), 2, "{logs:#?}");
     assert_eq!(logs[0]["subject"], "Quote for Bob Client");
     assert_eq!(logs[0]["deal_id"], 412);
@@ -89,7 +89,7 @@ async fn every_event_is_answered() {
     for expected in ["Wants a quote for 40 seats", "https://media.example.com/recordings/646?view=player"] {
         assert!(note.contains(expected), "{expected} is not in {note}");
     }
-    let seed = stage.example_log().await;
+    let seed = harness.example_log().await;
     assert_eq!(seed["contactId"], "c-2");
     assert_eq!(seed["durationSeconds"], 7);
     let note = seed["body"].as_str().unwrap();
@@ -98,29 +98,29 @@ async fn every_event_is_answered() {
     }
 }
 
-/// However a request comes in, it is the same request.
+/// HTTP API, REST API and load balancer, with the token in the header or the query, and with a body in base64.
 #[tokio::test]
-async fn every_way_in_logs_the_call() {
+async fn a_call_is_logged_through_every_kind_of_gateway() {
     for name in
         ["create-extension", "create-extension-query-token", "create-base64", "rest-create", "alb-create"]
     {
-        let stage = Harness::start().await;
-        let answer = stage.create.invoke(event(name, &stage.token("pipedrive"))).await;
+        let harness = Harness::start().await;
+        let response = harness.create.invoke(event(name, &harness.token("pipedrive"))).await;
         let expected = json!({
             "successful": true, "logId": "5001",
             "returnMessage": {"message": "Call logged", "messageType": "success", "ttl": 2000},
         });
-        assert_eq!((answer.status, &answer.body), (200, &expected), "{name}");
-        let logs = stage.crm.activities();
+        assert_eq!((response.status, &response.body), (200, &expected), "{name}");
+        let logs = harness.crm.activities();
         assert!(logs[0]["note"].as_str().unwrap().contains("Wants a quote"), "{name}: {logs:?}");
     }
 }
 
-/// What only some ways in have: lists of headers and of query parameters, a header in any case, a stage in the path.
+/// Some gateways send lists of headers and query parameters, header names in any case, or a stage in the path.
 #[tokio::test]
-async fn the_ways_in_differ_in_what_does_not_matter() {
-    let stage = Harness::start().await;
-    let token = stage.token("pipedrive");
+async fn tokens_and_paths_are_read_from_every_form_of_gateway_event() {
+    let harness = Harness::start().await;
+    let token = harness.token("pipedrive");
     let without_header = |name: &str| {
         let mut event = event(name, "");
         for headers in ["headers", "multiValueHeaders"] {
@@ -156,14 +156,14 @@ async fn the_ways_in_differ_in_what_does_not_matter() {
         ("a REST API without a token", without_header("rest-create"), 401),
         ("a REST API with another verb", wrong_verb, 405),
     ] {
-        let answer = stage.create.invoke(event).await;
-        assert_eq!(answer.status, status, "{what}: {answer:?}");
-        assert_eq!(answer.headers["content-type"], "application/json", "{what}");
+        let response = harness.create.invoke(event).await;
+        assert_eq!(response.status, status, "{what}: {response:?}");
+        assert_eq!(response.headers["content-type"], "application/json", "{what}");
     }
-    assert_eq!(stage.crm.activities().len(), 1);
+    assert_eq!(harness.crm.activities().len(), 1);
 }
 
-/// Both functions with both CRMs, and their users.
+/// The functions with two CRMs, and a user of each.
 struct Harness {
     crm: FakePipedrive,
     example: Proxy,
@@ -180,7 +180,7 @@ impl Harness {
         let variables = environment(&dynamodb, &crm, &[("CRM_BASE_URL_EXAMPLE", &example.base_url())]);
         let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
         let app = App::new(config, Clock::System).await.expect("the app starts");
-        app.store.create_table().await.expect("the table can be made");
+        app.store.create_table().await.expect("the table can be created");
         for (platform, key) in [("pipedrive", API_KEY), ("example", EXAMPLE_KEY)] {
             let credentials = Some(Credentials::ApiKey(Secret::new(key)));
             app.store
@@ -203,18 +203,18 @@ impl Harness {
 
     async fn example_log(&self) -> Value {
         let url = format!("{}/example-crm/v1/activities/5001", self.example.base_url());
-        let answer = call_log::startup::transport::client()
+        let response = call_log::startup::transport::client()
             .unwrap()
             .get(url)
             .header("x-api-token", EXAMPLE_KEY)
             .send()
             .await
             .unwrap();
-        answer.json().await.unwrap()
+        response.json().await.unwrap()
     }
 }
 
-/// The user of that CRM, not connected.
+/// Returns a user of this CRM without credentials.
 fn user(platform: &str) -> User {
     User {
         id: UserId::new(format!("12345-{platform}")).expect("an id"),

@@ -1,4 +1,4 @@
-//! What callers send and get: the HTTP contract, through the real function binaries over the Lambda Runtime API.
+//! The HTTP contract with callers, tested with the real function binaries over the Lambda Runtime API.
 
 mod crm_failures;
 mod environment;

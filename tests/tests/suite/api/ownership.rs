@@ -1,4 +1,4 @@
-//! Whose call it is: nothing of one user can be read or changed by another, whatever ids a body carries.
+//! Separation of users: no user can read or change another user's data, whatever ids a request contains.
 
 use call_log::model::{User, UserId};
 use serde_json::{Value, json};
@@ -10,48 +10,52 @@ use tests::{
 use crate::harness::{Harness, USER, api_key, with};
 
 const OTHER: &str = "54321-pipedrive";
-const PARKED: &str = "The update will be added when the call is logged.";
+const QUEUED: &str = "The update will be added when the call is logged.";
 const UPDATED: &str = "Call log updated.";
 
 #[tokio::test]
-async fn a_session_is_each_users_own() {
-    let stage = Harness::start().await;
-    stage.put_user(OTHER, Some(api_key(API_KEY))).await;
-    assert_eq!(stage.post(&call("1")).await.log_id(), Some("5001"));
-    let before = stage.note();
+async fn users_with_the_same_session_id_have_separate_records() {
+    let harness = Harness::start().await;
+    harness.put_user(OTHER, Some(api_key(API_KEY))).await;
+    assert_eq!(harness.post(&call("1")).await.log_id(), Some("5001"));
+    let before = harness.note();
 
     let foreign = json!({"sessionId": "1", "logId": "5001", "note": "Not yours", "subject": "Not yours"});
-    let answer = stage.patch_as(OTHER, &foreign).await;
+    let response = harness.patch_as(OTHER, &foreign).await;
     assert_eq!(
-        (answer.message(), answer.log_id(), &answer.body["updatedNote"]),
-        (PARKED, None, &Value::Null)
+        (response.message(), response.log_id(), &response.body["updatedNote"]),
+        (QUEUED, None, &Value::Null)
     );
     let body = with(foreign, json!({"user": {"id": USER}}));
-    assert_eq!(stage.patch_as(OTHER, &body).await.status, 403);
-    assert_eq!(stage.note(), before);
+    assert_eq!(harness.patch_as(OTHER, &body).await.status, 403);
+    assert_eq!(harness.note(), before);
 
-    let answer = stage.post_as(OTHER, &call("1")).await;
-    assert_eq!((answer.message(), answer.log_id()), ("Call logged", Some("5002")), "a log of their own");
-    let logs = stage.crm.activities();
+    let response = harness.post_as(OTHER, &call("1")).await;
+    assert_eq!(
+        (response.message(), response.log_id()),
+        ("Call logged", Some("5002")),
+        "the other user has a separate log"
+    );
+    let logs = harness.crm.activities();
     assert_eq!(logs[0]["note"], before);
     assert_eq!((&logs[0]["owner_id"], &logs[1]["owner_id"]), (&json!(12345), &json!(54321)));
     assert!(logs[1]["note"].as_str().unwrap().contains("Not yours"), "{}", logs[1]["note"]);
-    assert_eq!(stage.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.log_id(), Some("5001"));
+    assert_eq!(harness.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.log_id(), Some("5001"));
 }
 
-/// Two users, both routes, every field that can name something, and every name of what is another's: nothing of the
-/// other one changes, and nothing appears but the caller's own.
+/// Tries both routes as two users, with every field that can contain an id, and every id of the other user's data. The
+/// other user's data does not change and is in no response, and only the caller's items are created.
 #[tokio::test]
-async fn no_id_in_a_body_reaches_what_is_anothers() {
-    let world = TestApp::start().await;
-    let other = User { id: UserId::new(OTHER).unwrap(), ..world.user.clone() };
-    world.app.store.put_user(&other).await.unwrap();
+async fn no_id_in_a_request_reaches_another_users_data() {
+    let test = TestApp::start().await;
+    let other = User { id: UserId::new(OTHER).unwrap(), ..test.user.clone() };
+    test.app.store.put_user(&other).await.unwrap();
     let send = async |user: &User, method: &str, body: &Value| {
-        let token = world.app.issue_token(user, 1);
-        send(&world.app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
+        let token = test.app.issue_token(user, 1);
+        send(&test.app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
     };
-    let users = [world.user.clone(), other];
-    // Each has a log, one of an extension, and an update that waits.
+    let users = [test.user.clone(), other];
+    // Each user has a log, a log of an extension, and a queued update.
     for user in &users {
         let name = user.id.as_str();
         let of =
@@ -59,10 +63,10 @@ async fn no_id_in_a_body_reaches_what_is_anothers() {
         assert_eq!(send(user, "POST", &of("logged")).await.message(), "Call logged");
         let extension = with(of("logged"), json!({"hashedExtensionId": format!("{name}-extension")}));
         assert_eq!(send(user, "POST", &extension).await.message(), "Call logged");
-        let waits = json!({"sessionId": format!("{name}-waits"), "note": format!("Of {name}")});
-        assert_eq!(send(user, "PATCH", &waits).await.message(), PARKED);
+        let queued = json!({"sessionId": format!("{name}-queued"), "note": format!("Of {name}")});
+        assert_eq!(send(user, "PATCH", &queued).await.message(), QUEUED);
     }
-    let logs = world.crm.activities();
+    let logs = test.crm.activities();
     assert_eq!(logs.len(), 4);
 
     let fields = [
@@ -82,7 +86,7 @@ async fn no_id_in_a_body_reaches_what_is_anothers() {
         "platform",
         "contactId",
     ];
-    // Each field alone, at the top and in the call, and all of them everywhere at once.
+    // Each field alone, at the top level and in the call, and all of them together in every place.
     let alone = |id: &str| {
         let top = fields.map(|field| json!({field: id}));
         let inner = fields.map(|field| json!({"logInfo": {field: id}}));
@@ -100,12 +104,12 @@ async fn no_id_in_a_body_reaches_what_is_anothers() {
     for (index, user) in users.iter().enumerate() {
         let victim = &users[1 - index];
         let name = victim.id.as_str();
-        let before = partition(&world, victim).await;
-        let (logged, waits) = (format!("{name}-logged"), format!("{name}-waits"));
+        let before = partition(&test, victim).await;
+        let (logged, queued) = (format!("{name}-logged"), format!("{name}-queued"));
         let pk = format!("U#pipedrive#{name}");
         let ids = [
             logged.clone(),
-            waits.clone(),
+            queued.clone(),
             format!("{name}-extension"),
             format!("{logged}#"),
             format!("C#{logged}#"),
@@ -118,26 +122,26 @@ async fn no_id_in_a_body_reaches_what_is_anothers() {
         for (method, id) in ["POST", "PATCH"].iter().flat_map(|method| ids.iter().map(move |id| (method, id)))
         {
             for named in [alone(id), vec![everywhere(id)]].concat() {
-                // The session of the victim, unless that is what is tried.
+                // The request has the victim's session, unless the tried id replaces it.
                 let base = if *method == "POST" {
                     with(call(&logged), json!({"note": "Not yours"}))
                 } else {
                     json!({"sessionId": logged, "note": "Not yours", "subject": "Not yours"})
                 };
-                let answer = send(user, method, &with(base, named.clone())).await;
-                let text = answer.body.to_string();
+                let response = send(user, method, &with(base, named.clone())).await;
+                let text = response.body.to_string();
                 assert!(!text.contains(&format!("Of {name}")), "{method} {named}: {text}");
                 tried += 1;
             }
         }
-        assert_eq!(partition(&world, victim).await, before, "what is in the table of {name}");
+        assert_eq!(partition(&test, victim).await, before, "the items of {name}");
     }
     assert_eq!(tried, 2 * 2 * 10 * (15 * 2 + 1));
-    let now = world.crm.activities();
+    let now = test.crm.activities();
     for log in logs {
-        assert!(now.contains(&log), "a log was changed: {log}");
+        assert!(now.contains(&log), "a record was changed: {log}");
     }
-    let all = world.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
+    let all = test.dynamodb.ask("Scan", &json!({"TableName": "calls"})).await;
     let mut owners: Vec<_> =
         all["Items"].as_array().unwrap().iter().map(|item| item["pk"]["S"].to_string()).collect();
     owners.sort();
@@ -145,37 +149,36 @@ async fn no_id_in_a_body_reaches_what_is_anothers() {
     assert_eq!(owners, [USER, OTHER].map(|name| json!(format!("U#pipedrive#{name}")).to_string()));
 }
 
-/// Every item of a user, as DynamoDB has it.
-async fn partition(world: &TestApp, user: &User) -> Value {
+/// Returns all items of a user, as JSON of DynamoDB's API.
+async fn partition(test: &TestApp, user: &User) -> Value {
     let values = json!({":pk": {"S": format!("U#pipedrive#{}", user.id)}});
     let request = json!({
         "TableName": "calls", "ConsistentRead": true, "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": values,
     });
-    let items = world.dynamodb.ask("Query", &request).await["Items"].take();
+    let items = test.dynamodb.ask("Query", &request).await["Items"].take();
     assert!(items.as_array().is_some_and(|items| items.len() > 3), "{items}");
     items
 }
 
-/// A user of the same name at another CRM is another user.
 #[tokio::test]
-async fn a_platform_is_part_of_who_one_is() {
-    let stage = Harness::start().await;
-    stage.post(&call("1")).await;
+async fn the_same_user_id_on_another_platform_is_another_user() {
+    let harness = Harness::start().await;
+    harness.post(&call("1")).await;
     let mut twin = crate::harness::user(USER, None);
     twin.platform = call_log::model::Platform::new("example").unwrap();
-    let token = stage.app.issue_token(&twin, 1);
+    let token = harness.app.issue_token(&twin, 1);
     let update = json!({"sessionId": "1", "note": "Not yours"}).to_string();
-    let answer = stage.update.invoke(crate::harness::request("PATCH", &token, &update)).await;
-    assert_eq!(answer.message(), "User not found. Please connect to your CRM.");
+    let response = harness.update.invoke(crate::harness::request("PATCH", &token, &update)).await;
+    assert_eq!(response.message(), "User not found. Please connect to your CRM.");
 }
 
 #[tokio::test]
-async fn an_extension_finds_its_own_log_or_the_one_of_none() {
-    let stage = Harness::start().await;
+async fn an_extension_updates_its_own_log_or_the_one_that_was_created_without_an_extension() {
+    let harness = Harness::start().await;
     let hash = |hash: &str| json!({"hashedExtensionId": hash});
     let both = json!({"hashedExtensionId": "a", "extensionNumber": "101"});
-    // The logs: session 1 of none; session 2 of two extensions; session 3 of all three kinds.
+    // The logs: session 1 without an extension; session 2 of two extensions; session 3 with and without extensions.
     for (session, identity, log) in [
         ("1", json!({}), "5001"),
         ("2", hash("a"), "5002"),
@@ -183,13 +186,13 @@ async fn an_extension_finds_its_own_log_or_the_one_of_none() {
         ("3", json!({}), "5004"),
         ("3", both.clone(), "5005"),
         ("3", json!({"extensionNumber": 102}), "5006"),
-        // Again, from wherever in the request.
+        // The identity can be anywhere in the request.
         ("2", json!({"logInfo": {"hashedExtensionId": "b"}}), "5003"),
         ("3", json!({"hashedExtensionId": "a", "extensionNumber": "999"}), "5005"),
         ("3", json!({"logInfo": {"extensionNumber": "102"}}), "5006"),
     ] {
-        let answer = stage.post(&with(call(session), identity.clone())).await;
-        assert_eq!(answer.log_id(), Some(log), "{session} {identity}: {answer:?}");
+        let response = harness.post(&with(call(session), identity.clone())).await;
+        assert_eq!(response.log_id(), Some(log), "{session} {identity}: {response:?}");
     }
     for (session, identity, log) in [
         ("1", json!({}), Some("5001")),
@@ -207,30 +210,30 @@ async fn an_extension_finds_its_own_log_or_the_one_of_none() {
         ("3", hash("c"), Some("5004")),
         ("3", json!({"rcExtensionId": "5"}), Some("5004")),
     ] {
-        let answer = stage.patch(&with(json!({"sessionId": session, "note": "n"}), identity.clone())).await;
-        let expected = if log.is_some() { UPDATED } else { PARKED };
-        assert_eq!((answer.message(), answer.log_id()), (expected, log), "{session} {identity}");
+        let response =
+            harness.patch(&with(json!({"sessionId": session, "note": "n"}), identity.clone())).await;
+        let expected = if log.is_some() { UPDATED } else { QUEUED };
+        assert_eq!((response.message(), response.log_id()), (expected, log), "{session} {identity}");
     }
 }
 
-/// The caller's own header takes the place of the stored credential, for its request only.
 #[tokio::test]
-async fn a_header_of_the_callers_own_is_used_once() {
-    let stage = Harness::start().await;
-    stage.put_user(USER, Some(api_key("a key that Pipedrive has withdrawn"))).await;
+async fn the_callers_auth_header_replaces_the_stored_credential_for_one_request() {
+    let harness = Harness::start().await;
+    harness.put_user(USER, Some(api_key("a key that Pipedrive has revoked"))).await;
     let header = json!({"authHeader": format!("Bearer {ACCESS_TOKEN}")});
-    let refused = "Authorization error";
+    let rejected = "Authorization error";
 
-    assert_eq!(stage.post(&call("1")).await.message(), refused);
-    assert_eq!(stage.post(&with(call("1"), header.clone())).await.message(), "Call logged");
+    assert_eq!(harness.post(&call("1")).await.message(), rejected);
+    assert_eq!(harness.post(&with(call("1"), header.clone())).await.message(), "Call logged");
     let update = json!({"sessionId": "1", "note": "Wants two quotes"});
-    assert_eq!(stage.patch(&update).await.message(), refused);
-    assert_eq!(stage.patch(&with(update, header)).await.message(), UPDATED);
-    assert!(stage.note().contains("Wants two quotes"));
-    assert_eq!(stage.patch(&json!({"sessionId": "1", "note": "Wants three"})).await.message(), refused);
+    assert_eq!(harness.patch(&update).await.message(), rejected);
+    assert_eq!(harness.patch(&with(update, header)).await.message(), UPDATED);
+    assert!(harness.note().contains("Wants two quotes"));
+    assert_eq!(harness.patch(&json!({"sessionId": "1", "note": "Wants three"})).await.message(), rejected);
 
-    // A wrong one is not helped out by the stored one.
-    stage.put_user(USER, Some(api_key(API_KEY))).await;
+    // If the header's credential is wrong, the stored credential is not tried.
+    harness.put_user(USER, Some(api_key(API_KEY))).await;
     let wrong = with(call("2"), json!({"authHeader": "Bearer wrong"}));
-    assert_eq!(stage.post(&wrong).await.message(), refused);
+    assert_eq!(harness.post(&wrong).await.message(), rejected);
 }

@@ -1,4 +1,4 @@
-//! What is not carried out at all, and what its sender is told.
+//! Requests that are rejected before any effect, and the responses to them.
 
 use serde_json::{Value, json};
 use tests::{
@@ -8,14 +8,14 @@ use tests::{
 
 use crate::harness::{Harness, USER, request, warning, with};
 
-fn check(answer: &Answer, status: u16, message: &str, row: &str) {
-    assert_eq!((answer.status, &answer.body), (status, &warning(message, &[])), "{row}");
-    assert_eq!(answer.headers["content-type"], "application/json", "{row}");
+fn check(response: &Answer, status: u16, message: &str, case: &str) {
+    assert_eq!((response.status, &response.body), (status, &warning(message, &[])), "{case}");
+    assert_eq!(response.headers["content-type"], "application/json", "{case}");
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_a_400() {
-    let stage = Harness::start().await;
+async fn a_body_that_is_not_a_json_object_is_a_400() {
+    let harness = Harness::start().await;
     let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(200), "]".repeat(200));
     for (body, message) in [
         ("", "The body is empty: expected a JSON object."),
@@ -26,27 +26,32 @@ async fn a_body_that_is_no_json_object_is_a_400() {
         ("sessionId=1", "The body is not JSON: expected value at line 1 column 1."),
         (&deep, "The body is nested too deeply: expected fewer than 128 levels."),
     ] {
-        for (function, method) in [(&stage.create, "POST"), (&stage.update, "PATCH")] {
-            let answer = function.invoke(request(method, &stage.token(USER), body)).await;
-            check(&answer, 400, message, &format!("{method} {body}"));
+        for (function, method) in [(&harness.create, "POST"), (&harness.update, "PATCH")] {
+            let response = function.invoke(request(method, &harness.token(USER), body)).await;
+            check(&response, 400, message, &format!("{method} {body}"));
         }
     }
-    let mut bytes = event("create-base64", &stage.token(USER));
+    let mut bytes = event("create-base64", &harness.token(USER));
     bytes["body"] = "//79".into();
     check(
-        &stage.create.invoke(bytes).await,
+        &harness.create.invoke(bytes).await,
         400,
         "The body is not JSON: expected value at line 1 column 1.",
         "bytes",
     );
-    let mut nothing = event("create-extension", &stage.token(USER));
-    nothing["body"] = Value::Null;
-    check(&stage.create.invoke(nothing).await, 400, "The body is empty: expected a JSON object.", "no body");
+    let mut without_body = event("create-extension", &harness.token(USER));
+    without_body["body"] = Value::Null;
+    check(
+        &harness.create.invoke(without_body).await,
+        400,
+        "The body is empty: expected a JSON object.",
+        "no body",
+    );
 }
 
 #[tokio::test]
-async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
-    let stage = Harness::start().await;
+async fn a_missing_or_invalid_field_is_a_400_that_names_the_field() {
+    let harness = Harness::start().await;
     let session = "expected RingCentral's id of one call, never 0";
     let info = |fields: Value| with(call("1"), json!({"logInfo": fields}));
     for (body, message) in [
@@ -84,11 +89,11 @@ async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
         ),
         (with(call("1"), json!({"timezoneOffset": "Mars"})), "`timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\".".to_owned()),
     ] {
-        let answer = stage.post(&body).await;
+        let response = harness.post(&body).await;
         match message.as_str() {
-            // A party may be only its number.
-            "" => assert_eq!(answer.status, 200, "{body}: {answer:?}"),
-            message => check(&answer, 400, message, &body.to_string()),
+            // A party may be just its number.
+            "" => assert_eq!(response.status, 200, "{body}: {response:?}"),
+            message => check(&response, 400, message, &body.to_string()),
         }
     }
     for (body, message) in [
@@ -107,13 +112,13 @@ async fn a_missing_or_wrong_field_is_a_400_that_names_it() {
             "`duration` is not a duration: expected whole seconds or \"pending\", got 1.5.".to_owned(),
         ),
     ] {
-        check(&stage.patch(&body).await, 400, &message, &body.to_string());
+        check(&harness.patch(&body).await, 400, &message, &body.to_string());
     }
 }
 
 #[tokio::test]
-async fn another_users_name_in_the_body_is_a_403() {
-    let stage = Harness::start().await;
+async fn another_users_id_in_the_body_is_a_403() {
+    let harness = Harness::start().await;
     let message =
         "The user in the body is not the token's user: leave out `user.id`, or send that user's token.";
     for (user, status) in [
@@ -124,68 +129,71 @@ async fn another_users_name_in_the_body_is_a_403() {
         (json!({"id": "54321-pipedrive"}), 403),
         (json!({"id": 12345}), 403),
     ] {
-        let created = stage.post(&with(call("1"), json!({"user": user}))).await;
-        let updated = stage.patch(&json!({"sessionId": "1", "note": "n", "user": user})).await;
-        for answer in [created, updated] {
+        let created = harness.post(&with(call("1"), json!({"user": user}))).await;
+        let updated = harness.patch(&json!({"sessionId": "1", "note": "n", "user": user})).await;
+        for response in [created, updated] {
             match status {
-                200 => assert_eq!(answer.status, 200, "{user}: {answer:?}"),
-                status => check(&answer, status, message, &user.to_string()),
+                200 => assert_eq!(response.status, 200, "{user}: {response:?}"),
+                status => check(&response, status, message, &user.to_string()),
             }
         }
     }
 }
 
 #[tokio::test]
-async fn another_path_or_verb_is_a_404_or_405() {
-    let stage = Harness::start().await;
-    let nothing = "There is nothing at this path: call logs are at /callLog.";
-    for (function, own, other) in [(&stage.create, "POST", "PATCH"), (&stage.update, "PATCH", "POST")] {
+async fn an_unknown_path_is_a_404_and_another_method_is_a_405() {
+    let harness = Harness::start().await;
+    let not_found = "There is nothing at this path: call logs are at /callLog.";
+    for (function, own, other) in [(&harness.create, "POST", "PATCH"), (&harness.update, "PATCH", "POST")] {
         let sent = |path: &str, method: &str| {
             let mut event =
-                request(own, &stage.token(USER), &with(call("1"), json!({"sessionId": "1"})).to_string());
+                request(own, &harness.token(USER), &with(call("1"), json!({"sessionId": "1"})).to_string());
             event["rawPath"] = path.into();
             event["requestContext"]["http"]["path"] = path.into();
             event["requestContext"]["http"]["method"] = method.into();
             function.invoke(event)
         };
         for path in ["/", "/callLogs", "/calllog", "/callLog/5001", "/user/settings"] {
-            check(&sent(path, own).await, 404, nothing, path);
+            check(&sent(path, own).await, 404, not_found, path);
         }
         for path in ["/callLog", "/callLog/", "/prod/callLog"] {
             assert_eq!(sent(path, own).await.status, 200, "{path}");
         }
         for method in [other, "GET", "PUT", "DELETE", "HEAD"] {
-            let answer = sent("/callLog", method).await;
+            let response = sent("/callLog", method).await;
             check(
-                &answer,
+                &response,
                 405,
                 &format!(
                     "This route accepts only {own}: send POST to log a call, or PATCH to update its log."
                 ),
                 method,
             );
-            assert_eq!(answer.headers["allow"], own, "{method}");
+            assert_eq!(response.headers["allow"], own, "{method}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_body_over_one_mebibyte_is_a_413() {
-    let stage = Harness::start().await;
-    // Padding between the braces keeps it JSON.
+    let harness = Harness::start().await;
+    // Spaces after the opening brace keep it JSON.
     let sized = |size: usize| {
         let body = call("1").to_string();
         format!("{{{}{}", " ".repeat(size - body.len()), &body[1..])
     };
-    let mut encoded = event("create-base64", &stage.token(USER));
+    let mut encoded = event("create-base64", &harness.token(USER));
     encoded["body"] = "ICAg".repeat((1 << 20) / 3 + 1).into();
-    for event in [request("POST", &stage.token(USER), &sized((1 << 20) + 1)), encoded] {
+    for event in [request("POST", &harness.token(USER), &sized((1 << 20) + 1)), encoded] {
         check(
-            &stage.create.invoke(event).await,
+            &harness.create.invoke(event).await,
             413,
             "The body is over 1 MiB: shorten its texts and send it again.",
-            "over",
+            "one byte over the limit",
         );
     }
-    assert_eq!(stage.create.invoke(request("POST", &stage.token(USER), &sized(1 << 20))).await.status, 200);
+    assert_eq!(
+        harness.create.invoke(request("POST", &harness.token(USER), &sized(1 << 20))).await.status,
+        200
+    );
 }

@@ -1,4 +1,4 @@
-//! Who is calling.
+//! Authentication of callers by their tokens.
 
 use serde_json::{Value, json};
 use tests::{
@@ -8,26 +8,27 @@ use tests::{
 
 use crate::harness::{Harness, USER, request, warning};
 
-const PREVIOUS_SECRET: &str = "the secret before, which is also long enough";
-/// A time far ahead, and one long past.
+const PREVIOUS_SECRET: &str = "the previous secret, which is also long enough";
+/// Expiry times of valid and of expired tokens, in epoch seconds.
 const IN_2100: i64 = 4_102_444_800;
 const IN_2001: i64 = 978_307_200;
 
 #[tokio::test]
-async fn a_token_says_who_is_calling() {
-    let stage = Harness::with(&[("JWT_SECRET_PREVIOUS", PREVIOUS_SECRET)]).await;
+async fn only_an_unexpired_hs256_token_with_a_valid_signature_is_accepted() {
+    let harness = Harness::with(&[("JWT_SECRET_PREVIOUS", PREVIOUS_SECRET)]).await;
     let claims = json!({"id": USER, "platform": "pipedrive", "iat": 0, "exp": IN_2100});
     let good = token("HS256", JWT_SECRET, &claims);
     let expired = token("HS256", JWT_SECRET, &with_exp(&claims, json!(IN_2001)));
-    let foreign = token("HS256", "a secret that nobody here knows about", &claims);
+    let foreign = token("HS256", "a secret that no function knows about", &claims);
     let without_exp = json!({"id": USER, "platform": "pipedrive", "iat": 0});
     let malformed = "The token is malformed: send an HS256 JSON Web Token with `id`, `platform` and `exp`.";
-    let wrong = "The token's signature is invalid: connect again, or ask your administrator for a new token.";
+    let invalid =
+        "The token's signature is invalid: connect again, or ask your administrator for a new token.";
     let old = "The token has expired: connect again, or ask your administrator for a new token.";
     let missing = "The token is missing: send it as `Authorization: Bearer <token>`.";
     let bearer = |token: &str| format!("Bearer {token}");
 
-    for (header, query, refusal) in [
+    for (header, query, rejection) in [
         (bearer(&good), "", None),
         (format!("bearer  {good} "), "", None),
         (bearer(&token("HS256", PREVIOUS_SECRET, &claims)), "", None),
@@ -44,13 +45,13 @@ async fn a_token_says_who_is_calling() {
         ("Basic dXNlcjpwYXNz".to_owned(), good.as_str(), None),
         (bearer(&good), expired.as_str(), None),
         (bearer(&expired), good.as_str(), Some(old)),
-        (bearer(&foreign), good.as_str(), Some(wrong)),
+        (bearer(&foreign), good.as_str(), Some(invalid)),
         (String::new(), "", Some(missing)),
         ("Bearer ".to_owned(), "", Some(missing)),
         (bearer("TOKEN"), "", Some(malformed)),
         (bearer(&expired), "", Some(old)),
         (String::new(), expired.as_str(), Some(old)),
-        (bearer(&foreign), "", Some(wrong)),
+        (bearer(&foreign), "", Some(invalid)),
         (bearer(&token("HS512", JWT_SECRET, &claims)), "", Some(malformed)),
         (bearer(&token("HS384", JWT_SECRET, &claims)), "", Some(malformed)),
         (bearer(&token("none", JWT_SECRET, &claims)), "", Some(malformed)),
@@ -67,30 +68,34 @@ async fn a_token_says_who_is_calling() {
             Some(malformed),
         ),
     ] {
-        let answer = stage.create.invoke(sent(&header, query)).await;
+        let response = harness.create.invoke(sent(&header, query)).await;
         let shown = format!("{header} ?{query}");
-        match refusal {
-            None => assert_eq!((answer.status, answer.log_id()), (200, Some("5001")), "{shown}: {answer:?}"),
+        match rejection {
+            None => {
+                assert_eq!((response.status, response.log_id()), (200, Some("5001")), "{shown}: {response:?}")
+            }
             Some(message) => {
-                assert_eq!((answer.status, &answer.body), (401, &warning(message, &[])), "{shown}");
+                assert_eq!((response.status, &response.body), (401, &warning(message, &[])), "{shown}");
             }
         }
     }
 }
 
-/// A secret that is no longer given no longer lets in.
 #[tokio::test]
-async fn a_rotated_secret_ends() {
-    let stage = Harness::start().await;
+async fn a_token_signed_with_a_retired_secret_is_rejected() {
+    let harness = Harness::start().await;
     let claims = json!({"id": USER, "platform": "pipedrive", "exp": IN_2100});
     for (secret, status) in [(JWT_SECRET, 200), (PREVIOUS_SECRET, 401)] {
-        let answer =
-            stage.update.invoke(request("PATCH", &token("HS256", secret, &claims), r#"{"sessionId": "1"}"#));
-        assert_eq!(answer.await.status, status, "{secret}");
+        let response = harness.update.invoke(request(
+            "PATCH",
+            &token("HS256", secret, &claims),
+            r#"{"sessionId": "1"}"#,
+        ));
+        assert_eq!(response.await.status, status, "{secret}");
     }
 }
 
-/// A create with this `Authorization` header and this token in its query.
+/// Returns a create with this `Authorization` header and this token in its query.
 fn sent(header: &str, query: &str) -> Value {
     let mut event = event("create-extension-query-token", query);
     event["body"] = call("1").to_string().into();
@@ -108,7 +113,7 @@ fn with_exp(claims: &Value, exp: Value) -> Value {
     crate::harness::with(claims.clone(), json!({"exp": exp}))
 }
 
-/// A JSON Web Token (RFC 7515) with any algorithm and any claims.
+/// Signs a JSON Web Token (RFC 7519) with any algorithm and any claims.
 fn token(algorithm: &str, secret: &str, claims: &Value) -> String {
     let signed = [json!({"alg": algorithm, "typ": "JWT"}), claims.clone()]
         .map(|part| base64url(part.to_string().as_bytes()))
@@ -123,7 +128,7 @@ fn token(algorithm: &str, secret: &str, claims: &Value) -> String {
     format!("{signed}.{}", base64url(ring::hmac::sign(&key, signed.as_bytes()).as_ref()))
 }
 
-/// RFC 4648, section 5, without padding.
+/// Encodes bytes as base64url without padding (RFC 4648, section 5).
 fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();

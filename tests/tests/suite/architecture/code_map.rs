@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md and the top of each module say what is where; files have one way to be named and a length.
+//! The code map of ARCHITECTURE.md, the documentation of modules, and the names and lengths of files.
 
 use std::{collections::BTreeSet, fs};
 
@@ -20,20 +20,20 @@ const LONG_FILES: &[(&str, &str)] = &[(
 /// The modules that may know everything, so that the crate's documentation says nothing of what they do not know.
 const KNOW_ALL: &[&str] = &["startup"];
 
-/// The paths in the first column of the code map.
+/// Returns the paths in the first column of the code map.
 fn rows() -> Vec<String> {
     let rows = Page::read("ARCHITECTURE.md").table_below("Code map");
     assert!(rows.len() > 10, "the code map was found");
     rows.iter()
         .map(|row| match row[0].code.as_slice() {
             [path] => path.clone(),
-            other => panic!("a row of the code map is about one path: {other:?}"),
+            other => panic!("a row of the code map has one path: {other:?}"),
         })
         .collect()
 }
 
-/// Directories that the code map must have: crates, modules, and what else is in the repository.
-fn places() -> BTreeSet<String> {
+/// Returns the directories that need a row in the code map: those at the top of the repository, functions and modules.
+fn directories_to_map() -> BTreeSet<String> {
     let directories = |of: &str| {
         let entries = fs::read_dir(root().join(of)).unwrap().map(|entry| entry.unwrap());
         let directories = entries.filter(|entry| entry.path().is_dir());
@@ -55,17 +55,18 @@ fn places() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_code_map_has_one_row_for_each_place() {
+fn the_code_map_has_one_row_for_each_directory() {
     let rows = rows();
     for row in &rows {
         assert!(root().join(row).exists(), "{row} is in the code map and does not exist");
         assert_eq!(rows.iter().filter(|other| *other == row).count(), 1, "{row} has more than one row");
     }
-    let missing: Vec<_> = places().into_iter().filter(|place| !rows.contains(place)).collect();
+    let missing: Vec<_> =
+        directories_to_map().into_iter().filter(|directory| !rows.contains(directory)).collect();
     assert!(missing.is_empty(), "the code map has no row for {missing:?}");
 }
 
-/// The text of doc comments.
+/// Returns the text of doc comments.
 fn documentation(attributes: &[Attribute]) -> String {
     let line = |attribute: &Attribute| match &attribute.meta {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
@@ -81,7 +82,7 @@ fn documentation(attributes: &[Attribute]) -> String {
 }
 
 #[test]
-fn each_module_says_what_it_is_and_the_crate_what_each_must_not_know() {
+fn each_module_has_documentation_and_the_crate_says_what_it_must_not_know() {
     let shared = Crate::read("call_log", "shared/src");
     let root = parse("shared/src/lib.rs");
     let map = documentation(&root.attrs);
@@ -91,7 +92,7 @@ fn each_module_says_what_it_is_and_the_crate_what_each_must_not_know() {
             documentation(&file.attrs).trim().len() > 20,
             "shared/src/{module}/mod.rs begins with its documentation"
         );
-        // An item of the list goes on until the next one.
+        // An item of the list ends where the next one begins.
         let entries: Vec<&str> = map.split(&format!("[`{module}`]: ")).skip(1).collect();
         assert_eq!(entries.len(), 1, "shared/src/lib.rs has one entry for {module}");
         let entry = entries[0].split("[`").next().unwrap_or_default();
@@ -104,7 +105,7 @@ fn each_module_says_what_it_is_and_the_crate_what_each_must_not_know() {
 }
 
 #[test]
-fn a_module_with_files_below_it_is_in_a_mod_rs() {
+fn a_module_with_submodule_files_is_a_mod_rs() {
     let directories =
         ["shared/src", "cli/src", "functions", "tests/src", "tests/tests", "verification", "benches"];
     let files = directories.iter().flat_map(|directory| rust_files(directory));
@@ -114,7 +115,7 @@ fn a_module_with_files_below_it_is_in_a_mod_rs() {
 }
 
 #[test]
-fn a_long_file_has_a_reason() {
+fn each_long_file_is_listed_with_its_reason() {
     let mut long = BTreeSet::new();
     for directory in ["shared/src", "cli/src", "functions", "tests", "verification", "benches"] {
         for file in rust_files(directory) {

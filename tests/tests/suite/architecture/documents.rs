@@ -1,4 +1,4 @@
-//! What the documents refer to is there: pages, headings, files, and tests.
+//! References in the documents resolve: pages, headings, files, and tests.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use syn::{
 use super::source::{parse, root, rust_files};
 use crate::markdown::{Page, pages};
 
-/// Where tests are, and the modules that a name begins in.
+/// The directories of tests. Modules in test names are relative to them.
 const TESTS: [&str; 4] = ["tests/tests/suite", "shared/src", "verification/tests", "cli/src"];
 
-/// The page that says which test shows what.
+/// The page that names tests.
 const NAMES_TESTS: &str = "docs/app-connect.md";
 
-/// Finds links to pages, files and headings that are not there.
+/// Returns a report of each link to a page, file or heading that does not exist.
 fn broken_links(page: &Page, read: impl Fn(&str) -> Option<Page>) -> Vec<String> {
     let mut broken = Vec::new();
     for link in page.links() {
@@ -44,7 +44,7 @@ fn broken_links(page: &Page, read: impl Fn(&str) -> Option<Page>) -> Vec<String>
     broken
 }
 
-/// The path in the repository that a link of a page leads to.
+/// Returns the path in the repository that a link on a page points to, or `None` if the link leaves the repository.
 fn target(page: &str, link: &str) -> Option<String> {
     if link.is_empty() {
         return Some(page.to_owned());
@@ -66,13 +66,13 @@ fn read(path: &str) -> Option<Page> {
 }
 
 #[test]
-fn every_link_between_the_documents_leads_somewhere() {
+fn every_link_in_the_documents_resolves() {
     let broken: Vec<String> = pages().iter().flat_map(|page| broken_links(page, read)).collect();
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
 
 #[test]
-fn a_broken_link_is_found() {
+fn a_broken_link_is_reported() {
     let other = |path: &str| {
         let text = "# A page\n\n## `code` & more: what_is 1.2?\n\n## Twice\n\n## Twice\n\n### Über uns";
         (path == "docs/http.md").then(|| Page::new(path, text))
@@ -99,7 +99,7 @@ fn a_broken_link_is_found() {
     }
 }
 
-/// The functions with a `#[test]`, by their modules.
+/// Returns the functions with a test attribute, with their modules.
 fn tests() -> Vec<(Vec<String>, String)> {
     struct Tests {
         module: Vec<String>,
@@ -142,8 +142,8 @@ fn tests() -> Vec<(Vec<String>, String)> {
     tests.found
 }
 
-/// Returns `true` if a test is what a document names: its function, and the last of its modules. A module `tests` inside a
-/// file is not named.
+/// Returns `true` if a name in a document means this test: it has the function and the last modules of the test's path.
+/// The name omits a module `tests` inside a file.
 fn is_named(test: &(Vec<String>, String), name: &str) -> bool {
     let (module, function) = name.rsplit_once("::").unwrap_or(("", name));
     let own: Vec<&str> = test.0.iter().map(String::as_str).filter(|part| *part != "tests").collect();

@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md, checked in the sources, and the documents.
+//! Checks of the sources against ARCHITECTURE.md, and of the references in the documents.
 
 mod code_map;
 mod documents;

@@ -1,4 +1,4 @@
-//! Which module of the crate may use which, which crates and functions are named where, and no cycles.
+//! Allowed dependencies between modules, allowed places of external names, and no dependency cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::markdown::Page;
 
-/// The modules that each top-level module may use, or parts of them. Nothing else is allowed.
+/// The modules, or items of modules, that each top-level module may use. Everything else is forbidden.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("note", &["model"]),
@@ -21,16 +21,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("startup", &["api", "auth", "delivery", "adapters", "store", "note", "telemetry", "model"]),
 ];
 
-/// What the tests inside a module may use besides.
+/// The modules that a module's unit tests may use in addition.
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[("note", &["api::wire"])];
 
 /// What is used today and must not be: (module, what it uses).
 const TO_REMOVE: &[(&str, &str)] = &[];
 
-/// Something outside of the crate, and the only places that may name it.
+/// External crates or functions, and the only places that may name them.
 struct Outside {
     names: &'static [&'static str],
-    /// Where the rule holds: beginnings of paths in the repository.
+    /// The places where the rule applies, as prefixes of paths in the repository.
     within: &'static [&'static str],
     only_in: &'static [&'static str],
     holds_in_tests: bool,
@@ -109,7 +109,7 @@ fn shared() -> Crate {
     Crate::read("call_log", "shared/src")
 }
 
-/// Reports for which a list of exceptions has no entry, and entries without a report.
+/// Asserts that each report has an exception and each exception a report.
 fn check(found: BTreeMap<String, String>, exceptions: impl IntoIterator<Item = String>, what: &str) {
     let exceptions: BTreeSet<String> = exceptions.into_iter().collect();
     let broken: Vec<_> =
@@ -119,7 +119,7 @@ fn check(found: BTreeMap<String, String>, exceptions: impl IntoIterator<Item = S
     assert!(outdated.is_empty(), "these exceptions are no longer needed; remove them: {outdated:#?}");
 }
 
-/// Finds what the modules use that they may not: a report for each pair, such as `note -> store`.
+/// Returns a report for each forbidden dependency between two modules, such as `note -> store`.
 pub(super) fn forbidden_uses(of: &Crate) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let modules = of.top_level_modules();
@@ -142,19 +142,19 @@ pub(super) fn forbidden_uses(of: &Crate) -> BTreeMap<String, String> {
     found
 }
 
-/// Returns `true` if a path is at or below another one.
+/// Returns `true` if a path is the allowed path, or below it.
 fn leads_into(path: &[String], allowed: &str) -> bool {
     let allowed: Vec<&str> = allowed.split("::").collect();
     path.len() >= allowed.len() && path.iter().zip(&allowed).all(|(one, other)| one == other)
 }
 
-/// Returns `true` if a path has these segments, one after the other.
+/// Returns `true` if a path contains the consecutive segments of a name.
 fn names(path: &[String], name: &str) -> bool {
     let name: Vec<&str> = name.split("::").collect();
     path.windows(name.len()).any(|window| window.iter().zip(&name).all(|(one, other)| one == other))
 }
 
-/// Finds names of the outside in places that may not know them, by file and name.
+/// Returns a report for each external name in a place that may not name it, by file and name.
 pub(super) fn misplaced_names(of: &Crate) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for reference in of.references() {
@@ -173,7 +173,7 @@ pub(super) fn misplaced_names(of: &Crate) -> BTreeMap<String, String> {
     found
 }
 
-/// Finds the uses that an adapter makes of another one.
+/// Returns a report for each use of an adapter by another adapter.
 pub(super) fn uses_of_siblings(of: &Crate, adapters: &[&str]) -> Vec<String> {
     let adapter = |path: &Segments| {
         let is_one = path.get(1).is_some_and(|module| module == "adapters");
@@ -191,10 +191,10 @@ pub(super) fn uses_of_siblings(of: &Crate, adapters: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Finds groups of files that use each other, directly or through others.
+/// Returns the groups of files that depend on each other, directly or through other files.
 ///
-/// A file may use its `mod.rs` and every other file of a module that its own module is in: a `mod.rs` and the files below it
-/// are one unit there. Tests may use everything.
+/// A file may use its `mod.rs` and the files of all modules that contain its own module: a `mod.rs` and the files below
+/// it are one unit. Tests may use everything.
 pub(super) fn cycles(of: &Crate) -> Vec<BTreeSet<String>> {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let modules: BTreeMap<&str, &Segments> =
@@ -234,7 +234,7 @@ pub(super) fn cycles(of: &Crate) -> Vec<BTreeSet<String>> {
 }
 
 #[test]
-fn each_module_uses_only_the_modules_that_it_may() {
+fn each_module_uses_only_its_allowed_modules() {
     let shared = shared();
     let rows: BTreeSet<&str> = ALLOWED.iter().map(|(module, _)| *module).collect();
     assert_eq!(rows, shared.top_level_modules(), "ALLOWED has a row for each module");
@@ -243,7 +243,7 @@ fn each_module_uses_only_the_modules_that_it_may() {
 }
 
 #[test]
-fn the_architecture_page_has_the_same_table() {
+fn the_architecture_page_has_the_table_of_allowed_modules() {
     let rows = Page::read("ARCHITECTURE.md").table_below("Allowed dependencies");
     let rows: Vec<(String, Vec<String>)> =
         rows.iter().map(|row| (row[0].code.join(" "), row[1].code.clone())).collect();
@@ -255,7 +255,7 @@ fn the_architecture_page_has_the_same_table() {
 }
 
 #[test]
-fn each_outside_thing_is_named_only_where_it_may_be() {
+fn external_crates_and_functions_are_named_only_in_their_allowed_places() {
     let mut found = misplaced_names(&shared());
     found.extend(misplaced_names(&Crate::read("cli", "cli/src")));
     for file in rust_files("functions") {
@@ -267,13 +267,13 @@ fn each_outside_thing_is_named_only_where_it_may_be() {
 }
 
 #[test]
-fn no_adapter_uses_another_one() {
+fn no_adapter_uses_another_adapter() {
     let adapters: Vec<&str> = call_log::adapters::REGISTRY.iter().map(|crm| crm.platform()).collect();
     assert_eq!(uses_of_siblings(&shared(), &adapters), Vec::<String>::new());
 }
 
 #[test]
-fn only_its_adapter_and_the_registry_name_a_crm() {
+fn a_crm_is_named_only_by_its_adapter_and_the_registry() {
     let mut found = Vec::new();
     for source in &shared().sources {
         for crm in call_log::adapters::REGISTRY {
@@ -288,11 +288,11 @@ fn only_its_adapter_and_the_registry_name_a_crm() {
 }
 
 #[test]
-fn no_files_use_each_other_in_a_cycle() {
+fn no_files_depend_on_each_other_in_a_cycle() {
     let mut expected: Vec<BTreeSet<String>> =
         CYCLES_TO_REMOVE.iter().map(|files| files.iter().map(|file| (*file).to_owned()).collect()).collect();
     expected.sort();
     let mut found = cycles(&shared());
     found.sort();
-    assert_eq!(found, expected, "files that use each other; the list has those that are known");
+    assert_eq!(found, expected, "CYCLES_TO_REMOVE lists every dependency cycle, and no other");
 }

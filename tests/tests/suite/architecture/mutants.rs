@@ -1,4 +1,4 @@
-//! Violations of the rules in crates of a few lines. The checker must find each of them, and nothing else.
+//! Tests of the architecture checks with crates of a few lines: each violation must be found, and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{
     source::strings,
 };
 
-/// A crate of these files, below `shared/src`.
+/// Parses a crate from these files below `shared/src`.
 fn snippets(files: &[(&str, &str)]) -> Crate {
     let files: Vec<(String, &str)> =
         files.iter().map(|(path, text)| (format!("shared/src/{path}"), *text)).collect();
@@ -20,7 +20,7 @@ const ITEM: (&str, &str) = ("store/item.rs", "pub struct Item;");
 const MODEL: (&str, &str) = ("model/mod.rs", "pub mod clock; pub struct Call;");
 
 #[test]
-fn a_forbidden_use_is_found_in_whatever_form_it_is_written() {
+fn a_forbidden_dependency_is_found_in_every_syntax() {
     for text in [
         "use crate::store::Store;",
         "use crate::store;",
@@ -69,7 +69,7 @@ fn a_forbidden_use_is_found_in_whatever_form_it_is_written() {
 }
 
 #[test]
-fn a_forbidden_use_in_a_file_deep_in_a_module_is_found() {
+fn a_forbidden_dependency_is_found_in_a_nested_module() {
     let files = [
         ("note/mod.rs", "mod html;"),
         ("note/html/mod.rs", "mod read;"),
@@ -79,9 +79,9 @@ fn a_forbidden_use_in_a_file_deep_in_a_module_is_found() {
     assert_eq!(found.keys().collect::<Vec<_>>(), ["note -> store"]);
 }
 
-/// The table holds for a module's own tests too, except for what `ALLOWED_IN_TESTS` adds.
+/// Unit tests obey the same table, with the additions of `ALLOWED_IN_TESTS`.
 #[test]
-fn a_forbidden_use_in_a_test_is_found() {
+fn a_forbidden_dependency_is_found_in_a_unit_test() {
     for (text, expected) in [
         ("#[cfg(test)] mod tests { use crate::store::Store; }", &["note -> store"][..]),
         ("#[test] fn f() { crate::store::open() }", &["note -> store"]),
@@ -104,7 +104,7 @@ fn a_forbidden_use_in_a_test_is_found() {
 }
 
 #[test]
-fn of_a_module_that_is_allowed_in_part_the_rest_is_forbidden() {
+fn only_the_allowed_items_of_a_partly_allowed_module_can_be_used() {
     for (text, is_allowed) in [
         ("use crate::note::Fingerprints;", true),
         ("use crate::note::Fingerprints as Prints; fn f() { Prints::new() }", true),
@@ -119,7 +119,7 @@ fn of_a_module_that_is_allowed_in_part_the_rest_is_forbidden() {
 }
 
 #[test]
-fn a_misplaced_name_is_found_in_whatever_form_it_is_written() {
+fn a_misplaced_external_name_is_found_in_every_syntax() {
     for (file, text, name) in [
         ("delivery/mod.rs", "fn f() { reqwest::Client::new() }", "reqwest"),
         ("delivery/mod.rs", "use reqwest as http;", "reqwest"),
@@ -153,7 +153,7 @@ fn a_misplaced_name_is_found_in_whatever_form_it_is_written() {
 }
 
 #[test]
-fn a_use_of_a_sibling_is_found() {
+fn an_adapter_that_uses_another_adapter_is_found() {
     let own = ("adapters/mod.rs", "mod client; mod one; mod other; pub use other::Other; pub trait Crm {}");
     for (text, is_found) in [
         ("use super::other::Other;", true),
@@ -173,7 +173,7 @@ fn a_use_of_a_sibling_is_found() {
 }
 
 #[test]
-fn a_cycle_of_files_is_found() {
+fn a_dependency_cycle_of_files_is_found() {
     let module = ("delivery/mod.rs", "mod a; mod b; mod c; pub use c::C; pub struct Own;");
     for (a, b, c, expected) in [
         ("use super::b::f;", "use super::a::g;", "", vec![vec!["a", "b"]]),

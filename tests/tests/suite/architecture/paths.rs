@@ -1,8 +1,8 @@
-//! The source code of a crate, parsed, and the paths that it names: in `use` declarations, expressions, types, attributes
+//! The parsed source code of a crate, and the paths that it names in `use` declarations, expressions, types, attributes
 //! and macro invocations.
 //!
-//! Names are resolved without the compiler: imports (also renamed, nested, by `*` and through re-exports), `self`, `super`,
-//! `crate` and the crate's own name. A path that begins with none of these belongs to another crate.
+//! Names are resolved without the compiler: imports (also renamed, nested, by `*` and through re-exports), `self`,
+//! `super`, `crate` and the crate's own name. A path that begins with none of these belongs to another crate.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ pub(super) type Segments = Vec<String>;
 
 /// A source file.
 pub(super) struct Source {
-    /// Where it is in the repository.
+    /// The path in the repository.
     pub(super) path: String,
     pub(super) module: Segments,
     pub(super) syntax: File,
@@ -34,19 +34,19 @@ pub(super) struct Source {
 pub(super) struct Reference {
     pub(super) file: String,
     pub(super) line: usize,
-    /// The module that names it.
+    /// The module that names the path.
     pub(super) module: Segments,
     /// The path as the file names it, from the root of the crate or with another crate's name.
     pub(super) path: Segments,
-    /// Where the thing is defined: the path after all re-exports.
+    /// The path of the definition, after all re-exports.
     pub(super) definition: Segments,
-    /// Is a `pub use`: makes a name available, and does not use it.
+    /// `true` for a `pub use`, which makes a name available and does not use it.
     pub(super) is_reexport: bool,
-    /// Is in a `#[cfg(test)]` item.
+    /// `true` in a test item.
     pub(super) is_test: bool,
 }
 
-/// What a module declares.
+/// The declarations of a module.
 #[derive(Debug, Default)]
 struct Scope {
     file: String,
@@ -99,7 +99,7 @@ impl Crate {
             scope_of.scope();
             scope_of.visit_file(&source.syntax);
         }
-        // A module is test code if it, or one that it is in, is declared so.
+        // A module is test code if it is declared as a test, or is inside such a module.
         let is_declared_test = |module: &Segments, scopes: &BTreeMap<Segments, Scope>| {
             (1..=module.len()).any(|length| scopes.get(&module[..length]).is_some_and(|scope| scope.is_test))
         };
@@ -112,12 +112,12 @@ impl Crate {
         parsed
     }
 
-    /// The names of the modules in the root of the crate.
+    /// Returns the names of the modules in the root of the crate.
     pub(super) fn top_level_modules(&self) -> BTreeSet<&str> {
         self.scopes.keys().filter(|module| module.len() == 2).map(|module| module[1].as_str()).collect()
     }
 
-    /// The file of the innermost module that a path leads into; `None` for other crates.
+    /// Returns the file of the innermost module of a path, or `None` for other crates.
     pub(super) fn file_of(&self, path: &[String]) -> Option<&str> {
         (1..=path.len()).rev().find_map(|length| {
             let scope = self.scopes.get(&path[..length])?;
@@ -125,7 +125,7 @@ impl Crate {
         })
     }
 
-    /// Every path that the crate names.
+    /// Returns every path that the crate names.
     pub(super) fn references(&self) -> Vec<Reference> {
         let mut found = Vec::new();
         for source in &self.sources {
@@ -142,7 +142,7 @@ impl Crate {
         found
     }
 
-    /// The paths that a written path can mean in a module: one, or one for each `*` import of another crate.
+    /// Returns the paths that a written path can mean in a module: one, or one for each `*` import of another crate.
     fn resolve(&self, written: &[String], module: &[String]) -> Vec<Segments> {
         self.resolve_once(written, module, &mut BTreeSet::new())
     }
@@ -181,7 +181,7 @@ impl Crate {
         }
     }
 
-    /// The paths of names below a module, as they are written; the module may import its names.
+    /// Resolves a path relative to a module, which may declare or import its first segment.
     fn resolve_in(
         &self,
         rest: &[String],
@@ -200,8 +200,8 @@ impl Crate {
         }
     }
 
-    /// The paths that a name has in a module: of an import, of a module below, or of an item. `None`: the name is not of this
-    /// crate.
+    /// Returns the paths of a name in a module: an import, a child module or an item. Returns `None` if the name is not
+    /// from this crate.
     fn lookup(
         &self,
         name: &str,
@@ -223,7 +223,7 @@ impl Crate {
         globs.iter().filter(|glob| glob[0] == "crate").find_map(|glob| self.lookup(name, glob, seen))
     }
 
-    /// The paths that a module imports everything from. They are not themselves looked for in what it imports so.
+    /// Returns the paths of a module's `*` imports. `seen` prevents that they are resolved through themselves.
     fn globs(&self, module: &[String], seen: &BTreeSet<(Segments, String)>) -> Vec<Segments> {
         let guard = (module.to_vec(), "*".to_owned());
         let Some(scope) = self.scopes.get(module).filter(|_| !seen.contains(&guard)) else {
@@ -233,7 +233,7 @@ impl Crate {
         scope.globs.iter().flat_map(resolve).collect()
     }
 
-    /// Where a path of this crate is defined, after re-exports.
+    /// Returns the path of the definition of a path in this crate, after re-exports.
     fn definition(&self, path: &[String]) -> Segments {
         let mut path = path.to_vec();
         for _ in 0..16 {
@@ -257,7 +257,7 @@ impl Crate {
     }
 }
 
-/// The module of a file, by its path below the directory of the crate.
+/// Returns the module of a file, from its path below the directory of the crate.
 fn module_of(path: &str) -> Segments {
     let mut module = vec!["crate".to_owned()];
     let path = path.trim_end_matches(".rs");
@@ -282,7 +282,7 @@ fn name_of(item: &Item) -> Option<String> {
     })
 }
 
-/// The leaves of a `use` tree: the name that it introduces (`None` for `*`), and the path.
+/// Collects the leaves of a `use` tree: the name that each introduces (`None` for `*`), and its path.
 fn leaves(tree: &UseTree, before: &[String], found: &mut Vec<(Option<String>, Segments)>) {
     let with = |ident: &syn::Ident| [before, &[ident.to_string()]].concat();
     match tree {
@@ -328,7 +328,7 @@ impl<'ast> Visit<'ast> for ScopeCollector<'_> {
         visit::visit_item(self, item);
     }
 
-    // The names that a function declares or imports are taken for names of its module.
+    // The names that a function declares or imports are treated as names of its module.
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         let scope = self.scope();
         for (name, path) in leaves_of(item) {
@@ -377,7 +377,7 @@ impl ReferenceCollector<'_> {
         }
     }
 
-    /// Adds the paths in the tokens of a macro. Within `{}` behind `before::` they begin with it.
+    /// Adds the paths in the tokens of a macro. Inside the braces of `before::{...}` they begin with `before`.
     fn scan(&mut self, tokens: TokenStream, before: &[String]) {
         let trees: Vec<TokenTree> = tokens.into_iter().collect();
         let is_punct = |at: usize, char: char| matches!(trees.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == char);
@@ -492,6 +492,6 @@ impl<'ast> Visit<'ast> for ReferenceCollector<'_> {
         }
     }
 
-    // `pub(in path)` uses nothing.
+    // The path of `pub(in path)` is not a use.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }

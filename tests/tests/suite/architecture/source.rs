@@ -11,12 +11,12 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// Every Rust file below a directory of the repository, by its path in the repository.
+/// Returns the paths in the repository of all Rust files below a directory.
 pub(crate) fn rust_files(directory: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![root().join(directory)];
@@ -77,7 +77,7 @@ pub(crate) fn attributes_of(item: &Item) -> &[Attribute] {
     }
 }
 
-/// The string literals of a file's code, with their lines: also in macros, not in tests and attributes.
+/// Returns the string literals of a file with their lines, including those in macros, without tests and attributes.
 pub(crate) fn strings(file: &File) -> Vec<(String, usize)> {
     #[derive(Default)]
     struct Strings(Vec<(String, usize)>);

@@ -1,5 +1,5 @@
-//! Every await of the delivery protocol that leaves the process goes through a named sync point, so that a test can pause or
-//! stop an invocation there.
+//! Every await of the delivery protocol that leaves the process goes through a named sync point, so that a test can
+//! pause or stop an invocation there.
 
 use std::collections::BTreeSet;
 
@@ -13,28 +13,28 @@ use syn::{
 
 use super::source::{attributes_of, is_test, parse, rust_files};
 
-/// How a sync point is reached: `services.sync_points.reach("name", future)`.
+/// The field and the method of a sync point: `services.sync_points.reach("name", future)`.
 const FIELD: &str = "sync_points";
 const METHOD: &str = "reach";
 
-/// Where the protocol is. Every file below is checked.
+/// The directory of the protocol. Every file below is checked.
 const DIRECTORY: &str = "shared/src/delivery";
 /// The implementation of sync points.
 const IMPLEMENTATION: &str = "shared/src/delivery/sync_point.rs";
-/// Methods and functions that await the futures that they get, which are checked where they are made.
+/// Methods and functions that await the futures passed to them. These futures are checked where they are created.
 const COMBINATORS: [&str; 3] = ["collect", "for_each_concurrent", "instrument"];
-/// What awaits without `.await`, or in a way that is not understood here.
+/// Macros and functions that await without `.await`, or that this check cannot analyse.
 const FORBIDDEN_MACROS: [&str; 3] = ["select", "try_join", "pin"];
 const FORBIDDEN_FUNCTIONS: [&str; 4] = ["poll_fn", "block_on", "now_or_never", "poll"];
 /// Fields and modules through which a call leaves the process.
 const OUTSIDE: [&str; 5] = ["store", "crm", "http", "tokio", "reqwest"];
 
-/// The async functions of some files, and those of all functions that are lent the name of a sync point.
+/// The async functions of some files, and the functions that receive the name of a sync point.
 #[derive(Debug, Default)]
 struct Functions {
     asynchronous: BTreeSet<String>,
-    /// They have a parameter of the type `&'static str`, which they pass on.
-    lent_a_name: BTreeSet<String>,
+    /// The functions with a parameter of the type `&'static str`, which they pass on.
+    receive_a_name: BTreeSet<String>,
 }
 
 impl Functions {
@@ -48,8 +48,8 @@ impl Functions {
 impl<'ast> Visit<'ast> for Functions {
     fn visit_signature(&mut self, signature: &'ast Signature) {
         let name = signature.ident.to_string();
-        if !names_lent_to(signature).is_empty() {
-            self.lent_a_name.insert(name.clone());
+        if !name_parameters(signature).is_empty() {
+            self.receive_a_name.insert(name.clone());
         }
         if signature.asyncness.is_some() {
             self.asynchronous.insert(name);
@@ -58,8 +58,8 @@ impl<'ast> Visit<'ast> for Functions {
     }
 }
 
-/// The parameters of the type `&'static str`.
-fn names_lent_to(signature: &Signature) -> BTreeSet<String> {
+/// Returns the parameters of the type `&'static str`.
+fn name_parameters(signature: &Signature) -> BTreeSet<String> {
     let parameters = signature.inputs.iter().filter_map(|input| {
         let FnArg::Typed(typed) = input else { return None };
         let (Pat::Ident(name), Type::Reference(reference)) = (&*typed.pat, &*typed.ty) else { return None };
@@ -73,8 +73,8 @@ fn names_lent_to(signature: &Signature) -> BTreeSet<String> {
 /// Finds awaits without a sync point, and the names of the sync points.
 struct Checker<'a> {
     functions: &'a Functions,
-    /// The parameters of the function around that are names of sync points.
-    lent: BTreeSet<String>,
+    /// The parameters of the enclosing function that are names of sync points.
+    name_parameters: BTreeSet<String>,
     problems: Vec<String>,
     names: Vec<String>,
 }
@@ -87,7 +87,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns `true` for `services.sync_points.reach("name", future)`. The future must not be a block, which could await several things.
+    /// Returns `true` for `services.sync_points.reach("name", future)`. The future must not contain an async block,
+    /// which could await several futures.
     fn is_named(&self, future: &Expr) -> bool {
         let Expr::MethodCall(call) = future else { return false };
         if !is_sync_point(call) {
@@ -97,28 +98,28 @@ impl Checker<'_> {
         let has_name = arguments.next().is_some_and(|name| match name {
             Expr::Lit(literal) => matches!(literal.lit, Lit::Str(_)),
             Expr::Path(path) => {
-                path.path.get_ident().is_some_and(|name| self.lent.contains(&name.to_string()))
+                path.path.get_ident().is_some_and(|name| self.name_parameters.contains(&name.to_string()))
             }
             _ => false,
         });
         has_name && arguments.all(|argument| !has_async_block(argument))
     }
 
-    /// Returns `true` for a call of an async function of the protocol, which is checked itself, and for a combinator.
+    /// Returns `true` for a combinator, and for a call of an async function of the protocol, whose body is checked too.
     fn is_own(&self, future: &Expr) -> bool {
-        let (name, way) = match future {
+        let (name, path) = match future {
             Expr::MethodCall(call) => (call.method.to_string(), words(&call.receiver)),
             Expr::Call(call) => {
-                let mut way = words(&call.func);
-                (way.pop().unwrap_or_default(), way)
+                let mut path = words(&call.func);
+                (path.pop().unwrap_or_default(), path)
             }
             _ => return false,
         };
         let is_known = self.functions.asynchronous.contains(&name) || COMBINATORS.contains(&name.as_str());
-        // A combinator may be fed from anywhere: what it awaits is checked where it is made.
+        // A combinator's futures may come from any code: they are checked where they are created.
         is_known
             && (COMBINATORS.contains(&name.as_str())
-                || !way.iter().any(|word| OUTSIDE.contains(&word.as_str())))
+                || !path.iter().any(|word| OUTSIDE.contains(&word.as_str())))
     }
 
     fn forbid(&mut self, name: &str, line: usize) {
@@ -130,7 +131,7 @@ fn is_sync_point(call: &ExprMethodCall) -> bool {
     call.method == METHOD && words(&call.receiver).last().is_some_and(|field| field == FIELD)
 }
 
-/// The names in a path or in a chain of fields and calls.
+/// Returns the names in a path or in a chain of fields and calls.
 fn words(expression: &Expr) -> Vec<String> {
     match expression {
         Expr::Path(path) => path.path.segments.iter().map(|segment| segment.ident.to_string()).collect(),
@@ -179,15 +180,15 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     }
 
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
-        let before = std::mem::replace(&mut self.lent, names_lent_to(&item.sig));
+        let before = std::mem::replace(&mut self.name_parameters, name_parameters(&item.sig));
         visit::visit_item_fn(self, item);
-        self.lent = before;
+        self.name_parameters = before;
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        let before = std::mem::replace(&mut self.lent, names_lent_to(&item.sig));
+        let before = std::mem::replace(&mut self.name_parameters, name_parameters(&item.sig));
         visit::visit_impl_item_fn(self, item);
-        self.lent = before;
+        self.name_parameters = before;
     }
 
     fn visit_expr_await(&mut self, awaited: &'ast ExprAwait) {
@@ -200,7 +201,7 @@ impl<'ast> Visit<'ast> for Checker<'_> {
         if FORBIDDEN_FUNCTIONS.contains(&name.as_str()) {
             self.forbid(&name, call.span().start().line);
         }
-        if is_sync_point(call) || self.functions.lent_a_name.contains(&name) {
+        if is_sync_point(call) || self.functions.receive_a_name.contains(&name) {
             let literal = call.args.iter().find_map(|argument| match argument {
                 Expr::Lit(literal) => match &literal.lit {
                     Lit::Str(text) => Some(text.value()),
@@ -238,16 +239,17 @@ impl<'ast> Visit<'ast> for Checker<'_> {
                     self.visit_expr(argument);
                 }
             }
-            // What is no list of expressions must not await.
+            // A macro whose arguments are not a list of expressions must not await.
             Err(_) if item.tokens.to_string().contains("await") => self.forbid(&name, line),
             Err(_) => {}
         }
     }
 }
 
-/// What is wrong in a file of the protocol, and the names of its sync points.
+/// Returns the problems in a file of the protocol, and the names of its sync points.
 fn check(file: &File, functions: &Functions) -> (Vec<String>, Vec<String>) {
-    let mut checker = Checker { functions, lent: BTreeSet::new(), problems: Vec::new(), names: Vec::new() };
+    let mut checker =
+        Checker { functions, name_parameters: BTreeSet::new(), problems: Vec::new(), names: Vec::new() };
     checker.visit_file(file);
     (checker.problems, checker.names)
 }
@@ -271,7 +273,7 @@ fn every_await_that_leaves_the_process_has_a_sync_point() {
 }
 
 #[test]
-fn each_sync_point_has_a_name_of_its_own() {
+fn each_sync_point_has_a_unique_name() {
     let files = protocol();
     let functions = Functions::of(files.iter().map(|(_, file)| file));
     let mut names = BTreeSet::new();

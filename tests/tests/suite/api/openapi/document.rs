@@ -1,4 +1,4 @@
-//! The document, and asking it.
+//! The OpenAPI document, and checks against it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tests::test_app::Answer;
 /// The OpenAPI document.
 pub(super) struct Document(pub(super) Value);
 
-/// The text of a file of this repository.
+/// Reads a file of this repository.
 pub(super) fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -20,7 +20,7 @@ impl Document {
         Document(yaml_serde::from_str(&file("docs/openapi.yaml")).expect("the document is YAML"))
     }
 
-    /// Path, method and operation.
+    /// Returns the path, method and definition of each operation.
     pub(super) fn operations(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
         let paths = self.0["paths"].as_object().expect("there are paths");
         paths.iter().flat_map(|(path, item)| {
@@ -31,26 +31,26 @@ impl Document {
         })
     }
 
-    /// The request's schema and examples.
+    /// Returns the schema and the examples of a request body.
     pub(super) fn request(&self, method: &str) -> &Value {
         &self.0["paths"]["/callLog"][method.to_lowercase()]["requestBody"]["content"]["application/json"]
     }
 
-    /// What a reference leads to; anything else is itself.
+    /// Returns the target of a reference, or `value` itself if it is not a reference.
     pub(super) fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
-            Some(reference) => self.0.pointer(&reference[1..]).expect("the reference leads somewhere"),
+            Some(reference) => self.0.pointer(&reference[1..]).expect("the reference resolves"),
             None => value,
         }
     }
 
-    /// A schema of the document, with all that it refers to.
+    /// Compiles a schema of the document, with everything that it refers to.
     pub(super) fn validator(&self, schema: &Value) -> Validator {
         self.compile(json!({"allOf": [schema], "components": self.0["components"]}))
     }
 
-    /// The same, but what the schema does not describe is refused. The document itself lets clients accept a field that
-    /// is new.
+    /// Compiles a schema that rejects fields which the document does not describe. The document itself allows them, so
+    /// that clients accept new fields.
     pub(super) fn closed(&self, schema: &Value) -> Validator {
         let mut components = self.0["components"].clone();
         close(&mut components["schemas"]["ResponseBody"]["properties"]);
@@ -62,44 +62,44 @@ impl Document {
         options.build(&schema).unwrap_or_else(|error| panic!("{error}: {schema}"))
     }
 
-    /// What of an answer is not as the document says.
-    pub(super) fn problems(&self, method: &str, answer: &Answer) -> Vec<String> {
+    /// Returns the differences between a response and the document.
+    pub(super) fn problems(&self, method: &str, response: &Answer) -> Vec<String> {
         let responses = &self.0["paths"]["/callLog"][method.to_lowercase()]["responses"];
-        let response = self.resolved(&responses[answer.status.to_string()]);
-        if response.is_null() {
-            return vec![format!("{} is not described", answer.status)];
+        let described = self.resolved(&responses[response.status.to_string()]);
+        if described.is_null() {
+            return vec![format!("{} is not described", response.status)];
         }
         let mut problems = Vec::new();
-        let headers = response["headers"].as_object().expect("an answer has headers");
+        let headers = described["headers"].as_object().expect("a response has headers");
         for (name, header) in headers {
             let header = self.resolved(header);
-            let Some(value) = answer.headers.get(&name.to_lowercase()) else {
+            let Some(value) = response.headers.get(&name.to_lowercase()) else {
                 problems.push(format!("{name} is missing"));
                 continue;
             };
-            // A header is text; what the schema wants as a number is read as one.
+            // A header is text, so a value of a numeric schema is parsed.
             let value = match header["schema"]["type"].as_str() {
                 Some("integer") => serde_json::from_str(value).unwrap_or_default(),
                 _ => Value::from(value.as_str()),
             };
-            let checked = self.validator(&header["schema"]);
-            problems.extend(checked.iter_errors(&value).map(|error| format!("{name}: {error}")));
+            let schema = self.validator(&header["schema"]);
+            problems.extend(schema.iter_errors(&value).map(|error| format!("{name}: {error}")));
         }
-        let usual = ["content-type", "access-control-allow-origin"];
-        for name in answer.headers.keys().filter(|name| !usual.contains(&name.as_str())) {
+        let general = ["content-type", "access-control-allow-origin"];
+        for name in response.headers.keys().filter(|name| !general.contains(&name.as_str())) {
             if !headers.keys().any(|described| described.eq_ignore_ascii_case(name)) {
                 problems.push(format!("the header {name} is not described"));
             }
         }
-        let [media_type] = &response["content"].as_object().expect("a body").keys().collect::<Vec<_>>()[..]
+        let [media_type] = &described["content"].as_object().expect("a body").keys().collect::<Vec<_>>()[..]
         else {
-            panic!("an answer has one form")
+            panic!("a response has one media type")
         };
-        if answer.headers.get("content-type") != Some(media_type) {
+        if response.headers.get("content-type") != Some(media_type) {
             problems.push(format!("it is not {media_type}"));
         }
-        let body = self.closed(&response["content"][*media_type]["schema"]);
-        problems.extend(body.iter_errors(&answer.body).map(|error| error.to_string()));
+        let body = self.closed(&described["content"][*media_type]["schema"]);
+        problems.extend(body.iter_errors(&response.body).map(|error| error.to_string()));
         problems
     }
 }

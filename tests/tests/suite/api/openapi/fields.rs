@@ -1,4 +1,5 @@
-//! The requests' schemas ask for what `call_log::api::wire` reads, where it reads it, and in the same forms.
+//! Compares the schemas of requests with the fields that `call_log::api::wire` reads, and with the values that it
+//! accepts.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use crate::architecture::source::{attributes_of, is_test, parse};
 
 /// The files of `api::wire` that read the fields of a request.
 const READERS: [&str; 4] = ["contact", "create", "record", "update"];
-/// The methods that read a field, whose name is their first argument.
+/// The methods that read a field. Their first argument is its name.
 const METHODS: [&str; 6] = ["get", "inside", "lenient", "list", "require", "text"];
 
 /// The names of the fields that a file reads.
@@ -38,7 +39,7 @@ impl<'ast> Visit<'ast> for Fields {
     }
 }
 
-/// The names of all fields that are read.
+/// Returns the names of all fields that the functions read.
 fn read_names() -> BTreeSet<String> {
     let mut fields = Fields::default();
     for reader in READERS {
@@ -47,7 +48,7 @@ fn read_names() -> BTreeSet<String> {
     fields.0
 }
 
-/// Every name that the requests' schemas describe.
+/// Returns the names of all fields that the requests' schemas describe.
 fn described_names(document: &Document) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for method in ["POST", "PATCH"] {
@@ -76,22 +77,22 @@ fn describe(document: &Document, schema: &Value, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_field_that_is_read_is_described_and_no_other() {
+fn the_document_describes_exactly_the_fields_that_the_functions_read() {
     let read = read_names();
     assert!(read.len() > 40 && read.contains("sessionId") && read.contains("phoneNumber"), "{read:?}");
     assert_eq!(described_names(&Document::read()), read);
 
-    // One that is missing is missed, wherever it stands.
+    // The test fails for a field that any part of the document lacks.
     for (schema, name) in [("Call", "aiNote"), ("Leg", "legType"), ("RequestFields", "authHeader")] {
         let mut document = Document::read();
         let place = format!("/components/schemas/{schema}/properties");
         document.0.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(name);
-        let missed: Vec<_> = read.difference(&described_names(&document)).cloned().collect();
-        assert_eq!(missed, [name]);
+        let missing: Vec<_> = read.difference(&described_names(&document)).cloned().collect();
+        assert_eq!(missing, [name]);
     }
 }
 
-/// The places of a request, and the least that is one in each dialect.
+/// Returns a minimal request of each dialect, and the places in it that can have fields.
 fn requests() -> [(&'static str, Value, &'static [&'static str]); 4] {
     let call = json!({"sessionId": "1", "direction": "Inbound"});
     [
@@ -151,7 +152,7 @@ fn requests() -> [(&'static str, Value, &'static [&'static str]); 4] {
     ]
 }
 
-/// What may stand in a field, right or wrong.
+/// Returns valid and invalid values of a field.
 fn values() -> Vec<Value> {
     vec![
         json!(null),
@@ -199,30 +200,30 @@ fn values() -> Vec<Value> {
     ]
 }
 
-/// One field at a time, in every place, with every value: what the one accepts the other accepts too.
+/// Tries each field in every place with every value.
 #[test]
-fn the_document_accepts_what_the_edge_accepts() {
+fn the_document_and_the_functions_accept_the_same_values() {
     let document = Document::read();
-    let mut refused = 0;
-    for (method, least, places) in requests() {
+    let mut rejected = 0;
+    for (method, minimal, places) in requests() {
         let schema = document.validator(&document.request(method)["schema"]);
         for place in places {
             for name in read_names() {
                 for value in values() {
-                    let mut body = least.clone();
+                    let mut body = minimal.clone();
                     put(&mut body, place, &name, &value);
                     let read = read(method, &body);
                     let valid = schema.validate(&body).map_err(|error| error.to_string());
-                    // Which days and zones there are no pattern tells.
+                    // A pattern can check the form of a day or zone, but not that it exists.
                     let is_only_form = value.is_string() && ["startTime", "timezoneOffset"].contains(&&*name);
                     let agree = valid.is_ok() == read.is_ok() || is_only_form && valid.is_ok();
                     assert!(agree, "{method} {body}: {valid:?}, {read:?}");
-                    refused += usize::from(read.is_err());
+                    rejected += usize::from(read.is_err());
                 }
             }
         }
     }
-    assert!(refused > 1_000, "only {refused} were refused");
+    assert!(rejected > 1_000, "only {rejected} were rejected");
 }
 
 fn read(method: &str, body: &Value) -> Result<(), InputError> {
@@ -233,7 +234,7 @@ fn read(method: &str, body: &Value) -> Result<(), InputError> {
     }
 }
 
-/// Puts a field at this place, and makes what lies on the way there.
+/// Sets a field at this place, and creates the objects and lists that contain it.
 fn put(body: &mut Value, place: &str, name: &str, value: &Value) {
     let mut at = body;
     for step in place.split('/').skip(1) {

@@ -1,4 +1,4 @@
-//! `docs/openapi.yaml` says what the edge does: no field, status or header more, and none less.
+//! `docs/openapi.yaml` describes exactly the fields, statuses and headers of the functions.
 
 mod document;
 mod fields;
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use document::Document;
 
-/// The routes and the statuses that docs/http.md tells people.
+/// Compares the document with docs/http.md.
 #[test]
-fn the_document_has_what_the_prose_has() {
+fn the_document_and_the_http_page_list_the_same_routes_and_statuses() {
     let prose = document::file("docs/http.md");
     let document = Document::read();
     let operations: Vec<_> = document.operations().map(|(path, method, _)| (path, method)).collect();
@@ -18,29 +18,28 @@ fn the_document_has_what_the_prose_has() {
     for (path, method) in operations {
         assert!(prose.contains(&format!("`{} {path}`", method.to_uppercase())), "{method} {path}");
     }
-    let mut told: Vec<_> = prose
+    let mut listed: Vec<_> = prose
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.get(..3))
         .filter(|cell| cell.parse::<u16>().is_ok())
         .chain(["200"])
         .collect();
-    told.sort_unstable();
-    told.dedup();
+    listed.sort_unstable();
+    listed.dedup();
     for (_, method, operation) in document.operations() {
         let mut statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
         statuses.sort_unstable();
-        assert_eq!(statuses, told, "{method}");
+        assert_eq!(statuses, listed, "{method}");
     }
 }
 
-/// Every reference leads somewhere, everything that is defined is used, and every schema is one.
 #[test]
-fn the_document_holds_together() {
+fn every_reference_in_the_document_resolves_and_every_component_is_used() {
     let document = Document::read();
     let mut used = Vec::new();
     collect_references(&document.0, &mut used);
     for reference in &used {
-        assert!(document.0.pointer(&reference[1..]).is_some(), "{reference} leads nowhere");
+        assert!(document.0.pointer(&reference[1..]).is_some(), "{reference} does not resolve");
     }
     for (group, components) in document.0["components"].as_object().unwrap() {
         for (name, component) in components.as_object().unwrap() {
@@ -59,18 +58,17 @@ fn the_document_holds_together() {
     }
 }
 
-/// What is shown as an answer is one.
 #[test]
-fn the_answers_that_are_shown_are_answers() {
+fn every_example_response_in_the_document_matches_its_schema() {
     let document = Document::read();
     for (_, method, operation) in document.operations() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             let content = &document.resolved(response)["content"]["application/json"];
-            let answers = document.closed(&content["schema"]);
-            let examples = content["examples"].as_object().expect("an answer has examples");
+            let schema = document.closed(&content["schema"]);
+            let examples = content["examples"].as_object().expect("a response has examples");
             for (name, example) in examples {
-                let problem = answers.validate(&example["value"]).map_err(|error| error.to_string());
-                assert_eq!(problem, Ok(()), "{method} {status} {name}");
+                let valid = schema.validate(&example["value"]).map_err(|error| error.to_string());
+                assert_eq!(valid, Ok(()), "{method} {status} {name}");
             }
         }
     }

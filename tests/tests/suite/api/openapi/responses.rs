@@ -1,4 +1,4 @@
-//! The edge's answers against the document.
+//! Compares the responses of the functions with the document.
 
 use std::collections::BTreeSet;
 
@@ -18,19 +18,18 @@ use tests::{
 use super::document::Document;
 use crate::harness::with;
 
-/// A request that is answered in a way of its own.
+/// A request with one of the possible outcomes, and its response.
 struct Row {
     case: &'static str,
     method: &'static str,
     status: u16,
-    answer: Answer,
+    response: Answer,
 }
 
-/// Every request that is shown is understood, and carried out.
 #[tokio::test]
-async fn the_requests_that_are_shown_are_accepted() {
+async fn every_example_request_in_the_document_succeeds() {
     let document = Document::read();
-    let world = TestApp::start().await;
+    let test = TestApp::start().await;
     for method in ["POST", "PATCH"] {
         let request = document.request(method);
         let schema = document.validator(&request["schema"]);
@@ -40,48 +39,46 @@ async fn the_requests_that_are_shown_are_accepted() {
             let body = &example["value"];
             let valid = schema.validate(body).map_err(|error| error.to_string());
             assert_eq!(valid, Ok(()), "{method} {name}");
-            let answer = world.send(&world.app, method, body).await;
+            let response = test.send(&test.app, method, body).await;
             let expected = if method == "POST" { "Call logged" } else { "Call log updated." };
-            assert_eq!(answer.message(), expected, "{method} {name}: {answer:?}");
-            assert_eq!(document.problems(method, &answer), Vec::<String>::new(), "{method} {name}");
+            assert_eq!(response.message(), expected, "{method} {name}: {response:?}");
+            assert_eq!(document.problems(method, &response), Vec::<String>::new(), "{method} {name}");
         }
     }
 }
 
-/// Every status comes, and no answer is otherwise than described.
 #[tokio::test]
-async fn every_answer_is_as_described() {
+async fn every_response_matches_the_document_and_every_status_occurs() {
     let document = Document::read();
     let rows = rows().await;
-    for Row { case, method, status, answer } in &rows {
-        assert_eq!(answer.status, *status, "{case}: {answer:?}");
-        assert_eq!(document.problems(method, answer), Vec::<String>::new(), "{case}: {answer:?}");
+    for Row { case, method, status, response } in &rows {
+        assert_eq!(response.status, *status, "{case}: {response:?}");
+        assert_eq!(document.problems(method, response), Vec::<String>::new(), "{case}: {response:?}");
     }
     for (_, method, operation) in document.operations() {
-        let came: BTreeSet<_> = rows
+        let occurred: BTreeSet<_> = rows
             .iter()
             .filter(|row| row.method.eq_ignore_ascii_case(method))
             .map(|row| row.status.to_string())
             .collect();
         let described: BTreeSet<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
-        assert_eq!(came, described, "{method}");
+        assert_eq!(occurred, described, "{method}");
     }
 }
 
-/// A document that lacks something does not pass.
 #[tokio::test]
-async fn what_the_document_lacks_is_found() {
+async fn a_document_that_omits_a_status_a_field_or_a_header_fails_the_check() {
     let rows = rows().await;
-    let answer = "/components/schemas/ResponseBody";
+    let body = "/components/schemas/ResponseBody";
     let post = "/paths/~1callLog/post/responses";
-    for (place, lacking, problem) in [
+    for (place, omitted, problem) in [
         (post.to_owned(), "503", "503 is not described"),
         (post.to_owned(), "413", "413 is not described"),
         ("/components/schemas/CreateResponse/properties".to_owned(), "logId", "logId"),
         ("/components/schemas/UpdateResponse/properties".to_owned(), "updatedNote", "updatedNote"),
-        (format!("{answer}/properties"), "returnMessage", "returnMessage"),
-        (format!("{answer}/properties/returnMessage/properties"), "ttl", "ttl"),
-        (format!("{answer}/properties/returnMessage/properties"), "details", "details"),
+        (format!("{body}/properties"), "returnMessage", "returnMessage"),
+        (format!("{body}/properties/returnMessage/properties"), "ttl", "ttl"),
+        (format!("{body}/properties/returnMessage/properties"), "details", "details"),
         (
             "/components/responses/Busy/headers".to_owned(),
             "Retry-After",
@@ -96,80 +93,82 @@ async fn what_the_document_lacks_is_found() {
     ] {
         let mut document = Document::read();
         let object = document.0.pointer_mut(&place).and_then(Value::as_object_mut).expect(&place);
-        assert!(object.remove(lacking).is_some(), "{lacking} is in {place}");
-        let problems = rows.iter().flat_map(|row| document.problems(row.method, &row.answer));
-        assert!(problems.into_iter().any(|found| found.contains(problem)), "without {lacking}");
+        assert!(object.remove(omitted).is_some(), "{omitted} is in {place}");
+        let problems = rows.iter().flat_map(|row| document.problems(row.method, &row.response));
+        assert!(problems.into_iter().any(|found| found.contains(problem)), "without {omitted}");
     }
 }
 
-/// Each outcome of both requests, in a world of its own. What carries a request out is large, and is kept off the stack.
+/// Returns a row for each outcome of both requests. The futures of requests are large, so they are boxed to keep the
+/// stack small.
 async fn rows() -> Vec<Row> {
-    let world = TestApp::start().await;
+    let test = TestApp::start().await;
     let mut rows = Vec::new();
     let update = json!({"sessionId": "1", "note": "Wants two quotes"});
-    let send = async |method: &str, body: &Value| Box::pin(world.send(&world.app, method, body)).await;
+    let send = async |method: &str, body: &Value| Box::pin(test.send(&test.app, method, body)).await;
 
-    let mut add = |case, method, status, answer| rows.push(Row { case, method, status, answer });
-    add("waits", "PATCH", 200, send("PATCH", &with(update.clone(), json!({"sessionId": "9"}))).await);
+    let mut add = |case, method, status, response| rows.push(Row { case, method, status, response });
+    add("queued", "PATCH", 200, send("PATCH", &with(update.clone(), json!({"sessionId": "9"}))).await);
     add("logged", "POST", 200, send("POST", &call("1")).await);
     add("repeated", "POST", 200, send("POST", &call("1")).await);
     add("no contact", "POST", 200, send("POST", &with(call("2"), json!({"contactId": 0}))).await);
     add("updated", "PATCH", 200, send("PATCH", &update).await);
-    world.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: Some(7) });
+    test.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: Some(7) });
     add("rate limited", "POST", 200, send("POST", &call("3")).await);
-    world.crm.next(Route::CreateActivity, Fault::Status(422));
-    add("refused", "POST", 200, send("POST", &call("3")).await);
-    world.crm.next(Route::CreateActivity, Fault::Status(401));
+    test.crm.next(Route::CreateActivity, Fault::Status(422));
+    add("rejected", "POST", 200, send("POST", &call("3")).await);
+    test.crm.next(Route::CreateActivity, Fault::Status(401));
     add("authorization", "POST", 200, send("POST", &call("3")).await);
-    world.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
-    add("no answer", "POST", 200, send("POST", &call("3")).await);
-    add("unsettled", "POST", 200, send("POST", &call("3")).await);
-    world.crm.delete(5001);
+    test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+    add("no response", "POST", 200, send("POST", &call("3")).await);
+    add("unknown outcome", "POST", 200, send("POST", &call("3")).await);
+    test.crm.delete(5001);
     let another = with(update.clone(), json!({"note": "Wants three quotes"}));
     add("deleted", "PATCH", 200, send("PATCH", &another).await);
     let long = json!({"sessionId": "9", "transcript": "T".repeat(1_000_000)});
-    add("too long to wait", "PATCH", 413, send("PATCH", &long).await);
+    add("too long to queue", "PATCH", 413, send("PATCH", &long).await);
 
-    let (busy, proxy) = world.proxied_app().await;
-    let keyed = world.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
-    let token = format!("Bearer {}", world.app.issue_token(&world.user, 1));
+    let (without_table, proxy) = test.proxied_app().await;
+    let other_key = test.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
+    let token = format!("Bearer {}", test.app.issue_token(&test.user, 1));
     for (method, body) in [("POST", call("4")), ("PATCH", update)] {
         let ask = async |token: &str, uri: &str, body: String| {
-            ask(&world.app, method, method, uri, token, body).await
+            ask(&test.app, method, method, uri, token, body).await
         };
         add("no field", method, 400, ask(&token, "/callLog", "{}".to_owned()).await);
-        add("no JSON", method, 400, ask(&token, "/callLog", "{".to_owned()).await);
+        add("not JSON", method, 400, ask(&token, "/callLog", "{".to_owned()).await);
         add("no token", method, 401, ask("", "/callLog", body.to_string()).await);
-        add("a bad token", method, 401, ask("Bearer x", "/callLog", body.to_string()).await);
+        add("an invalid token", method, 401, ask("Bearer x", "/callLog", body.to_string()).await);
         let other = with(body.clone(), json!({"user": {"id": "54321-pipedrive"}}));
         add("another user", method, 403, send(method, &other).await);
         add("another path", method, 404, ask(&token, "/callLog/1", body.to_string()).await);
-        let asked = self::ask(&world.app, method, "PUT", "/callLog", &token, body.to_string());
-        add("another method", method, 405, asked.await);
+        let response = self::ask(&test.app, method, "PUT", "/callLog", &token, body.to_string());
+        add("another method", method, 405, response.await);
         add("too large", method, 413, ask(&token, "/callLog", " ".repeat((1 << 20) + 1)).await);
-        keyed.store.put_user(&world.user).await.unwrap();
+        other_key.store.put_user(&test.user).await.unwrap();
         add("no key", method, 500, send(method, &body).await);
-        world.app.store.put_user(&world.user).await.unwrap();
+        test.app.store.put_user(&test.user).await.unwrap();
         proxy.outage(Some(Fault::DropBeforeEffect));
-        add("no table", method, 503, Box::pin(world.send(&busy, method, &body)).await);
+        add("no table", method, 503, Box::pin(test.send(&without_table, method, &body)).await);
         proxy.outage(None);
     }
 
-    // The world's user signs in anew with a session that ends; then is not connected.
-    let ended = Credentials::OAuth {
-        access_token: Secret::new("an access token that has ended"),
-        refresh_token: Some(Secret::new("a refresh token that was taken back")),
+    // The user's session is revoked. Then the user disconnects.
+    let revoked = Credentials::OAuth {
+        access_token: Secret::new("an access token that has expired"),
+        refresh_token: Some(Secret::new("a refresh token that was revoked")),
         expires_at: None,
     };
-    for (case, status, credentials) in [("session ended", 401, Some(ended)), ("not connected", 200, None)] {
-        let user = User { credentials, ..world.user.clone() };
-        world.app.store.put_user(&user).await.unwrap();
+    for (case, status, credentials) in [("session revoked", 401, Some(revoked)), ("not connected", 200, None)]
+    {
+        let user = User { credentials, ..test.user.clone() };
+        test.app.store.put_user(&user).await.unwrap();
         add(case, "POST", status, send("POST", &call("5")).await);
     }
     rows
 }
 
-/// A request in full, to the function of `route`.
+/// Sends a request with any method, URI, token and body to the function of `route`.
 async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body: String) -> Answer {
     let request = http::Request::builder().method(method).uri(uri).header("authorization", token);
     let request = request.body(Bytes::from(body)).unwrap();
