@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// The modules that a module's unit tests may use in addition.
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[("note", &["api::wire"])];
 
-/// What is used today and must not be: (module, what it uses).
+/// Dependencies that still have to be removed: (module, module that it uses).
 const TO_REMOVE: &[(&str, &str)] = &[];
 
 /// External crates or functions, and the only places that may name them.
@@ -99,7 +99,7 @@ const OUTSIDE: &[Outside] = &[
     },
 ];
 
-/// What is named today and must not be: (file, name).
+/// Names that still have to be removed: (file, name).
 const OUTSIDE_TO_REMOVE: &[(&str, &str)] = &[];
 
 /// Files that use each other today, directly or through others.

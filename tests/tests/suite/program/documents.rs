@@ -184,7 +184,7 @@ fn a_command_is_found_wherever_a_document_has_it() {
     }
 }
 
-/// What a command needs: files, a user, and a call in the state that it is about.
+/// Prepares the files, the user and the state of a call that a command needs.
 async fn prepare(app: &TestApp, shell: &mut Shell, command: &Command) {
     let user = json!({
         "id": "12345-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com",
