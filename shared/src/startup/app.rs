@@ -133,6 +133,7 @@ impl App {
     }
 }
 
+/// Operators' commands and tests use an app as its services: `app.store` is `app.api.services.store`.
 impl Deref for App {
     type Target = Services;
 
