@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, thread};
 
 use call_log::{
-    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    model::{Clock, User},
     startup::{app::App, config::Config},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -46,14 +46,10 @@ impl Harness {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let variables = plain_variables(&database.url, &crm);
         let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
-        let user = User {
-            id: UserId::new(format!("{}-pipedrive", pipedrive::USER)).expect("an id"),
-            platform: Platform::new("pipedrive").expect("a name"),
-            hostname: Some("acme.pipedrive.com".to_owned()),
-            zone: None,
-            settings: Settings::default(),
-            credentials: Some(Credentials::ApiKey(Secret::new(pipedrive::API_KEY))),
-        };
+        let user = test_app::user(
+            &format!("{}-pipedrive", pipedrive::USER),
+            Some(test_app::api_key(pipedrive::API_KEY)),
+        );
         let app = runtime.block_on(async {
             let app = App::new(config, Clock::System).await.expect("the app starts");
             app.store.create_table().await.expect("the table can be created");

@@ -5,9 +5,14 @@ use std::{net::TcpListener, thread};
 use dynoxide::Database;
 use serde_json::Value;
 
+use crate::proxy::Target;
+
 /// A signature that the emulator accepts: it requires the format and does not check the value.
 const UNCHECKED: &str = "AWS4-HMAC-SHA256 Credential=test/20250312/us-east-1/dynamodb/aws4_request, \
                          SignedHeaders=host;x-amz-date, Signature=0";
+
+/// Every request to DynamoDB.
+pub const REQUEST: Target = Target { method: "POST", path: "/" };
 
 /// A running DynamoDB.
 #[derive(Debug)]

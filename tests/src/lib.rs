@@ -7,6 +7,7 @@
 //! - [`aws`]: fakes of the two AWS services that a process calls when it starts, Parameter Store and KMS;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
 //! - [`log`]: captures log lines, and checks their metrics as CloudWatch does;
+//! - [`messages`]: the messages that many tests expect;
 //! - [`test_app`]: the app in the test's process, with a clock that the test controls.
 
 #![allow(
@@ -26,6 +27,7 @@ pub mod dynamodb;
 pub mod example_crm;
 pub mod fake_crm;
 pub mod log;
+pub mod messages;
 pub mod metered;
 pub mod pipedrive;
 pub mod proxy;

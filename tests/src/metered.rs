@@ -10,7 +10,7 @@ use crate::{
     cost::Use,
     log::Log,
     proxy::{Exchange, Fault, Proxy},
-    test_app::{Answer, REDRIVE_MS, TestApp, call},
+    test_app::{REDRIVE_MS, Response, TestApp, call},
 };
 
 /// The functions' memory, as in template.yaml.
@@ -80,7 +80,7 @@ impl Metered {
     }
 
     /// Sends one request. The response may be an error.
-    pub async fn ask(&self, method: &str, body: &Value) -> (Answer, Counted) {
+    pub async fn ask(&self, method: &str, body: &Value) -> (Response, Counted) {
         self.taken();
         // Asserts that the first two requests of an invocation are sent concurrently: the proxy holds both until the
         // second has arrived. So they count as one round trip.

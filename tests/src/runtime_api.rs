@@ -25,7 +25,7 @@ use axum::{
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::test_app::Answer;
+use crate::test_app::Response;
 
 /// The time after which a test gives up waiting for a response.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -72,12 +72,12 @@ impl Function {
     }
 
     /// Invokes the function with an API Gateway or ALB event and returns its response.
-    pub async fn invoke(&self, event: Value) -> Answer {
+    pub async fn invoke(&self, event: Value) -> Response {
         self.invoke_for(event, Duration::from_secs(25)).await
     }
 
     /// Invokes the function with this time until the invocation's deadline.
-    pub async fn invoke_for(&self, event: Value, time: Duration) -> Answer {
+    pub async fn invoke_for(&self, event: Value, time: Duration) -> Response {
         let response = tokio::time::timeout(PATIENCE, self.invoke_raw(event, time)).await;
         let response = response
             .expect("a response in time")
@@ -185,7 +185,7 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// Reads a response to API Gateway or to a load balancer. For a REST API, its headers are lists.
-fn read(response: &Value) -> Answer {
+fn read(response: &Value) -> Response {
     let header = |(name, value): (&String, &Value)| {
         let text = value.as_str().or_else(|| value[0].as_str()).unwrap_or_default();
         (name.to_lowercase(), text.to_owned())
@@ -193,7 +193,7 @@ fn read(response: &Value) -> Answer {
     let kinds = [&response["multiValueHeaders"], &response["headers"]];
     let headers = kinds.into_iter().filter_map(Value::as_object).flatten();
     let text = response["body"].as_str().unwrap_or_default();
-    Answer {
+    Response {
         status: response["statusCode"].as_u64().unwrap_or_default() as u16,
         headers: headers.map(header).collect(),
         body: serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),

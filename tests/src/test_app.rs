@@ -45,13 +45,13 @@ pub struct TestApp {
 
 /// A response to a caller.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: Value,
 }
 
-impl Answer {
+impl Response {
     /// Returns the message that the extension shows.
     pub fn message(&self) -> &str {
         self.body["returnMessage"]["message"].as_str().unwrap_or_default()
@@ -101,7 +101,7 @@ pub fn key_file(name: &str) -> String {
 impl TestApp {
     /// Starts an app with one Pipedrive user, who is connected by an API key that never expires.
     pub async fn start() -> TestApp {
-        TestApp::with_credentials(Credentials::ApiKey(Secret::new(crate::pipedrive::API_KEY))).await
+        TestApp::with_credentials(api_key(crate::pipedrive::API_KEY)).await
     }
 
     pub async fn with_credentials(credentials: Credentials) -> TestApp {
@@ -110,14 +110,7 @@ impl TestApp {
         let crm = FakePipedrive::with_clock(Clock::Manual(clock.clone()));
         let app = new_app(&environment(&dynamodb, &crm, &[]), clock.clone()).await;
         app.store.create_table().await.expect("the table can be created");
-        let user = User {
-            id: UserId::new(format!("{}-pipedrive", crate::pipedrive::USER)).expect("an id"),
-            platform: Platform::new("pipedrive").expect("a name"),
-            hostname: Some("acme.pipedrive.com".to_owned()),
-            zone: None,
-            settings: Settings::default(),
-            credentials: Some(credentials),
-        };
+        let user = user(&format!("{}-pipedrive", crate::pipedrive::USER), Some(credentials));
         app.store.put_user(&user).await.expect("the user can be stored");
         TestApp { app, crm, dynamodb, user, clock }
     }
@@ -150,12 +143,12 @@ impl TestApp {
     }
 
     /// Sends `POST /callLog` as the user.
-    pub async fn post(&self, body: &Value) -> Answer {
+    pub async fn post(&self, body: &Value) -> Response {
         self.send(&self.app, "POST", body).await
     }
 
     /// Sends `PATCH /callLog` as the user.
-    pub async fn patch(&self, body: &Value) -> Answer {
+    pub async fn patch(&self, body: &Value) -> Response {
         self.send(&self.app, "PATCH", body).await
     }
 
@@ -176,10 +169,27 @@ impl TestApp {
     }
 
     /// Sends a request of the user to this app.
-    pub async fn send(&self, app: &App, method: &str, body: &Value) -> Answer {
+    pub async fn send(&self, app: &App, method: &str, body: &Value) -> Response {
         let token = app.issue_token(&self.user, 1);
         send(app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
     }
+}
+
+/// Returns the user with this id, which ends in the name of the platform, as in `12345-pipedrive`.
+pub fn user(id: &str, credentials: Option<Credentials>) -> User {
+    let platform = id.rsplit('-').next().and_then(Platform::new).expect("the id ends in its platform");
+    User {
+        id: UserId::new(id).expect("an id"),
+        platform,
+        hostname: Some("acme.pipedrive.com".to_owned()),
+        zone: None,
+        settings: Settings::default(),
+        credentials,
+    }
+}
+
+pub fn api_key(key: &str) -> Credentials {
+    Credentials::ApiKey(Secret::new(key))
 }
 
 /// An OAuth grant of Pipedrive that expires `expires_in_ms` after [`NOW_MS`].
@@ -192,7 +202,7 @@ pub fn grant(expires_in_ms: i64, refresh_token: &str) -> Credentials {
 }
 
 /// Sends a request with any token and body. `time_ms` is the time until the deadline.
-pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: i64) -> Answer {
+pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: i64) -> Response {
     let request = http::Request::builder()
         .method(method)
         .uri("/callLog")
@@ -209,7 +219,7 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         (name.to_string(), value.to_str().unwrap_or_default().to_owned())
     };
-    Answer {
+    Response {
         status: response.status().as_u16(),
         headers: response.headers().iter().map(header).collect(),
         body: serde_json::from_slice(response.body()).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use call_log::{
-    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    model::{Clock, Credentials},
     startup::{app::App, config::Config},
 };
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use tests::{
     dynamodb::DynamoDb,
     pipedrive::{API_KEY, FakePipedrive},
     runtime_api::{Function, event, with_body},
-    test_app::{Answer, environment},
+    test_app::{Response, api_key, environment, user},
 };
 
 /// The default user.
@@ -55,25 +55,25 @@ impl Harness {
     }
 
     /// Sends `POST /callLog` as the default user.
-    pub(super) async fn post(&self, body: &Value) -> Answer {
+    pub(super) async fn post(&self, body: &Value) -> Response {
         self.post_as(USER, body).await
     }
 
     /// Sends `PATCH /callLog` as the default user.
-    pub(super) async fn patch(&self, body: &Value) -> Answer {
+    pub(super) async fn patch(&self, body: &Value) -> Response {
         self.patch_as(USER, body).await
     }
 
-    pub(super) async fn post_as(&self, id: &str, body: &Value) -> Answer {
+    pub(super) async fn post_as(&self, id: &str, body: &Value) -> Response {
         self.create.invoke(request("POST", &self.token(id), &body.to_string())).await
     }
 
-    pub(super) async fn patch_as(&self, id: &str, body: &Value) -> Answer {
+    pub(super) async fn patch_as(&self, id: &str, body: &Value) -> Response {
         self.update.invoke(request("PATCH", &self.token(id), &body.to_string())).await
     }
 
     /// Sends `POST /callLog` with this time until the invocation's deadline.
-    pub(super) async fn post_within(&self, seconds: u64, body: &Value) -> Answer {
+    pub(super) async fn post_within(&self, seconds: u64, body: &Value) -> Response {
         let request = request("POST", &self.token(USER), &body.to_string());
         self.create.invoke_for(request, Duration::from_secs(seconds)).await
     }
@@ -97,22 +97,6 @@ impl Harness {
 pub(super) async fn app(variables: &BTreeMap<String, String>) -> App {
     let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
     App::new(config, Clock::System).await.expect("the app starts")
-}
-
-pub(super) fn user(id: &str, credentials: Option<Credentials>) -> User {
-    let platform = id.rsplit('-').next().and_then(Platform::new).expect("an id that ends in its platform");
-    User {
-        id: UserId::new(id).expect("an id"),
-        platform,
-        hostname: Some("acme.pipedrive.com".to_owned()),
-        zone: None,
-        settings: Settings::default(),
-        credentials,
-    }
-}
-
-pub(super) fn api_key(key: &str) -> Credentials {
-    Credentials::ApiKey(Secret::new(key))
 }
 
 /// Returns an API Gateway event with the token in the header.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use call_log::model::{Credentials, Secret};
 use serde_json::{Value, json};
 use tests::{
-    pipedrive::{FakePipedrive, Route},
+    messages::NOT_ANSWERING,
+    pipedrive::{API_KEY, FakePipedrive, Route},
     proxy::Fault,
-    test_app::{Answer, call},
+    test_app::{Response, api_key, call, user},
 };
 
 use crate::harness::{Harness, USER, warning, with};
@@ -25,7 +26,6 @@ const UPDATE_NEXT: (&str, &str) = (
     "What happens next",
     "The update is saved and will be added to Pipedrive as soon as possible. You don't need to do anything.",
 );
-const NOT_ANSWERING: &str = "Pipedrive is not answering";
 
 fn rate_limited(when: &str, next: (&str, &str)) -> Value {
     let text = format!("Pipedrive doesn't accept more requests right now. You can try again {when}.");
@@ -38,7 +38,7 @@ fn rejected(words: &str) -> Value {
     warning("Pipedrive refused the call log", &[("Pipedrive says", words)])
 }
 
-fn check(response: &Answer, expected: &Value, case: &str) {
+fn check(response: &Response, expected: &Value, case: &str) {
     assert_eq!((response.status, &response.body), (200, expected), "{case}");
 }
 
@@ -254,7 +254,7 @@ async fn a_revoked_crm_session_is_a_401_with_an_error_code() {
 
 /// Connects the user again, and asserts that creates and updates succeed.
 async fn connect_again(harness: &Harness) {
-    harness.put_user(USER, Some(crate::harness::api_key(tests::pipedrive::API_KEY))).await;
+    harness.put_user(USER, Some(api_key(API_KEY))).await;
     assert_eq!(harness.post(&call("2")).await.message(), "Call logged");
     assert_eq!(
         harness.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.message(),
@@ -267,7 +267,7 @@ async fn connect_again(harness: &Harness) {
 async fn no_request_is_sent_to_a_host_that_is_not_the_crms() {
     let harness = Harness::with(&[("CRM_BASE_URL_PIPEDRIVE", "")]).await;
     let foreign = FakePipedrive::start();
-    let mut user = crate::harness::user(USER, Some(crate::harness::api_key(tests::pipedrive::API_KEY)));
+    let mut user = user(USER, Some(api_key(API_KEY)));
     for hostname in
         [Some(foreign.base_url().replace("http://", "")), Some("pipedrive.com.evil.example".to_owned()), None]
     {

@@ -4,10 +4,10 @@ use tests::{
     dynamodb::DynamoDb,
     pipedrive::FakePipedrive,
     runtime_api::Function,
-    test_app::{call, environment},
+    test_app::{call, environment, user},
 };
 
-use crate::harness::{Harness, USER, request, user, warning};
+use crate::harness::{Harness, USER, request, warning};
 
 #[test]
 fn a_function_with_a_missing_or_invalid_setting_does_not_start_and_names_the_setting() {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use call_log::{
-    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    model::Clock,
     startup::{app::App, config::Config},
 };
 use cli::example_crm::{ExampleCrm, router};
@@ -13,7 +13,7 @@ use tests::{
     pipedrive::{API_KEY, FakePipedrive},
     proxy::Proxy,
     runtime_api::{Function, event},
-    test_app::environment,
+    test_app::{api_key, environment, user},
 };
 
 const EXAMPLE_KEY: &str = "the key of the Example CRM";
@@ -182,9 +182,8 @@ impl Harness {
         let app = App::new(config, Clock::System).await.expect("the app starts");
         app.store.create_table().await.expect("the table can be created");
         for (platform, key) in [("pipedrive", API_KEY), ("example", EXAMPLE_KEY)] {
-            let credentials = Some(Credentials::ApiKey(Secret::new(key)));
             app.store
-                .put_user(&User { credentials, ..user(platform) })
+                .put_user(&user(&id(platform), Some(api_key(key))))
                 .await
                 .expect("the user can be stored");
         }
@@ -194,7 +193,7 @@ impl Harness {
     }
 
     fn token(&self, platform: &str) -> String {
-        self.app.issue_token(&user(platform), 1)
+        self.app.issue_token(&user(&id(platform), None), 1)
     }
 
     fn function(&self, event: &str) -> &Function {
@@ -214,14 +213,7 @@ impl Harness {
     }
 }
 
-/// Returns a user of this CRM without credentials.
-fn user(platform: &str) -> User {
-    User {
-        id: UserId::new(format!("12345-{platform}")).expect("an id"),
-        platform: Platform::new(platform).expect("a name"),
-        hostname: Some("acme.pipedrive.com".to_owned()),
-        zone: None,
-        settings: Settings::default(),
-        credentials: None,
-    }
+/// Returns the id of the user of a platform.
+fn id(platform: &str) -> String {
+    format!("12345-{platform}")
 }

@@ -3,15 +3,14 @@
 use call_log::model::{User, UserId};
 use serde_json::{Value, json};
 use tests::{
+    messages::{LOGGED, NOT_CONNECTED, QUEUED_UNTIL_LOGGED, UNAUTHORIZED, UPDATED},
     pipedrive::{ACCESS_TOKEN, API_KEY},
-    test_app::{INVOCATION_MS, TestApp, call, send},
+    test_app::{INVOCATION_MS, TestApp, api_key, call, send, user},
 };
 
-use crate::harness::{Harness, USER, api_key, with};
+use crate::harness::{Harness, USER, with};
 
 const OTHER: &str = "54321-pipedrive";
-const QUEUED: &str = "The update will be added when the call is logged.";
-const UPDATED: &str = "Call log updated.";
 
 #[tokio::test]
 async fn users_with_the_same_session_id_have_separate_records() {
@@ -24,7 +23,7 @@ async fn users_with_the_same_session_id_have_separate_records() {
     let response = harness.patch_as(OTHER, &foreign).await;
     assert_eq!(
         (response.message(), response.log_id(), &response.body["updatedNote"]),
-        (QUEUED, None, &Value::Null)
+        (QUEUED_UNTIL_LOGGED, None, &Value::Null)
     );
     let body = with(foreign, json!({"user": {"id": USER}}));
     assert_eq!(harness.patch_as(OTHER, &body).await.status, 403);
@@ -33,7 +32,7 @@ async fn users_with_the_same_session_id_have_separate_records() {
     let response = harness.post_as(OTHER, &call("1")).await;
     assert_eq!(
         (response.message(), response.log_id()),
-        ("Call logged", Some("5002")),
+        (LOGGED, Some("5002")),
         "the other user has a separate log"
     );
     let logs = harness.crm.activities();
@@ -60,11 +59,11 @@ async fn no_id_in_a_request_reaches_another_users_data() {
         let name = user.id.as_str();
         let of =
             |session: &str| with(call(&format!("{name}-{session}")), json!({"note": format!("Of {name}")}));
-        assert_eq!(send(user, "POST", &of("logged")).await.message(), "Call logged");
+        assert_eq!(send(user, "POST", &of("logged")).await.message(), LOGGED);
         let extension = with(of("logged"), json!({"hashedExtensionId": format!("{name}-extension")}));
-        assert_eq!(send(user, "POST", &extension).await.message(), "Call logged");
+        assert_eq!(send(user, "POST", &extension).await.message(), LOGGED);
         let queued = json!({"sessionId": format!("{name}-queued"), "note": format!("Of {name}")});
-        assert_eq!(send(user, "PATCH", &queued).await.message(), QUEUED);
+        assert_eq!(send(user, "PATCH", &queued).await.message(), QUEUED_UNTIL_LOGGED);
     }
     let logs = test.crm.activities();
     assert_eq!(logs.len(), 4);
@@ -165,12 +164,12 @@ async fn partition(test: &TestApp, user: &User) -> Value {
 async fn the_same_user_id_on_another_platform_is_another_user() {
     let harness = Harness::start().await;
     harness.post(&call("1")).await;
-    let mut twin = crate::harness::user(USER, None);
+    let mut twin = user(USER, None);
     twin.platform = call_log::model::Platform::new("example").unwrap();
     let token = harness.app.issue_token(&twin, 1);
     let update = json!({"sessionId": "1", "note": "Not yours"}).to_string();
     let response = harness.update.invoke(crate::harness::request("PATCH", &token, &update)).await;
-    assert_eq!(response.message(), "User not found. Please connect to your CRM.");
+    assert_eq!(response.message(), NOT_CONNECTED);
 }
 
 #[tokio::test]
@@ -212,7 +211,7 @@ async fn an_extension_updates_its_own_log_or_the_one_that_was_created_without_an
     ] {
         let response =
             harness.patch(&with(json!({"sessionId": session, "note": "n"}), identity.clone())).await;
-        let expected = if log.is_some() { UPDATED } else { QUEUED };
+        let expected = if log.is_some() { UPDATED } else { QUEUED_UNTIL_LOGGED };
         assert_eq!((response.message(), response.log_id()), (expected, log), "{session} {identity}");
     }
 }
@@ -222,10 +221,10 @@ async fn the_callers_auth_header_replaces_the_stored_credential_for_one_request(
     let harness = Harness::start().await;
     harness.put_user(USER, Some(api_key("a key that Pipedrive has revoked"))).await;
     let header = json!({"authHeader": format!("Bearer {ACCESS_TOKEN}")});
-    let rejected = "Authorization error";
+    let rejected = UNAUTHORIZED;
 
     assert_eq!(harness.post(&call("1")).await.message(), rejected);
-    assert_eq!(harness.post(&with(call("1"), header.clone())).await.message(), "Call logged");
+    assert_eq!(harness.post(&with(call("1"), header.clone())).await.message(), LOGGED);
     let update = json!({"sessionId": "1", "note": "Wants two quotes"});
     assert_eq!(harness.patch(&update).await.message(), rejected);
     assert_eq!(harness.patch(&with(update, header)).await.message(), UPDATED);

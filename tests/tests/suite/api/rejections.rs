@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use tests::{
     runtime_api::event,
-    test_app::{Answer, call},
+    test_app::{Response, call},
 };
 
 use crate::harness::{Harness, USER, request, warning, with};
 
-fn check(response: &Answer, status: u16, message: &str, case: &str) {
+fn check(response: &Response, status: u16, message: &str, case: &str) {
     assert_eq!((response.status, &response.body), (status, &warning(message, &[])), "{case}");
     assert_eq!(response.headers["content-type"], "application/json", "{case}");
 }

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 use tests::{
     pipedrive::API_KEY,
-    test_app::{Answer, call},
+    test_app::{Response, api_key, call},
 };
 
-use crate::harness::{Harness, USER, api_key, warning, with};
+use crate::harness::{Harness, USER, warning, with};
 
 /// Asserts that the whole response is as expected.
-fn check(response: &Answer, expected: &Value) {
+fn check(response: &Response, expected: &Value) {
     assert_eq!((response.status, &response.body), (200, expected));
     assert_eq!(response.headers["content-type"], "application/json");
     assert_eq!(response.headers["cache-control"], "no-store");

@@ -40,7 +40,11 @@ fn directories_to_map() -> BTreeSet<String> {
         let names = directories.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.collect::<Vec<_>>()
     };
-    let is_skipped = |name: &str| ["target", ".git"].contains(&name);
+    // Other hidden directories and those of builds are not part of the repository.
+    let is_skipped = |name: &str| {
+        let is_own = [".ci", ".github"].contains(&name) || !name.starts_with('.');
+        !is_own || ["target", "node_modules"].contains(&name)
+    };
     let own = directories("")
         .into_iter()
         .filter(|name| !is_skipped(name) && name != "shared" && name != "functions");

@@ -71,6 +71,40 @@ fn every_link_in_the_documents_resolves() {
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
 
+/// Directories of the repository. A name that starts with one of them and `/` is a path.
+const DIRECTORIES: [&str; 11] = [
+    ".ci",
+    ".github",
+    "benches",
+    "cli",
+    "docs",
+    "events",
+    "functions",
+    "lambda",
+    "shared",
+    "tests",
+    "verification",
+];
+/// The CRM that `docs/add-a-crm.md` adds as an example.
+const EXAMPLE: &str = "acme";
+
+#[test]
+fn every_file_that_a_document_names_exists() {
+    let is_path = |text: &str| {
+        let is_below = DIRECTORIES
+            .iter()
+            .any(|directory| text.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/')));
+        is_below && !text.contains([' ', '*', '<', '{', ':', '$'])
+    };
+    let mut missing = Vec::new();
+    for page in pages() {
+        let code = page.code().into_iter().filter(|code| code.language.is_none() && is_path(&code.text));
+        let broken = code.filter(|code| !code.text.contains(EXAMPLE) && !root().join(&code.text).exists());
+        missing.extend(broken.map(|code| format!("{}:{}: {}", page.path, code.line, code.text)));
+    }
+    assert!(missing.is_empty(), "these files do not exist:\n{}", missing.join("\n"));
+}
+
 #[test]
 fn a_broken_link_is_reported() {
     let other = |path: &str| {

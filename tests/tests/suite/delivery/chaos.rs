@@ -13,7 +13,7 @@ use std::{
 };
 
 use call_log::{
-    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+    model::{Clock, Deadline},
     startup::{app::App, config::Config},
     telemetry::Trace,
 };
@@ -23,7 +23,7 @@ use tests::{
     pipedrive::{API_KEY, FakePipedrive, Route, USER},
     proxy::Fault,
     runtime_api::{Function, event, with_body},
-    test_app::{call, environment},
+    test_app::{api_key, call, environment, user},
 };
 
 const CALLS: usize = 24;
@@ -187,14 +187,7 @@ async fn connected(dynamodb: &DynamoDb, crm: &FakePipedrive) -> (BTreeMap<String
     let config = Config::read(|name| environment.get(name).cloned()).unwrap();
     let app = App::new(config, Clock::System).await.unwrap();
     app.store.create_table().await.unwrap();
-    let user = User {
-        id: UserId::new(format!("{USER}-pipedrive")).unwrap(),
-        platform: Platform::new("pipedrive").unwrap(),
-        hostname: Some("acme.pipedrive.com".to_owned()),
-        zone: None,
-        settings: Settings::default(),
-        credentials: Some(Credentials::ApiKey(Secret::new(API_KEY))),
-    };
+    let user = user(&format!("{USER}-pipedrive"), Some(api_key(API_KEY)));
     app.store.put_user(&user).await.unwrap();
     (environment.clone(), app.issue_token(&user, 1))
 }

@@ -34,7 +34,7 @@ async fn claim_and_die(test: &TestApp) {
 }
 
 /// Sends a create with so little time that it does not wait for the lease holder.
-async fn hasty_create(test: &TestApp) -> Answer {
+async fn hasty_create(test: &TestApp) -> Response {
     let token = test.app.issue_token(&test.user, 1);
     send(&test.app, "POST", &token, call(SESSION).to_string().into_bytes(), 50).await
 }

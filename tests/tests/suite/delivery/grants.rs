@@ -10,33 +10,30 @@ use call_log::{
 use chrono::DateTime;
 use serde_json::{Value, json};
 use tests::{
+    messages::{LOGGED, NOT_ANSWERING, SESSION_ENDED, UNAUTHORIZED, UPDATED},
     pipedrive::{ACCESS_TOKEN, REFRESH_TOKEN, Route},
     proxy::Fault,
-    test_app::{Answer, INVOCATION_MS, NOW_MS, TestApp, call, grant, send},
+    test_app::{INVOCATION_MS, NOW_MS, Response, TestApp, call, grant, send},
 };
 use tokio::task::JoinHandle;
 
 const MINUTE: i64 = 60_000;
-const LOGGED: &str = "Call logged";
-const UPDATED: &str = "Call log updated.";
-const NOT_ANSWERING: &str = "Pipedrive is not answering";
-const ENDED: &str = "User session expired. Please connect again.";
 
 /// Starts an app whose user has a grant that expires in this many milliseconds.
 async fn with_grant(expires_in: i64) -> TestApp {
     TestApp::with_credentials(grant(expires_in, REFRESH_TOKEN)).await
 }
 
-fn check(response: &Answer, message: &str, case: &str) {
+fn check(response: &Response, message: &str, case: &str) {
     assert_eq!(response.message(), message, "{case}: {}", response.body);
     let (status, code) =
-        if message == ENDED { (401, json!("CRM_SESSION_REVOKED")) } else { (200, Value::Null) };
+        if message == SESSION_ENDED { (401, json!("CRM_SESSION_REVOKED")) } else { (200, Value::Null) };
     assert_eq!((response.status, &response.body["errorCode"]), (status, &code), "{case}");
     assert_eq!(response.body["successful"], [LOGGED, UPDATED].contains(&message), "{case}");
 }
 
 /// Logs a call in a task of its own.
-fn start(app: &Arc<App>, test: &TestApp, session: String) -> JoinHandle<Answer> {
+fn start(app: &Arc<App>, test: &TestApp, session: String) -> JoinHandle<Response> {
     let (app, token) = (app.clone(), app.issue_token(&test.user, 1));
     #[expect(clippy::disallowed_methods, reason = "a test is never frozen")]
     tokio::spawn(async move {
@@ -83,7 +80,7 @@ async fn credentials_without_a_refresh_token_are_not_renewed() {
     for credentials in [Credentials::ApiKey(Secret::new("invalid")), no_refresh_token] {
         let test = TestApp::with_credentials(credentials.clone()).await;
         let case = format!("{credentials:?}");
-        check(&test.post(&call("1")).await, "Authorization error", &case);
+        check(&test.post(&call("1")).await, UNAUTHORIZED, &case);
         assert_eq!(token_requests(&test), 0, "{case}");
     }
     // Only the caller can renew the token of its own header.
@@ -93,7 +90,7 @@ async fn credentials_without_a_refresh_token_are_not_renewed() {
     check(&test.post(&body).await, LOGGED, "a valid header");
     body["logInfo"]["sessionId"] = json!("2");
     body["authHeader"] = json!("Bearer other");
-    check(&test.post(&body).await, "Authorization error", "an invalid header");
+    check(&test.post(&body).await, UNAUTHORIZED, "an invalid header");
     assert_eq!(token_requests(&test), 0);
 }
 
@@ -205,7 +202,7 @@ async fn a_token_request_without_a_response_is_sent_once_more() {
         (Fault::Status(503), LOGGED, 2),
         (Fault::Html, LOGGED, 2),
         // The fake rotates strictly: it rejects the old token.
-        (Fault::DropBeforeAnswer, ENDED, 2),
+        (Fault::DropBeforeAnswer, SESSION_ENDED, 2),
     ] {
         let test = with_grant(0).await;
         let case = format!("{fault:?}");
@@ -219,7 +216,7 @@ async fn a_token_request_without_a_response_is_sent_once_more() {
 async fn a_rejected_grant_ends_the_session_until_the_user_connects_again() {
     let test = TestApp::with_credentials(grant(0, "revoked")).await;
     for session in ["1", "1", "2"] {
-        check(&test.post(&call(session)).await, ENDED, session);
+        check(&test.post(&call(session)).await, SESSION_ENDED, session);
     }
     assert_eq!(token_requests(&test), 1, "no request after the rejection");
     assert_eq!(test.crm.activities().len(), 0);
@@ -240,7 +237,7 @@ async fn an_update_during_an_ended_session_is_written_after_the_user_connects_ag
     test.app.store.put_user(&user).await.unwrap();
     check(
         &test.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await,
-        ENDED,
+        SESSION_ENDED,
         "the session has ended",
     );
     user.credentials = Some(grant(60 * MINUTE, REFRESH_TOKEN));
@@ -251,7 +248,7 @@ async fn an_update_during_an_ended_session_is_written_after_the_user_connects_ag
     );
 }
 
-fn check_updated(response: &Answer, parts: &[&str]) {
+fn check_updated(response: &Response, parts: &[&str]) {
     let note = response.body["updatedNote"].as_str().unwrap_or_else(|| panic!("{}", response.body));
     assert!(parts.iter().all(|part| note.contains(part)), "{note}");
 }
@@ -329,7 +326,7 @@ async fn a_grant_that_could_not_be_stored_is_stored_with_the_next_request() {
         test.pass(16_000);
         let expected = match meanwhile {
             "another process is rejected" => {
-                check(&test.post(&call("2")).await, ENDED, meanwhile);
+                check(&test.post(&call("2")).await, SESSION_ENDED, meanwhile);
                 "pipedrive-refresh-1"
             }
             "the user connects again" => {

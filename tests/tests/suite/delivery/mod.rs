@@ -23,9 +23,11 @@ use call_log::{
 };
 use serde_json::{Value, json};
 use tests::{
+    dynamodb::REQUEST as DYNAMODB,
+    messages::*,
     pipedrive::Route,
-    proxy::{Fault, Target},
-    test_app::{Answer, INVOCATION_MS, TestApp, call, send},
+    proxy::Fault,
+    test_app::{INVOCATION_MS, Response, TestApp, call, send},
 };
 use tokio::task::JoinHandle;
 
@@ -36,16 +38,6 @@ const GRACE: i64 = 31_000;
 /// Longer than a lease, in milliseconds: an invocation and the grace period after it.
 const LEASE: i64 = INVOCATION_MS + GRACE;
 
-const LOGGED: &str = "Call logged";
-const ALREADY_LOGGED: &str = "Call already logged";
-const BEING_LOGGED: &str = "The call is being logged.";
-const UPDATED: &str = "Call log updated.";
-const QUEUED: &str = "The update will be added in a moment.";
-const QUEUED_UNTIL_LOGGED: &str = "The update will be added when the call is logged.";
-const NOT_ANSWERING: &str = "Pipedrive is not answering";
-const REJECTED: &str = "Pipedrive refused the call log";
-const DELETED: &str = "The call log was deleted in Pipedrive.";
-
 /// Returns the body of an update of the tests' call with these details.
 fn update(details: Value) -> Value {
     let mut body = json!({"sessionId": SESSION});
@@ -54,7 +46,7 @@ fn update(details: Value) -> Value {
 }
 
 /// Sends a request of the user in a task of its own.
-fn start(app: &Arc<App>, user: &User, method: &'static str, body: Value) -> JoinHandle<Answer> {
+fn start(app: &Arc<App>, user: &User, method: &'static str, body: Value) -> JoinHandle<Response> {
     let (app, token) = (app.clone(), app.issue_token(user, 1));
     #[expect(clippy::disallowed_methods, reason = "a test is never frozen")]
     tokio::spawn(
@@ -94,7 +86,7 @@ fn check_text(text: &str, present: &[&str], absent: &[&str]) {
     }
 }
 
-fn check(response: &Answer, message: &str, case: &str) {
+fn check(response: &Response, message: &str, case: &str) {
     assert_eq!((response.status, response.message()), (200, message), "{case}: {}", response.body);
     let successful = [LOGGED, ALREADY_LOGGED, BEING_LOGGED, UPDATED, QUEUED_UNTIL_LOGGED].contains(&message);
     assert_eq!(response.body["successful"], successful, "{case}");
@@ -118,5 +110,3 @@ async fn logged() -> TestApp {
 
 /// The delay of a slow CRM.
 const SLOW: Fault = Fault::Delay(Duration::from_millis(500));
-/// Every request to DynamoDB.
-const DYNAMODB: Target = Target { method: "POST", path: "/" };

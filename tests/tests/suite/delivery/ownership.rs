@@ -27,7 +27,7 @@ async fn a_session_id_does_not_lead_to_the_record_of_another_user_or_crm() {
     for method in ["PATCH", "POST"] {
         let body = if method == "POST" { call(SESSION) } else { details.clone() };
         let response = start(&test.app, &foreign, method, body).await.unwrap();
-        check(&response, "User not found. Please connect to your CRM.", "another platform");
+        check(&response, NOT_CONNECTED, "another platform");
     }
     assert_eq!(activity(&test), before);
 

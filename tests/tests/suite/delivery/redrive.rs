@@ -9,8 +9,6 @@ use call_log::{
 use super::*;
 
 const HOUR: i64 = 3_600_000;
-const RATE_LIMITED: &str = "Rate limit exceeded";
-const SESSION_ENDED: &str = "User session expired. Please connect again.";
 
 /// Starts an app whose user has an OAuth grant.
 async fn with_oauth() -> TestApp {
@@ -89,7 +87,7 @@ async fn a_redrive_logs_a_call_whose_create_failed() {
     check_delivered(Fault::RateLimited { retry_after: Some(90) }, RATE_LIMITED, 2).await;
     check_delivered(Fault::RateLimited { retry_after: None }, RATE_LIMITED, 1).await;
     check_delivered(Fault::Blocked, RATE_LIMITED, 1).await;
-    check_delivered(Fault::Status(401), "Authorization error", 1).await;
+    check_delivered(Fault::Status(401), UNAUTHORIZED, 1).await;
 }
 
 #[tokio::test]

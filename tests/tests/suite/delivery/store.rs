@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 use tests::{
-    proxy::{Fault, Target},
-    test_app::{Answer, TestApp, call},
+    dynamodb::REQUEST as DYNAMODB,
+    messages::LOGGED,
+    proxy::Fault,
+    test_app::{Response, TestApp, call},
 };
 
-const DYNAMODB: Target = Target { method: "POST", path: "/" };
 const USER: &str = "U#pipedrive#12345-pipedrive";
 
 /// Returns an item of the user, with this sort key.
@@ -27,7 +28,7 @@ async fn write(test: &TestApp, item: &Value) {
     assert_eq!(response, json!({}));
 }
 
-fn check_internal(response: &Answer, case: &str) {
+fn check_internal(response: &Response, case: &str) {
     let message = "Something went wrong on our side. If it happens again, tell your administrator the request id test-request.";
     assert_eq!((response.status, response.message()), (500, message), "{case}");
     assert_eq!(response.body["returnMessage"]["messageType"], "danger", "{case}");
@@ -80,7 +81,7 @@ async fn no_request_is_sent_to_the_crm_for_a_user_who_cannot_be_read() {
     assert_eq!((read(&test, "USER").await, test.crm.requests().len()), (user, 0));
     // The failed requests have left no lease.
     test.app.store.put_user(&test.user).await.unwrap();
-    assert_eq!(test.post(&call("1")).await.message(), "Call logged");
+    assert_eq!(test.post(&call("1")).await.message(), LOGGED);
 }
 
 #[tokio::test]
@@ -122,7 +123,7 @@ async fn two_failures_of_dynamodb_are_retried_and_the_call_is_logged() {
     for _ in 0..2 {
         dynamodb.next(DYNAMODB, Fault::Status(500));
     }
-    assert_eq!(test.send(&app, "POST", &call("1")).await.message(), "Call logged");
+    assert_eq!(test.send(&app, "POST", &call("1")).await.message(), LOGGED);
 }
 
 #[tokio::test]

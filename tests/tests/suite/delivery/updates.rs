@@ -151,10 +151,10 @@ async fn a_change_without_a_response_is_repeated_after_the_grace_period() {
 #[tokio::test]
 async fn an_update_that_failed_is_written_by_the_next_one() {
     for (fault, message) in [
-        (Fault::RateLimited { retry_after: None }, "Rate limit exceeded"),
-        (Fault::Blocked, "Rate limit exceeded"),
-        (Fault::Status(401), "Authorization error"),
-        (Fault::Status(403), "Authorization error"),
+        (Fault::RateLimited { retry_after: None }, RATE_LIMITED),
+        (Fault::Blocked, RATE_LIMITED),
+        (Fault::Status(401), UNAUTHORIZED),
+        (Fault::Status(403), UNAUTHORIZED),
     ] {
         let test = logged().await;
         test.crm.next(Route::UpdateActivity, fault);
@@ -217,7 +217,7 @@ async fn an_update_that_waits_for_a_failing_one_writes_the_details_of_both() {
     let failing = start(&test.app, &test.user, "PATCH", update(json!({"aiNote": "Bob asked"})));
     wait_for_requests(&test, Route::GetActivity, 1).await;
     check(&test.patch(&update(json!({"result": "Voicemail"}))).await, UPDATED, "the second update");
-    check(&failing.await.unwrap(), "Rate limit exceeded", "the first update");
+    check(&failing.await.unwrap(), RATE_LIMITED, "the first update");
     check_text(&note(&test), &["Bob asked", "Voicemail"], &[]);
 }
 
@@ -266,7 +266,7 @@ async fn queued_updates_survive_failed_attempts_to_log_the_call() {
         "before the create",
     );
     test.crm.next(Route::CreateActivity, Fault::Status(403));
-    check(&test.post(&call(SESSION)).await, "Authorization error", "a create that fails");
+    check(&test.post(&call(SESSION)).await, UNAUTHORIZED, "a create that fails");
     check(
         &test.patch(&update(json!({"result": "Voicemail"}))).await,
         QUEUED_UNTIL_LOGGED,

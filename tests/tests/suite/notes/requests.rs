@@ -1,7 +1,11 @@
 //! Notes in requests to the functions: texts are stored as they were typed, and markup in them has no effect.
 
 use serde_json::json;
-use tests::test_app::call;
+use tests::{
+    messages::{LOGGED, QUEUED_UNTIL_LOGGED, REJECTED, UPDATED},
+    pipedrive::API_KEY,
+    test_app::{api_key, call, user},
+};
 
 use crate::harness::{Harness, USER, warning, with};
 
@@ -30,7 +34,7 @@ async fn a_note_is_shown_as_the_text_that_was_typed_whatever_it_contains() {
     {
         let session = format!("{}", number + 1);
         let response = harness.post(&with(call(&session), json!({"note": note}))).await;
-        assert_eq!(response.message(), "Call logged", "{note}");
+        assert_eq!(response.message(), LOGGED, "{note}");
         let body = || harness.crm.activities()[number]["note"].as_str().unwrap().to_owned();
         let shown = escaped(note);
         let expected: String = shown.chars().filter(|char| *char != '\0').take(2_000).collect();
@@ -40,7 +44,7 @@ async fn a_note_is_shown_as_the_text_that_was_typed_whatever_it_contains() {
         let logged = body();
         for next in [note, "Another note", note] {
             let response = harness.patch(&json!({"sessionId": session, "note": next})).await;
-            assert_eq!(response.message(), "Call log updated.", "{note}");
+            assert_eq!(response.message(), UPDATED, "{note}");
             assert_eq!(response.body["updatedNote"], body(), "{note}");
         }
         assert_eq!(body(), logged, "{note:?}");
@@ -51,8 +55,8 @@ async fn a_note_is_shown_as_the_text_that_was_typed_whatever_it_contains() {
 async fn a_note_that_is_too_long_for_the_crm_is_rejected_until_it_is_shortened() {
     let harness = Harness::start().await;
     let response = harness.post(&with(call("1"), json!({"note": "Long. ".repeat(20_000)}))).await;
-    assert_eq!((response.status, response.message()), (200, "Pipedrive refused the call log"));
-    assert_eq!(harness.post(&with(call("1"), json!({"note": "Short."}))).await.message(), "Call logged");
+    assert_eq!((response.status, response.message()), (200, REJECTED));
+    assert_eq!(harness.post(&with(call("1"), json!({"note": "Short."}))).await.message(), LOGGED);
 }
 
 /// An update is queued in the table before it is written to the CRM, and an item has a maximum size.
@@ -60,9 +64,7 @@ async fn a_note_that_is_too_long_for_the_crm_is_rejected_until_it_is_shortened()
 async fn an_update_that_is_too_long_to_queue_is_a_413() {
     let harness = Harness::start().await;
     harness.post(&call("1")).await;
-    for (session, message) in
-        [("1", "Call log updated."), ("2", "The update will be added when the call is logged.")]
-    {
+    for (session, message) in [("1", UPDATED), ("2", QUEUED_UNTIL_LOGGED)] {
         for size in [500_000, 1_000_000] {
             let response =
                 harness.patch(&json!({"sessionId": session, "transcript": "T".repeat(size)})).await;
@@ -96,7 +98,7 @@ async fn only_a_safe_url_becomes_a_link() {
         harness.post(&call(&session)).await;
         let response =
             harness.patch(&json!({"sessionId": session, "recordingLink": link, "voicemailLink": link})).await;
-        assert_eq!(response.message(), "Call log updated.", "{link}");
+        assert_eq!(response.message(), UPDATED, "{link}");
         let note = harness.crm.activities()[number]["note"].as_str().unwrap().to_owned();
         assert_eq!(note.contains(&format!("href=\"{}\"", escaped(link))), is_link, "{link}: {note}");
         let lower = note.to_lowercase();
@@ -114,7 +116,7 @@ async fn an_update_keeps_what_a_person_wrote_in_the_crm() {
     harness.crm.edit_note(5001, &edited);
     harness.crm.edit(5001, "subject", json!("Ann's subject"));
     let update = json!({"sessionId": "1", "recordingLink": "https://rec.example/1", "subject": "Ours", "result": "Missed"});
-    assert_eq!(harness.patch(&update).await.message(), "Call log updated.");
+    assert_eq!(harness.patch(&update).await.message(), UPDATED);
     let note = harness.note();
     for expected in
         ["<p>Checked the address. Ann</p>", "<p>Sent the quote. Ann</p>", "https://rec.example/1", "Missed"]
@@ -127,7 +129,7 @@ async fn an_update_keeps_what_a_person_wrote_in_the_crm() {
 #[tokio::test]
 async fn a_note_follows_the_users_settings_and_time_zone() {
     let harness = Harness::start().await;
-    let mut user = crate::harness::user(USER, Some(crate::harness::api_key(tests::pipedrive::API_KEY)));
+    let mut user = user(USER, Some(api_key(API_KEY)));
     user.zone = call_log::model::Zone::parse("America/Los_Angeles");
     user.settings.0.insert("addCallLogDuration".to_owned(), json!({"value": false}));
     harness.app.store.put_user(&user).await.unwrap();

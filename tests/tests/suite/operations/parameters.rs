@@ -3,6 +3,7 @@
 use serde_json::json;
 use tests::{
     aws::{Aws, REQUEST as SSM},
+    messages::LOGGED,
     proxy::Fault,
     test_app::{INVOCATION_MS, TestApp, call, send},
 };
@@ -63,11 +64,11 @@ async fn while_parameter_store_is_down_the_secrets_that_were_read_remain_valid()
     }
     test.pass(6 * 60_000);
     for session in ["1", "2", "3"] {
-        assert_eq!(test.send(&app, "POST", &call(session)).await.message(), "Call logged");
+        assert_eq!(test.send(&app, "POST", &call(session)).await.message(), LOGGED);
     }
     assert_eq!(ssm.count(SSM), 2, "only the first request after five minutes reads the parameters");
     test.pass(60_000);
-    assert_eq!(test.send(&app, "POST", &call("4")).await.message(), "Call logged");
+    assert_eq!(test.send(&app, "POST", &call("4")).await.message(), LOGGED);
     assert_eq!(ssm.count(SSM), 3, "the parameters are read again a minute later");
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tests::{
+    messages::{LOGGED, QUEUED_UNTIL_LOGGED, RATE_LIMITED, UNAUTHORIZED},
     pipedrive::{ACCESS_TOKEN, API_KEY, Route},
     proxy::Fault,
     runtime_api::Function,
@@ -47,15 +48,12 @@ async fn the_log_and_the_table_contain_no_secret_and_no_text_of_a_call() {
     let token = harness.token(USER);
 
     // Queued updates, before and after their call is logged; rejected requests, a lost request and invalid fields.
-    assert_eq!(
-        harness.patch(&update("waits")).await.message(),
-        "The update will be added when the call is logged."
-    );
+    assert_eq!(harness.patch(&update("waits")).await.message(), QUEUED_UNTIL_LOGGED);
     assert_eq!(harness.patch(&update("1")).await.status, 200);
     for (fault, message) in [
-        (Fault::Status(401), "Authorization error"),
-        (Fault::RateLimited { retry_after: None }, "Rate limit exceeded"),
-        (Fault::Status(422), "Call logged"),
+        (Fault::Status(401), UNAUTHORIZED),
+        (Fault::RateLimited { retry_after: None }, RATE_LIMITED),
+        (Fault::Status(422), LOGGED),
     ] {
         harness.crm.next(Route::CreateActivity, fault);
         assert_eq!(harness.post(&create("1")).await.message(), message);

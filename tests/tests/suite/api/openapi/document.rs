@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
-use tests::test_app::Answer;
+use tests::test_app::Response;
 
 /// The OpenAPI document.
 pub(super) struct Document(pub(super) Value);
@@ -63,7 +63,7 @@ impl Document {
     }
 
     /// Returns the differences between a response and the document.
-    pub(super) fn problems(&self, method: &str, response: &Answer) -> Vec<String> {
+    pub(super) fn problems(&self, method: &str, response: &Response) -> Vec<String> {
         let responses = &self.0["paths"]["/callLog"][method.to_lowercase()]["responses"];
         let described = self.resolved(&responses[response.status.to_string()]);
         if described.is_null() {

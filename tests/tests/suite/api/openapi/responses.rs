@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tests::{
     pipedrive::Route,
     proxy::Fault,
-    test_app::{Answer, INVOCATION_MS, TestApp, call, key_file},
+    test_app::{INVOCATION_MS, Response, TestApp, call, key_file},
 };
 
 use super::document::Document;
@@ -23,7 +23,7 @@ struct Row {
     case: &'static str,
     method: &'static str,
     status: u16,
-    response: Answer,
+    response: Response,
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn rows() -> Vec<Row> {
 }
 
 /// Sends a request with any method, URI, token and body to the function of `route`.
-async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body: String) -> Answer {
+async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body: String) -> Response {
     let request = http::Request::builder().method(method).uri(uri).header("authorization", token);
     let request = request.body(Bytes::from(body)).unwrap();
     let invocation = Invocation {
@@ -180,7 +180,7 @@ async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body:
     let route = if route == "POST" { &CREATE_CALL_LOG } else { &UPDATE_CALL_LOG };
     let response = app.handle(route, request, &invocation).await;
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
-    Answer {
+    Response {
         status: response.status().as_u16(),
         headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         body: serde_json::from_slice(response.body()).unwrap(),

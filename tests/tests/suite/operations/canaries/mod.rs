@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use tests::{
     aws::Aws,
     dynamodb::DynamoDb,
+    dynamodb::REQUEST as DYNAMODB,
+    messages::{ALREADY_LOGGED, LOGGED, REJECTED},
     pipedrive::{API_KEY, FakePipedrive},
-    test_app::{Answer, call, environment},
+    test_app::{Response, call, environment},
 };
 
 use crate::harness::with;

@@ -8,17 +8,16 @@ mod rotation;
 use std::sync::Arc;
 
 use call_log::{
-    model::{Credentials, Platform, Secret, Settings, User, UserId},
+    model::{Credentials, Secret, User},
     startup::{app::App, error::StartError},
 };
 use serde_json::{Value, json};
 use tests::{
     aws::Aws,
+    messages::LOGGED,
     pipedrive::API_KEY,
-    test_app::{TestApp, call},
+    test_app::{self, TestApp, api_key, call},
 };
-
-const LOGGED: &str = "Call logged";
 
 /// Starts an app that uses KMS and Parameter Store, with these additional environment variables.
 async fn start(test: &TestApp, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<App>, StartError> {
@@ -27,20 +26,13 @@ async fn start(test: &TestApp, aws: &Aws, extra: &[(&str, &str)]) -> Result<Arc<
     test.app_with(&services.chain(extra.iter().copied()).collect::<Vec<_>>()).await
 }
 
-fn user(number: usize) -> User {
-    User {
-        id: UserId::new(format!("{number}-pipedrive")).unwrap(),
-        platform: Platform::new("pipedrive").unwrap(),
-        hostname: Some("acme.pipedrive.com".to_owned()),
-        zone: None,
-        settings: Settings::default(),
-        credentials: Some(Credentials::ApiKey(Secret::new(API_KEY))),
-    }
-}
-
 /// Returns the user's item as DynamoDB stores it.
 async fn item(test: &TestApp, user: &User) -> Value {
     let key = json!({"pk": {"S": format!("U#pipedrive#{}", user.id)}, "sk": {"S": "USER"}});
     let request = json!({"TableName": "calls", "Key": key, "ConsistentRead": true});
     test.dynamodb.ask("GetItem", &request).await["Item"].clone()
+}
+
+fn user(number: usize) -> User {
+    test_app::user(&format!("{number}-pipedrive"), Some(api_key(API_KEY)))
 }

@@ -11,9 +11,10 @@ use call_log::{
 };
 use serde_json::json;
 use tests::{
+    dynamodb::REQUEST as DYNAMODB,
     log::{Log, check_metrics, endings, values},
     pipedrive::{REFRESH_TOKEN, Route},
-    proxy::{Fault, Target},
+    proxy::Fault,
     test_app::{TestApp, call, grant},
 };
 
@@ -22,8 +23,6 @@ use Metric::*;
 /// Metrics of a CRM's responses.
 const CRM: &[Metric] = &[CrmSuccess, CrmRefused, CrmRateLimited, CrmFailed, CrmUnanswered];
 const REFRESH: &[Metric] = &[RefreshCount, RefreshLost];
-/// The method and path of every request to DynamoDB.
-const DYNAMODB: Target = Target { method: "POST", path: "/" };
 
 /// Returns the metrics that `work` wrote on this thread, combined over its lines.
 ///

@@ -55,7 +55,7 @@ pub(super) async fn let_the_crm_quote_credentials(harness: &mut Harness) {
         let quote = json!({"success": false, "error": words}).to_string();
         harness.crm.next(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
         let response = harness.send(id, "POST", &body).await;
-        assert_eq!(response.message(), "Pipedrive refused the call log");
+        assert_eq!(response.message(), REJECTED);
         let reason = &response.body["returnMessage"]["details"][0]["items"][0]["text"];
         assert_eq!(reason, "The CRM gave a reason that quotes your credentials.", "{response:?}");
     }

@@ -27,7 +27,7 @@ pub(super) async fn send_malformed_requests(harness: &mut Harness) {
     // The extension sends the token in the query.
     let mut queried = event("create-extension-query-token", &good);
     queried["body"] = create("queried").to_string().into();
-    assert_eq!(harness.create.invoke(queried.clone()).await.message(), "Call logged");
+    assert_eq!(harness.create.invoke(queried.clone()).await.message(), LOGGED);
     queried["rawQueryString"] = format!("jwtToken={good}%00&x={NOTE}").into();
     queried["queryStringParameters"]["jwtToken"] = format!("{good}\0").into();
     harness.responses.push((harness.create.invoke(queried).await, false));

@@ -6,14 +6,15 @@ mod malformed;
 use std::time::Duration;
 
 use call_log::{
-    model::{Clock, Credentials, Platform, Secret, Settings, User, UserId},
+    model::{Clock, Credentials, Secret},
     startup::{app::App, config::Config},
 };
 use tests::{
     aws::REQUEST,
     pipedrive::{ACCESS_TOKEN, Route},
-    proxy::{Fault, Proxy, Target},
+    proxy::{Fault, Proxy},
     runtime_api::{Function, event, with_body},
+    test_app::user,
 };
 
 use self::{
@@ -22,7 +23,6 @@ use self::{
 };
 use super::*;
 
-const DYNAMODB: Target = Target { method: "POST", path: "/" };
 const OWNER: &str = "12345-pipedrive";
 const KEYED: &str = "54321-pipedrive";
 
@@ -38,7 +38,7 @@ struct Harness {
     update: Function,
     redrive: Function,
     /// Each response, and `true` if its caller owns the data that the request is about.
-    responses: Vec<(Answer, bool)>,
+    responses: Vec<(Response, bool)>,
     tokens: Vec<String>,
 }
 
@@ -84,13 +84,13 @@ impl Harness {
         self.app.store.put_user(&user(id, Some(credentials))).await.unwrap();
     }
 
-    async fn send(&mut self, id: &str, method: &str, body: &Value) -> Answer {
+    async fn send(&mut self, id: &str, method: &str, body: &Value) -> Response {
         let token = self.app.issue_token(&user(id, None), 1);
         self.send_text(&token, method, &body.to_string(), true).await
     }
 
     /// Sends any token and body. `owned` is `true` if the caller owns the data that the request is about.
-    async fn send_text(&mut self, token: &str, method: &str, body: &str, owned: bool) -> Answer {
+    async fn send_text(&mut self, token: &str, method: &str, body: &str, owned: bool) -> Response {
         let (function, name) = match method {
             "POST" => (&self.create, "create-extension"),
             _ => (&self.update, "update-note"),
@@ -99,17 +99,6 @@ impl Harness {
         self.responses.push((response.clone(), owned));
         self.tokens.push(token.to_owned());
         response
-    }
-}
-
-fn user(id: &str, credentials: Option<Credentials>) -> User {
-    User {
-        id: UserId::new(id).unwrap(),
-        platform: Platform::new("pipedrive").unwrap(),
-        hostname: Some("acme.pipedrive.com".to_owned()),
-        zone: None,
-        settings: Settings::default(),
-        credentials,
     }
 }
 
@@ -132,9 +121,9 @@ async fn functions_reveal_no_secret_or_personal_data_in_logs_responses_or_the_ta
     // With both kinds of credentials: creates, a repeated create, and updates before and after their call.
     for id in [OWNER, KEYED] {
         harness.send(id, "PATCH", &update("early")).await;
-        assert_eq!(harness.send(id, "POST", &create("early")).await.message(), "Call logged");
-        assert_eq!(harness.send(id, "POST", &create("1")).await.message(), "Call logged");
-        assert_eq!(harness.send(id, "POST", &create("1")).await.message(), "Call already logged");
+        assert_eq!(harness.send(id, "POST", &create("early")).await.message(), LOGGED);
+        assert_eq!(harness.send(id, "POST", &create("1")).await.message(), LOGGED);
+        assert_eq!(harness.send(id, "POST", &create("1")).await.message(), ALREADY_LOGGED);
         let updated = harness.send(id, "PATCH", &update("1")).await;
         assert!(updated.body["updatedNote"].as_str().unwrap().contains("canary-later"));
         harness.send(id, "PATCH", &update("waits")).await;
