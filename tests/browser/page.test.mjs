@@ -83,10 +83,10 @@ test("a recorded call is logged, and the link of its recording is added later", 
   const note = await endCall("Wants a quote\nCall back Friday");
   assert.match(note, /- Note: Wants a quote\nCall back Friday\n/);
   assert.match(note, /- Call recording link: \(pending\.\.\.\)/);
-  await said("Call logged");
+  await shown("Call logged");
   const link = await page.until(`document.querySelector(".call .body a")?.href`);
   assert.match(link, /^https:\/\/media\.example\/recording\/\d+$/);
-  await said("Call log updated.");
+  await shown("Call log updated.");
   assert.doesNotMatch(await page.value(NOTE), /pending/);
   assert.ok(await page.value(`document.querySelector(".call .body .fresh a")?.rel.includes("noopener")`));
 });
@@ -94,7 +94,7 @@ test("a recorded call is logged, and the link of its recording is added later", 
 test("sending the same event again logs no second call", async () => {
   const calls = await page.value(CALLS);
   await page.click("#again");
-  await said("Call already logged");
+  await shown("Call already logged");
   assert.equal(await page.value(CALLS), calls);
 });
 
@@ -135,12 +135,12 @@ test("markup and scripts in a note are shown as text", async () => {
 test("a switch of the settings changes the next note", async () => {
   assert.match(await endCall("With a result", { recorded: false }), /- Result: Accepted/);
   await page.click("#addCallLogResult");
-  await said("Result: left out of the next note");
+  await shown("Result: left out of the next note");
   const note = await endCall("Without one", { recorded: false });
   assert.match(note, /- Note: Without one\n/);
   assert.doesNotMatch(note, /Result/);
   await page.click("#addCallLogResult");
-  await said("Result: in the next note");
+  await shown("Result: in the next note");
   assert.match(await endCall("With one again", { recorded: false }), /- Result: Accepted/);
 });
 
@@ -173,7 +173,7 @@ test("changes by another program are shown at once", async () => {
 
 test("the page fits a desktop, a phone and the dark colour scheme", async () => {
   await page.click("#extras");
-  await quiet();
+  await withoutToasts();
   await endCall("Wants a quote for 40 seats, see https://shop.example/quote?id=7.\nCall back on Friday.");
   await page.until(`${NOTE}.includes("AI Note") || ${NOTE}.includes("(pending...)")`);
   await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
@@ -189,7 +189,7 @@ test("the page fits a desktop, a phone and the dark colour scheme", async () => 
   await page.until(`!document.querySelector(".editor") && document.activeElement.matches(".call .edit")`);
   await page.until(`${NOTE}.includes("https://media.example/")`);
   await page.picture(`${SCREENSHOTS}/phone-recording.png`);
-  await quiet();
+  await withoutToasts();
   assert.equal(await page.value(`document.documentElement.scrollWidth`), 390);
   await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
   await page.picture(`${SCREENSHOTS}/phone.png`, true);
