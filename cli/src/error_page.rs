@@ -235,6 +235,8 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::Unauthorized => ErrorKind::Unauthorized;
         ErrorKind::Forbidden => ErrorKind::Forbidden;
         ErrorKind::RateLimited { .. } => ErrorKind::RateLimited { retry_after: None };
+        ErrorKind::AlreadyExists(_) => ErrorKind::AlreadyExists(None);
+        ErrorKind::KeyRefused => ErrorKind::KeyRefused;
         ErrorKind::Conflict => ErrorKind::Conflict;
         ErrorKind::Malformed => ErrorKind::Malformed;
     });
@@ -245,6 +247,8 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::Unauthorized => "status 401",
         ErrorKind::Forbidden => "status 403",
         ErrorKind::RateLimited { .. } => "status 429",
+        ErrorKind::AlreadyExists(_) => "status 409",
+        ErrorKind::KeyRefused => "status 400",
         ErrorKind::Conflict => "status 412",
         ErrorKind::Malformed => "status 200",
     };

@@ -71,7 +71,7 @@ fn session_id(session: &str) -> Result<SessionId, CommandError> {
 fn check_host(user: &User) -> Result<(), String> {
     let crm = adapters::find(user.platform.as_str()).ok_or_else(unknown_platform)?;
     let host = user.hostname.as_deref();
-    if crm.base_url(host).is_some() {
+    if crm.base_url(user).is_some() {
         return Ok(());
     }
     Err(match host {

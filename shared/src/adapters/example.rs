@@ -3,22 +3,76 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
-    Access, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact, Recovery,
+    Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm, CrmRequest,
+    Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Recovery, exchange::body,
+    json::lenient,
 };
 use crate::{
-    model::{CallDuration, CallLogId, Contact, ContactId},
+    model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::Format,
 };
 
 /// The version of an activity that was not changed after its creation.
-const FIRST_VERSION: &str = "1";
+const FIRST_VERSION: u64 = 1;
+/// The name of the field with the duration in seconds.
+const DURATION: &str = "durationSeconds";
 
 /// The adapter of the Example CRM.
 #[derive(Debug)]
 pub(super) struct Example;
+
+/// An activity.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Activity {
+    id: String,
+    subject: String,
+    body: String,
+    direction: Direction,
+    #[serde(default, deserialize_with = "lenient")]
+    start_time: Option<DateTime<Utc>>,
+    duration_seconds: Option<u64>,
+    version: u64,
+}
+
+/// The activities of a contact, newest first.
+#[derive(Debug, Deserialize)]
+struct Activities {
+    activities: Vec<Activity>,
+}
+
+/// A contact.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Person {
+    id: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    name: Option<String>,
+    phone_number: Option<String>,
+}
+
+/// Contacts.
+#[derive(Debug, Deserialize)]
+struct Persons {
+    contacts: Vec<Person>,
+}
+
+/// The fields of an activity that a request writes.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<u64>,
+}
 
 #[async_trait]
 impl Crm for Example {
@@ -30,25 +84,30 @@ impl Crm for Example {
         "Example CRM"
     }
 
-    fn format(&self) -> Format {
-        Format::Plain
-    }
-
-    fn recovery(&self) -> Recovery {
-        Recovery::ConsistentList
-    }
-
-    fn compare_and_set(&self) -> bool {
-        true
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            format: Format::Plain,
+            recovery: &[Recovery::ConsistentList],
+            compare_and_set: CompareAndSet::Exact,
+            finish: Finish::None,
+            limit_scope: LimitScope::Account,
+        }
     }
 
     /// Ignores the user's host, because the Example CRM always runs on this machine.
-    fn base_url(&self, _: Option<&str>) -> Option<String> {
+    fn base_url(&self, _: &User) -> Option<String> {
         Some("http://127.0.0.1:3000".to_owned())
     }
 
-    fn token_url(&self) -> Option<&'static str> {
-        None
+    fn authentication(&self, credentials: &Credentials) -> Authentication {
+        match credentials {
+            Credentials::ApiKey(_) => Authentication::Header("x-api-token"),
+            Credentials::OAuth { .. } => Authentication::BEARER,
+        }
+    }
+
+    fn fields(&self, facts: &CallFacts) -> Fields {
+        [(DURATION, facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default())].into()
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
@@ -56,20 +115,27 @@ impl Crm for Example {
             "contactId": log.contact.id.as_str(),
             "subject": log.subject,
             "body": log.body,
-            "direction": log.direction.as_str(),
-            "startTime": log.start.map(timestamp),
-            "durationSeconds": seconds(log.duration),
-            "result": log.result,
+            "direction": log.facts.direction.unwrap_or(Direction::Outbound).as_str(),
+            "startTime": log.facts.start.map(timestamp),
+            "durationSeconds": log.facts.seconds(),
+            "result": log.facts.result,
         });
-        let created = access.post("/example-crm/v1/activities", &activity).await?;
-        text(&created, "id").and_then(CallLogId::new).ok_or_else(Error::malformed)
+        let request = CrmRequest::create("activities", "/example-crm/v1/activities", activity);
+        let response = access.send(request).await?;
+        let created: Activity = response.json()?;
+        CallLogId::new(created.id).ok_or_else(|| response.malformed())
     }
 
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
-        let activity = access.get(&activity_path(id)?, &[]).await?;
-        let body = text(&activity, "body").ok_or_else(|| Error::malformed().without_effect())?;
-        let version = activity.get("version").and_then(Value::as_u64).map(|version| version.to_string());
-        Ok(CallLog { subject: text(&activity, "subject"), body, version })
+        let request = CrmRequest::read("activities/{id}", activity_path(id)?);
+        let activity: Activity = access.send(request).await?.json()?;
+        let duration = activity.duration_seconds.map(|seconds| seconds.to_string());
+        Ok(CallLog {
+            subject: Some(activity.subject),
+            body: activity.body,
+            fields: [(DURATION, duration.unwrap_or_default())].into(),
+            version: Some(quoted(activity.version)),
+        })
     }
 
     async fn update_record(
@@ -78,22 +144,19 @@ impl Crm for Example {
         id: &CallLogId,
         change: &CallLogChange,
     ) -> Result<(), Error> {
-        let mut fields = Map::new();
-        if let Some(subject) = &change.subject {
-            fields.insert("subject".to_owned(), json!(subject));
-        }
-        if let Some(body) = &change.body {
-            fields.insert("body".to_owned(), json!(body));
-        }
-        if let Some(seconds) = seconds(change.duration) {
-            fields.insert("durationSeconds".to_owned(), json!(seconds));
-        }
-        if fields.is_empty() {
+        if change.is_empty() {
             return Ok(());
         }
-        let version = change.version.as_deref();
-        let changed = access.patch(&activity_path(id)?, &Value::Object(fields), version).await?;
-        if changed.get("id").is_some() { Ok(()) } else { Err(Error::malformed()) }
+        let fields = Change {
+            subject: change.subject.as_deref(),
+            body: change.body.as_deref(),
+            duration_seconds: change.fields.get(DURATION).and_then(|seconds| seconds.parse().ok()),
+        };
+        let mut request = CrmRequest::update("activities/{id}", activity_path(id)?, body(&fields));
+        if let Some(version) = &change.version {
+            request = request.header("if-match", version);
+        }
+        access.send(request).await?.json::<Activity>().map(drop)
     }
 
     async fn find_records(
@@ -102,16 +165,18 @@ impl Crm for Example {
         log: &NewCallLog,
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
-        let since = timestamp(since);
-        let query = [("contactId", log.contact.id.as_str()), ("since", since.as_str())];
-        let response = access.get("/example-crm/v1/activities", &query).await?;
-        let newest_first = list(&response, "activities")?.iter();
-        let oldest_first = newest_first.rev().filter(|activity| is_same_call(activity, log));
-        Ok(oldest_first.filter_map(|activity| CallLogId::new(text(activity, "id")?)).collect())
+        let request = CrmRequest::read("activities", "/example-crm/v1/activities")
+            .query("contactId", log.contact.id.as_str())
+            .query("since", timestamp(since));
+        let found: Activities = access.send(request).await?.json()?;
+        let oldest_first = found.activities.into_iter().rev().filter(|activity| is_same_call(activity, log));
+        Ok(oldest_first.filter_map(|activity| CallLogId::new(activity.id)).collect())
     }
 
     async fn delete_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
-        match access.delete(&activity_path(id)?, Some(FIRST_VERSION)).await {
+        let request = CrmRequest::delete("activities/{id}", activity_path(id)?)
+            .header("if-match", quoted(FIRST_VERSION));
+        match access.send(request).await {
             Ok(_) | Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(true),
             Err(Error { kind: ErrorKind::Conflict, .. }) => Ok(false),
             Err(error) => Err(error),
@@ -119,8 +184,10 @@ impl Crm for Example {
     }
 
     async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
-        let response = access.get("/example-crm/v1/contacts", &[("phoneNumber", phone_number)]).await?;
-        Ok(list(&response, "contacts")?.iter().filter_map(contact).collect())
+        let request =
+            CrmRequest::read("contacts", "/example-crm/v1/contacts").query("phoneNumber", phone_number);
+        let found: Persons = access.send(request).await?.json()?;
+        Ok(found.contacts.into_iter().filter_map(contact).collect())
     }
 
     async fn create_contact(&self, access: &Access<'_>, new: &NewContact) -> Result<Contact, Error> {
@@ -128,29 +195,28 @@ impl Crm for Example {
         if let Some(kind) = &new.kind {
             fields["type"] = json!(kind);
         }
-        let created = access.post("/example-crm/v1/contacts", &fields).await?;
-        contact(&created).ok_or_else(Error::malformed)
+        let request = CrmRequest::create("contacts", "/example-crm/v1/contacts", fields);
+        let response = access.send(request).await?;
+        contact(response.json()?).ok_or_else(|| response.malformed())
     }
 }
 
 /// Returns `true` if an earlier attempt to create `log` has made this activity.
-fn is_same_call(activity: &Value, log: &NewCallLog) -> bool {
-    let start = text(activity, "startTime").and_then(|start| start.parse::<DateTime<Utc>>().ok());
-    let body = text(activity, "body").unwrap_or_default();
-    text(activity, "direction").as_deref() == Some(log.direction.as_str())
-        && start.map(|start| start.timestamp()) == log.start.map(|start| start.timestamp())
-        && log.matches_body(Format::Plain, &body).unwrap_or_else(|| {
-            text(activity, "subject").as_deref() == Some(log.subject.as_str())
-                && activity.get("durationSeconds").and_then(Value::as_u64) == seconds(log.duration)
+fn is_same_call(activity: &Activity, log: &NewCallLog) -> bool {
+    let seconds = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp());
+    activity.direction == log.facts.direction.unwrap_or(Direction::Outbound)
+        && seconds(activity.start_time) == seconds(log.facts.start)
+        && log.matches_body(Format::Plain, &activity.body).unwrap_or_else(|| {
+            activity.subject == log.subject && activity.duration_seconds == log.facts.seconds()
         })
 }
 
-fn contact(entry: &Value) -> Option<Contact> {
+fn contact(person: Person) -> Option<Contact> {
     Some(Contact {
-        id: ContactId::new(text(entry, "id")?)?,
-        kind: text(entry, "type"),
-        name: text(entry, "name"),
-        phone_number: text(entry, "phoneNumber"),
+        id: ContactId::new(person.id)?,
+        kind: person.kind,
+        name: person.name,
+        phone_number: person.phone_number,
     })
 }
 
@@ -164,25 +230,11 @@ fn activity_path(id: &CallLogId) -> Result<String, Error> {
     }
 }
 
-fn seconds(duration: Option<CallDuration>) -> Option<u64> {
-    match duration? {
-        CallDuration::Pending => None,
-        CallDuration::Seconds(seconds) => Some(seconds),
-    }
+/// Writes a version as an entity tag (RFC 9110, section 8.8.3).
+fn quoted(version: u64) -> String {
+    format!("\"{version}\"")
 }
 
 fn timestamp(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn text(entity: &Value, field: &str) -> Option<String> {
-    entity.get(field)?.as_str().map(str::to_owned)
-}
-
-fn list<'a>(response: &'a Value, field: &str) -> Result<&'a [Value], Error> {
-    response
-        .get(field)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .ok_or_else(|| Error::malformed().without_effect())
 }

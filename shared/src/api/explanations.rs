@@ -123,6 +123,8 @@ fn failures() -> impl Iterator<Item = Failure> {
     let kinds = [
         ErrorKind::Forbidden,
         ErrorKind::RateLimited { retry_after: None },
+        ErrorKind::AlreadyExists(None),
+        ErrorKind::KeyRefused,
         ErrorKind::Rejected { message: "deal_id: Deal not found".to_owned() },
         ErrorKind::Unavailable,
     ];

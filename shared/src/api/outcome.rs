@@ -131,6 +131,15 @@ fn failed(crm: &str, failure: Failure, subject: &str, is_deferred: bool) -> (Sta
                 .with_section(ACTION, text)
                 .with_section(NEXT, next)
         }
+        ErrorKind::AlreadyExists(_) => {
+            ResponseBody::warning(format!("The call is in {crm}, but you cannot see it."), 5000)
+                .with_section(ACTION, format!("Ask your {crm} administrator to show you the record."))
+                .with_section(NEXT, next)
+        }
+        ErrorKind::KeyRefused => {
+            let text = format!("Ask your {crm} administrator to set up the field that identifies calls.");
+            ResponseBody::warning(format!("{crm} refused the call log"), 5000).with_section(ACTION, text)
+        }
         ErrorKind::Rejected { message } => ResponseBody::warning(format!("{crm} refused the call log"), 5000)
             .with_section(format!("{crm} says"), message),
         ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Unavailable | ErrorKind::Malformed => {

@@ -168,7 +168,7 @@ impl Attempt<'_> {
     async fn create_record(mut self, payload: &Payload) -> Result<Outcome, store::Error> {
         // Queued updates were sent after the call ended, so they are newer than the create.
         let details = payload.details.clone().overlay(&self.claim.item.queued_details);
-        let draft = Draft::new(&self.grant, payload, details, self.zone);
+        let draft = Draft::new(&self.grant, self.claim.lease.key, payload, details, self.zone);
         if self.claim.item.outcome_unknown {
             match self.find_record(&draft).await {
                 Ok(Some(record)) => return self.complete(record).await,
@@ -193,7 +193,8 @@ impl Attempt<'_> {
         let has_queued = self.claim.item.queued_details != CallDetails::default();
         let lacks_queued = has_queued && created.as_ref().is_err_and(Failure::is_rejection);
         if lacks_queued {
-            draft = Draft::new(&self.grant, draft.payload, draft.payload.details.clone(), self.zone);
+            let details = draft.payload.details.clone();
+            draft = Draft::new(&self.grant, self.claim.lease.key, draft.payload, details, self.zone);
             created = self.grant.create_record(&draft.record).await;
         }
         let failure = match created {

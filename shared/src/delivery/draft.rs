@@ -1,10 +1,12 @@
 //! A CRM record before it is created, and after.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    adapters::NewCallLog,
+    adapters::{CallFacts, Fields, NewCallLog},
     delivery::grant::Grant,
-    model::{CallDetails, CallLogId, Contact, Direction, Payload, Zone},
-    note::{self, Content, subject_fingerprint},
+    model::{CallDetails, CallKey, CallLogId, CallTag, Contact, Direction, Payload, Zone},
+    note::{self, Content, fingerprint, subject_fingerprint},
     store::LastWritten,
 };
 
@@ -34,28 +36,33 @@ impl<'a> Draft<'a> {
     /// Composes a record with these details for the contact of the payload.
     pub(crate) fn new(
         grant: &Grant<'_>,
+        key: &CallKey,
         payload: &'a Payload,
         details: CallDetails,
         zone: Zone,
     ) -> Draft<'a> {
         let content = Content::new(&details, &grant.user().user.settings, zone);
         let record = NewCallLog {
+            tag: CallTag::of(key),
+            recovery: grant.crm().capabilities().recovery[0],
             subject: subject(&details, &payload.contact),
-            body: note::compose(grant.crm().format(), &content),
+            body: note::compose(grant.crm().capabilities().format, &content),
             contact: payload.contact.clone(),
-            direction: details.direction.unwrap_or(Direction::Outbound),
-            start: details.start,
-            duration: details.duration,
-            result: details.result.clone(),
+            facts: CallFacts::of(&details),
             additional: payload.additional.clone(),
         };
         let written = LastWritten {
             sections: content.fingerprints(),
             subject: Some(subject_fingerprint(&record.subject)),
-            duration: record.duration,
+            fields: field_fingerprints(&grant.crm().fields(&record.facts)),
         };
         Draft { payload, details, record, written }
     }
+}
+
+/// Returns the fingerprints of the CRM's own fields.
+pub(crate) fn field_fingerprints(fields: &Fields) -> BTreeMap<String, String> {
+    fields.iter().map(|(name, text)| ((*name).to_owned(), fingerprint(text))).collect()
 }
 
 /// Returns the custom subject, or one that names the other party.

@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    adapters::{NewCallLog, Recovery},
+    adapters::{CallFacts, NewCallLog, Recovery},
     delivery::{
         attempt::Attempt,
-        draft::{Draft, Record},
+        draft::{Draft, Record, field_fingerprints},
         failure::Failure,
     },
     model::{CallDetails, CallLogId, Contact, Payload},
@@ -24,10 +24,8 @@ impl Attempt<'_> {
     ///
     /// Finding no record proves nothing while a request may still reach the CRM.
     pub(crate) async fn find_record(&mut self, draft: &Draft<'_>) -> Result<Option<Record>, Failure> {
-        match self.claim.crm.recovery() {
-            Recovery::ConsistentList | Recovery::LaggingSearch(_) => {}
-            // Another create would create no second record, or there is no way to search.
-            Recovery::Upsert | Recovery::None => return Ok(None),
+        if draft.record.recovery == Recovery::None {
+            return Ok(None);
         }
         let since = self.created_since();
         let mut found = self.grant.find_records(&draft.record, since).await?;
@@ -71,15 +69,22 @@ impl Attempt<'_> {
     fn earlier_record(&self, criteria: &RecoveryCriteria, draft: &Draft<'_>) -> Option<NewCallLog> {
         let record = &draft.record;
         let zone = self.grant.zone(criteria.zone);
-        if (&criteria.contact, criteria.start, zone) == (&record.contact.id, record.start, self.zone) {
+        let facts = CallFacts {
+            direction: criteria.direction,
+            start: criteria.start,
+            duration: criteria.duration,
+            result: None,
+        };
+        let own = CallFacts { result: None, ..record.facts.clone() };
+        if (&criteria.contact, &facts, zone) == (&record.contact.id, &own, self.zone) {
             return None;
         }
         let details = CallDetails { start: criteria.start, ..draft.details.clone() };
         let content = Content::new(&details, &self.grant.user().user.settings, zone);
         Some(NewCallLog {
-            body: note::compose(self.claim.crm.format(), &content),
+            body: note::compose(self.claim.crm.capabilities().format, &content),
             contact: Contact { id: criteria.contact.clone(), ..record.contact.clone() },
-            start: criteria.start,
+            facts,
             ..record.clone()
         })
     }
@@ -93,7 +98,10 @@ impl Attempt<'_> {
         let written = LastWritten {
             sections: Fingerprints::unconfirmed([&draft.written.sections, &least]),
             subject: draft.written.subject.clone().filter(|_| is_own),
-            duration: draft.written.duration.filter(|_| is_own),
+            fields: match is_own {
+                true => draft.written.fields.clone(),
+                false => field_fingerprints(&self.claim.crm.fields(&CallFacts::of(&draft.payload.details))),
+            },
         };
         Record { id, written, missing: Some(draft.details.clone()) }
     }

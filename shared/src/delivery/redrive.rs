@@ -220,10 +220,9 @@ impl Run<'_> {
 
     /// Waits while less than half of the CRM's burst budget is left: that half is for live requests.
     async fn spare_budget(&self, call: &Delivery) {
-        // A host that is not the CRM's own has no budget. The attempt will report it.
-        let base_url = self.services.crm_base_url(call.crm, &call.user.user).unwrap_or_default();
+        let budget = self.services.budget(call.crm, &call.user.user);
         let now_ms = self.services.clock.now_ms();
-        if let Some(wait) = self.services.budgets.until_half_is_free(&base_url, now_ms) {
+        if let Some(wait) = self.services.budgets.until_half_is_free(&budget, now_ms) {
             self.services.sync_points.reach("redrive.spare", tokio::time::sleep(wait)).await;
         }
     }

@@ -49,7 +49,7 @@ impl Claim<'_> {
                 outcome_unknown: !is_logged,
                 ..Release::new(Event::OutcomeUnknown, reason)
             };
-            return if !is_logged && self.crm.recovery() == Recovery::None {
+            return if !is_logged && self.crm.capabilities().recovery[0] == Recovery::None {
                 // This CRM cannot be searched, and a retry could create a second record: a person has to look.
                 Release { event: Event::GivenUp, ..release }
             } else {
@@ -93,10 +93,7 @@ impl Claim<'_> {
 
 /// Returns the time in which a request that got no response may still arrive and become visible, in milliseconds.
 fn grace_ms(crm: &dyn Crm) -> i64 {
-    match crm.recovery() {
-        Recovery::LaggingSearch(lag) => GRACE_MS.max(lag.as_millis() as i64),
-        _ => GRACE_MS,
-    }
+    GRACE_MS.max(crm.capabilities().search_lag().as_millis() as i64)
 }
 
 /// Returns `true` if the CRM would reject the same create again.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    adapters::{Budgets, Crm, HttpClient, client::with_base_url},
+    adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints},
     model::{Clock, OAuthClient, SecretReader, User},
     store::Store,
@@ -42,16 +42,22 @@ impl Services {
     pub(crate) fn crm_base_url(&self, crm: &dyn Crm, user: &User) -> Option<String> {
         match self.crm_base_urls.get(crm.platform()) {
             Some(url) => Some(url.clone()),
-            None => crm.base_url(user.hostname.as_deref()),
+            None => crm.base_url(user),
         }
     }
 
-    /// Returns the URL where the CRM renews grants. A replaced base URL also replaces the host of this URL.
-    pub(crate) fn token_url(&self, crm: &dyn Crm) -> Option<String> {
-        let url = crm.token_url()?;
-        match self.crm_base_urls.get(crm.platform()) {
-            Some(base_url) => with_base_url(url, base_url),
-            None => Some(url.to_owned()),
+    /// Returns the authorization server of the user's tenant. A replaced base URL also replaces its host.
+    pub(crate) fn oauth(&self, crm: &dyn Crm, user: &User) -> Option<OAuth> {
+        let oauth = crm.oauth(user)?;
+        let Some(base_url) = self.crm_base_urls.get(crm.platform()) else { return Some(oauth) };
+        Some(OAuth { token_url: with_base_url(&oauth.token_url, base_url)?, ..oauth })
+    }
+
+    /// Returns the key of the rate limits that this user's requests count towards.
+    pub(crate) fn budget(&self, crm: &dyn Crm, user: &User) -> String {
+        match crm.capabilities().limit_scope {
+            LimitScope::Account => format!("{} {}", crm.platform(), user.tenant().account),
+            LimitScope::User => user.key().to_string(),
         }
     }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::Map;
 
 use crate::{
-    adapters::{CallLog, NewCallLog},
+    adapters::{CallFacts, CallLog, NewCallLog},
     delivery::{attempt::Attempt, failure::Failure},
-    model::{CallDetails, CallLogId, Contact, Direction},
+    model::{CallDetails, CallLogId, CallTag, Contact},
     note::{self, Content},
     store::RecoveryCriteria,
     telemetry::{self, Metric},
@@ -57,16 +57,21 @@ impl Attempt<'_> {
             start: criteria.start,
             ..CallDetails::default()
         };
+        let capabilities = self.claim.crm.capabilities();
         let zone = self.grant.zone(criteria.zone);
         let content = Content::new(&details, &self.grant.user().user.settings, zone);
         NewCallLog {
+            tag: CallTag::of(self.claim.lease.key),
+            recovery: capabilities.recovery[0],
             subject: current.subject.clone().unwrap_or_default(),
-            body: note::compose(self.claim.crm.format(), &content),
+            body: note::compose(capabilities.format, &content),
             contact: Contact { id: criteria.contact.clone(), kind: None, name: None, phone_number: None },
-            direction: criteria.direction.unwrap_or(Direction::Outbound),
-            start: criteria.start,
-            duration: self.claim.item.written.duration,
-            result: None,
+            facts: CallFacts {
+                direction: criteria.direction,
+                start: criteria.start,
+                duration: criteria.duration,
+                result: None,
+            },
             additional: Map::new(),
         }
     }

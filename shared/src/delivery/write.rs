@@ -3,16 +3,18 @@
 //! A record is never changed without having been read, so a person's edit is merged and not overwritten. If the CRM
 //! rejects a change, each detail is written on its own, so that one bad detail does not keep the others out.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    adapters::{CallLog, CallLogChange, Effect, Error, ErrorKind},
+    adapters::{CallFacts, CallLog, CallLogChange, CompareAndSet, Effect, Error, ErrorKind, Fields},
     delivery::{
         attempt::{Attempt, Claim},
         failure::Failure,
         grant::Grant,
         lease,
     },
-    model::{CallDetails, CallDuration, CallLogId, Zone},
-    note::{self, Content, Section, subject_fingerprint},
+    model::{CallDetails, CallLogId, Zone},
+    note::{self, Content, Section, fingerprint, subject_fingerprint},
     store::{self, Event, Finish, LastWritten, Release},
     telemetry::{self, Metric},
 };
@@ -156,7 +158,7 @@ impl Writer<'_, '_> {
                 return Ok(plan);
             }
             let changed = self.grant.update_record(self.record, &plan.change).await;
-            if !self.grant.crm().compare_and_set() {
+            if self.grant.crm().capabilities().compare_and_set != CompareAndSet::Exact {
                 telemetry::record(Metric::EditWindow, self.grant.now_ms() - read_at_ms);
             }
             match changed {
@@ -164,7 +166,7 @@ impl Writer<'_, '_> {
                 Err(failure) if failure.kind() == Some(&ErrorKind::Conflict) => {}
                 Err(failure) if failure.effect() == Effect::Unknown => {
                     telemetry::count(Metric::Ambiguous);
-                    return self.confirm(&plan.change, before, details).await.ok_or(failure);
+                    return self.confirm(before, details).await.ok_or(failure);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -174,25 +176,17 @@ impl Writer<'_, '_> {
 
     /// Reads the record after a change without a response. Returns `None` unless the record shows the change: if it does
     /// not, the change may still arrive.
-    async fn confirm(
-        &mut self,
-        sent: &CallLogChange,
-        before: &LastWritten,
-        details: &CallDetails,
-    ) -> Option<Plan> {
+    async fn confirm(&mut self, before: &LastWritten, details: &CallDetails) -> Option<Plan> {
         let current = self.grant.read_record(self.record).await.ok()?;
         let plan = self.plan(&current, before, details);
-        plan.shows(sent).then_some(plan)
+        plan.is_done().then_some(plan)
     }
 
     /// Merges the details with the record as the CRM has it.
     fn plan(&self, current: &CallLog, before: &LastWritten, details: &CallDetails) -> Plan {
-        // A duration that is still pending does not replace one that is known.
-        let is_known = matches!(before.duration, Some(CallDuration::Seconds(_)));
-        let duration = details.duration.filter(|duration| *duration != CallDuration::Pending || !is_known);
-        let details = &CallDetails { duration, ..details.clone() };
+        let crm = self.grant.crm();
         let content = Content::new(details, &self.grant.user().user.settings, self.zone);
-        let merged = note::merge(self.grant.crm().format(), &current.body, &before.sections, &content);
+        let merged = note::merge(crm.capabilities().format, &current.body, &before.sections, &content);
 
         let current_subject = current.subject.as_deref().unwrap_or_default();
         let theirs = subject_fingerprint(current_subject);
@@ -203,21 +197,46 @@ impl Writer<'_, '_> {
             || ours.as_ref() == Some(&theirs);
         let subject = details.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
 
-        let duration = duration
-            .filter(|duration| *duration != CallDuration::Pending && Some(*duration) != before.duration);
+        let (fields, base_fields) =
+            correct(&crm.fields(&CallFacts::of(details)), &current.fields, &before.fields);
         let written = LastWritten {
             sections: merged.base,
             subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
-            duration: duration.or(before.duration),
+            fields: base_fields,
         };
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,
-            duration,
+            fields,
             version: current.version.clone(),
         };
         Plan { change, body: merged.body, written }
     }
+}
+
+/// Returns the CRM's own fields to change, and the fingerprints of what we have written then. A field that a person has
+/// changed stays. So does a field that the CRM did not return, and one of which we do not know what we wrote, unless it is
+/// empty.
+fn correct(
+    ours: &Fields,
+    theirs: &Fields,
+    before: &BTreeMap<String, String>,
+) -> (Fields, BTreeMap<String, String>) {
+    let (mut changes, mut base) = (Fields::new(), before.clone());
+    for (name, ours) in ours.iter().filter(|(_, ours)| !ours.is_empty()) {
+        let Some(theirs) = theirs.get(name) else { continue };
+        let is_ours = match before.get(*name) {
+            Some(before) => *before == fingerprint(theirs),
+            None => theirs.is_empty(),
+        };
+        if theirs != ours && is_ours {
+            changes.insert(name, ours.clone());
+        }
+        if theirs == ours || is_ours {
+            base.insert((*name).to_owned(), fingerprint(ours));
+        }
+    }
+    (changes, base)
 }
 
 /// A change of a record, and the record after it.
@@ -228,10 +247,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// Returns `true` if the record that this plan was made from shows that `sent` was done. A CRM makes a change as a
-    /// whole or not at all, and a duration alone cannot be seen.
-    fn shows(&self, sent: &CallLogChange) -> bool {
-        let is_visible = sent.body.is_some() || sent.subject.is_some();
-        self.change.is_empty() || (is_visible && self.change.body.is_none() && self.change.subject.is_none())
+    /// Returns `true` if the record that this plan was made from lacks nothing: the change before it was made.
+    fn is_done(&self) -> bool {
+        self.change.is_empty()
     }
 }

@@ -1,6 +1,7 @@
 //! Calls, users and time, independent of CRMs, the table and the protocol.
 //!
 //! - [`ids`]: identifiers and the keys made of them;
+//! - [`tag`]: the identity of a call log in a CRM;
 //! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;
 //! - [`command`]: what a caller asks for;
 //! - [`user`]: users, credentials, settings and time zones;
@@ -17,6 +18,7 @@ pub mod explanation;
 pub mod hash;
 pub mod ids;
 pub mod secrets;
+pub mod tag;
 pub mod user;
 
 pub use call::{CallDuration, Contact, Direction, Leg, Party};
@@ -26,4 +28,5 @@ pub use details::CallDetails;
 pub use explanation::Explanation;
 pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey};
 pub use secrets::{OAuthClient, SecretReader};
+pub use tag::CallTag;
 pub use user::{Credentials, Secret, Settings, User, Zone};

@@ -52,8 +52,8 @@ pub(super) const UNCONFIRMED: &str = "unconfirmed";
 pub(super) const BASE: &str = "base";
 /// Text, the fingerprint of the subject as the lease holder last wrote it.
 pub(super) const BASE_SUBJECT: &str = "base_subject";
-/// Number, the duration in seconds as the lease holder last wrote it; -1: pending.
-pub(super) const BASE_DURATION: &str = "base_duration";
+/// Map of texts, fingerprints of the CRM's own fields as the lease holder last wrote them.
+pub(super) const BASE_FIELDS: &str = "base_fields";
 /// Text, why the last attempt failed. Written when the lease is given back without success, removed by success.
 pub(super) const REASON: &str = "reason";
 /// Encrypted, packed JSON of a [`Payload`](crate::model::Payload): what a request to create brought. Written by its

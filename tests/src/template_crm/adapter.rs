@@ -6,14 +6,15 @@
 use async_trait::async_trait;
 use call_log::{
     adapters::{
-        Access, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact, Recovery,
-        client::account_label,
+        Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm,
+        CrmRequest, Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Recovery,
+        account_label,
     },
-    model::{CallDuration, CallLogId, Contact, ContactId},
+    model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::Format,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 // Fill in: the responses of the CRM, as far as we read them. A field is an `Option` only if the API reference says that
@@ -50,6 +51,9 @@ struct Persons {
     persons: Vec<Person>,
 }
 
+/// Fill in: the name of the field with the duration.
+const DURATION: &str = "seconds";
+
 /// Fill in: the name of the CRM.
 #[derive(Debug)]
 pub struct TemplateCrm;
@@ -66,57 +70,68 @@ impl Crm for TemplateCrm {
         "Template CRM"
     }
 
-    // Fill in: the format in which the CRM shows the text of a record.
-    fn format(&self) -> Format {
-        Format::Plain
-    }
-
-    // Fill in: the way to find a record whose create got no response. Does the list of records show a record as soon
-    // as it was created (`ConsistentList`), or after a delay (`LaggingSearch`)? Does a key make creates unique
-    // (`Upsert`)? If the API reference promises nothing, `None` is right.
-    fn recovery(&self) -> Recovery {
-        Recovery::ConsistentList
-    }
-
-    // Fill in: `true` if the CRM accepts `If-Match` with the version of a record. Then `read_record` returns that
-    // version, and `update_record` passes it to `access.patch`.
-    fn compare_and_set(&self) -> bool {
-        false
+    // Fill in: what the CRM can do. The documentation of `Capabilities` says what each field means. If the API reference
+    // promises nothing, the variant `None` is right.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            format: Format::Plain,
+            recovery: &[Recovery::ConsistentList],
+            compare_and_set: CompareAndSet::None,
+            finish: Finish::None,
+            limit_scope: LimitScope::Account,
+        }
     }
 
     // Fill in: the CRM's hosts. Credentials are sent there, so accept no other host.
-    fn base_url(&self, hostname: Option<&str>) -> Option<String> {
-        let account = account_label(hostname?, "template-crm.example")?;
+    fn base_url(&self, user: &User) -> Option<String> {
+        let account = account_label(user.hostname.as_deref()?, "template-crm.example")?;
         Some(format!("https://{account}.template-crm.example"))
     }
 
-    // Fill in: the URL at which an OAuth grant is renewed (RFC 6749, section 6), or `None` for API keys only.
-    fn token_url(&self) -> Option<&'static str> {
-        None
+    // Fill in: the way in which requests carry an API key or an access token. If the CRM has OAuth, also implement `oauth`.
+    fn authentication(&self, credentials: &Credentials) -> Authentication {
+        match credentials {
+            Credentials::ApiKey(_) => Authentication::Header("x-api-token"),
+            Credentials::OAuth { .. } => Authentication::BEARER,
+        }
     }
 
-    // Fill in: the request that creates a record. If the CRM needs other requests before, they only read.
+    // Fill in: the fields beside subject and body that an update can correct. A value is written as it is read, so that
+    // equal values have equal texts; a value that is not known is an empty text.
+    fn fields(&self, facts: &CallFacts) -> Fields {
+        [(DURATION, facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default())].into()
+    }
+
+    // Fill in: the request that creates a record. If the CRM needs other requests before, they only read. The first
+    // argument of a request is its name in log lines; it contains no id.
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let call = json!({
             "personId": log.contact.id.as_str(),
             "title": log.subject,
             "text": log.body,
-            "direction": log.direction.as_str(),
-            "start": log.start.map(timestamp),
-            "seconds": seconds(log.duration),
+            "direction": direction(log).as_str(),
+            "start": log.facts.start.map(timestamp),
+            "seconds": log.facts.seconds(),
         });
-        let created: Call = read(access.post("/v1/calls", &call).await?)?;
-        CallLogId::new(created.id).ok_or_else(Error::malformed)
+        let response = access.send(CrmRequest::create("calls", "/v1/calls", call)).await?;
+        let created: Call = response.json()?;
+        CallLogId::new(created.id).ok_or_else(|| response.malformed())
     }
 
-    // Fill in: the request that reads a record.
+    // Fill in: the request that reads a record. If the CRM has versions, return the version as its condition is written.
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
-        let response = access.get(&call_path(id)?, &[]).await?;
-        let call: Call = read(response).map_err(Error::without_effect)?;
-        Ok(CallLog { subject: Some(call.title), body: call.text, version: None })
+        let call: Call = access.send(CrmRequest::read("calls/{id}", call_path(id)?)).await?.json()?;
+        let duration = call.seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+        Ok(CallLog {
+            subject: Some(call.title),
+            body: call.text,
+            fields: [(DURATION, duration)].into(),
+            version: None,
+        })
     }
 
-    // Fill in: the request that changes a record. It contains only the fields of `change`.
+    // Fill in: the request that changes a record. It contains only the fields of `change`. If the CRM has versions, send
+    // `change.version` in the header of the condition.
     async fn update_record(
         &self,
         access: &Access<'_>,
@@ -130,29 +145,29 @@ impl Crm for TemplateCrm {
         if let Some(body) = &change.body {
             fields.insert("text".to_owned(), json!(body));
         }
-        if let Some(seconds) = seconds(change.duration) {
+        if let Some(seconds) = change.fields.get(DURATION).and_then(|text| text.parse::<u64>().ok()) {
             fields.insert("seconds".to_owned(), json!(seconds));
         }
         if fields.is_empty() {
             return Ok(());
         }
-        let response = access.patch(&call_path(id)?, &Value::Object(fields), None).await?;
-        read::<Call>(response).map(drop)
+        let request = CrmRequest::update("calls/{id}", call_path(id)?, Value::Object(fields));
+        access.send(request).await?.json::<Call>().map(drop)
     }
 
     // Fill in: the request that lists a contact's records, oldest first. If the list has pages, read all of them, or
-    // fail as `pipedrive/mod.rs` does: "no records" leads to a second record. With `Recovery::Upsert` and
-    // `Recovery::None`, return an empty list.
+    // fail as `pipedrive/mod.rs` does: "no records" leads to a second record. With `Recovery::ByKey`, read the record that
+    // has `log.tag` as its key. With `Recovery::None`, return an empty list.
     async fn find_records(
         &self,
         access: &Access<'_>,
         log: &NewCallLog,
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
-        let since = timestamp(since);
-        let query = [("personId", log.contact.id.as_str()), ("createdSince", since.as_str())];
-        let response = access.get("/v1/calls", &query).await?;
-        let found: Calls = read(response).map_err(Error::without_effect)?;
+        let request = CrmRequest::read("calls", "/v1/calls")
+            .query("personId", log.contact.id.as_str())
+            .query("createdSince", timestamp(since));
+        let found: Calls = access.send(request).await?.json()?;
         let same = found.calls.into_iter().filter(|call| is_same_call(call, log));
         Ok(same.filter_map(|call| CallLogId::new(call.id)).collect())
     }
@@ -165,16 +180,16 @@ impl Crm for TemplateCrm {
 
     // Fill in: the request that finds contacts by their telephone number.
     async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
-        let response = access.get("/v1/persons", &[("phone", phone_number)]).await?;
-        let found: Persons = read(response).map_err(Error::without_effect)?;
+        let request = CrmRequest::read("persons", "/v1/persons").query("phone", phone_number);
+        let found: Persons = access.send(request).await?.json()?;
         Ok(found.persons.into_iter().filter_map(contact).collect())
     }
 
     // Fill in: the request that creates a contact.
     async fn create_contact(&self, access: &Access<'_>, new: &NewContact) -> Result<Contact, Error> {
         let person = json!({ "name": new.name, "phone": new.phone_number });
-        let created: Person = read(access.post("/v1/persons", &person).await?)?;
-        contact(created).ok_or_else(Error::malformed)
+        let response = access.send(CrmRequest::create("persons", "/v1/persons", person)).await?;
+        contact(response.json()?).ok_or_else(|| response.malformed())
     }
 }
 
@@ -183,11 +198,11 @@ impl Crm for TemplateCrm {
 /// Fill in: compare the fields that the CRM returns exactly as they were sent. Compare the title and the duration only
 /// if the text does not identify the call, because people and updates change them.
 fn is_same_call(call: &Call, log: &NewCallLog) -> bool {
-    call.direction == log.direction.as_str()
-        && call.start.map(|start| start.timestamp()) == log.start.map(|start| start.timestamp())
+    call.direction == direction(log).as_str()
+        && call.start.map(|start| start.timestamp()) == log.facts.start.map(|start| start.timestamp())
         && log
             .matches_body(Format::Plain, &call.text)
-            .unwrap_or_else(|| call.title == log.subject && call.seconds == seconds(log.duration))
+            .unwrap_or_else(|| call.title == log.subject && call.seconds == log.facts.seconds())
 }
 
 /// Returns the path of a record.
@@ -211,20 +226,12 @@ fn contact(person: Person) -> Option<Contact> {
     })
 }
 
-/// Returns the duration in seconds; `None` while it is unknown. Fill in: the unit of the CRM.
-fn seconds(duration: Option<CallDuration>) -> Option<u64> {
-    match duration? {
-        CallDuration::Pending => None,
-        CallDuration::Seconds(seconds) => Some(seconds),
-    }
+/// Returns the direction of the call. Fill in: the CRM's word for a call whose direction is not known.
+fn direction(log: &NewCallLog) -> Direction {
+    log.facts.direction.unwrap_or(Direction::Outbound)
 }
 
 /// Formats a time. Fill in: the format of the CRM.
 fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// Reads the JSON of a successful response.
-fn read<T: DeserializeOwned>(response: Value) -> Result<T, Error> {
-    serde_json::from_value(response).map_err(|_| Error::malformed())
 }

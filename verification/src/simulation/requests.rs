@@ -112,7 +112,7 @@ impl Detail {
     /// Returns `true` if a CRM record has this detail.
     pub fn is_in(self, record: &CrmRecord) -> bool {
         match self.field {
-            Field::Duration => record.duration == Some(CallDuration::Seconds(self.seconds())),
+            Field::Duration => record.duration == self.seconds().to_string(),
             Field::Subject => record.subject == self.text() && record.body.contains(&self.text()),
             _ => record.body.contains(&self.text()),
         }

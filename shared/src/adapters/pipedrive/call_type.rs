@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::data;
-use crate::adapters::{Access, Error};
+use crate::adapters::{Access, CrmRequest, Error, json::lenient};
 
 /// The time for which the activity type of an account is cached.
 const CACHE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,6 +18,24 @@ const MANY_TENANTS: usize = 1_000;
 
 /// The key of each account's activity type and the time at which it expires, in milliseconds since 1970, by base URL.
 static CALL_TYPES: Mutex<BTreeMap<String, (String, i64)>> = Mutex::new(BTreeMap::new());
+
+/// An activity type, as far as we read it.
+#[derive(Debug, Deserialize)]
+struct ActivityType {
+    #[serde(default, deserialize_with = "lenient")]
+    active_flag: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    key_string: Option<String>,
+}
+
+impl ActivityType {
+    fn is_call(&self) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
+        self.active_flag == Some(true) && name.to_lowercase().contains("call")
+    }
+}
 
 /// Returns the key of the activity type for calls: the first active type whose name contains "call".
 ///
@@ -31,19 +49,13 @@ pub(super) async fn call_type(access: &Access<'_>) -> Result<String, Error> {
     if let Some(cached) = cached_call_type(access) {
         return Ok(cached);
     }
-    let response = access.get("/v1/activityTypes", &[]).await?;
-    let types =
-        data(&response).ok().and_then(Value::as_array).ok_or_else(|| Error::malformed().without_effect())?;
-    let is_call = |entry: &&Value| {
-        let name = entry.get("name").and_then(Value::as_str).unwrap_or_default();
-        entry.get("active_flag") == Some(&Value::Bool(true)) && name.to_lowercase().contains("call")
-    };
-    let key =
-        types.iter().find(is_call).and_then(|entry| entry.get("key_string")?.as_str()).ok_or_else(|| {
-            Error::rejected("Call logging requires an active activity type whose name contains \"call\".")
-        })?;
-    cache_call_type(access, key);
-    Ok(key.to_owned())
+    let request = CrmRequest::read("activityTypes", "/v1/activityTypes");
+    let types: Vec<ActivityType> = data(&access.send(request).await?)?;
+    let key = types.into_iter().find(ActivityType::is_call).and_then(|entry| entry.key_string).ok_or_else(
+        || Error::rejected("Call logging requires an active activity type whose name contains \"call\"."),
+    )?;
+    cache_call_type(access, &key);
+    Ok(key)
 }
 
 fn cached_call_type(access: &Access<'_>) -> Option<String> {

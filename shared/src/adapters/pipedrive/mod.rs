@@ -8,15 +8,19 @@ mod call_type;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use self::call_type::{call_type, forget_call_type};
 use super::{
-    Access, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact, Recovery,
-    client::account_label,
+    Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
+    CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, LimitScope,
+    NewCallLog, NewContact, OAuth, Recovery, account_label,
+    exchange::body,
+    json::{Number, lenient, number, present},
 };
 use crate::{
-    model::{CallDuration, CallLogId, Contact, ContactId},
+    model::{CallLogId, Contact, ContactId, Credentials, User},
     note::Format,
 };
 
@@ -24,10 +28,117 @@ use crate::{
 const MAX_PAGES: usize = 3;
 /// The number of digits at the end of a telephone number that its national and its international form have in common.
 const SHARED_DIGITS: usize = 8;
+/// The name of the field with the duration, as `HH:MM`.
+const DURATION: &str = "duration";
 
 /// The adapter of Pipedrive.
 #[derive(Debug)]
 pub(super) struct Pipedrive;
+
+/// An activity, as far as we read it.
+#[derive(Debug, Deserialize)]
+struct Activity {
+    id: Number,
+    #[serde(default)]
+    is_deleted: bool,
+    subject: Option<String>,
+    /// `Some(None)` is an empty note. `None` is an unknown note: an update could overwrite a person's text.
+    #[serde(default, deserialize_with = "present")]
+    note: Option<Option<String>>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    due_date: Option<String>,
+    due_time: Option<String>,
+    duration: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    owner_id: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    person_id: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    participants: Option<Vec<Participant>>,
+    add_time: Option<String>,
+    update_time: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Participant {
+    person_id: Number,
+}
+
+/// An entity of which only the id is read.
+#[derive(Debug, Deserialize)]
+struct Created {
+    id: Number,
+}
+
+/// A person, as far as we read it.
+#[derive(Debug, Deserialize)]
+struct Person {
+    #[serde(default, deserialize_with = "lenient")]
+    org_id: Option<Number>,
+}
+
+/// The results of a search for persons.
+#[derive(Debug, Deserialize)]
+struct Hits {
+    items: Vec<Hit>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hit {
+    #[serde(deserialize_with = "lenient")]
+    item: Option<FoundPerson>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FoundPerson {
+    id: Number,
+    name: Option<String>,
+    phones: Vec<String>,
+}
+
+/// An activity to be created. A field that is `None` is left out.
+#[derive(Debug, Serialize)]
+struct NewActivity<'a> {
+    subject: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deal_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lead_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<String>,
+    done: bool,
+    note: &'a str,
+    /// `person_id` is read-only. Pipedrive derives it from the primary participant.
+    participants: [NewParticipant; 1],
+}
+
+#[derive(Debug, Serialize)]
+struct NewParticipant {
+    person_id: u64,
+    primary: bool,
+}
+
+/// The fields of an activity that an update writes.
+#[derive(Debug, Serialize)]
+struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<&'a str>,
+}
 
 #[async_trait]
 impl Crm for Pipedrive {
@@ -39,24 +150,51 @@ impl Crm for Pipedrive {
         "Pipedrive"
     }
 
-    fn format(&self) -> Format {
-        Format::Html
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            format: Format::Html,
+            recovery: &[Recovery::ConsistentList],
+            compare_and_set: CompareAndSet::None,
+            finish: Finish::None,
+            limit_scope: LimitScope::Account,
+        }
     }
 
-    fn recovery(&self) -> Recovery {
-        Recovery::ConsistentList
+    fn base_url(&self, user: &User) -> Option<String> {
+        let label = account_label(user.hostname.as_deref()?, "pipedrive.com")?;
+        Some(format!("https://{label}.pipedrive.com"))
     }
 
-    fn compare_and_set(&self) -> bool {
-        false
+    fn authentication(&self, credentials: &Credentials) -> Authentication {
+        match credentials {
+            Credentials::ApiKey(_) => Authentication::Header("x-api-token"),
+            Credentials::OAuth { .. } => Authentication::BEARER,
+        }
     }
 
-    fn base_url(&self, hostname: Option<&str>) -> Option<String> {
-        account_label(hostname?, "pipedrive.com").map(|label| format!("https://{label}.pipedrive.com"))
+    fn oauth(&self, _: &User) -> Option<OAuth> {
+        Some(OAuth {
+            authorize_url: "https://oauth.pipedrive.com/oauth/authorize".to_owned(),
+            token_url: "https://oauth.pipedrive.com/oauth/token".to_owned(),
+            revoke_url: Some("https://oauth.pipedrive.com/oauth/revoke".to_owned()),
+            client_authentication: ClientAuthentication::Basic,
+            scopes: &[],
+            extra: &[],
+        })
     }
 
-    fn token_url(&self) -> Option<&'static str> {
-        Some("https://oauth.pipedrive.com/oauth/token")
+    /// `"success": false` with status 2xx is malformed and not a rejection, because Pipedrive rejects with a status.
+    fn classify(&self, response: &CrmResponse) -> Option<Error> {
+        #[derive(Deserialize)]
+        struct Outcome {
+            success: Option<bool>,
+        }
+        let outcome = response.status.is_success().then(|| response.json::<Outcome>().ok())??;
+        (outcome.success == Some(false)).then(|| response.malformed())
+    }
+
+    fn fields(&self, facts: &CallFacts) -> Fields {
+        [(DURATION, hours_and_minutes(facts).unwrap_or_default())].into()
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
@@ -64,29 +202,29 @@ impl Crm for Pipedrive {
         let org = organisation(access, person).await?;
         let call_type = call_type(access).await?;
         let activity = new_activity(log, person, org, owner(access), &call_type);
-        let created = access.post("/api/v2/activities", &activity).await;
+        let created =
+            access.send(CrmRequest::create("activities", "/api/v2/activities", body(&activity))).await;
         if let Err(Error { kind: ErrorKind::Rejected { .. }, .. }) = created {
             // The reason may be the type: an administrator can deactivate it at any time.
             forget_call_type(access);
         }
-        let id = number(data(&created?)?.get("id")).ok_or_else(Error::malformed)?;
-        CallLogId::new(id.to_string()).ok_or_else(Error::malformed)
+        let response = created?;
+        let Created { id } = data(&response)?;
+        CallLogId::new(id.0.to_string()).ok_or_else(|| response.malformed())
     }
 
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
-        let response = access.get(&activity_path(id)?, &[]).await?;
-        let activity = data(&response).map_err(Error::without_effect)?;
-        if is_deleted(activity) {
-            return Err(Error::new(ErrorKind::NotFound, Effect::None, "the activity is deleted"));
-        }
-        let body = match activity.get("note") {
-            Some(Value::String(note)) => note.clone(),
-            Some(Value::Null) => String::new(),
-            // The note is unknown, and an update that does not know it would overwrite what a person wrote.
-            _ => return Err(Error::malformed().without_effect()),
-        };
-        let subject = activity.get("subject").and_then(Value::as_str).map(str::to_owned);
-        Ok(CallLog { subject, body, version: None })
+        let activity = read_activity(access, id).await?;
+        let duration = minutes(activity.duration.as_deref()).map(in_hours).unwrap_or_default();
+        let note = activity
+            .note
+            .ok_or_else(|| Error::new(ErrorKind::Malformed, Effect::None, "the response contains no note"))?;
+        Ok(CallLog {
+            subject: activity.subject,
+            body: note.unwrap_or_default(),
+            fields: [(DURATION, duration)].into(),
+            version: None,
+        })
     }
 
     async fn update_record(
@@ -95,16 +233,16 @@ impl Crm for Pipedrive {
         id: &CallLogId,
         change: &CallLogChange,
     ) -> Result<(), Error> {
-        let mut fields = Map::new();
-        set(&mut fields, "subject", change.subject.as_deref());
-        set(&mut fields, "note", change.body.as_deref());
-        set(&mut fields, "duration", hours_and_minutes(change.duration));
-        if fields.is_empty() {
+        if change.is_empty() {
             return Ok(());
         }
-        let response = access.patch(&activity_path(id)?, &Value::Object(fields), None).await?;
-        let succeeded = response.get("success") == Some(&Value::Bool(true)) || data(&response).is_ok();
-        if succeeded { Ok(()) } else { Err(Error::malformed()) }
+        let fields = Change {
+            subject: change.subject.as_deref(),
+            note: change.body.as_deref(),
+            duration: change.fields.get(DURATION).map(String::as_str),
+        };
+        let request = CrmRequest::update("activities/{id}", activity_path(id)?, body(&fields));
+        access.send(request).await?.json::<Value>().map(drop)
     }
 
     async fn find_records(
@@ -114,19 +252,16 @@ impl Crm for Pipedrive {
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
         let person = person_id(&log.contact.id)?;
-        let expected = new_activity(log, person, None, owner(access), &call_type(access).await?);
+        let call_type = call_type(access).await?;
+        let expected = new_activity(log, person, None, owner(access), &call_type);
         let mut ids: Vec<u64> = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let response = activities_of(access, person, since, cursor.as_deref()).await?;
-            let page = data(&response)
-                .ok()
-                .and_then(Value::as_array)
-                .ok_or_else(|| Error::malformed().without_effect())?;
-            let hits = page.iter().filter(|activity| is_same_call(activity, &expected, log, person));
-            ids.extend(hits.filter_map(|activity| number(activity.get("id"))));
-            cursor =
-                response.pointer("/additional_data/next_cursor").and_then(Value::as_str).map(str::to_owned);
+            let response = access.send(activities_of(person, since, cursor.as_deref())).await?;
+            let page: Vec<Activity> = data(&response)?;
+            let hits = page.iter().filter(|activity| is_same_call(activity, &expected, log));
+            ids.extend(hits.map(|activity| activity.id.0));
+            cursor = response.json::<Page>()?.additional_data.and_then(|page| page.next_cursor);
             if cursor.is_none() {
                 break;
             }
@@ -141,21 +276,15 @@ impl Crm for Pipedrive {
     }
 
     async fn delete_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {
-        let path = activity_path(id)?;
-        let response = match access.get(&path, &[]).await {
+        let activity = match read_activity(access, id).await {
             Err(Error { kind: ErrorKind::NotFound, .. }) => return Ok(true),
-            response => response?,
+            activity => activity?,
         };
-        let activity = data(&response).map_err(Error::without_effect)?;
-        if is_deleted(activity) {
-            return Ok(true);
-        }
         // Pipedrive has no versions. Both times have whole seconds, so an edit in the first second goes unnoticed.
-        let time = |field: &str| activity.get(field).and_then(Value::as_str);
-        if time("add_time").is_none() || time("add_time") != time("update_time") {
+        if activity.add_time.is_none() || activity.add_time != activity.update_time {
             return Ok(false);
         }
-        match access.delete(&path, None).await {
+        match access.send(CrmRequest::delete("activities/{id}", activity_path(id)?)).await {
             Ok(_) | Err(Error { kind: ErrorKind::NotFound, .. }) => Ok(true),
             Err(error) => Err(error),
         }
@@ -166,24 +295,25 @@ impl Crm for Pipedrive {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let term = &wanted[wanted.len().saturating_sub(SHARED_DIGITS)..];
-        let query = [("term", term), ("fields", "phone"), ("limit", "100")];
-        let response = access.get("/api/v2/persons/search", &query).await?;
-        let items = data(&response).ok().and_then(|data| data.get("items")?.as_array());
-        let items = items.ok_or_else(|| Error::malformed().without_effect())?;
-        Ok(items.iter().filter_map(|entry| person_with_number(entry.get("item")?, phone_number)).collect())
+        let request = CrmRequest::read("persons/search", "/api/v2/persons/search")
+            .query("term", &wanted[wanted.len().saturating_sub(SHARED_DIGITS)..])
+            .query("fields", "phone")
+            .query("limit", "100");
+        let found: Hits = data(&access.send(request).await?)?;
+        let persons = found.items.into_iter().filter_map(|hit| hit.item);
+        Ok(persons.filter_map(|person| person_with_number(person, phone_number)).collect())
     }
 
     async fn create_contact(&self, access: &Access<'_>, contact: &NewContact) -> Result<Contact, Error> {
-        let mut person = Map::new();
-        set(&mut person, "name", Some(contact.name.as_str()));
-        set(&mut person, "owner_id", owner(access));
         let phone = json!({ "value": contact.phone_number, "primary": true, "label": "work" });
-        person.insert("phones".to_owned(), json!([phone]));
-        let response = access.post("/api/v2/persons", &Value::Object(person)).await?;
-        let id = number(data(&response)?.get("id")).ok_or_else(Error::malformed)?;
+        let mut person = json!({ "name": contact.name, "phones": [phone] });
+        if let Some(owner) = owner(access) {
+            person["owner_id"] = json!(owner);
+        }
+        let response = access.send(CrmRequest::create("persons", "/api/v2/persons", person)).await?;
+        let Created { id } = data(&response)?;
         Ok(Contact {
-            id: ContactId::new(id.to_string()).ok_or_else(Error::malformed)?,
+            id: ContactId::new(id.0.to_string()).ok_or_else(|| response.malformed())?,
             kind: Some("contact".to_owned()),
             name: Some(contact.name.clone()),
             phone_number: Some(contact.phone_number.clone()),
@@ -191,79 +321,85 @@ impl Crm for Pipedrive {
     }
 }
 
-/// Returns the body of the request that creates the activity of a call log.
-fn new_activity(
-    log: &NewCallLog,
+/// Returns the activity that a call log becomes.
+fn new_activity<'a>(
+    log: &'a NewCallLog,
     person: u64,
     org: Option<u64>,
     owner: Option<u64>,
-    call_type: &str,
-) -> Value {
-    let deal = additional(log, ["deals", "deal"]).find_map(number).filter(|id| *id > 0);
+    call_type: &'a str,
+) -> NewActivity<'a> {
+    let deal = additional(log, ["deals", "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
     // Pipedrive links an activity to one of them. If both are sent, it keeps the deal.
     let lead = additional(log, ["leads", "lead"]).find_map(lead_id).filter(|_| deal.is_none());
-    let mut activity = Map::new();
-    set(&mut activity, "subject", Some(log.subject.as_str()));
-    set(&mut activity, "type", Some(call_type));
-    set(&mut activity, "owner_id", owner);
-    set(&mut activity, "org_id", org);
-    set(&mut activity, "deal_id", deal);
-    set(&mut activity, "lead_id", lead);
-    set(&mut activity, "due_date", log.start.map(|start| start.format("%Y-%m-%d").to_string()));
-    set(&mut activity, "due_time", log.start.map(|start| start.format("%H:%M").to_string()));
-    set(&mut activity, "duration", hours_and_minutes(log.duration));
-    set(&mut activity, "done", Some(true));
-    set(&mut activity, "note", Some(log.body.as_str()));
-    // `person_id` is read-only. Pipedrive derives it from the primary participant.
-    activity.insert("participants".to_owned(), json!([{ "person_id": person, "primary": true }]));
-    Value::Object(activity)
+    let start = log.facts.start;
+    NewActivity {
+        subject: &log.subject,
+        kind: call_type,
+        owner_id: owner,
+        org_id: org,
+        deal_id: deal,
+        lead_id: lead,
+        due_date: start.map(|start| start.format("%Y-%m-%d").to_string()),
+        due_time: start.map(|start| start.format("%H:%M").to_string()),
+        duration: hours_and_minutes(&log.facts),
+        done: true,
+        note: &log.body,
+        participants: [NewParticipant { person_id: person, primary: true }],
+    }
 }
 
 /// Returns `true` if an earlier attempt to create `log` has made this activity. `expected` is what it sent.
-fn is_same_call(activity: &Value, expected: &Value, log: &NewCallLog, person: u64) -> bool {
-    let same = |field: &str| expected.get(field).is_none_or(|value| activity.get(field) == Some(value));
-    let same_time = |field: &str| {
-        expected.get(field).is_none_or(|value| minutes(Some(value)) == minutes(activity.get(field)))
+fn is_same_call(activity: &Activity, expected: &NewActivity<'_>, log: &NewCallLog) -> bool {
+    let person = expected.participants[0].person_id;
+    let participants = || activity.participants.iter().flatten().map(|other| other.person_id.0);
+    let participates =
+        || activity.person_id.map(|id| id.0) == Some(person) || participants().any(|id| id == person);
+    let same_minutes = |expected: &Option<String>, found: &Option<String>| {
+        expected.is_none() || minutes(expected.as_deref()) == minutes(found.as_deref())
     };
-    let participates = || {
-        let participants = activity.get("participants").and_then(Value::as_array);
-        number(activity.get("person_id")) == Some(person)
-            || participants.into_iter().flatten().any(|other| number(other.get("person_id")) == Some(person))
-    };
-    let note = activity.get("note").and_then(Value::as_str).unwrap_or_default();
-    !is_deleted(activity)
-        && same("type")
-        && same("owner_id")
-        && same("due_date")
-        && same_time("due_time")
+    let note = activity.note.iter().flatten().next().map_or("", String::as_str);
+    !activity.is_deleted
+        && activity.kind.as_deref() == Some(expected.kind)
+        && (expected.owner_id.is_none() || activity.owner_id.map(|id| id.0) == expected.owner_id)
+        && (expected.due_date.is_none() || activity.due_date == expected.due_date)
+        && same_minutes(&expected.due_time, &activity.due_time)
         && participates()
-        && log.matches_body(Format::Html, note).unwrap_or_else(|| same("subject") && same_time("duration"))
+        && log.matches_body(Format::Html, note).unwrap_or_else(|| {
+            activity.subject.as_deref() == Some(expected.subject)
+                && same_minutes(&expected.duration, &activity.duration)
+        })
 }
 
-/// Requests a page of a person's done activities, newest first.
-async fn activities_of(
-    access: &Access<'_>,
-    person: u64,
-    since: DateTime<Utc>,
-    cursor: Option<&str>,
-) -> Result<Value, Error> {
-    let (person, since) = (person.to_string(), since.to_rfc3339_opts(SecondsFormat::Secs, true));
-    let mut query = vec![
-        ("person_id", person.as_str()),
-        ("done", "true"),
-        ("updated_since", since.as_str()),
-        ("sort_by", "add_time"),
-        ("sort_direction", "desc"),
-        ("limit", "100"),
-    ];
-    query.extend(cursor.map(|cursor| ("cursor", cursor)));
-    access.get("/api/v2/activities", &query).await
+/// The request for a page of a person's done activities, newest first.
+fn activities_of(person: u64, since: DateTime<Utc>, cursor: Option<&str>) -> CrmRequest {
+    let request = CrmRequest::read("activities", "/api/v2/activities")
+        .query("person_id", person.to_string())
+        .query("done", "true")
+        .query("updated_since", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+        .query("sort_by", "add_time")
+        .query("sort_direction", "desc")
+        .query("limit", "100");
+    match cursor {
+        Some(cursor) => request.query("cursor", cursor),
+        None => request,
+    }
+}
+
+/// Requests an activity that was not deleted.
+async fn read_activity(access: &Access<'_>, id: &CallLogId) -> Result<Activity, Error> {
+    let response = access.send(CrmRequest::read("activities/{id}", activity_path(id)?)).await?;
+    let activity: Activity = data(&response)?;
+    match activity.is_deleted {
+        true => Err(Error::new(ErrorKind::NotFound, Effect::None, "the activity is deleted")),
+        false => Ok(activity),
+    }
 }
 
 /// Requests the organisation of a person, if the person has one.
 async fn organisation(access: &Access<'_>, person: u64) -> Result<Option<u64>, Error> {
-    match access.get(&format!("/api/v2/persons/{person}"), &[]).await {
-        Ok(response) => Ok(number(data(&response).map_err(Error::without_effect)?.get("org_id"))),
+    match access.send(CrmRequest::read("persons/{id}", format!("/api/v2/persons/{person}"))).await {
+        Ok(response) => Ok(data::<Person>(&response)?.org_id.map(|id| id.0)),
         Err(Error { kind: ErrorKind::NotFound, .. }) => {
             Err(Error::rejected("The contact is no longer in Pipedrive."))
         }
@@ -272,14 +408,13 @@ async fn organisation(access: &Access<'_>, person: u64) -> Result<Option<u64>, E
 }
 
 /// Converts a search result to a contact, if one of the person's numbers is the wanted one.
-fn person_with_number(person: &Value, wanted: &str) -> Option<Contact> {
-    let mut phones = person.get("phones")?.as_array()?.iter().filter_map(Value::as_str);
-    let phone = phones.find(|phone| is_same_number(phone, wanted))?;
+fn person_with_number(person: FoundPerson, wanted: &str) -> Option<Contact> {
+    let phone = person.phones.into_iter().find(|phone| is_same_number(phone, wanted))?;
     Some(Contact {
-        id: ContactId::new(number(person.get("id"))?.to_string())?,
+        id: ContactId::new(person.id.0.to_string())?,
         kind: Some("contact".to_owned()),
-        name: person.get("name").and_then(Value::as_str).map(str::to_owned),
-        phone_number: Some(phone.to_owned()),
+        name: person.name,
+        phone_number: Some(phone),
     })
 }
 
@@ -300,29 +435,24 @@ fn digits(text: &str) -> String {
 }
 
 /// Formats a duration as `HH:MM`, rounded up to whole minutes. `None` while the duration is unknown.
-fn hours_and_minutes(duration: Option<CallDuration>) -> Option<String> {
-    let CallDuration::Seconds(seconds) = duration? else { return None };
-    let minutes = seconds.div_ceil(60);
-    Some(format!("{:02}:{:02}", minutes / 60, minutes % 60))
+fn hours_and_minutes(facts: &CallFacts) -> Option<String> {
+    facts.seconds().map(|seconds| in_hours(seconds.div_ceil(60)))
+}
+
+/// Formats minutes as `HH:MM`.
+fn in_hours(minutes: u64) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// Parses `HH:MM` or `HH:MM:SS` as minutes. Pipedrive returns both.
-fn minutes(time: Option<&Value>) -> Option<u64> {
-    let mut parts = time?.as_str()?.split(':').map(str::parse::<u32>);
+fn minutes(time: Option<&str>) -> Option<u64> {
+    let mut parts = time?.split(':').map(str::parse::<u32>);
     Some(u64::from(parts.next()?.ok()?) * 60 + u64::from(parts.next()?.ok()?))
 }
 
 /// Returns the values of a form field under each of its two names. A value is an id, or an object that contains it.
 fn additional<'a>(log: &'a NewCallLog, keys: [&str; 2]) -> impl Iterator<Item = Option<&'a Value>> {
     keys.map(|key| log.additional.get(key).map(|value| value.get("id").unwrap_or(value))).into_iter()
-}
-
-/// Reads a number, which may be written as text.
-fn number(value: Option<&Value>) -> Option<u64> {
-    match value? {
-        Value::String(text) => text.trim().parse().ok(),
-        value => value.as_u64(),
-    }
 }
 
 /// Returns the text if it can be the id of a lead, which is a UUID.
@@ -333,16 +463,9 @@ fn lead_id(value: Option<&Value>) -> Option<&str> {
     (hexadecimal && lengths.eq([8, 4, 4, 4, 12])).then_some(text)
 }
 
-/// Sets a field unless its value is `None`.
-fn set(fields: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value {
-        fields.insert(name.to_owned(), value.into());
-    }
-}
-
 /// Returns the user's id in Pipedrive: `12345` of `12345-pipedrive`.
 fn owner(access: &Access<'_>) -> Option<u64> {
-    access.user.as_str().split('-').next()?.parse().ok()
+    access.user.id.as_str().split('-').next()?.parse().ok()
 }
 
 fn person_id(contact: &ContactId) -> Result<u64, Error> {
@@ -358,13 +481,22 @@ fn activity_path(id: &CallLogId) -> Result<String, Error> {
     id.as_str().parse::<u64>().map(|id| format!("/api/v2/activities/{id}")).map_err(not_found)
 }
 
-fn is_deleted(entity: &Value) -> bool {
-    entity.get("is_deleted") == Some(&Value::Bool(true))
+/// Returns the `data` of a successful response.
+fn data<T: serde::de::DeserializeOwned>(response: &CrmResponse) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    struct Wrapped<T> {
+        data: T,
+    }
+    response.json::<Wrapped<T>>().map(|wrapped| wrapped.data)
 }
 
-/// Returns the `data` of a successful response. `"success": false` in a response with status 2xx is malformed and not a
-/// rejection, because Pipedrive rejects with a status.
-fn data(response: &Value) -> Result<&Value, Error> {
-    let succeeded = response.get("success") != Some(&Value::Bool(false));
-    response.get("data").filter(|data| succeeded && !data.is_null()).ok_or_else(Error::malformed)
+/// The place of the next page.
+#[derive(Deserialize)]
+struct Page {
+    additional_data: Option<Cursor>,
+}
+
+#[derive(Deserialize)]
+struct Cursor {
+    next_cursor: Option<String>,
 }

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     adapters::{
         self, Access, Authorization, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
-        client::{RenewalError, renew_grant},
+        oauth::{OAuth, RenewalError, RenewedGrant, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
     model::{CallLogId, Credentials, Deadline, Secret, Zone},
@@ -182,20 +182,25 @@ impl<'a> Grant<'a> {
     }
 
     fn access(&self) -> Result<Access<'_>, Failure> {
-        let authorization = match (&self.authorization, &self.user.user.credentials) {
+        Ok(self.access_with(match (&self.authorization, &self.user.user.credentials) {
             (Some(header), _) => Authorization::Header(header.clone()),
             (None, Some(credentials)) => Authorization::Stored(credentials.clone()),
             (None, None) => return Err(Failure::SessionEnded),
-        };
-        Ok(Access {
+        }))
+    }
+
+    fn access_with(&self, authorization: Authorization) -> Access<'_> {
+        Access {
             http: &self.services.http,
             clock: &self.services.clock,
             budgets: &self.services.budgets,
             deadline: self.deadline,
+            crm: self.crm,
             base_url: self.base_url.clone(),
+            budget: self.services.budget(self.crm, &self.user.user),
             authorization,
-            user: &self.user.user.id,
-        })
+            user: &self.user.user,
+        }
     }
 
     /// Renews the grant if the CRM rejected the present token, at most once. The rejected request changed nothing, so it
@@ -210,9 +215,11 @@ impl<'a> Grant<'a> {
     }
 
     fn is_renewable(&self) -> bool {
-        self.authorization.is_none()
-            && self.refresh_token().is_some()
-            && self.services.token_url(self.crm).is_some()
+        self.authorization.is_none() && self.refresh_token().is_some() && self.oauth().is_some()
+    }
+
+    fn oauth(&self) -> Option<OAuth> {
+        self.services.oauth(self.crm, &self.user.user)
     }
 
     fn refresh_token(&self) -> Option<&Secret> {
@@ -281,14 +288,12 @@ impl<'a> Grant<'a> {
 
     /// Exchanges the refresh token for a new grant and stores it. This invocation has claimed the renewal.
     async fn exchange(&mut self) -> Result<(), Failure> {
-        let (Some(url), Some(refresh_token)) =
-            (self.services.token_url(self.crm), self.refresh_token().cloned())
-        else {
+        let (Some(oauth), Some(refresh_token)) = (self.oauth(), self.refresh_token().cloned()) else {
             return Err(Failure::SessionEnded);
         };
         let client = self.services.oauth_client(self.crm);
         let client = self.services.sync_points.reach("grant.client", client).await;
-        let exchange = || renew_grant(&self.services.http, &url, client.as_ref(), &refresh_token);
+        let exchange = || renew_grant(&self.services.http, self.crm, &oauth, client.as_ref(), &refresh_token);
         let mut renewed = self.services.sync_points.reach("grant.exchange", exchange()).await;
         let mut may_be_lost = matches!(renewed, Err(RenewalError::OutcomeUnknown));
         if matches!(renewed, Err(RenewalError::OutcomeUnknown | RenewalError::NotSent))
@@ -299,11 +304,12 @@ impl<'a> Grant<'a> {
             renewed = self.services.sync_points.reach("grant.exchange_again", exchange()).await;
             may_be_lost |= matches!(renewed, Err(RenewalError::OutcomeUnknown));
         }
-        let renewed = match renewed {
+        let mut renewed = match renewed {
             Ok(renewed) => renewed,
             Err(error) => return self.give_up_renewal(error, may_be_lost).await,
         };
         telemetry::count(Metric::RefreshCount);
+        let opened = self.open_session(&mut renewed).await;
         let validity = |seconds| i64::try_from(seconds).unwrap_or(0).min(LONGEST_VALIDITY_SECONDS);
         let expires_at = renewed
             .expires_in
@@ -313,7 +319,28 @@ impl<'a> Grant<'a> {
             refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token)),
             expires_at,
         };
-        self.store(credentials).await
+        self.store(credentials).await?;
+        Ok(opened?)
+    }
+
+    /// Opens the session that requests need, if the CRM has sessions, and puts it in place of the access token. If that
+    /// fails, the access token counts as expired, so that the next request renews the grant again. The new refresh token
+    /// has to be stored in any case, because the one before may no longer work.
+    async fn open_session(&self, renewed: &mut RenewedGrant) -> Result<(), adapters::Error> {
+        let access = self.access_with(Authorization::None);
+        let login = self.crm.open_session(&access, &renewed.access_token);
+        match self.services.sync_points.reach("grant.login", login).await {
+            Ok(None) => Ok(()),
+            Ok(Some(session)) => {
+                renewed.access_token = session.token;
+                renewed.expires_in = session.expires_in;
+                Ok(())
+            }
+            Err(error) => {
+                renewed.expires_in = Some(0);
+                Err(error)
+            }
+        }
     }
 
     /// Gives the claim on the renewal back. The session ends if the token host rejected the refresh token.

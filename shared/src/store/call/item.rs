@@ -1,5 +1,7 @@
 //! A call's item, as it is read. [`super::super::attributes`] says what the attributes mean.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,10 +13,10 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FIRST_AT, HISTORY,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FIRST_AT, HISTORY,
             HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN,
             QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES,
-            UNCONFIRMED, WAITING_SINCE, number, text,
+            UNCONFIRMED, WAITING_SINCE, text,
         },
         item_reader::ItemReader,
         keys::TableItem,
@@ -37,29 +39,18 @@ pub struct LastWritten {
     pub sections: Fingerprints,
     /// The fingerprint of the subject; `None`: not known.
     pub subject: Option<String>,
-    /// The duration; `None`: none was written.
-    pub duration: Option<CallDuration>,
+    /// Fingerprints of the CRM's own fields, by name. A field that is absent is not known.
+    pub fields: BTreeMap<String, String>,
 }
 
 impl LastWritten {
-    /// Returns the duration as [`BASE_DURATION`].
-    pub(super) fn duration_value(&self) -> Option<AttributeValue> {
-        self.duration.map(|duration| match duration {
-            CallDuration::Seconds(seconds) => number(seconds as i64),
-            CallDuration::Pending => number(-1),
-        })
-    }
-
     fn read(reader: ItemReader<'_>) -> Result<LastWritten, Error> {
         let base = reader.texts(BASE)?;
         let pairs = base.iter().map(|(section, fingerprint)| (section.as_str(), fingerprint.as_str()));
         Ok(LastWritten {
             sections: Fingerprints::from_pairs(pairs).with_unconfirmed_texts(&reader.set(UNCONFIRMED)?),
             subject: reader.text(BASE_SUBJECT)?,
-            duration: reader.number(BASE_DURATION)?.map(|seconds| match u64::try_from(seconds) {
-                Ok(seconds) => CallDuration::Seconds(seconds),
-                Err(_) => CallDuration::Pending,
-            }),
+            fields: reader.texts(BASE_FIELDS)?.into_iter().collect(),
         })
     }
 }
@@ -83,6 +74,9 @@ pub struct RecoveryCriteria {
     /// The direction of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
+    /// The duration of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<CallDuration>,
 }
 
 impl RecoveryCriteria {
@@ -93,6 +87,7 @@ impl RecoveryCriteria {
             start: payload.details.start,
             zone: payload.zone,
             direction: payload.details.direction,
+            duration: payload.details.duration,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_DURATION, BASE_SUBJECT, DUE_AT, DUE_SHARD, HISTORY, HOLDER,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, HISTORY, HOLDER,
             LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
             RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL, UNCONFIRMED, WAITING_SINCE, boolean, number,
             queued_detail, text, texts,
@@ -222,8 +222,9 @@ fn confirmed(log: &CallLogId, written: &LastWritten, sweep_at_ms: Option<i64>) -
     if let Some(subject) = &written.subject {
         update = update.set(BASE_SUBJECT, text(subject));
     }
-    if let Some(duration) = written.duration_value() {
-        update = update.set(BASE_DURATION, duration);
+    if !written.fields.is_empty() {
+        let fields = written.fields.iter().map(|(name, fingerprint)| (name.as_str(), fingerprint.as_str()));
+        update = update.set(BASE_FIELDS, texts(fields));
     }
     update
 }

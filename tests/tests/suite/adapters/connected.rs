@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use call_log::{
-    adapters::{Access, Budgets, CallLog, Crm, NewCallLog, Recovery, client::Authorization},
+    adapters::{Access, Authorization, Budgets, CallFacts, CallLog, CompareAndSet, Crm, NewCallLog},
     model::{
-        CallDetails, CallDuration, CallLogId, Clock, Contact, ContactId, Credentials, Deadline, Direction,
-        Secret, SessionId, Settings, UserId, Zone,
+        CallDetails, CallDuration, CallKey, CallLogId, CallTag, Clock, Contact, ContactId, Credentials,
+        Deadline, Direction, Platform, Secret, SessionId, Settings, User, UserId, Zone,
     },
     note::{self, Content},
     startup::transport,
@@ -17,6 +17,18 @@ use tests::{
     proxy::Proxy,
 };
 
+/// A user of this CRM, without a host and without credentials.
+pub(super) fn user(crm: &dyn Crm) -> User {
+    User {
+        id: UserId::new(format!("12345-{}", crm.platform())).unwrap(),
+        platform: Platform::new(crm.platform()).unwrap(),
+        hostname: None,
+        zone: None,
+        settings: Settings::default(),
+        credentials: None,
+    }
+}
+
 /// The start of most calls of the suite.
 pub(super) const START: &str = "2025-03-12T15:45:25Z";
 
@@ -26,7 +38,7 @@ pub(super) struct Connected<F: ?Sized = dyn FakeCrm> {
     pub(super) http: reqwest::Client,
     pub(super) clock: Clock,
     pub(super) budgets: Budgets,
-    pub(super) user: UserId,
+    pub(super) user: User,
     /// The requests of this adapter.
     pub(super) routes: Routes,
     pub(super) fake: Box<F>,
@@ -40,7 +52,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
             http: transport::client().unwrap(),
             clock: Clock::System,
             budgets: Budgets::default(),
-            user: UserId::new(format!("12345-{}", crm.platform())).unwrap(),
+            user: user(crm),
             routes: fake.routes(),
             fake,
         }
@@ -66,7 +78,9 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
             budgets: &self.budgets,
             // The client keeps the last 1.5 s of an invocation free of requests.
             deadline: Deadline(self.clock.now_ms() + 1_500 + time.as_millis() as i64),
+            crm: self.crm,
             base_url: self.proxy().base_url(),
+            budget: self.name().to_owned(),
             authorization: Authorization::Stored(Credentials::ApiKey(Secret::new(self.fake.api_key()))),
             user: &self.user,
         }
@@ -100,15 +114,33 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
     fn log_of(&self, start: &str, details: CallDetails) -> NewCallLog {
         let settings = Settings([("addCallSessionId".to_owned(), json!(true))].into());
         NewCallLog {
+            tag: self.tag(start),
+            recovery: self.crm.capabilities().recovery[0],
             subject: "Inbound Call from Bob Client".to_owned(),
-            body: note::compose(self.crm.format(), &Content::new(&details, &settings, Zone::UTC)),
+            body: note::compose(
+                self.crm.capabilities().format,
+                &Content::new(&details, &settings, Zone::UTC),
+            ),
             contact: self.contact(&self.fake.contacts()[0]),
-            direction: Direction::Inbound,
-            start: Some(start.parse().unwrap()),
-            duration: Some(CallDuration::Seconds(65)),
-            result: Some("Accepted".to_owned()),
+            facts: CallFacts {
+                direction: Some(Direction::Inbound),
+                start: Some(start.parse().unwrap()),
+                duration: Some(CallDuration::Seconds(65)),
+                result: Some("Accepted".to_owned()),
+            },
             additional: Map::new(),
         }
+    }
+
+    /// The tag of a call that started at this time.
+    fn tag(&self, start: &str) -> CallTag {
+        let session = SessionId::new(start).unwrap();
+        CallTag::of(&CallKey { user: self.user.key(), session, extension: None })
+    }
+
+    /// Returns `true` if the CRM can change a record on the condition that it has the version that was read.
+    pub(super) fn versions(&self) -> bool {
+        self.crm.capabilities().compare_and_set != CompareAndSet::None
     }
 
     pub(super) fn contact(&self, id: &str) -> Contact {
@@ -127,9 +159,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
 
     /// Searches the records of the last five minutes, after the time that the CRM's search lags.
     pub(super) async fn find(&self, log: &NewCallLog) -> Vec<CallLogId> {
-        if let Recovery::LaggingSearch(lag) = self.crm.recovery() {
-            tokio::time::sleep(lag).await;
-        }
+        tokio::time::sleep(self.crm.capabilities().search_lag()).await;
         let since = self.clock.now() - Duration::from_secs(300);
         let found = self.crm.find_records(&self.access(), log, since).await;
         found.unwrap_or_else(|error| panic!("{}: {error:?}", self.name()))

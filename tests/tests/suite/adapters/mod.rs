@@ -21,9 +21,10 @@ use std::{
 
 use call_log::{
     adapters::{
-        CallLog, CallLogChange, Effect, Error, ErrorKind, NewCallLog, NewContact, REGISTRY, Recovery,
+        CallFacts, CallLog, CallLogChange, Capabilities, Effect, Error, ErrorKind, NewCallLog, NewContact,
+        REGISTRY, Recovery,
     },
-    model::{CallDuration, CallLogId},
+    model::{CallDuration, CallLogId, User},
 };
 use tests::fake_crm::{FAKES, Feature};
 
@@ -79,7 +80,8 @@ fn every_crm_without_a_feature_says_why() {
     for start in FAKES {
         let fake = start();
         let crm = fake.adapter();
-        let (platform, recovery) = (crm.platform(), crm.recovery());
+        let platform = crm.platform();
+        let Capabilities { format, recovery, compare_and_set, .. } = crm.capabilities();
         let mut gaps = Vec::new();
         for feature in Feature::ALL {
             if let Some(reason) = fake.lacks(feature) {
@@ -91,16 +93,16 @@ fn every_crm_without_a_feature_says_why() {
         writeln!(
             table,
             "{platform:<12}{:<10}{:<18}{:<17}{:<7}{}",
-            format!("{:?}", crm.format()),
+            format!("{format:?}"),
             format!("{recovery:?}"),
-            yes_or_no(crm.compare_and_set()),
-            yes_or_no(crm.token_url().is_some()),
+            compare_and_set.to_string(),
+            yes_or_no(crm.oauth(&connected::user(crm)).is_some()),
             if gaps.is_empty() { "-".to_owned() } else { gaps.join("; ") },
         )
         .unwrap();
         assert_eq!(
             fake.lacks(Feature::FindRecords).is_some(),
-            matches!(recovery, Recovery::Upsert | Recovery::None),
+            recovery == [Recovery::None],
             "{platform}: an adapter finds records if and only if its recovery needs that"
         );
     }
@@ -144,7 +146,7 @@ async fn a_created_record_is_read_as_it_was_sent() {
                 "{}",
                 connected.name()
             );
-            assert_eq!(read.version.is_some(), connected.crm.compare_and_set(), "{}", connected.name());
+            assert_eq!(read.version.is_some(), connected.versions(), "{}", connected.name());
         }
     })
     .await;
@@ -173,10 +175,13 @@ async fn an_update_changes_the_fields_that_it_contains_and_no_others() {
             (None, None, Some(CallDuration::Seconds(3_599))),
             (Some("both"), Some("of them"), None),
         ] {
+            let facts = CallFacts { duration, ..CallFacts::default() };
+            let mut fields = connected.crm.fields(&facts);
+            fields.retain(|_, text| !text.is_empty());
             let change = CallLogChange {
                 subject: new_subject.map(str::to_owned),
                 body: new_body.map(str::to_owned),
-                duration,
+                fields,
                 version: expected.version.clone(),
             };
             let before = updates();
@@ -186,12 +191,13 @@ async fn an_update_changes_the_fields_that_it_contains_and_no_others() {
             expected = CallLog {
                 subject: change.subject.or(expected.subject),
                 body: change.body.unwrap_or(expected.body),
+                fields: expected.fields.into_iter().chain(change.fields).collect(),
                 version: read.version.clone(),
             };
             assert_eq!(read, expected, "{}", connected.name());
         }
         let before = updates();
-        let nothing = CallLogChange { duration: Some(CallDuration::Pending), ..CallLogChange::default() };
+        let nothing = CallLogChange::default();
         connected.crm.update_record(&connected.access(), &id, &nothing).await.unwrap();
         assert_eq!(updates(), before, "{}: nothing to change", connected.name());
     })
@@ -210,7 +216,7 @@ async fn a_late_update_conflicts_if_the_crm_compares_versions_and_otherwise_wins
         let request = connected.proxy().exchanges().pop().unwrap();
         let is_conditional = CONDITIONS.iter().any(|name| request.header(name).is_some());
         let shown = connected.read(&id).await.body;
-        if connected.crm.compare_and_set() {
+        if connected.versions() {
             let error = outcome.unwrap_err();
             assert_eq!(kind_and_effect(error), (ErrorKind::Conflict, Effect::None), "{}", connected.name());
             assert_eq!(shown, "an edit", "{}", connected.name());
@@ -286,7 +292,8 @@ async fn a_search_finds_the_record_of_a_log_and_none_that_resembles_it() {
             let other = connected.contact(&connected.fake.contacts()[1]);
             connected.create(&NewCallLog { contact: other, ..log.clone() }).await;
             let duration = Some(CallDuration::Seconds(600));
-            connected.create(&NewCallLog { duration, ..connected.undated(START) }).await;
+            let facts = CallFacts { duration, ..log.facts.clone() };
+            connected.create(&NewCallLog { facts, ..connected.undated(START) }).await;
             connected.create(&NewCallLog { subject: "Other".to_owned(), ..connected.undated(START) }).await;
             // A second later, in the same minute.
             let next = connected.log("2025-03-12T15:45:26Z");
@@ -352,17 +359,20 @@ fn a_credential_goes_only_to_hosts_of_the_crm() {
         let crm = fake.adapter();
         let platform = crm.platform();
         let own = fake.own_hosts();
+        let base_url = |host: Option<&str>| {
+            crm.base_url(&User { hostname: host.map(str::to_owned), ..connected::user(crm) })
+        };
         assert!(!own.is_empty(), "{platform} has hosts");
         for (host, url) in own {
-            assert_eq!(crm.base_url(*host).as_deref(), Some(*url), "{platform} {host:?}");
+            assert_eq!(base_url(*host).as_deref(), Some(*url), "{platform} {host:?}");
         }
         let foreign = fake.foreign_hosts();
         // An adapter that ignores the user's host sends everything to one URL. Any other accepts only its own hosts.
         let only_url = if foreign.is_empty() { Some(own[0].1) } else { None };
         for host in foreign.iter().chain(&HOSTILE) {
-            assert_eq!(crm.base_url(Some(host)).as_deref(), only_url, "{platform} {host:?}");
+            assert_eq!(base_url(Some(host)).as_deref(), only_url, "{platform} {host:?}");
         }
         let is_own = own.iter().any(|(host, _)| host.is_none());
-        assert!(is_own || crm.base_url(None).is_none(), "{platform}: a user without a host");
+        assert!(is_own || base_url(None).is_none(), "{platform}: a user without a host");
     }
 }

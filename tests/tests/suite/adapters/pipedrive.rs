@@ -10,8 +10,8 @@ use std::{
 
 use call_log::{
     adapters::{
-        Access, CallLogChange, Effect, ErrorKind, NewCallLog,
-        client::{Authorization, RenewalError, renew_grant},
+        Access, Authorization, CallFacts, CallLogChange, Effect, ErrorKind, NewCallLog, OAuth,
+        oauth::{RenewalError, renew_grant},
     },
     model::{CallDuration, CallLogId, Clock, Credentials, Secret},
 };
@@ -59,8 +59,7 @@ async fn an_activity_has_every_field_that_pipedrive_shows_for_a_call() {
     });
     assert_eq!(connected.sent(), expected);
     let bare = NewCallLog {
-        start: None,
-        duration: Some(CallDuration::Pending),
+        facts: CallFacts { duration: Some(CallDuration::Pending), ..CallFacts::default() },
         contact: connected.contact(&SOLO.to_string()),
         ..log.clone()
     };
@@ -90,11 +89,13 @@ async fn durations_are_whole_minutes_rounded_up() {
         (360_000, "100:00"),
     ];
     for (seconds, expected) in rows {
-        let log = NewCallLog { duration: Some(CallDuration::Seconds(seconds)), ..connected.undated(START) };
+        let undated = connected.undated(START);
+        let duration = Some(CallDuration::Seconds(seconds));
+        let log = NewCallLog { facts: CallFacts { duration, ..undated.facts.clone() }, ..undated };
         let id = connected.create(&log).await;
         assert_eq!(connected.sent()["duration"], expected, "{seconds} s");
         assert!(connected.find(&log).await.contains(&id), "{seconds} s");
-        let change = CallLogChange { duration: log.duration, ..CallLogChange::default() };
+        let change = CallLogChange { fields: connected.crm.fields(&log.facts), ..CallLogChange::default() };
         connected.crm.update_record(&connected.access(), &id, &change).await.unwrap();
         assert_eq!(connected.sent(), json!({ "duration": expected }));
     }
@@ -254,16 +255,19 @@ async fn a_contact_is_found_by_every_form_of_its_number() {
 #[tokio::test]
 async fn the_fake_accepts_a_refresh_token_once() {
     let connected = connect();
-    let url = format!("{}/oauth/token", connected.access().base_url);
+    let oauth = OAuth {
+        token_url: format!("{}/oauth/token", connected.access().base_url),
+        ..connected.crm.oauth(&connected.user).unwrap()
+    };
     let first = Secret::new(REFRESH_TOKEN);
     connected.fake.end_access();
-    let grant = renew_grant(&connected.http, &url, None, &first).await.unwrap();
+    let grant = renew_grant(&connected.http, connected.crm, &oauth, None, &first).await.unwrap();
     let (access_token, refresh_token) = (grant.access_token, grant.refresh_token);
     let stored = Credentials::OAuth { access_token, refresh_token: refresh_token.clone(), expires_at: None };
     let access = Access { authorization: Authorization::Stored(stored), ..connected.access() };
     connected.crm.create_record(&access, &connected.log(START)).await.unwrap();
-    let again = renew_grant(&connected.http, &url, None, &first).await.unwrap_err();
+    let again = renew_grant(&connected.http, connected.crm, &oauth, None, &first).await.unwrap_err();
     assert!(matches!(again, RenewalError::Rejected), "{again:?}");
-    renew_grant(&connected.http, &url, None, &refresh_token.unwrap()).await.unwrap();
+    renew_grant(&connected.http, connected.crm, &oauth, None, &refresh_token.unwrap()).await.unwrap();
     assert_eq!(connected.fake.refreshes(), 3);
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use call_log::{
-    model::{Clock, Credentials, Platform, Secret, Settings, User},
+    adapters::CompareAndSet,
+    model::{Clock, Credentials, Secret, User},
     startup::{app::App, config::Config},
 };
 use serde_json::{Value, json};
@@ -31,12 +32,9 @@ async fn start(connected: &Connected, dynamodb: &DynamoDb) -> (App, User) {
     services.crm_base_urls.insert(connected.name().to_owned(), connected.proxy().base_url());
     app.store.create_table().await.unwrap();
     let user = User {
-        id: connected.user.clone(),
-        platform: Platform::new(connected.name()).unwrap(),
         hostname: connected.fake.own_hosts()[0].0.map(str::to_owned),
-        zone: None,
-        settings: Settings::default(),
         credentials: Some(Credentials::ApiKey(Secret::new(connected.fake.api_key()))),
+        ..connected.user.clone()
     };
     app.store.put_user(&user).await.unwrap();
     (app, user)
@@ -61,7 +59,12 @@ async fn the_edit_window_is_recorded_if_the_crm_cannot_compare_versions() {
         assert_eq!(updated.message(), "Call log updated.", "{}: {updated:?}", connected.name());
         let lines = log.take();
         let is_recorded = endings(&lines).into_iter().any(|line| values(line).contains_key("EditWindow"));
-        assert_eq!(is_recorded, !connected.crm.compare_and_set(), "{}: {lines:?}", connected.name());
+        assert_eq!(
+            is_recorded,
+            connected.crm.capabilities().compare_and_set != CompareAndSet::Exact,
+            "{}: {lines:?}",
+            connected.name()
+        );
     })
     .await;
 }

@@ -40,9 +40,9 @@ fn check(access: &Access<'_>) -> Result<(), Error> {
     if left < MIN_TIME {
         return Err(failure(ErrorKind::Unavailable, Effect::None));
     }
-    let (tokens, burst) = with(|crm| (crm.tokens.clone(), crm.burst_budget));
-    if let Some(left) = burst {
-        access.budgets.record(&access.base_url, Some(100), Some(left), Some(10), access.clock.now_ms());
+    let (tokens, left) = with(|crm| (crm.tokens.clone(), crm.burst_budget));
+    if let Some(left) = left {
+        access.budgets.record(&access.budget, None, &burst(100, left, 10), access.clock.now_ms());
     }
     let now_ms = access.clock.now_ms();
     if let Some(error) = with(|crm| crm.refuse_early(access, now_ms)) {
@@ -68,24 +68,41 @@ impl Crm for FakeCrm {
         "the fake CRM"
     }
 
-    fn format(&self) -> Format {
-        self.format
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            format: self.format,
+            recovery: &[Recovery::ConsistentList],
+            compare_and_set: match self.compare_and_set {
+                true => CompareAndSet::Exact,
+                false => CompareAndSet::None,
+            },
+            finish: Finish::None,
+            limit_scope: LimitScope::Account,
+        }
     }
 
-    fn recovery(&self) -> Recovery {
-        Recovery::ConsistentList
-    }
-
-    fn compare_and_set(&self) -> bool {
-        self.compare_and_set
-    }
-
-    fn base_url(&self, _: Option<&str>) -> Option<String> {
+    fn base_url(&self, _: &User) -> Option<String> {
         Some("http://memory".to_owned())
     }
 
-    fn token_url(&self) -> Option<&'static str> {
-        with(|crm| crm.tokens.as_ref().map(|host| host.url))
+    fn authentication(&self, _: &Credentials) -> Authentication {
+        Authentication::BEARER
+    }
+
+    fn oauth(&self, _: &User) -> Option<OAuth> {
+        let token_url = with(|crm| crm.tokens.as_ref().map(|host| host.url.to_owned()))?;
+        Some(OAuth {
+            authorize_url: String::new(),
+            token_url,
+            revoke_url: None,
+            client_authentication: ClientAuthentication::Basic,
+            scopes: &[],
+            extra: &[],
+        })
+    }
+
+    fn fields(&self, facts: &CallFacts) -> Fields {
+        [(DURATION, facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default())].into()
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
@@ -99,6 +116,7 @@ impl Crm for FakeCrm {
             Ok(CallLog {
                 subject: Some(record.subject.clone()),
                 body: record.body.clone(),
+                fields: [(DURATION, record.duration.clone())].into(),
                 version: self.compare_and_set.then(|| record.version.to_string()),
             })
         })
@@ -124,7 +142,7 @@ impl Crm for FakeCrm {
             // A real CRM does not know the session either: an adapter has to recognise a record by its contents.
             let ignores_start = crm.mix_up == Some(MixUp::FindsOtherCalls);
             let is_found = |record: &&CrmRecord| {
-                record.contact == log.contact.id && (ignores_start || record.start == log.start)
+                record.contact == log.contact.id && (ignores_start || record.start == log.facts.start)
             };
             Ok(crm.live().filter(is_found).map(|record| record.id.clone()).collect())
         })

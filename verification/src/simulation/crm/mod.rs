@@ -12,10 +12,11 @@ use std::{cell::RefCell, time::Duration};
 use async_trait::async_trait;
 use call_log::{
     adapters::{
-        Access, Authorization, CallLog, CallLogChange, Crm, Effect, Error, ErrorKind, NewCallLog, NewContact,
-        Recovery,
+        Access, Authentication, Authorization, CallFacts, CallLog, CallLogChange, Capabilities,
+        ClientAuthentication, CompareAndSet, Crm, Effect, Error, ErrorKind, Fields, Finish, LimitScope,
+        NewCallLog, NewContact, OAuth, RateLimits, Recovery, budget::Allowance,
     },
-    model::{CallDuration, CallLogId, Contact, ContactId, Credentials, SessionId},
+    model::{CallLogId, Contact, ContactId, Credentials, SessionId, User},
     note::Format,
 };
 use chrono::{DateTime, Utc};
@@ -33,6 +34,8 @@ const MIN_TIME: Duration = Duration::from_millis(250);
 /// The longest time from the sender's deadline, or the moment it stops waiting, to the effect of its request, in
 /// milliseconds.
 pub const GRACE_MS: i64 = 30_000;
+/// The name of the field with the duration in seconds.
+const DURATION: &str = "duration";
 /// The window of the rate limit, in milliseconds.
 const WINDOW_MS: i64 = 2_000;
 
@@ -83,8 +86,8 @@ pub struct CrmRecord {
     pub subject: String,
     /// The body.
     pub body: String,
-    /// The duration of the call.
-    pub duration: Option<CallDuration>,
+    /// The duration of the call in seconds; empty while it is unknown.
+    pub duration: String,
     /// The number of the version, for compare-and-set.
     pub version: u64,
     /// The actor that deleted the record.
@@ -303,7 +306,7 @@ impl CrmState {
         self.window.1 += 1;
         let left = limit - self.window.1;
         let reset = (self.window.0 + WINDOW_MS - now_ms + 999) / 1_000;
-        access.budgets.record(&access.base_url, Some(limit), Some(left.max(0)), Some(reset), now_ms);
+        access.budgets.record(&access.budget, None, &burst(limit, left.max(0), reset.unsigned_abs()), now_ms);
         self.over_limit += usize::from(left < 0);
         (left < 0).then(|| failure(ErrorKind::RateLimited { retry_after: None }, Effect::None))
     }
@@ -351,10 +354,10 @@ impl CrmState {
                     call: sender.call.clone(),
                     created_by: Some(sender.clone()),
                     contact: log.contact.id.clone(),
-                    start: log.start,
+                    start: log.facts.start,
                     subject: log.subject.clone(),
                     body: log.body.clone(),
-                    duration: log.duration,
+                    duration: log.facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default(),
                     version: 1,
                     deleted_by: None,
                     is_edited: false,
@@ -380,7 +383,9 @@ impl CrmState {
                 if let Some(subject) = &change.subject {
                     record.subject.clone_from(subject);
                 }
-                record.duration = change.duration.or(record.duration);
+                if let Some(duration) = change.fields.get(DURATION) {
+                    record.duration.clone_from(duration);
+                }
                 let (changed, owner) = (record.id.clone(), record.call.clone());
                 self.changed += 1;
                 if owner != sender.call {
@@ -447,6 +452,12 @@ impl CrmState {
         });
         response.unwrap_or_else(|| Err(failure(ErrorKind::Unavailable, Effect::Unknown)))
     }
+}
+
+/// A rate limit that a response reports.
+fn burst(limit: i64, remaining: i64, seconds: u64) -> RateLimits {
+    let resets_in = Some(Duration::from_secs(seconds));
+    RateLimits { burst: Some(Allowance { limit: Some(limit), remaining, resets_in }), daily: None }
 }
 
 /// Returns `true` if two requests may change the same record, or create two records of one call.

@@ -1,0 +1,127 @@
+//! Call logs and contacts, as the port passes them to an adapter and back.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::Recovery;
+use crate::{
+    model::{CallDetails, CallDuration, CallTag, Contact, Direction},
+    note::{self, Format, Section},
+};
+
+/// The CRM's own fields of a record beside its subject and body, by a name that the adapter gives, each as canonical text:
+/// equal values have equal texts, whether they were sent or read. An empty text is a field without a value.
+pub type Fields = BTreeMap<&'static str, String>;
+
+/// What is known of a call that CRMs have fields for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallFacts {
+    /// The direction of the call, as the user sees it.
+    pub direction: Option<Direction>,
+    /// The start of the call.
+    pub start: Option<DateTime<Utc>>,
+    /// The duration of the call.
+    pub duration: Option<CallDuration>,
+    /// RingCentral's result of the call, such as `Accepted` or `Missed`.
+    pub result: Option<String>,
+}
+
+impl CallFacts {
+    /// Returns what these details say.
+    pub fn of(details: &CallDetails) -> CallFacts {
+        CallFacts {
+            direction: details.direction,
+            start: details.start,
+            duration: details.duration,
+            result: details.result.clone(),
+        }
+    }
+
+    /// Returns the duration in seconds; `None` while it is unknown.
+    pub fn seconds(&self) -> Option<u64> {
+        match self.duration? {
+            CallDuration::Pending => None,
+            CallDuration::Seconds(seconds) => Some(seconds),
+        }
+    }
+}
+
+/// A call log to be created, or to be found after its create got no response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCallLog {
+    /// The identity of the call log. It is the same in every attempt, and of no other call log.
+    pub tag: CallTag,
+    /// The way in which this attempt can be found: one of [`Capabilities::recovery`](super::Capabilities::recovery).
+    pub recovery: Recovery,
+    /// The title of the record.
+    pub subject: String,
+    /// The composed note, in the adapter's format.
+    pub body: String,
+    /// The contact to whom the record belongs.
+    pub contact: Contact,
+    /// What is known of the call.
+    pub facts: CallFacts,
+    /// The values of the form fields that the CRM's manifest adds (`additionalSubmission`).
+    pub additional: Map<String, Value>,
+}
+
+impl NewCallLog {
+    /// Returns `Some(true)` if a body that was read from the CRM has the session id and the date and time of this
+    /// call, and `Some(false)` if one of them differs. Returns `None` if this log's own body has neither: then the
+    /// adapter has to compare other fields.
+    pub fn matches_body(&self, format: Format, body: &str) -> Option<bool> {
+        let (ours, theirs) = (note::parse(format, &self.body), note::parse(format, body));
+        let same = |section| ours.value(section).map(|value| theirs.value(section) == Some(value));
+        match (same(Section::SessionId), same(Section::DateTime)) {
+            (None, None) => None,
+            (session, date_time) => Some(session != Some(false) && date_time != Some(false)),
+        }
+    }
+}
+
+/// A call log as the CRM has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallLog {
+    /// The title of the record, if it has one.
+    pub subject: Option<String>,
+    /// The body of the record, in the adapter's format; empty if it has none.
+    pub body: String,
+    /// The fields that [`Crm::fields`](super::Crm::fields) names. A field that the response does not contain is absent.
+    pub fields: Fields,
+    /// The version for a conditional change. Absent if, and only if, the CRM has no
+    /// [`CompareAndSet`](super::CompareAndSet).
+    pub version: Option<String>,
+}
+
+/// A change of a call log. A field that is `None` or absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallLogChange {
+    /// The new title.
+    pub subject: Option<String>,
+    /// The new body, in the adapter's format.
+    pub body: Option<String>,
+    /// The new values of fields that [`Crm::fields`](super::Crm::fields) names. No text is empty.
+    pub fields: Fields,
+    /// The version that the record must still have; `None` changes the record whatever its version.
+    pub version: Option<String>,
+}
+
+impl CallLogChange {
+    /// Returns `true` if the change contains nothing, whatever its version.
+    pub fn is_empty(&self) -> bool {
+        self.subject.is_none() && self.body.is_none() && self.fields.is_empty()
+    }
+}
+
+/// A contact to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewContact {
+    /// The contact's full name.
+    pub name: String,
+    /// The contact's telephone number, as the caller wrote it.
+    pub phone_number: String,
+    /// The CRM's own word for the kind of contact; `None` means the CRM's usual kind.
+    pub kind: Option<String>,
+}
