@@ -14,7 +14,10 @@ from files import TEMPLATE, as_list, constant
 # Calls to AWS that only the operator's program makes, with the operator's own permissions.
 OPERATOR_CALLS = {"CreateTable", "DeleteItem", "DescribeTable", "Scan", "UpdateTimeToLive"}
 # Variables that the code reads and a deployed function does not get: AWS sets them or they are for other places.
-NOT_DEPLOYED = r"AWS_.*|SSL_CERT_FILE|CREDENTIALS_KEY_FILE.*|CRM_BASE_URL_.*"
+NOT_DEPLOYED = r"AWS_.*|SSL_CERT_FILE|CREDENTIALS_KEY_FILE.*|CRM_BASE_URL_.*|.*_CLIENT_(ID|SECRET)"
+# The variable with the prefix of the parameters that hold the OAuth clients of CRMs.
+PREFIX = "CRM_SECRETS_PREFIX"
+PARAMETERS = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
 # A name after which a secret could stand.
 SECRET = r".*(SECRET|KEY|TOKEN|PASSWORD).*"
 
@@ -88,10 +91,11 @@ def the_dashboard_shows_every_metric_that_the_code_emits(files):
 # --- environment and parameters
 
 
-@check(TEMPLATE, "        PIPEDRIVE_CLIENT_ID:", "        PIPEDRIVE_CLIENT:")
+@check(TEMPLATE, "        CRM_SECRETS_PREFIX:", "        CRM_SECRET_PREFIX:")
 def functions_get_the_variables_that_they_read(files):
     """A variable is misspelt or was renamed in the code: the function starts without the setting, or not at all. Or a
-    variable for tests (CRM_BASE_URL_...), which would send credentials to another host, is deployed."""
+    variable for tests (CRM_BASE_URL_...), which would send credentials to another host, or a CRM's own variable
+    (..._CLIENT_ID), which every other CRM would need too, is deployed."""
     literals = re.findall(r'"((?:[A-Z0-9_]|\{\w*\})+_(?:[A-Z0-9_]|\{\w*\})+)"', files.rust("**/config.rs"))
     read = {re.sub(r"\{\w*\}", "[A-Z0-9]+", name) for name in literals if not name.endswith("}_PARAMETER")}
     read = {name.removesuffix("_PARAMETER") for name in read}
@@ -135,6 +139,15 @@ def functions_may_read_each_secret_that_they_get_by_name(files):
     return differences("parameters with a secret that may be read", readable, named)
 
 
+@check(TEMPLATE, "parameter/call-log/${AWS::StackName}/crm/*", "parameter/call-log/crm/*")
+def functions_may_read_the_oauth_client_of_each_crm(files):
+    """The prefix in the environment and the one in the permissions differ: no grant can be renewed in the cloud."""
+    prefix = files.variables()[PREFIX]["Fn::Sub"]
+    allowed = set(re.findall(r'"(arn:[^"]*\*[^"]*)"', json.dumps(list(files.statements()))))
+    problems = differences("parameters of CRMs that may be read", allowed, {f"{PARAMETERS}{prefix}/*"})
+    return problems if "/${AWS::StackName}/" in prefix else [*problems, f"{prefix} is not of this stack alone"]
+
+
 # --- permissions and secrets
 
 
@@ -168,7 +181,8 @@ def permissions_have_no_wildcard(files):
     for statement in files.statements():
         actions, resources = as_list(statement["Action"]), json.dumps(statement["Resource"])
         problems += [f"the action {action} is a pattern" for action in actions if "*" in action]
-        # X-Ray has no resources to name.
+        # The parameters of CRMs are checked above. X-Ray has no resources to name.
+        resources = resources.replace(f"{PARAMETERS}{files.variables()[PREFIX]['Fn::Sub']}/*", "")
         if "*" in resources and not all(action.startswith("xray:Put") for action in actions):
             problems.append(f"{', '.join(actions)} is allowed on {resources}")
     for name, function in files.functions.items():
@@ -184,6 +198,7 @@ def permissions_have_no_wildcard(files):
 def no_secret_is_in_the_configuration(files):
     """A secret stands in a function's configuration, where many can read it, instead of in Parameter Store."""
     values = {name: value for name, value in files.variables().items() if re.fullmatch(SECRET, name)}
+    del values[PREFIX]
     problems = [f"{name} = {value}" for name, value in values.items() if not name.endswith("_PARAMETER")]
     return problems + [f"{n} is not a parameter's name" for n, v in values.items() if set(as_list(v)[0]) != {"Ref"}]
 

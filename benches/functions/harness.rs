@@ -10,8 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
-    pipedrive,
     proxy::Proxy,
+    reference_crm,
     runtime_api::{event, with_body},
     test_app,
 };
@@ -47,8 +47,8 @@ impl Harness {
         let variables = plain_variables(&database.url, &crm);
         let config = Config::read(|name| variables.get(name).cloned()).expect("the environment is complete");
         let user = test_app::user(
-            &format!("{}-pipedrive", pipedrive::USER),
-            Some(test_app::api_key(pipedrive::API_KEY)),
+            &format!("{}-{}", reference_crm::USER, reference_crm::PLATFORM),
+            Some(test_app::api_key(reference_crm::API_KEY)),
         );
         let app = runtime.block_on(async {
             let app = App::new(config, Clock::System).await.expect("the app starts");
@@ -118,7 +118,10 @@ fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
         ("JWT_SECRET", test_app::JWT_SECRET),
         ("CREDENTIALS_KEY_FILE", key_file.as_str()),
-        ("CRM_BASE_URL_PIPEDRIVE", crm),
+        (reference_crm::BASE_URL_VARIABLE, crm),
+        // For the floor, which knows no adapter.
+        ("FLOOR_CRM", crm),
+        ("FLOOR_API_KEY", reference_crm::API_KEY),
         ("METRICS_STACK", "bench"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ];
@@ -153,7 +156,7 @@ fn serve_crm() -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            axum::serve(listener, pipedrive::server()).await.expect("the server runs");
+            axum::serve(listener, reference_crm::server()).await.expect("the server runs");
         });
     });
     url

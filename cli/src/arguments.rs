@@ -59,7 +59,7 @@ pub enum Command {
     /// Show or change a user's settings
     #[command(after_help = examples::SETTINGS)]
     Settings {
-        /// The id of the user, such as 12345-pipedrive
+        /// The id of the user, such as 12345-example
         id: String,
         /// A change, such as addCallLogResult=false; an empty value restores the default
         #[arg(value_name = "KEY=VALUE")]
@@ -71,7 +71,7 @@ pub enum Command {
     /// Print a token for a user
     #[command(after_help = examples::TOKEN)]
     Token {
-        /// The id of the user, such as 12345-pipedrive
+        /// The id of the user, such as 12345-example
         id: String,
         /// The number of days until the token expires
         #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
@@ -83,7 +83,7 @@ pub enum Command {
     /// Show the state and history of one call
     #[command(after_help = examples::SHOW)]
     Show {
-        /// The id of the user, such as 12345-pipedrive
+        /// The id of the user, such as 12345-example
         id: String,
         /// RingCentral's sessionId of the call
         session: String,
@@ -94,7 +94,7 @@ pub enum Command {
     /// Deliver everything that is due now, or schedule a call's dead letters for delivery
     #[command(after_help = examples::REDRIVE)]
     Redrive {
-        /// The id of the user, such as 12345-pipedrive
+        /// The id of the user, such as 12345-example
         #[arg(requires = "session")]
         id: Option<String>,
         /// RingCentral's sessionId of the call
@@ -169,7 +169,7 @@ pub enum User {
     /// Show a user as a JSON document, without secrets
     #[command(after_help = examples::USER_SHOW)]
     Show {
-        /// The id of the user, such as 12345-pipedrive
+        /// The id of the user, such as 12345-example
         id: String,
         /// The form of the output
         #[command(flatten)]
@@ -178,7 +178,7 @@ pub enum User {
     /// Remove a user; the user's call logs stay
     #[command(after_help = examples::USER_REMOVE)]
     Remove {
-        /// The id of the user, such as 12345-pipedrive
+        /// The id of the user, such as 12345-example
         id: String,
     },
 }

@@ -117,7 +117,7 @@ pub enum CommandError {
     #[error("the key file {0} cannot be created: {1}")]
     KeyFile(PathBuf, #[source] io::Error),
     /// `serve` cannot listen on a port.
-    #[error("port {port} of {option} is not available: {error}")]
+    #[error("port {port} ({option}) is not available: {error}")]
     Port {
         /// The port.
         port: u16,

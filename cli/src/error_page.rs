@@ -8,7 +8,10 @@ use call_log::{
     api::explanations::{self, Response},
     delivery::Failure,
     model::{Clock, Explanation},
-    startup::{app::App, config::Config, error::StartError, transport},
+    startup::{
+        app::App, config::Config, error::StartError, oauth_clients::ClientError, parameters::ParameterError,
+        transport,
+    },
     store,
 };
 
@@ -49,6 +52,7 @@ async fn the_page_lists_every_error_with_its_cause_and_its_action() {
 async fn page() -> String {
     let statuses = EXIT_STATUSES.iter().map(|status| [status.code.to_string(), capitalized(status.meaning)]);
     let start_errors = start_errors().await;
+    let crm = adapters::find("example").expect("the adapter is in the registry");
     let sections = [
         "# Errors\n\n\
          Every message of the program `call-log`, of the functions and of the API, with its cause and what to do. The \
@@ -87,14 +91,21 @@ async fn page() -> String {
          dead letter again.\n"
             .to_owned(),
         explained(delivery_failures().iter().map(|failure| (failure.to_string(), failure.explain()))),
-        "## Responses of the API\n\n\
-         Messages for a user of Pipedrive. [http.md](http.md) describes the whole response. `outcome` is the field of \
-         the log line.\n"
+        "## Errors of OAuth clients\n\n\
+         A grant cannot be renewed without the OAuth client of its CRM. `reason` of the log line, and of a delivery in \
+         `call-log show`, then contains the message. The work is delivered later.\n"
             .to_owned(),
+        explained(client_errors().iter().map(|error| (error.to_string(), error.explain()))),
+        format!(
+            "## Responses of the API\n\n\
+             Messages for a user of the {}. [http.md](http.md) describes the whole response. `outcome` is the field of \
+             the log line.\n",
+            crm.display_name()
+        ),
         "`POST /callLog`. An update has the same failures.\n".to_owned(),
-        responses(explanations::create_responses()),
+        responses(explanations::create_responses(crm)),
         "`PATCH /callLog`:\n".to_owned(),
-        responses(explanations::update_responses()),
+        responses(explanations::update_responses(crm)),
         "Requests that are rejected, on both routes:\n".to_owned(),
         responses(explanations::rejections()),
     ];
@@ -104,7 +115,7 @@ async fn page() -> String {
 fn command_errors() -> Vec<CommandError> {
     let path = PathBuf::from;
     let denied = || io::Error::from_raw_os_error(13);
-    let (user, session) = (|| "12345-pipedrive".to_owned(), || "4503991004".to_owned());
+    let (user, session) = (|| "12345-example".to_owned(), || "4503991004".to_owned());
     let input = || "user.json".to_owned();
     let port = |option| CommandError::Port { port: 3000, option, error: io::Error::from_raw_os_error(98) };
     samples!(CommandError {
@@ -119,7 +130,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NoDeadLetter { .. } => CommandError::NoDeadLetter { user: user(), session: session() };
         CommandError::UnreadableInput(..) => CommandError::UnreadableInput(input(), denied());
         CommandError::InvalidUser { .. } => CommandError::InvalidUser {
-            input: input(), reason: "`hostname` acme.example is not a host of Pipedrive".to_owned(),
+            input: input(), reason: "`hostname` acme.example is not a host of Example CRM".to_owned(),
         };
         CommandError::InvalidLine { .. } => CommandError::InvalidLine {
             line: 3, reason: "`duration` is not a duration: expected whole seconds or \"pending\", got -1".to_owned(),
@@ -131,7 +142,7 @@ fn command_errors() -> Vec<CommandError> {
         };
         CommandError::NothingImported(_) => CommandError::NothingImported(8);
         CommandError::InvalidRows(_) => CommandError::InvalidRows(8);
-        CommandError::Undecryptable(_) => CommandError::Undecryptable(vec!["12345-pipedrive (pipedrive)".to_owned()]);
+        CommandError::Undecryptable(_) => CommandError::Undecryptable(vec!["12345-example (example)".to_owned()]);
         CommandError::KeyFile(..) => CommandError::KeyFile(path("a.key"), io::Error::from_raw_os_error(17));
         CommandError::Port { .. } => port("--port"), port("--dynamodb-port");
         CommandError::DataDirectory(..) => CommandError::DataDirectory(path(".call-log"), denied());
@@ -144,7 +155,7 @@ fn command_errors() -> Vec<CommandError> {
 }
 
 fn row_problems() -> Vec<RowProblem> {
-    let call = || "session 4503991004 of 12345-pipedrive".to_owned();
+    let call = || "session 4503991004 of 12345-example".to_owned();
     samples!(RowProblem {
         RowProblem::Columns { .. } => RowProblem::Columns { values: 8, columns: 6 };
         RowProblem::Csv(_) => RowProblem::Csv("CSV parse error".to_owned());
@@ -214,6 +225,18 @@ async fn start_errors() -> Vec<(String, Explanation)> {
     errors.iter().map(|error| (error.to_string().replace(&path, ""), error.explain())).collect()
 }
 
+fn client_errors() -> Vec<ClientError> {
+    let parameter = || "/call-log/call-log-prod/crm/example".to_owned();
+    samples!(ClientError {
+        ClientError::NoVariables(_) => ClientError::NoVariables(["EXAMPLE_CLIENT_ID", "EXAMPLE_CLIENT_SECRET"].map(str::to_owned));
+        ClientError::NoParameter(_) => ClientError::NoParameter(parameter());
+        ClientError::Malformed(_) => ClientError::Malformed(parameter());
+        ClientError::Unreadable(_) => ClientError::Unreadable(ParameterError {
+            names: parameter(), problem: "status 400 AccessDeniedException".to_owned(),
+        });
+    })
+}
+
 fn store_errors() -> Vec<store::Error> {
     let refused = |code: &str| store::Error::Rejected(code.to_owned());
     samples!(store::Error {
@@ -221,7 +244,7 @@ fn store_errors() -> Vec<store::Error> {
         store::Error::Rejected(_) =>
             refused("ResourceNotFoundException"), refused("AccessDeniedException"), refused("ValidationException");
         store::Error::Unreadable(..) => store::Error::Unreadable(
-            "U#pipedrive#12345-pipedrive USER".to_owned(), "`credentials` cannot be decrypted".to_owned(),
+            "U#example#12345-example USER".to_owned(), "`credentials` cannot be decrypted".to_owned(),
         );
         store::Error::TooLarge => store::Error::TooLarge;
     })

@@ -11,8 +11,8 @@ pub(crate) fn program() -> String {
 Examples:
   call-log                                   start everything on this machine, with a demo user
   call-log user put user.json                store a user
-  call-log token 12345-pipedrive             print a token to send calls with
-  call-log show 12345-pipedrive 4503991004   show the state and history of a call
+  call-log token 12345-example               print a token to send calls with
+  call-log show 12345-example 4503991004     show the state and history of a call
 
 Exit status:
 {statuses}
@@ -37,12 +37,12 @@ Examples:
 pub(crate) const USER: &str = "\
 Examples:
   call-log user put user.json
-  call-log user show 12345-pipedrive
-  call-log user remove 12345-pipedrive";
+  call-log user show 12345-example
+  call-log user remove 12345-example";
 
 pub(crate) const USER_PUT: &str = r#"Examples:
   call-log user put user.json
-  echo '{"id": "12345-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com",
+  echo '{"id": "12345-example", "platform": "example", "hostname": "crm.example",
     "credentials": {"type": "apiKey", "apiKey": "..."}}' | call-log user put -
 
 The file has "id", "platform", "hostname", "timezone" or "timezoneOffset", "userSettings", and "credentials":
@@ -50,12 +50,12 @@ The file has "id", "platform", "hostname", "timezone" or "timezoneOffset", "user
 
 pub(crate) const USER_SHOW: &str = "\
 Examples:
-  call-log user show 12345-pipedrive
-  call-log user show 12345-pipedrive | jq .userSettings";
+  call-log user show 12345-example
+  call-log user show 12345-example | jq .userSettings";
 
 pub(crate) const USER_REMOVE: &str = "\
 Examples:
-  call-log user remove 12345-pipedrive";
+  call-log user remove 12345-example";
 
 pub(crate) const CREDENTIALS: &str = "\
 Examples:
@@ -65,26 +65,26 @@ Examples:
   call-log credentials new-key-file credentials.key";
 
 pub(crate) const SETTINGS: &str = r#"Examples:
-  call-log settings 12345-pipedrive
-  call-log settings 12345-pipedrive addCallLogResult=false "logDateFormat=DD/MM/YYYY HH:mm:ss"
-  call-log settings 12345-pipedrive addCallLogResult=     restore the default"#;
+  call-log settings 12345-example
+  call-log settings 12345-example addCallLogResult=false "logDateFormat=DD/MM/YYYY HH:mm:ss"
+  call-log settings 12345-example addCallLogResult=       restore the default"#;
 
 pub(crate) const TOKEN: &str = "\
 Examples:
-  call-log token 12345-pipedrive
-  call-log token 12345-pipedrive --days 1 --json
-  TOKEN=$(call-log token 12345-pipedrive)";
+  call-log token 12345-example
+  call-log token 12345-example --days 1 --json
+  TOKEN=$(call-log token 12345-example)";
 
 pub(crate) const SHOW: &str = "\
 Examples:
-  call-log show 12345-pipedrive 4503991004
-  call-log show 12345-pipedrive 4503991004 --json | jq '.[].state'";
+  call-log show 12345-example 4503991004
+  call-log show 12345-example 4503991004 --json | jq '.[].state'";
 
 pub(crate) const REDRIVE: &str = "\
 Examples:
   call-log redrive                                deliver everything that is due now
   call-log redrive --json | jq .failed
-  call-log redrive 12345-pipedrive 4503991004     schedule the dead letters of a call for delivery";
+  call-log redrive 12345-example 4503991004       schedule the dead letters of a call for delivery";
 
 pub(crate) const IMPORT: &str = "\
 Examples:

@@ -34,3 +34,6 @@ pub mod proxy;
 pub mod runtime_api;
 pub mod template_crm;
 pub mod test_app;
+
+/// The CRM of benchmarks, which need only one.
+pub use pipedrive as reference_crm;

@@ -47,8 +47,8 @@ impl Response {
     }
 }
 
-/// Returns every response of `POST /callLog` to a request that was admitted, for a user of Pipedrive.
-pub fn create_responses() -> Vec<Response> {
+/// Returns every response of `POST /callLog` to a request that was admitted.
+pub fn create_responses(crm: &dyn Crm) -> Vec<Response> {
     use create::Outcome;
     let mut outcomes = vec![
         Outcome::Logged(log()),
@@ -59,15 +59,16 @@ pub fn create_responses() -> Vec<Response> {
         Outcome::NotConnected,
     ];
     outcomes.extend(failures().map(|failure| Outcome::Failed { failure, is_deferred: true }));
-    outcomes
-        .into_iter()
-        .map(|outcome| response(variant(&outcome), explain_create(&outcome), |crm| created(crm, outcome)))
-        .collect()
+    let respond = |outcome| {
+        let (name, explanation) = (variant(&outcome), explain_create(&outcome));
+        Response::new(created(crm, outcome), name, explanation)
+    };
+    outcomes.into_iter().map(respond).collect()
 }
 
-/// Returns every response of `PATCH /callLog` to a request that was admitted, for a user of Pipedrive, except for the
-/// failures of [`create_responses`].
-pub fn update_responses() -> Vec<Response> {
+/// Returns every response of `PATCH /callLog` to a request that was admitted, except for the failures of
+/// [`create_responses`].
+pub fn update_responses(crm: &dyn Crm) -> Vec<Response> {
     use update::Outcome;
     let outcomes = [
         Outcome::Updated { log: log(), body: String::new() },
@@ -76,15 +77,15 @@ pub fn update_responses() -> Vec<Response> {
         Outcome::WaitingForCall,
         Outcome::Deleted,
     ];
-    let explained = outcomes.into_iter().filter_map(|outcome| Some((explain_update(&outcome)?, outcome)));
-    explained
-        .map(|(explanation, outcome)| response(variant(&outcome), explanation, |crm| updated(crm, outcome)))
-        .collect()
+    let respond = |outcome| {
+        let (name, explanation) = (variant(&outcome), explain_update(&outcome)?);
+        Some(Response::new(updated(crm, outcome), name, explanation))
+    };
+    outcomes.into_iter().filter_map(respond).collect()
 }
 
 /// Returns every response to a request that is rejected, on both routes.
 pub fn rejections() -> Vec<Response> {
-    let invalid = read_update(b"{}").expect_err("a call has a session id");
     let invocation =
         Invocation { deadline: Deadline(0), request_id: "8f507cfc-xmpl".to_owned(), xray_trace_id: None };
     let rejections = [
@@ -95,7 +96,6 @@ pub fn rejections() -> Vec<Response> {
         Rejection::Token(TokenError::Malformed),
         Rejection::Token(TokenError::Signature),
         Rejection::Token(TokenError::Expired),
-        Rejection::Invalid(invalid),
         Rejection::OtherUser,
         Rejection::NotConnected,
         Rejection::Store(store::Error::Unavailable(String::new())),
@@ -103,7 +103,7 @@ pub fn rejections() -> Vec<Response> {
         Rejection::Store(store::Error::Rejected(String::new())),
         Rejection::Store(store::Error::Unreadable(String::new(), String::new())),
     ];
-    let of = |rejection: Rejection| {
+    let respond = |rejection: Rejection| {
         let outcome = match &rejection {
             Rejection::Store(error) => variant(error),
             rejection => variant(rejection),
@@ -111,7 +111,8 @@ pub fn rejections() -> Vec<Response> {
         let explanation = explain_rejection(&rejection);
         Response::new(rejected(&rejection, &invocation), outcome, explanation)
     };
-    rejections.into_iter().map(of).collect()
+    let invalid = read_update(b"{}").err().map(Rejection::Invalid);
+    rejections.into_iter().chain(invalid).map(respond).collect()
 }
 
 fn log() -> CallLogId {
@@ -130,15 +131,6 @@ fn failures() -> impl Iterator<Item = Failure> {
     ];
     let errors = kinds.map(|kind| adapters::Error::new(kind, Effect::None, ""));
     [Failure::SessionEnded].into_iter().chain(errors.map(Failure::Crm))
-}
-
-fn response(
-    outcome: String,
-    explanation: Explanation,
-    respond: impl FnOnce(&dyn Crm) -> (StatusCode, ResponseBody),
-) -> Response {
-    let crm = adapters::REGISTRY.last().copied().expect("the registry has adapters");
-    Response::new(respond(crm), outcome, explanation)
 }
 
 fn explain_create(outcome: &create::Outcome) -> Explanation {

@@ -2,7 +2,7 @@
 //! messages.
 //!
 //! A request passes through three files: [`route`] admits it and writes the response, [`call_log`] has the handlers,
-//! and `outcome` has the messages. [`wire`] reads and writes JSON.
+//! and `outcome` has the messages. [`wire`] reads and writes JSON. [`explanations`] documents every message.
 //!
 //! The Chrome extension shows a message to its user only if the status is 200. So an outcome that the user can act on is
 //! a 200 with `successful: false`. Every other failure is an HTTP error with a body of the same shape.

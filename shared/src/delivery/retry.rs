@@ -124,8 +124,8 @@ mod tests {
     fn delays_are_spread_over_the_whole_back_off() {
         let call = |session: usize| CallKey {
             user: UserKey {
-                platform: Platform::new("pipedrive").unwrap(),
-                id: UserId::new("7-pipedrive").unwrap(),
+                platform: Platform::new("example").unwrap(),
+                id: UserId::new("7-example").unwrap(),
             },
             session: SessionId::new(session.to_string()).unwrap(),
             extension: None,

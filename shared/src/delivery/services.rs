@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints},
-    model::{Clock, OAuthClient, SecretReader, User},
+    model::{Clock, OAuthClient, OAuthClientError, SecretReader, User},
     store::Store,
 };
 
@@ -61,8 +61,8 @@ impl Services {
         }
     }
 
-    /// Returns our registration with the CRM, if there is one.
-    pub(crate) async fn oauth_client(&self, crm: &dyn Crm) -> Option<OAuthClient> {
+    /// Returns our registration with the CRM.
+    pub(crate) async fn oauth_client(&self, crm: &dyn Crm) -> Result<OAuthClient, OAuthClientError> {
         self.secrets.oauth_client(crm.platform()).await
     }
 }

@@ -53,11 +53,11 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// The id of a CRM user, as the caller's token names it: `12345-pipedrive`.
+    /// The id of a CRM user, as the caller's token names it: `12345-example`.
     UserId
 }
 identifier! {
-    /// The name of a CRM's adapter, in lower case: `pipedrive`.
+    /// The name of a CRM's adapter, in lower case: `example`.
     Platform
 }
 identifier! {

@@ -169,7 +169,7 @@ pub struct User {
     pub id: UserId,
     /// The CRM.
     pub platform: Platform,
-    /// The host of the company's CRM: `acme.pipedrive.com`.
+    /// The host of the company's CRM: `acme.crm.example`.
     pub hostname: Option<String>,
     /// The user's time zone. `None`: UTC.
     pub zone: Option<Zone>,
@@ -263,15 +263,15 @@ mod tests {
     fn users_of_one_host_are_one_tenant() {
         let user = |id: &str, hostname: Option<&str>| User {
             id: UserId::new(id).unwrap(),
-            platform: Platform::new("pipedrive").unwrap(),
+            platform: Platform::new("example").unwrap(),
             hostname: hostname.map(str::to_owned),
             zone: None,
             settings: Settings::default(),
             credentials: None,
         };
         let tenant = |id, hostname| user(id, hostname).tenant();
-        assert_eq!(tenant("1", Some("acme.pipedrive.com")), tenant("2", Some("acme.pipedrive.com")));
-        assert_ne!(tenant("1", Some("acme.pipedrive.com")), tenant("1", Some("other.pipedrive.com")));
+        assert_eq!(tenant("1", Some("acme.crm.example")), tenant("2", Some("acme.crm.example")));
+        assert_ne!(tenant("1", Some("acme.crm.example")), tenant("1", Some("other.crm.example")));
         assert_ne!(tenant("1", None), tenant("2", None));
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use crate::{adapters, model::Secret};
+use crate::{
+    adapters,
+    model::{OAuthClient, Secret},
+};
 
 /// The configuration of a process.
 #[derive(Clone, Debug)]
@@ -33,6 +36,9 @@ pub struct Config {
     pub crm_base_urls: BTreeMap<String, String>,
     /// Our OAuth clients, by platform (`<PLATFORM>_CLIENT_ID`, `<PLATFORM>_CLIENT_SECRET`).
     pub oauth_clients: BTreeMap<String, OAuthClient>,
+    /// The names of the parameters with our other OAuth clients, without the slash and the platform at their ends
+    /// (`CRM_SECRETS_PREFIX`).
+    pub crm_secrets_prefix: Option<String>,
     /// The endpoint of Parameter Store, if it is not the region's own (`AWS_ENDPOINT_URL_SSM`).
     pub ssm_endpoint: Option<String>,
     /// The endpoint of KMS, if it is not the region's own (`AWS_ENDPOINT_URL_KMS`).
@@ -57,15 +63,6 @@ pub enum SecretSource {
     Value(Secret),
     /// The name of a parameter in the AWS Systems Manager Parameter Store.
     Parameter(String),
-}
-
-/// Our registration with a CRM's authorization server.
-#[derive(Clone, Debug)]
-pub struct OAuthClient {
-    /// The public client identifier.
-    pub id: String,
-    /// The client secret.
-    pub secret: SecretSource,
 }
 
 /// A missing or invalid environment variable.
@@ -159,14 +156,12 @@ impl Config {
         let mut oauth_clients = BTreeMap::new();
         for crm in adapters::REGISTRY {
             let platform = crm.platform();
-            let prefix = platform.to_ascii_uppercase();
-            if let Some(url) = url(&format!("CRM_BASE_URL_{prefix}"))? {
+            if let Some(url) = url(&base_url_variable(platform))? {
                 crm_base_urls.insert(platform.to_owned(), url.trim_end_matches('/').to_owned());
             }
-            if let (Some(id), Some(secret)) =
-                (get(&format!("{prefix}_CLIENT_ID")), secret(&format!("{prefix}_CLIENT_SECRET")))
-            {
-                oauth_clients.insert(platform.to_owned(), OAuthClient { id, secret });
+            if let [Some(id), Some(secret)] = client_variables(platform).map(|name| get(&name)) {
+                let client = OAuthClient { id, secret: Secret::new(secret) };
+                oauth_clients.insert(platform.to_owned(), client);
             }
         }
 
@@ -192,6 +187,8 @@ impl Config {
                 .collect(),
             crm_base_urls,
             oauth_clients,
+            crm_secrets_prefix: get("CRM_SECRETS_PREFIX")
+                .map(|prefix| prefix.trim_end_matches('/').to_owned()),
             ssm_endpoint: url("AWS_ENDPOINT_URL_SSM")?,
             kms_endpoint: url("AWS_ENDPOINT_URL_KMS")?,
         };
@@ -200,6 +197,17 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Returns the variable with the URL that replaces a CRM's host.
+fn base_url_variable(platform: &str) -> String {
+    format!("CRM_BASE_URL_{}", platform.to_ascii_uppercase())
+}
+
+/// Returns the variables with the id and the secret of our OAuth client of a CRM.
+pub(crate) fn client_variables(platform: &str) -> [String; 2] {
+    let platform = platform.to_ascii_uppercase();
+    [format!("{platform}_CLIENT_ID"), format!("{platform}_CLIENT_SECRET")]
 }
 
 /// Returns the file of the certificate authorities to trust instead of the compiled-in ones (`SSL_CERT_FILE`).
@@ -257,8 +265,8 @@ mod tests {
             ),
             (("AWS_ENDPOINT_URL_DYNAMODB", ""), "AWS_ACCESS_KEY_ID is missing: AWS credentials are required"),
             (
-                ("CRM_BASE_URL_PIPEDRIVE", "file:///etc"),
-                "CRM_BASE_URL_PIPEDRIVE is invalid: expected an http or https URL",
+                ("CRM_BASE_URL_EXAMPLE", "file:///etc"),
+                "CRM_BASE_URL_EXAMPLE is invalid: expected an http or https URL",
             ),
             (("AWS_ENDPOINT_URL_SSM", "x"), "AWS_ENDPOINT_URL_SSM is invalid: expected an http or https URL"),
             (("AWS_ENDPOINT_URL_KMS", "x"), "AWS_ENDPOINT_URL_KMS is invalid: expected an http or https URL"),
@@ -307,14 +315,29 @@ mod tests {
 
     #[test]
     fn each_adapter_has_its_own_variables() {
-        let config = read(&[
-            ("CRM_BASE_URL_PIPEDRIVE", "http://127.0.0.1:7001/"),
-            ("PIPEDRIVE_CLIENT_ID", "id"),
-            ("PIPEDRIVE_CLIENT_SECRET", "s"),
-        ])
-        .unwrap();
-        assert_eq!(config.crm_base_urls["pipedrive"], "http://127.0.0.1:7001");
-        assert_eq!(config.oauth_clients["pipedrive"].id, "id");
-        assert!(!format!("{config:?}").contains("\"s\""));
+        for crm in adapters::REGISTRY {
+            let (platform, name) = (crm.platform(), crm.platform().to_uppercase());
+            let [base_url, id, secret] = ["CRM_BASE_URL_{}", "{}_CLIENT_ID", "{}_CLIENT_SECRET"]
+                .map(|variable| variable.replace("{}", &name));
+            let own =
+                [(base_url.as_str(), "http://127.0.0.1:7001/"), (id.as_str(), "id"), (secret.as_str(), "s")];
+            let config = read(&own).unwrap();
+            assert_eq!(
+                config.crm_base_urls,
+                [(platform.to_owned(), "http://127.0.0.1:7001".to_owned())].into()
+            );
+            let client = OAuthClient { id: "id".to_owned(), secret: Secret::new("s") };
+            assert_eq!(config.oauth_clients, [(platform.to_owned(), client)].into());
+            assert!(!format!("{config:?}").contains("\"s\""));
+            assert!(read(&own[..2]).unwrap().oauth_clients.is_empty(), "{secret} is missing");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_parameters_has_no_slash_at_its_end() {
+        for (given, expected) in [("/a/crm", Some("/a/crm")), ("/a/crm/", Some("/a/crm")), ("", None)] {
+            let config = read(&[("CRM_SECRETS_PREFIX", given)]).unwrap();
+            assert_eq!(config.crm_secrets_prefix.as_deref(), expected);
+        }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod aws;
 pub mod config;
 pub mod data_keys;
 pub mod error;
+pub mod oauth_clients;
 pub mod panics;
 pub mod parameters;
 pub(crate) mod secrets;

@@ -16,8 +16,11 @@ use crate::{
 /// The largest number of parameters in one request (`GetParameters`, API reference).
 const MAX_NAMES: usize = 10;
 
+/// The problem of a response that lacks a requested parameter.
+pub(crate) const NOT_CONTAINED: &str = "the response does not contain it";
+
 /// Parameters that could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "the parameters {names} could not be read from Parameter Store ({problem}): check their names, the region and the \
      permission ssm:GetParameters"
@@ -56,24 +59,54 @@ pub(crate) async fn read(
     clock: &Clock,
     names: &[&str],
 ) -> Result<BTreeMap<String, Secret>, ParameterError> {
-    let operation = Operation {
-        service: "ssm",
-        target: "AmazonSSM.GetParameters",
-        endpoint: config.ssm_endpoint.as_deref(),
-    };
     let mut secrets = BTreeMap::new();
     for names in names.chunks(MAX_NAMES) {
-        let failed = |problem: String| ParameterError { names: names.join(", "), problem };
-        let body = json!({"Names": names, "WithDecryption": true});
-        let response = aws::call(http, config, clock, operation, &body).await;
-        let response = response.map_err(|error| failed(error.to_string()))?;
-        let response: GetParametersResponse = serde_json::from_value(response)
-            .map_err(|_| failed("the response is not a list of parameters".to_owned()))?;
+        let response = request(http, config, clock, names).await?;
         if !response.invalid_parameters.is_empty() {
-            return Err(failed(format!("{} does not exist", response.invalid_parameters.join(", "))));
+            let problem = format!("{} does not exist", response.invalid_parameters.join(", "));
+            return Err(ParameterError { names: names.join(", "), problem });
         }
         let values = response.parameters.into_iter();
         secrets.extend(values.map(|parameter| (parameter.name, Secret::new(parameter.value))));
     }
     Ok(secrets)
+}
+
+/// Returns the decrypted value of a parameter, or `None` if it does not exist.
+///
+/// # Errors
+///
+/// If Parameter Store returns no usable response.
+pub(crate) async fn find(
+    http: &reqwest::Client,
+    config: &Config,
+    clock: &Clock,
+    name: &str,
+) -> Result<Option<Secret>, ParameterError> {
+    let response = request(http, config, clock, &[name]).await?;
+    let found = response.parameters.into_iter().find(|parameter| parameter.name == name);
+    if found.is_none() && response.invalid_parameters.is_empty() {
+        return Err(ParameterError { names: name.to_owned(), problem: NOT_CONTAINED.to_owned() });
+    }
+    Ok(found.map(|parameter| Secret::new(parameter.value)))
+}
+
+/// Requests at most [`MAX_NAMES`] parameters.
+async fn request(
+    http: &reqwest::Client,
+    config: &Config,
+    clock: &Clock,
+    names: &[&str],
+) -> Result<GetParametersResponse, ParameterError> {
+    let operation = Operation {
+        service: "ssm",
+        target: "AmazonSSM.GetParameters",
+        endpoint: config.ssm_endpoint.as_deref(),
+    };
+    let failed = |problem: String| ParameterError { names: names.join(", "), problem };
+    let body = json!({"Names": names, "WithDecryption": true});
+    let response = aws::call(http, config, clock, operation, &body).await;
+    let response = response.map_err(|error| failed(error.to_string()))?;
+    serde_json::from_value(response)
+        .map_err(|_| failed("the response is not a list of parameters".to_owned()))
 }

@@ -1,4 +1,5 @@
-//! The secrets of the process: read when it starts, and again when they are five minutes old.
+//! The secrets of the process: read when it starts, and again when they are five minutes old. OAuth clients are read
+//! when they are needed.
 
 use std::{
     collections::BTreeMap,
@@ -9,11 +10,12 @@ use async_trait::async_trait;
 
 use crate::{
     auth::TokenKeys,
-    model::{Clock, OAuthClient, SecretReader},
+    model::{Clock, OAuthClient, OAuthClientError, SecretReader},
     startup::{
         config::{Config, ConfigError, JWT_SECRET_HINT, SecretSource},
         data_keys::{self, DecryptedKeys, EncryptedDataKey},
         error::StartError,
+        oauth_clients::OAuthClients,
         parameters,
     },
     store::Keyring,
@@ -32,14 +34,13 @@ pub(crate) struct Secrets {
     config: Config,
     clock: Clock,
     current: RwLock<Arc<Current>>,
+    oauth_clients: OAuthClients,
 }
 
 /// The values of the secrets.
 #[derive(Clone, Debug)]
 struct Current {
     token_keys: TokenKeys,
-    /// Our OAuth clients, by platform.
-    oauth_clients: BTreeMap<String, OAuthClient>,
     /// Data keys that KMS has decrypted.
     data_keys: DecryptedKeys,
     /// When the secrets were read, in milliseconds since 1970.
@@ -58,7 +59,8 @@ impl Secrets {
         clock: Clock,
     ) -> Result<(Secrets, Keyring), StartError> {
         let (current, keyring) = read(&http, &config, &clock, &DecryptedKeys::new()).await?;
-        Ok((Secrets { http, config, clock, current: RwLock::new(Arc::new(current)) }, keyring))
+        let current = RwLock::new(Arc::new(current));
+        Ok((Secrets { http, config, clock, current, oauth_clients: OAuthClients::default() }, keyring))
     }
 
     /// Reads the secrets again if they are old, and returns the new keyring. If that fails, the known secrets stay in
@@ -98,16 +100,16 @@ impl Secrets {
 
 #[async_trait]
 impl SecretReader for Secrets {
-    async fn oauth_client(&self, platform: &str) -> Option<OAuthClient> {
-        self.current().oauth_clients.get(platform).cloned()
+    async fn oauth_client(&self, platform: &str) -> Result<OAuthClient, OAuthClientError> {
+        let client = self.oauth_clients.get(&self.http, &self.config, &self.clock, platform).await;
+        client.map_err(OAuthClientError::from)
     }
 }
 
-/// Returns the names of all parameters in the configuration, each once.
+/// Returns the names of the parameters that are read at the start, each once.
 fn parameter_names(config: &Config) -> Vec<&str> {
     let own = [Some(&config.jwt_secret), config.jwt_secret_previous.as_ref(), config.data_key.as_ref()];
-    let clients = config.oauth_clients.values().map(|client| &client.secret);
-    let sources = own.into_iter().flatten().chain(&config.previous_data_keys).chain(clients);
+    let sources = own.into_iter().flatten().chain(&config.previous_data_keys);
     let mut names: Vec<&str> = Vec::new();
     for source in sources {
         // A parameter can have two roles while a key is rotated.
@@ -120,7 +122,7 @@ fn parameter_names(config: &Config) -> Vec<&str> {
     names
 }
 
-/// Returns `true` if secrets come from another service.
+/// Returns `true` if secrets of the start come from another service.
 fn has_remote_secrets(config: &Config) -> bool {
     config.data_key.is_some() || !config.previous_data_keys.is_empty() || !parameter_names(config).is_empty()
 }
@@ -139,12 +141,9 @@ async fn read(
     };
     let resolve = |source: &SecretSource| match source {
         SecretSource::Value(secret) => Ok(secret.clone()),
-        SecretSource::Parameter(name) => {
-            parameters.get(name).cloned().ok_or_else(|| parameters::ParameterError {
-                names: name.clone(),
-                problem: "the response does not contain it".to_owned(),
-            })
-        }
+        SecretSource::Parameter(name) => parameters.get(name).cloned().ok_or_else(|| {
+            parameters::ParameterError { names: name.clone(), problem: parameters::NOT_CONTAINED.to_owned() }
+        }),
     };
     let encrypted = |given: &SecretSource, variable: &'static str| {
         let location = match given {
@@ -171,11 +170,6 @@ async fn read(
     let jwt_secret_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
     let token_keys = TokenKeys::new(&jwt_secret, jwt_secret_previous.as_ref())
         .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?;
-    let mut oauth_clients = BTreeMap::new();
-    for (platform, client) in &config.oauth_clients {
-        let client = OAuthClient { id: client.id.clone(), secret: resolve(&client.secret)? };
-        oauth_clients.insert(platform.clone(), client);
-    }
     let read_at_ms = clock.now_ms() - age_ms;
-    Ok((Current { token_keys, oauth_clients, data_keys: decrypted, read_at_ms }, keyring))
+    Ok((Current { token_keys, data_keys: decrypted, read_at_ms }, keyring))
 }

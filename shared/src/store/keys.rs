@@ -111,13 +111,13 @@ mod tests {
     use super::*;
 
     fn user(id: &str) -> UserKey {
-        UserKey { platform: Platform::new("pipedrive").unwrap(), id: UserId::new(id).unwrap() }
+        UserKey { platform: Platform::new("example").unwrap(), id: UserId::new(id).unwrap() }
     }
 
     #[test]
     fn a_call_is_read_back_from_its_key() {
         for (id, session, extension) in
-            [("12345-pipedrive", "4503991004", None), ("a#b%", "s#1%23", Some("101#")), ("ü", "7", Some("%"))]
+            [("12345-example", "4503991004", None), ("a#b%", "s#1%23", Some("101#")), ("ü", "7", Some("%"))]
         {
             let call = CallKey {
                 user: user(id),
@@ -131,8 +131,7 @@ mod tests {
 
     #[test]
     fn the_key_of_another_item_is_no_calls_key() {
-        for (partition, sort) in
-            [("U#pipedrive#1", "USER"), ("T#pipedrive#acme", "C#1#"), ("U#pipedrive", "C#1#")]
+        for (partition, sort) in [("U#example#1", "USER"), ("T#example#acme", "C#1#"), ("U#example", "C#1#")]
         {
             let key = TableKey { partition: partition.to_owned(), sort: sort.to_owned() };
             assert_eq!(key.call_key(), None, "{partition} {sort}");
@@ -145,9 +144,9 @@ mod tests {
         let session = SessionId::new("1").unwrap();
         let call = CallKey { user: user("7#"), session, extension: Extension::new("101") };
         let tenant = TenantKey { platform: call.user.platform.clone(), account: "a#b".to_owned() };
-        assert_eq!(form(TableKey::user(&call.user)), "U#pipedrive#7%23 USER");
-        assert_eq!(form(TableKey::call(&call)), "U#pipedrive#7%23 C#1#101");
-        assert_eq!(form(TableKey::call(&call.without_extension())), "U#pipedrive#7%23 C#1#");
-        assert_eq!(form(TableKey::breaker(&tenant)), "T#pipedrive#a%23b BREAKER");
+        assert_eq!(form(TableKey::user(&call.user)), "U#example#7%23 USER");
+        assert_eq!(form(TableKey::call(&call)), "U#example#7%23 C#1#101");
+        assert_eq!(form(TableKey::call(&call.without_extension())), "U#example#7%23 C#1#");
+        assert_eq!(form(TableKey::breaker(&tenant)), "T#example#a%23b BREAKER");
     }
 }

@@ -41,7 +41,7 @@ pub enum RotationOutcome {
 }
 
 impl EncryptedUser {
-    /// Returns the user's id and platform for the operator: `12345-pipedrive (pipedrive)`.
+    /// Returns the user's id and platform for the operator: `12345-example (example)`.
     pub fn name(&self) -> String {
         self.key.user_key().map_or_else(|| self.key.partition().to_owned(), |user| user.to_string())
     }

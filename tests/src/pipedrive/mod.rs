@@ -26,12 +26,16 @@ use call_log::{
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use self::records::{Failure, Records, activity_type, check_names, object, store, success};
+use self::records::{Failure, Records, activity_type, check_names, oauth_client, object, store, success};
 use crate::{
     fake_crm::{FakeCrm, Routes},
     proxy::{Exchange, Fault, Proxy, Target},
 };
 
+/// The name of the adapter.
+pub const PLATFORM: &str = "pipedrive";
+/// The variable with the URL of the fake.
+pub const BASE_URL_VARIABLE: &str = "CRM_BASE_URL_PIPEDRIVE";
 /// The user to whom every credential belongs.
 pub const USER: u64 = 12345;
 /// The access token that is valid when the fake starts.
@@ -233,6 +237,11 @@ impl FakePipedrive {
     /// Returns the number of requests to exchange a refresh token.
     pub fn refreshes(&self) -> u64 {
         self.records().refreshes
+    }
+
+    /// Returns the OAuth client of each request to exchange a refresh token, as `id:secret`; empty if it had none.
+    pub fn clients(&self) -> Vec<String> {
+        self.records().clients.clone()
     }
 
     /// Returns the only valid refresh token.
@@ -470,6 +479,7 @@ async fn token(State(records): Shared, headers: HeaderMap, body: Bytes) -> Respo
     let is_form = headers.get("content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded");
     let has = |pair: String| form.split('&').any(|given| given == pair);
     records.refreshes += 1;
+    records.clients.push(oauth_client(&headers));
     if !is_form
         || !has("grant_type=refresh_token".to_owned())
         || !has(format!("refresh_token={}", records.refresh))

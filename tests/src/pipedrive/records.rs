@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_smithy_types::base64;
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use call_log::model::Clock;
@@ -26,9 +27,19 @@ pub(super) struct Records {
     pub(super) access: BTreeSet<String>,
     pub(super) refresh: String,
     pub(super) refreshes: u64,
+    /// The OAuth client of each exchange of a refresh token, as `id:secret`.
+    pub(super) clients: Vec<String>,
     /// The remainder of a burst budget of a hundred requests.
     pub(super) remaining: u64,
     pub(super) normalise: bool,
+}
+
+/// Returns the OAuth client of a request as `id:secret` (HTTP Basic, RFC 6749, section 2.3.1), or an empty text.
+pub(super) fn oauth_client(headers: &HeaderMap) -> String {
+    let header = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let encoded = header.and_then(|value| value.strip_prefix("Basic "));
+    let client = encoded.and_then(|encoded| base64::decode(encoded).ok()).unwrap_or_default();
+    String::from_utf8_lossy(&client).into_owned()
 }
 
 impl Records {
@@ -45,6 +56,7 @@ impl Records {
             access: [ACCESS_TOKEN, API_KEY].map(str::to_owned).into(),
             refresh: REFRESH_TOKEN.to_owned(),
             refreshes: 0,
+            clients: Vec::new(),
             remaining: 99,
             normalise: false,
         };

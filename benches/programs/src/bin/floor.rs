@@ -21,6 +21,7 @@ struct Floor {
     dynamodb: Client,
     table: String,
     crm: String,
+    api_key: String,
     is_update: bool,
     knows_types: AtomicBool,
 }
@@ -58,7 +59,8 @@ impl Floor {
             http,
             dynamodb: Client::from_conf(sdk.build()),
             table: get("TABLE_NAME")?,
-            crm: get("CRM_BASE_URL_PIPEDRIVE")?,
+            crm: get("FLOOR_CRM")?,
+            api_key: get("FLOOR_API_KEY")?,
             is_update: get("FLOOR").is_ok_and(|verb| verb == "update"),
             knows_types: AtomicBool::new(false),
         })
@@ -118,7 +120,7 @@ impl Floor {
 
     async fn ask(&self, method: Method, path: &str, body: Option<&'static str>) -> Result<(), Error> {
         let mut request =
-            self.http.request(method, format!("{}{path}", self.crm)).header("x-api-token", API_KEY);
+            self.http.request(method, format!("{}{path}", self.crm)).header("x-api-token", &self.api_key);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -128,8 +130,6 @@ impl Floor {
     }
 }
 
-/// The API key that the fake accepts.
-const API_KEY: &str = "pipedrive-api-key";
 const ACTIVITY: &str = r#"{"subject": "Inbound Call from Bob Client", "type": "call", "owner_id": 12345,
     "due_date": "2025-03-12", "due_time": "15:45", "duration": "00:02", "done": true, "note": "<ul><li>...</li></ul>",
     "participants": [{"person_id": 77, "primary": true}]}"#;

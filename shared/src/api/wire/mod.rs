@@ -86,7 +86,7 @@ mod tests {
             fields.insert("sessionId".into(), "1".into());
             fields.insert("direction".into(), "Inbound".into());
             fields.insert("logInfo".into(), Value::Object(Default::default()));
-            fields.insert("platform".into(), "pipedrive".into());
+            fields.insert("platform".into(), "example".into());
             fields.insert("id".into(), 1.into());
         }
         for json in [json, &call] {

@@ -83,10 +83,10 @@ mod tests {
     #[test]
     fn a_user_is_shown_as_read_without_secrets() {
         let check = |mut user: Value, expected: Value| {
-            user["id"] = json!("12345-pipedrive");
-            user["platform"] = json!(" PipeDrive ");
+            user["id"] = json!("12345-example");
+            user["platform"] = json!(" ExAmple ");
             let read = read(&user).unwrap();
-            assert_eq!((read.id.as_str(), read.platform.as_str()), ("12345-pipedrive", "pipedrive"));
+            assert_eq!((read.id.as_str(), read.platform.as_str()), ("12345-example", "example"));
             let shown = show_user(&read);
             assert!(!format!("{shown} {read:?}").contains("s3cr3t"), "{shown}");
             for (name, value) in expected.as_object().unwrap() {
@@ -97,7 +97,7 @@ mod tests {
             json!({}),
             json!({"hostname": null, "timezone": null, "credentials": null, "userSettings": {}}),
         );
-        check(json!({"hostname": " Acme.Pipedrive.com"}), json!({"hostname": "acme.pipedrive.com"}));
+        check(json!({"hostname": " Acme.CRM.example"}), json!({"hostname": "acme.crm.example"}));
         check(
             json!({"timezone": "Europe/Berlin", "timezoneOffset": 1}),
             json!({"timezone": "Europe/Berlin"}),
@@ -137,7 +137,7 @@ mod tests {
             (json!({"credentials": {"type": "apiKey"}}), format!("`credentials.apiKey` is missing: {secret}")),
             (json!({"credentials": {"type": "oauth", "accessToken": ["s3cr3t"]}}), format!("`credentials.accessToken` is not a header value: {secret}, got a list")),
         ] {
-            let mut user = json!({"id": 1, "platform": "pipedrive"});
+            let mut user = json!({"id": 1, "platform": "example"});
             user.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
             assert_eq!(read(&user).map_err(|error| error.message), Err(message), "{user}");
         }

@@ -231,7 +231,7 @@ pub(super) mod tests {
             (&ID, json!(4503991004_i64), Ok(Some("4503991004"))),
             (&ID, json!(77.0), Ok(Some("77"))),
             (&ID, json!(u64::MAX), Ok(Some("18446744073709551615"))),
-            (&ID, json!(" 12345-pipedrive "), Ok(Some("12345-pipedrive"))),
+            (&ID, json!(" 12345-example "), Ok(Some("12345-example"))),
             (&ID, json!(""), Ok(None)),
             (&ID, json!("x".repeat(256)), Ok(Some("x".repeat(256).leak() as &str))),
             (&ID, json!("x".repeat(257)), Err("a string")),

@@ -17,7 +17,7 @@ use crate::{
         oauth::{OAuth, RenewalError, RenewedGrant, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
-    model::{CallLogId, Credentials, Deadline, Secret, Zone},
+    model::{CallLogId, Credentials, Deadline, OAuthClientError, Secret, Zone},
     store::{self, StoredUser},
     telemetry::{self, Metric},
 };
@@ -293,7 +293,13 @@ impl<'a> Grant<'a> {
         };
         let client = self.services.oauth_client(self.crm);
         let client = self.services.sync_points.reach("grant.client", client).await;
-        let exchange = || renew_grant(&self.services.http, self.crm, &oauth, client.as_ref(), &refresh_token);
+        // Without the client that it expects, a CRM could end the session. Reading the client may have taken too long.
+        let is_sendable = matches!(client, Ok(_) | Err(OAuthClientError::NotConfigured(_)));
+        if !is_sendable || !self.has_time(RENEWAL_TIME) {
+            return self.give_up_renewal(RenewalError::NotSent, false, client.err()).await;
+        }
+        let exchange =
+            || renew_grant(&self.services.http, self.crm, &oauth, client.as_ref().ok(), &refresh_token);
         let mut renewed = self.services.sync_points.reach("grant.exchange", exchange()).await;
         let mut may_be_lost = matches!(renewed, Err(RenewalError::OutcomeUnknown));
         if matches!(renewed, Err(RenewalError::OutcomeUnknown | RenewalError::NotSent))
@@ -306,7 +312,7 @@ impl<'a> Grant<'a> {
         }
         let mut renewed = match renewed {
             Ok(renewed) => renewed,
-            Err(error) => return self.give_up_renewal(error, may_be_lost).await,
+            Err(error) => return self.give_up_renewal(error, may_be_lost, client.err()).await,
         };
         telemetry::count(Metric::RefreshCount);
         let opened = self.open_session(&mut renewed).await;
@@ -343,8 +349,14 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// Gives the claim on the renewal back. The session ends if the token host rejected the refresh token.
-    async fn give_up_renewal(&mut self, error: RenewalError, may_be_lost: bool) -> Result<(), Failure> {
+    /// Gives the claim on the renewal back. The session ends if the token host rejected the refresh token. `no_client`
+    /// says why the request had no client.
+    async fn give_up_renewal(
+        &mut self,
+        error: RenewalError,
+        may_be_lost: bool,
+        no_client: Option<OAuthClientError>,
+    ) -> Result<(), Failure> {
         let is_rejected = matches!(error, RenewalError::Rejected);
         // The rejection is final only if no other grant was stored meanwhile.
         if is_rejected && self.adopt_newer().await? {
@@ -361,7 +373,8 @@ impl<'a> Grant<'a> {
         }
         tracing::warn!(reason = ?error, "the grant could not be renewed");
         self.services.sync_points.reach("grant.give_up", give_up).await?;
-        Err(Failure::unavailable("the grant could not be renewed"))
+        let cause = no_client.map(|error| format!(": {error}")).unwrap_or_default();
+        Err(Failure::unavailable(&format!("the grant could not be renewed{cause}")))
     }
 
     /// Stores a new grant. It may be the only one that works from now on. Therefore storing is repeated while there is

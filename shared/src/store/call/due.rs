@@ -178,10 +178,8 @@ mod tests {
 
     #[test]
     fn calls_are_spread_over_all_shards() {
-        let user = UserKey {
-            platform: Platform::new("pipedrive").unwrap(),
-            id: UserId::new("7-pipedrive").unwrap(),
-        };
+        let user =
+            UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("7-example").unwrap() };
         let shard = |session: usize| {
             let session = SessionId::new(session.to_string()).unwrap();
             shard_of(&CallKey { user: user.clone(), session, extension: None })

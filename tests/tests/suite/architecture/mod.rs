@@ -1,6 +1,7 @@
 //! Checks of the sources against ARCHITECTURE.md, and of the references in the documents.
 
 mod code_map;
+mod crm_names;
 mod documents;
 mod modules;
 mod mutants;

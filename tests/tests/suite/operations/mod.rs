@@ -3,5 +3,6 @@
 mod canaries;
 mod credentials;
 mod metrics;
+mod oauth_clients;
 mod parameters;
 mod secrets;

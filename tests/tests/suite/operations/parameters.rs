@@ -1,4 +1,4 @@
-//! Secrets in Parameter Store.
+//! Secrets in Parameter Store that are read at the start of a process.
 
 use serde_json::json;
 use tests::{
@@ -92,7 +92,7 @@ async fn a_startup_error_names_the_parameter_that_could_not_be_read() {
 
 #[tokio::test]
 async fn all_parameters_are_read_with_one_request() {
-    let (test, aws) = start(&[(NAME, NEW), ("/old", OLD), ("/crm", "s")]).await;
+    let (test, aws) = start(&[(NAME, NEW), ("/old", OLD)]).await;
     aws.put("/key", &aws.data_key("one"));
     let (ssm, url, kms) = (&aws.ssm, aws.ssm.base_url(), aws.kms.base_url());
     let mut extra = environment(&url).to_vec();
@@ -100,12 +100,10 @@ async fn all_parameters_are_read_with_one_request() {
         ("JWT_SECRET_PREVIOUS_PARAMETER", "/old"),
         ("AWS_ENDPOINT_URL_KMS", &kms),
         ("CREDENTIALS_DATA_KEY_PARAMETER", "/key"),
-        ("PIPEDRIVE_CLIENT_ID", "id"),
-        ("PIPEDRIVE_CLIENT_SECRET_PARAMETER", "/crm"),
     ]);
     test.app_with(&extra).await.unwrap();
     let names = ssm.exchanges()[0].json().unwrap()["Names"].clone();
-    assert_eq!((names, ssm.count(SSM)), (json!([NAME, "/old", "/key", "/crm"]), 1));
+    assert_eq!((names, ssm.count(SSM)), (json!([NAME, "/old", "/key"]), 1));
 }
 
 /// Parameter Store accepts at most ten different names per request (API reference of `GetParameters`).

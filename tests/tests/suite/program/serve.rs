@@ -282,12 +282,12 @@ fn an_error_at_the_start_says_what_is_wrong_and_what_to_do() {
         ),
         (
             &["--port", &port, "--dynamodb-port", "0", "--in-memory"],
-            format!("port {port} of --port is not available: Address already in use (os error 98)"),
+            format!("port {port} (--port) is not available: Address already in use (os error 98)"),
             other_port,
         ),
         (
             &["--port", "0", "--dynamodb-port", &port, "--in-memory"],
-            format!("port {port} of --dynamodb-port is not available: Address already in use (os error 98)"),
+            format!("port {port} (--dynamodb-port) is not available: Address already in use (os error 98)"),
             other_port,
         ),
         (

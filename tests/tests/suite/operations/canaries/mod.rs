@@ -14,7 +14,7 @@ use tests::{
     dynamodb::DynamoDb,
     dynamodb::REQUEST as DYNAMODB,
     messages::{ALREADY_LOGGED, LOGGED, REJECTED},
-    pipedrive::{API_KEY, FakePipedrive},
+    pipedrive::{API_KEY, FakePipedrive, PLATFORM},
     test_app::{Response, call, environment},
 };
 
@@ -173,14 +173,14 @@ fn a_canary_is_found_in_plain_text_and_in_base64() {
 /// Returns the environment variables of a function that has every kind of secret.
 fn variables(dynamodb: &str, crm: &FakePipedrive, aws: &Aws, table: &DynamoDb) -> BTreeMap<String, String> {
     aws.put("/jwt", TOKEN_SECRET);
-    aws.put("/client", CLIENT_SECRET);
+    let client = json!({"clientId": "client", "clientSecret": CLIENT_SECRET});
+    aws.put(&format!("/crm/{PLATFORM}"), &client.to_string());
     let context = json!({"purpose": "call-log credentials"});
     aws.put("/data-key", &aws.encrypt("one", &context, DATA_KEY.as_bytes().to_vec()));
     let extra = [
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
         ("CREDENTIALS_DATA_KEY_PARAMETER", "/data-key"),
-        ("PIPEDRIVE_CLIENT_ID", "client"),
-        ("PIPEDRIVE_CLIENT_SECRET_PARAMETER", "/client"),
+        ("CRM_SECRETS_PREFIX", "/crm"),
     ];
     let mut variables = environment(table, crm, &extra);
     variables.extend(aws.environment());
