@@ -114,6 +114,13 @@ pub enum Command {
     #[command(subcommand)]
     #[command(after_help = examples::IMPORT)]
     Import(Import),
+    /// List the CRMs, what each can do, and how one connects
+    #[command(after_help = examples::CRMS)]
+    Crms {
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
     /// Create the table
     #[command(subcommand)]
     #[command(after_help = examples::TABLE)]

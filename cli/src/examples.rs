@@ -115,6 +115,11 @@ pub(crate) const COMPOSE: &str = r#"Examples:
   echo '{"note": "Wants a quote", "result": "Accepted"}' | call-log compose
   echo '{"existingBody": "- Result: Missed\n", "result": "Accepted"}' | call-log compose --format plain"#;
 
+pub(crate) const CRMS: &str = "\
+Examples:
+  call-log crms
+  call-log crms --json | jq '.[].platform'    the names of the platforms";
+
 pub(crate) const TABLE: &str = "\
 Examples:
   TABLE_NAME=call-log AWS_REGION=eu-central-1 JWT_SECRET=... CREDENTIALS_KEY_FILE=credentials.key call-log table create";

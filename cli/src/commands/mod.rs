@@ -3,6 +3,7 @@
 mod completions;
 mod compose;
 mod credentials;
+mod crms;
 mod demo;
 pub(crate) mod import;
 mod redrive;
@@ -43,6 +44,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Show { id, session, output } => show::run(&id, &session, output).await,
         Command::Redrive { id, session, output } => redrive::run(id.zip(session), output).await,
         Command::Compose { format } => compose::run(format),
+        Command::Crms { output } => crms::run(output),
         Command::Import(import) => import::run(import).await,
         Command::Table(table) => table::run(table).await,
         Command::Completions { shell } => completions::run(shell),

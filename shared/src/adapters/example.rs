@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm, CrmRequest,
-    Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Recovery, exchange::body,
-    json::lenient,
+    Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Presentation, Recovery,
+    exchange::body, json::lenient, presentation::Connect,
 };
 use crate::{
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
@@ -91,6 +91,18 @@ impl Crm for Example {
             compare_and_set: CompareAndSet::Exact,
             finish: Finish::None,
             limit_scope: LimitScope::Account,
+        }
+    }
+
+    fn presentation(&self) -> Presentation {
+        Presentation {
+            connect: &[Connect::ApiKey { title: "API key (on the page of `call-log serve`)" }],
+            url_identifier: "127.0.0.1:*",
+            contact_page_url: Some("http://{hostname}/"),
+            log_page_url: Some("http://{hostname}/"),
+            contact_types: &[],
+            call_log_fields: &[],
+            settings: &[],
         }
     }
 

@@ -4,6 +4,7 @@
 //! responses. The rest of this module is the same for all CRMs:
 //!
 //! - [`capability`]: what an adapter declares;
+//! - [`presentation`]: what people see of a CRM in the extension;
 //! - [`record`]: call logs and contacts, as the port passes them;
 //! - [`exchange`]: a request and a response, as values;
 //! - [`error`](mod@error): what the caller can do about a failure;
@@ -25,6 +26,7 @@ pub mod json;
 pub mod meaning;
 pub mod oauth;
 mod pipedrive;
+pub mod presentation;
 pub mod record;
 
 use std::fmt;
@@ -41,6 +43,7 @@ pub use error::{Effect, Error, ErrorKind};
 pub use exchange::{CrmRequest, CrmResponse, HeaderMap};
 pub use hosts::account_label;
 pub use oauth::{ClientAuthentication, OAuth, Session};
+pub use presentation::Presentation;
 pub use record::{CallFacts, CallLog, CallLogChange, Fields, NewCallLog, NewContact};
 
 /// All adapters, in alphabetic order of their platform names.
@@ -132,6 +135,9 @@ pub fn find(platform: &str) -> Option<&'static dyn Crm> {
 ///         Ok(CallLog { subject: Some(call.title), body: call.text, ..CallLog::default() })
 ///     }
 ///     // ... and the same for the other requests.
+/// #   fn presentation(&self) -> call_log::adapters::Presentation {
+/// #       unimplemented!()
+/// #   }
 /// #   fn fields(&self, _: &CallFacts) -> Fields {
 /// #       Fields::new()
 /// #   }
@@ -169,6 +175,9 @@ pub trait Crm: fmt::Debug + Send + Sync {
 
     /// What the CRM can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What people see of the CRM in the extension.
+    fn presentation(&self) -> Presentation;
 
     /// Returns the base URL of the CRM for a user, without a slash at its end, or `None` if the user's host does not
     /// belong to the CRM.

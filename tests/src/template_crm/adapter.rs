@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use call_log::{
     adapters::{
         Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm,
-        CrmRequest, Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Recovery,
-        account_label,
+        CrmRequest, Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact,
+        Presentation, Recovery, account_label, presentation::Connect,
     },
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::Format,
@@ -79,6 +79,19 @@ impl Crm for TemplateCrm {
             compare_and_set: CompareAndSet::None,
             finish: Finish::None,
             limit_scope: LimitScope::Account,
+        }
+    }
+
+    // Fill in: what people see of the CRM in the extension.
+    fn presentation(&self) -> Presentation {
+        Presentation {
+            connect: &[Connect::ApiKey { title: "API key (Settings, Integrations)" }],
+            url_identifier: "*.template-crm.example",
+            contact_page_url: Some("https://{hostname}/persons/{contactId}"),
+            log_page_url: Some("https://{hostname}/calls/{logId}"),
+            contact_types: &[],
+            call_log_fields: &[],
+            settings: &[],
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::data;
+use super::wire::data;
 use crate::adapters::{Access, CrmRequest, Error, json::lenient};
 
 /// The time for which the activity type of an account is cached.

@@ -5,19 +5,24 @@
 //! "ActivityTypes".
 
 mod call_type;
+mod wire;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::call_type::{call_type, forget_call_type};
+use self::{
+    call_type::{call_type, forget_call_type},
+    wire::{Activity, Change, Created, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person, data},
+};
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
     CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, LimitScope,
-    NewCallLog, NewContact, OAuth, Recovery, account_label,
+    NewCallLog, NewContact, OAuth, Presentation, Recovery, account_label,
     exchange::body,
-    json::{Number, lenient, number, present},
+    json::number,
+    presentation::{Connect, Control, FormField},
 };
 use crate::{
     model::{CallLogId, Contact, ContactId, Credentials, User},
@@ -31,114 +36,12 @@ const SHARED_DIGITS: usize = 8;
 /// The name of the field with the duration, as `HH:MM`.
 const DURATION: &str = "duration";
 
+/// A choice among what belongs to the contact.
+const FROM_CONTACT: Control = Control::Selection { contact_dependent: true };
+
 /// The adapter of Pipedrive.
 #[derive(Debug)]
 pub(super) struct Pipedrive;
-
-/// An activity, as far as we read it.
-#[derive(Debug, Deserialize)]
-struct Activity {
-    id: Number,
-    #[serde(default)]
-    is_deleted: bool,
-    subject: Option<String>,
-    /// `Some(None)` is an empty note. `None` is an unknown note: an update could overwrite a person's text.
-    #[serde(default, deserialize_with = "present")]
-    note: Option<Option<String>>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    due_date: Option<String>,
-    due_time: Option<String>,
-    duration: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    owner_id: Option<Number>,
-    #[serde(default, deserialize_with = "lenient")]
-    person_id: Option<Number>,
-    #[serde(default, deserialize_with = "lenient")]
-    participants: Option<Vec<Participant>>,
-    add_time: Option<String>,
-    update_time: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Participant {
-    person_id: Number,
-}
-
-/// An entity of which only the id is read.
-#[derive(Debug, Deserialize)]
-struct Created {
-    id: Number,
-}
-
-/// A person, as far as we read it.
-#[derive(Debug, Deserialize)]
-struct Person {
-    #[serde(default, deserialize_with = "lenient")]
-    org_id: Option<Number>,
-}
-
-/// The results of a search for persons.
-#[derive(Debug, Deserialize)]
-struct Hits {
-    items: Vec<Hit>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Hit {
-    #[serde(deserialize_with = "lenient")]
-    item: Option<FoundPerson>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FoundPerson {
-    id: Number,
-    name: Option<String>,
-    phones: Vec<String>,
-}
-
-/// An activity to be created. A field that is `None` is left out.
-#[derive(Debug, Serialize)]
-struct NewActivity<'a> {
-    subject: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    org_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deal_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lead_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due_date: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration: Option<String>,
-    done: bool,
-    note: &'a str,
-    /// `person_id` is read-only. Pipedrive derives it from the primary participant.
-    participants: [NewParticipant; 1],
-}
-
-#[derive(Debug, Serialize)]
-struct NewParticipant {
-    person_id: u64,
-    primary: bool,
-}
-
-/// The fields of an activity that an update writes.
-#[derive(Debug, Serialize)]
-struct Change<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration: Option<&'a str>,
-}
 
 #[async_trait]
 impl Crm for Pipedrive {
@@ -157,6 +60,26 @@ impl Crm for Pipedrive {
             compare_and_set: CompareAndSet::None,
             finish: Finish::None,
             limit_scope: LimitScope::Account,
+        }
+    }
+
+    fn presentation(&self) -> Presentation {
+        Presentation {
+            connect: &[Connect::OAuth, Connect::ApiKey { title: "API token (Personal preferences, API)" }],
+            url_identifier: "*.pipedrive.com",
+            contact_page_url: Some("https://{hostname}/person/{contactId}"),
+            log_page_url: Some("https://{hostname}/activities/{logId}"),
+            contact_types: &[],
+            call_log_fields: &[
+                FormField { key: "deals", title: "Deal", control: FROM_CONTACT },
+                FormField {
+                    key: "leadWarning",
+                    title: "If you choose a deal, the lead is left out.",
+                    control: Control::Warning,
+                },
+                FormField { key: "leads", title: "Lead", control: FROM_CONTACT },
+            ],
+            settings: &[],
         }
     }
 
@@ -479,24 +402,4 @@ fn person_id(contact: &ContactId) -> Result<u64, Error> {
 fn activity_path(id: &CallLogId) -> Result<String, Error> {
     let not_found = |_| Error::new(ErrorKind::NotFound, Effect::None, "the record id is not a number");
     id.as_str().parse::<u64>().map(|id| format!("/api/v2/activities/{id}")).map_err(not_found)
-}
-
-/// Returns the `data` of a successful response.
-fn data<T: serde::de::DeserializeOwned>(response: &CrmResponse) -> Result<T, Error> {
-    #[derive(Deserialize)]
-    struct Wrapped<T> {
-        data: T,
-    }
-    response.json::<Wrapped<T>>().map(|wrapped| wrapped.data)
-}
-
-/// The place of the next page.
-#[derive(Deserialize)]
-struct Page {
-    additional_data: Option<Cursor>,
-}
-
-#[derive(Deserialize)]
-struct Cursor {
-    next_cursor: Option<String>,
 }

@@ -9,6 +9,7 @@
 mod connected;
 mod faults;
 mod pipedrive;
+mod presentation;
 mod protocol;
 
 use std::{

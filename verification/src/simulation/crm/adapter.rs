@@ -81,6 +81,18 @@ impl Crm for FakeCrm {
         }
     }
 
+    fn presentation(&self) -> Presentation {
+        Presentation {
+            connect: &[],
+            url_identifier: "",
+            contact_page_url: None,
+            log_page_url: None,
+            contact_types: &[],
+            call_log_fields: &[],
+            settings: &[],
+        }
+    }
+
     fn base_url(&self, _: &User) -> Option<String> {
         Some("http://memory".to_owned())
     }

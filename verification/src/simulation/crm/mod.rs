@@ -14,7 +14,7 @@ use call_log::{
     adapters::{
         Access, Authentication, Authorization, CallFacts, CallLog, CallLogChange, Capabilities,
         ClientAuthentication, CompareAndSet, Crm, Effect, Error, ErrorKind, Fields, Finish, LimitScope,
-        NewCallLog, NewContact, OAuth, RateLimits, Recovery, budget::Allowance,
+        NewCallLog, NewContact, OAuth, Presentation, RateLimits, Recovery, budget::Allowance,
     },
     model::{CallLogId, Contact, ContactId, Credentials, SessionId, User},
     note::Format,

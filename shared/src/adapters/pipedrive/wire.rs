@@ -1,0 +1,134 @@
+//! The JSON of Pipedrive's requests and responses, as far as we write and read it. A field of a response is an `Option` only
+//! if the response is still usable without it.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::adapters::{
+    CrmResponse, Error,
+    json::{Number, lenient, present},
+};
+
+/// An activity, as far as we read it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Activity {
+    pub(super) id: Number,
+    #[serde(default)]
+    pub(super) is_deleted: bool,
+    pub(super) subject: Option<String>,
+    /// `Some(None)` is an empty note. `None` is an unknown note: an update could overwrite a person's text.
+    #[serde(default, deserialize_with = "present")]
+    pub(super) note: Option<Option<String>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) due_date: Option<String>,
+    pub(super) due_time: Option<String>,
+    pub(super) duration: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) owner_id: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) person_id: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) participants: Option<Vec<Participant>>,
+    pub(super) add_time: Option<String>,
+    pub(super) update_time: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Participant {
+    pub(super) person_id: Number,
+}
+
+/// An entity of which only the id is read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Created {
+    pub(super) id: Number,
+}
+
+/// A person, as far as we read it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Person {
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) org_id: Option<Number>,
+}
+
+/// The results of a search for persons.
+#[derive(Debug, Deserialize)]
+pub(super) struct Hits {
+    pub(super) items: Vec<Hit>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Hit {
+    #[serde(deserialize_with = "lenient")]
+    pub(super) item: Option<FoundPerson>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FoundPerson {
+    pub(super) id: Number,
+    pub(super) name: Option<String>,
+    pub(super) phones: Vec<String>,
+}
+
+/// An activity to be created. A field that is `None` is left out.
+#[derive(Debug, Serialize)]
+pub(super) struct NewActivity<'a> {
+    pub(super) subject: &'a str,
+    #[serde(rename = "type")]
+    pub(super) kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) owner_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) org_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) deal_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lead_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration: Option<String>,
+    pub(super) done: bool,
+    pub(super) note: &'a str,
+    /// `person_id` is read-only. Pipedrive derives it from the primary participant.
+    pub(super) participants: [NewParticipant; 1],
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NewParticipant {
+    pub(super) person_id: u64,
+    pub(super) primary: bool,
+}
+
+/// The fields of an activity that an update writes.
+#[derive(Debug, Serialize)]
+pub(super) struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration: Option<&'a str>,
+}
+
+/// The place of the next page.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    pub(super) additional_data: Option<Cursor>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Cursor {
+    pub(super) next_cursor: Option<String>,
+}
+
+/// Returns the `data` of a successful response.
+pub(super) fn data<T: DeserializeOwned>(response: &CrmResponse) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    struct Wrapped<T> {
+        data: T,
+    }
+    response.json::<Wrapped<T>>().map(|wrapped| wrapped.data)
+}
