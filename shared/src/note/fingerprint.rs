@@ -16,6 +16,8 @@ use super::{
 const WORDS_DIGITS: usize = 32;
 /// The digits that depend on spaces and line breaks too: 32 bits.
 const EXACT_DIGITS: usize = 8;
+/// Stands for the text that was sent if the section was left out.
+const LEFT_OUT: &str = "-";
 
 /// Returns the first 128 bits of a text's SHA-256, in hexadecimal.
 pub fn fingerprint(text: &str) -> String {
@@ -102,6 +104,13 @@ impl Fingerprints {
         self.confirmed.insert(section, fingerprint);
     }
 
+    /// Notes that a section was left out.
+    pub(super) fn leave_out(&mut self, section: Section) {
+        if let Some(fingerprint) = self.confirmed.get_mut(&section).filter(|known| !known.is_unknown()) {
+            *fingerprint = fingerprint.sent_as(None);
+        }
+    }
+
     /// Returns the sections that have unconfirmed fingerprints.
     pub(super) fn unconfirmed_sections(&self) -> BTreeSet<Section> {
         self.unconfirmed.iter().map(|(section, _)| *section).collect()
@@ -117,6 +126,9 @@ impl Fingerprints {
 /// The fingerprint of one value: a hash of its words, then a short hash of the exact text.
 ///
 /// CRMs move spaces and line breaks, but leave the words alone. So a body is compared by words.
+///
+/// A value that was cut has the fingerprint of the text that was sent, a space, and that of the whole value. Either text
+/// is a value that we know.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fingerprint(String);
 
@@ -127,26 +139,65 @@ impl Fingerprint {
         Fingerprint(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
     }
 
+    /// Returns the fingerprint of the same value, of which another text was sent, or nothing.
+    pub(super) fn sent_as(&self, text: Option<&str>) -> Fingerprint {
+        let sent = text.map(Fingerprint::of);
+        let sent = sent.as_ref().map_or(LEFT_OUT, |sent| &sent.0);
+        Fingerprint(format!("{sent} {}", self.whole()))
+    }
+
     /// Returns `true` for a text that we did not write: see [`Fingerprints::unknown`].
     pub(super) fn is_unknown(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns `true` if both texts have the same words, whatever the spaces and line breaks between them.
-    pub(super) fn has_same_words(&self, other: &Fingerprint) -> bool {
-        self.words() == other.words()
+    /// Returns `true` if the whole value was not sent.
+    pub(super) fn is_shortened(&self) -> bool {
+        self.0.contains(' ')
     }
 
-    /// Returns the number of lines at the start of `text` that have the same words as this text, or `None` if the text
-    /// does not start with them.
+    /// Returns `true` if nothing of the value was sent.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.0.starts_with(LEFT_OUT)
+    }
+
+    /// Returns `true` if this is the whole value.
+    pub(super) fn is_whole(&self, value: &Fingerprint) -> bool {
+        self.whole() == value.whole()
+    }
+
+    /// Returns `true` if a value is exactly one of the known texts.
+    pub(super) fn is_exactly(&self, value: &Fingerprint) -> bool {
+        self.texts().any(|text| text == value.whole())
+    }
+
+    /// Returns `true` if a value has the words of one of the known texts, whatever the spaces and line breaks between
+    /// them.
+    pub(super) fn has_same_words(&self, value: &Fingerprint) -> bool {
+        self.texts().any(|text| words(text) == words(value.whole()))
+    }
+
+    /// Returns the number of lines at the start of `text` that have the words of one of the known texts, or `None` if the
+    /// text does not start with them.
     pub(super) fn opening_lines(&self, text: &str) -> Option<usize> {
         let mut words = WordHash::default();
-        text.lines().position(|line| words.add(line) && words.hash() == self.words()).map(|last| last + 1)
+        let is_known = |hash: String| self.texts().any(|text| self::words(text) == hash);
+        text.lines().position(|line| words.add(line) && is_known(words.hash())).map(|last| last + 1)
     }
 
-    fn words(&self) -> &str {
-        self.0.get(..WORDS_DIGITS).unwrap_or(&self.0)
+    /// The fingerprints of the text that was sent and of the whole value; one if they are the same.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ')
     }
+
+    fn whole(&self) -> &str {
+        self.texts().last().unwrap_or_default()
+    }
+}
+
+/// Returns the part of a fingerprint that depends on the words only.
+fn words(fingerprint: &str) -> &str {
+    fingerprint.get(..WORDS_DIGITS).unwrap_or(fingerprint)
 }
 
 /// A hash of the words that have been added.

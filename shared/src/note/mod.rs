@@ -63,12 +63,15 @@
 //! - `compose`: writes a new body.
 //! - `parse`: reads a body back without losing a byte.
 //! - `merge`: writes newer values into a body; `fingerprint`: how we recognise what we last wrote.
+//! - `limits`: how long a body or a subject may be; `fit`: shortens a note that is too long.
 
 mod compose;
 mod content;
 mod fingerprint;
+mod fit;
 mod format;
 mod html;
+mod limits;
 mod markdown;
 mod markup;
 mod merge;
@@ -84,7 +87,9 @@ pub use compose::compose;
 pub use content::Content;
 pub(crate) use fingerprint::subject_fingerprint;
 pub use fingerprint::{Fingerprints, fingerprint};
+pub use fit::{compose_within, merge_within};
 pub use format::Format;
+pub use limits::{Limits, TextUnit};
 pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};
 pub use section::Section;

@@ -4,6 +4,7 @@ mod bodies;
 mod comments;
 mod composer_defects;
 mod entities;
+mod limits;
 mod linear_time;
 mod merge_table;
 mod properties;

@@ -15,7 +15,7 @@ fn parts(content: &Content) -> Vec<Content> {
 }
 
 /// Fails unless `after` has the foreign segments of `before`, in order and unchanged.
-fn check_foreign(format: Format, before: &str, after: &str) -> Result<(), TestCaseError> {
+pub(super) fn check_foreign(format: Format, before: &str, after: &str) -> Result<(), TestCaseError> {
     let mut rest = after;
     for segment in parse(format, before).segments {
         if matches!(segment.kind, SegmentKind::Foreign | SegmentKind::Kept | SegmentKind::OpenComment) {
@@ -74,7 +74,7 @@ proptest! {
     fn sections_may_be_merged_in_any_order((format, body) in any_body(), ours in any_content(), order in any::<[Index; 19]>()) {
         let all = merge(format, &body, &Fingerprints::default(), &ours);
         let mut parts = parts(&ours);
-        let mut one_by_one = Merged { body: body.clone(), base: Fingerprints::default() };
+        let mut one_by_one = Merged { body: body.clone(), base: Fingerprints::default(), cut: vec![], left_out: vec![] };
         for next in order {
             if !parts.is_empty() {
                 let part = parts.remove(next.index(parts.len()));
