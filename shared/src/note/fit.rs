@@ -4,7 +4,7 @@
 
 use super::{
     Content, Fingerprints, Format, Limits, Merged, Section,
-    fingerprint::Fingerprint,
+    fingerprint::{ComparedText, Fingerprint},
     limits::{CUT, MIN_SHOWN, longest_start},
     markup::{Entry, render},
     merge::{Standing, merge, merge_without, rewrite},
@@ -96,7 +96,7 @@ fn shorten(format: Format, merged: &Merged, ours: &Content, section: Section, li
     let base = merged.base.get(section);
     let standing = Standing::find(markup, &segments, section, [base, None], None);
     let (Some(base), Some(standing)) = (base, standing) else { return Shortened::NotOurs };
-    if !base.has_same_words(&Fingerprint::of(&standing.value)) {
+    if !base.is_of(&ComparedText::new(&standing.value)) {
         return Shortened::NotOurs;
     }
     if section.is_line() {

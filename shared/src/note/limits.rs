@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::words::{is_inside_character, starts_with};
+
 /// The end of a section that was cut.
 pub(super) const CUT: &str = "… (cut)";
 /// The end of a subject that was cut.
@@ -72,13 +74,19 @@ impl Limits {
 }
 
 /// Returns what `accept` makes of the longest start of a text that it accepts, and that is shorter than the text and
-/// has at least `min` characters.
+/// has at least `min` characters. A character is not separated from its accents.
 ///
 /// `accept` accepts each start that is shorter than an accepted one. It is called a logarithmic number of times.
 pub(super) fn longest_start<T>(text: &str, min: usize, accept: impl Fn(&str) -> Option<T>) -> Option<T> {
     let (mut low, _) = text.char_indices().nth(min)?;
     let mut high = text.len();
-    let start = |length: usize| &text[..text.floor_char_boundary(length)];
+    let start = |length: usize| {
+        let mut end = text.floor_char_boundary(length);
+        while end > 0 && is_inside_character(text, end) {
+            end = text.floor_char_boundary(end - 1);
+        }
+        &text[..end]
+    };
     let mut longest = accept(start(low))?;
     while high - low > 1 {
         let middle = low.midpoint(high);
@@ -92,9 +100,7 @@ pub(super) fn longest_start<T>(text: &str, min: usize, accept: impl Fn(&str) -> 
 
 /// Returns `true` if a text is what was left of `whole` when it was cut.
 pub(super) fn is_cut_of(text: &str, whole: &str) -> bool {
-    let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let start = text.trim_end().strip_suffix(CUT).map(folded);
-    start.is_some_and(|start| !start.is_empty() && folded(whole).starts_with(&start))
+    text.trim_end().strip_suffix(CUT).is_some_and(|start| starts_with(whole, start))
 }
 
 /// Returns the number of lines at the start of a text up to the first one that ends like a cut text.

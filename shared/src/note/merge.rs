@@ -6,7 +6,7 @@
 
 use super::{
     Content, Fingerprints, Format, PENDING_LINK, Section,
-    fingerprint::Fingerprint,
+    fingerprint::{ComparedText, Fingerprint},
     limits::{is_cut_of, lines_up_to_cut},
     markup::{Entry, Markup, Segment, SegmentKind, end_of_lines, find, insert, place, render},
     parse::parse,
@@ -98,11 +98,11 @@ fn confirm_standing_texts(markup: &dyn Markup, segments: &[Segment<'_>], base: &
     for section in base.unconfirmed_sections() {
         let Some(at) = find(segments, SegmentKind::Section(section)) else { continue };
         let value = markup.decode(section, segments[at].encoded());
-        let whole = Fingerprint::of(&value);
+        let whole = ComparedText::new(&value);
         let is_open_ended = markup.is_open_ended() && section.is_block();
         let matching_lines = |candidate: &Fingerprint| match is_open_ended {
             true => candidate.opening_lines(&value),
-            false => candidate.has_same_words(&whole).then_some(0),
+            false => candidate.is_of(&whole).then_some(0),
         };
         let matches = base.candidates(section).filter_map(|text| Some((matching_lines(text)?, text)));
         // The longest text, and the confirmed one, which comes first, if two are equally long.
@@ -148,7 +148,7 @@ enum Theirs {
     Ours,
     /// The words of ours, with other spaces or line breaks.
     OursRespaced,
-    /// What was left of ours when it was cut. Its fingerprint is not stored yet.
+    /// The start of ours, cut. Its fingerprint is not stored yet.
     OursCut,
     /// No text, or a placeholder.
     Vacant,
@@ -170,12 +170,18 @@ impl Theirs {
         let Some(Standing { value, .. }) = standing else {
             return if base.is_some() { Theirs::Deleted } else { Theirs::Absent };
         };
-        let theirs = Fingerprint::of(value);
+        if value == entry.value {
+            return Theirs::Ours;
+        }
+        let theirs = ComparedText::new(value);
+        let is_base = base.is_some_and(|base| base.is_of(&theirs));
+        // Theirs can be both: if only rare characters are new, it is the base, and ours was not written yet.
+        let is_other_base = is_base && base.is_some_and(|base| !base.has_same_words(ours));
         match base {
-            _ if ours.has_same_words(&theirs) && value == entry.value => Theirs::Ours,
-            _ if ours.has_same_words(&theirs) => Theirs::OursRespaced,
-            _ if value.trim().is_empty() || is_placeholder(entry.section, value) => Theirs::Vacant,
-            Some(base) if base.has_same_words(&theirs) => Theirs::Base,
+            _ if value.trim().is_empty() => Theirs::Vacant,
+            _ if ours.is_of(&theirs) && !is_other_base => Theirs::OursRespaced,
+            _ if is_placeholder(entry.section, value) => Theirs::Vacant,
+            _ if is_base => Theirs::Base,
             _ if is_cut_of(value, entry.value) => Theirs::OursCut,
             Some(base) if base.is_unknown() => Theirs::UnknownAuthor,
             _ => Theirs::Edited,
@@ -264,8 +270,8 @@ fn remove(
     let fingerprint = ours.map(Fingerprint::of);
     let known = [base, fingerprint.as_ref()];
     let Some(standing) = Standing::find(markup, segments, section, known, ours) else { return };
-    let theirs = Fingerprint::of(&standing.value);
-    let is_known = known.into_iter().flatten().any(|known| known.has_same_words(&theirs));
+    let theirs = ComparedText::new(&standing.value);
+    let is_known = known.into_iter().flatten().any(|known| known.is_of(&theirs));
     if is_known || ours.is_some_and(|ours| is_cut_of(&standing.value, ours)) {
         let raw = standing.foreign(markup, &segments[standing.at], false);
         segments[standing.at] = Segment::new(SegmentKind::Foreign, raw);
@@ -352,7 +358,6 @@ fn replace(
 
 /// Returns `true` if the body already has this kept text.
 fn has_kept(segments: &[Segment<'_>], kept: &str) -> bool {
-    let kept = Fingerprint::of(kept);
     let mut all = segments.iter().filter(|segment| segment.kind == SegmentKind::Kept);
-    all.any(|segment| Fingerprint::of(&segment.raw).has_same_words(&kept))
+    all.any(|segment| segment.raw.split_whitespace().eq(kept.split_whitespace()))
 }

@@ -1,6 +1,10 @@
 //! Notes and subjects that have to be shortened, because a CRM limits their length.
 
-use super::{super::limits::CUT, properties::check_foreign, *};
+use super::{
+    super::{fingerprint::ComparedText, limits::CUT},
+    properties::check_foreign,
+    *,
+};
 
 const NOTE: Section = Section::AgentNote;
 const UNITS: [TextUnit; 3] = [TextUnit::Characters, TextUnit::Utf16, TextUnit::Bytes];
@@ -69,12 +73,17 @@ proptest! {
                 Format::Html => format!("<p>{}</p>", text.replace(['<', '&', '"'], "&amp;")),
                 _ => format!("{text}\n"),
             };
-            let body = composed.body + &foreign;
+            let body = composed.body.clone() + &foreign;
             let merged = merge_within(format, &body, &composed.base, &ours, &limits);
             prop_assert!(merged.body.contains(&foreign), "{:?} is not in {:?}", foreign, merged);
-            // The scaffold of the existing body is not removed.
-            let scaffold = parse(format, &body).segments.iter().filter(|segment| segment.section().is_none())
-                .map(|segment| limits.unit.length(&segment.raw)).sum::<usize>() + limits.unit.length(&foreign);
+            // What cannot be removed: the scaffold, the text, and a section that the text has become a part of.
+            let document = parse(format, &body);
+            let is_ours = |section: Section| {
+                let value = document.value(section).unwrap_or_default();
+                composed.base.get(section).is_some_and(|known| known.is_of(&ComparedText::new(&value)))
+            };
+            let stays = document.segments.iter().filter(|segment| !segment.section().is_some_and(is_ours));
+            let scaffold = stays.map(|segment| limits.unit.length(&segment.raw)).sum::<usize>() + limits.unit.length(&foreign);
             let is_within = limits.fits_body(&merged.body);
             prop_assert!(is_within || merged.body == body, "{:?} {:?}", limits, merged);
             let is_new = merge(format, &body, &composed.base, &ours).body != body;
@@ -136,6 +145,11 @@ fn a_subject_is_cut_between_characters() {
         ("👍👍👍", 6, TextUnit::Utf16, "👍👍👍"),
         ("👍👍👍", 5, TextUnit::Utf16, "👍👍…"),
         ("👍👍👍", 4, TextUnit::Utf16, "👍…"),
+        // An accent, a skin tone and a joined character stay with theirs.
+        ("e\u{301}e\u{301}", 3, TextUnit::Characters, "e\u{301}…"),
+        ("xe\u{301}", 2, TextUnit::Characters, "x…"),
+        ("x👍\u{1f3fd}!", 3, TextUnit::Characters, "x…"),
+        ("x👩\u{200d}👧!", 4, TextUnit::Characters, "x…"),
     ] {
         let limits = Limits { max_subject: Some(max), unit, ..Limits::UNLIMITED };
         assert_eq!(limits.cut_subject(subject), expected, "{limits:?}");
@@ -280,6 +294,21 @@ fn a_cut_note_that_a_person_edited_is_kept_below_the_next_note() {
         let edited = first.body.replace("long", "very long");
         assert!(merge(&edited, "next").contains("edited in the CRM"));
         assert_eq!(merge(&edited, &LONG.repeat(2)), edited, "the whole note again is no news");
+    }
+}
+
+#[test]
+fn foreign_text_below_a_cut_block_stays_when_the_base_was_lost() {
+    let limits = limits(120, TextUnit::Characters);
+    for section in [Section::Transcript, Section::AiNote] {
+        let ours = content(&[(section, &LONG.repeat(2))]);
+        let body = compose_within(Format::Markdown, &ours, &limits).body + "A person's text\n";
+        let limits = self::limits(500, TextUnit::Characters);
+        let merged = merge_within(Format::Markdown, &body, &Fingerprints::default(), &ours, &limits);
+        assert_eq!((&merged.body, merged.cut), (&body, vec![section]));
+        let next = content(&[(section, "next")]);
+        let next = merge_within(Format::Markdown, &body, &merged.base, &next, &limits);
+        assert!(next.body.ends_with("next\nA person's text\n"), "{next:?}");
     }
 }
 
