@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::note::Format;
+use crate::note::{Format, Limits};
 
 /// What a CRM can do.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub compare_and_set: CompareAndSet,
     /// The further request that completes a record.
     pub finish: Finish,
+    /// The longest texts that the CRM accepts.
+    pub limits: Limits,
     /// Whose requests the CRM's rate limits count together.
     pub limit_scope: LimitScope,
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
-    note::Format,
+    note::{Format, Limits},
 };
 
 /// The version of an activity that was not changed after its creation.
@@ -90,6 +90,7 @@ impl Crm for Example {
             recovery: &[Recovery::ConsistentList],
             compare_and_set: CompareAndSet::Exact,
             finish: Finish::None,
+            limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
         }
     }

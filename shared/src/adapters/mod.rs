@@ -78,7 +78,7 @@ pub fn find(platform: &str) -> Option<&'static dyn Crm> {
 ///         Fields, Finish, LimitScope, NewCallLog, NewContact, Recovery, record::CallFacts,
 ///     },
 ///     model::{CallLogId, Contact, Credentials, User},
-///     note::Format,
+///     note::{Format, Limits},
 /// };
 /// # use chrono::{DateTime, Utc};
 /// use serde::Deserialize;
@@ -111,6 +111,7 @@ pub fn find(platform: &str) -> Option<&'static dyn Crm> {
 ///             recovery: &[Recovery::ConsistentList],
 ///             compare_and_set: CompareAndSet::None,
 ///             finish: Finish::None,
+///             limits: Limits::UNLIMITED,
 ///             limit_scope: LimitScope::Account,
 ///         }
 ///     }

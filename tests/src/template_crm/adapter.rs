@@ -11,7 +11,7 @@ use call_log::{
         Presentation, Recovery, account_label, presentation::Connect,
     },
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
-    note::Format,
+    note::{Format, Limits},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
@@ -78,6 +78,7 @@ impl Crm for TemplateCrm {
             recovery: &[Recovery::ConsistentList],
             compare_and_set: CompareAndSet::None,
             finish: Finish::None,
+            limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
         }
     }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     model::{CallLogId, Contact, ContactId, Credentials, User},
-    note::Format,
+    note::{Format, Limits},
 };
 
 /// The number of pages of a contact's activities, a hundred each, that are searched for a lost attempt.
@@ -59,6 +59,7 @@ impl Crm for Pipedrive {
             recovery: &[Recovery::ConsistentList],
             compare_and_set: CompareAndSet::None,
             finish: Finish::None,
+            limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
         }
     }

@@ -77,6 +77,7 @@ impl Crm for FakeCrm {
                 false => CompareAndSet::None,
             },
             finish: Finish::None,
+            limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
         }
     }

@@ -17,7 +17,7 @@ use call_log::{
         NewCallLog, NewContact, OAuth, Presentation, RateLimits, Recovery, budget::Allowance,
     },
     model::{CallLogId, Contact, ContactId, Credentials, SessionId, User},
-    note::Format,
+    note::{Format, Limits},
 };
 use chrono::{DateTime, Utc};
 
