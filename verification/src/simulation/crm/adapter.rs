@@ -96,8 +96,8 @@ impl Crm for FakeCrm {
             token_url,
             revoke_url: None,
             client_authentication: ClientAuthentication::Basic,
-            scopes: &[],
-            extra: &[],
+            scopes: Vec::new(),
+            extra: Vec::new(),
         })
     }
 
