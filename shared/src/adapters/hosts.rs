@@ -53,9 +53,15 @@ pub fn account_label<'a>(hostname: &'a str, domain: &str) -> Option<&'a str> {
     is_label(label).then_some(label)
 }
 
-/// Returns the host that a response of a CRM names, in lower case: the host alone, or an `https` URL without a user part,
-/// a port and a path.
-pub fn named_host(text: &str) -> Option<String> {
+/// Returns the API host that a response of the CRM names, in lower case, or `None` if the adapter does not send a user's
+/// requests there. The response names the host alone, or an `https` URL without a user part, a port and a path.
+pub fn accepted_host(crm: &dyn Crm, user: &User, named: &str) -> Option<String> {
+    let host = named_host(named)?;
+    let account = CrmAccount { api_host: Some(host.clone()), ..user.account.clone() };
+    base_url(crm, &User { account, ..user.clone() }).map(|_| host)
+}
+
+fn named_host(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let host = text.strip_prefix("https://").unwrap_or(&text);
     let host = host.strip_suffix('/').unwrap_or(host);

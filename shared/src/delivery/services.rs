@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url, hosts},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints},
-    model::{Clock, CrmAccount, OAuthClient, SecretReader, User},
+    model::{Clock, OAuthClient, SecretReader, User},
     store::Store,
 };
 
@@ -51,9 +51,7 @@ impl Services {
         if self.crm_base_urls.contains_key(crm.platform()) {
             return is_loopback(named).then(|| named.to_owned());
         }
-        let host = hosts::named_host(named)?;
-        let account = CrmAccount { api_host: Some(host.clone()), ..user.account.clone() };
-        hosts::base_url(crm, &User { account, ..user.clone() }).map(|_| host)
+        hosts::accepted_host(crm, user, named)
     }
 
     /// Returns the authorization server of the user's tenant, or `None` if there is none, or if the stored login host is

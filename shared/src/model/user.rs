@@ -162,7 +162,7 @@ impl Settings {
     }
 }
 
-/// What is known of a user's CRM account beside the host of its page. Each CRM needs some of it, and none needs all.
+/// Facts about a user's CRM account beside the host of its page. Each CRM needs some of them, and none needs all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrmAccount {
     /// The host of the CRM's API, if it is not derived from the host of the page. A renewed grant can move it.
@@ -186,7 +186,7 @@ pub struct User {
     pub platform: Platform,
     /// The host of the company's CRM: `acme.pipedrive.com`.
     pub hostname: Option<String>,
-    /// What else is known of the CRM account.
+    /// Further facts about the CRM account.
     pub account: CrmAccount,
     /// The user's time zone. `None`: UTC.
     pub zone: Option<Zone>,

@@ -347,7 +347,8 @@ impl<'a> Grant<'a> {
     async fn open_session(&self, access_token: &Secret) -> Result<Option<Session>, adapters::Error> {
         let access = self.access_with(Authorization::None)?;
         let login = self.crm.open_session(&access, access_token);
-        self.services.sync_points.reach("grant.login", login).await
+        // A login changes no record. If its response is lost, the records are as they were.
+        self.services.sync_points.reach("grant.login", login).await.map_err(adapters::Error::without_effect)
     }
 
     /// Returns the end of a token that is valid for these seconds from now on, if its validity is known.
