@@ -46,7 +46,8 @@ pub(crate) const USER_PUT: &str = r#"Examples:
     "credentials": {"type": "apiKey", "apiKey": "..."}}' | call-log user put -
 
 The file has "id", "platform", "hostname", "timezone" or "timezoneOffset", "userSettings", and "credentials":
-{"type": "apiKey", "apiKey"} or {"type": "oauth", "accessToken", "refreshToken", "expiresAt"}."#;
+{"type": "apiKey", "apiKey"} or {"type": "oauth", "accessToken", "refreshToken", "expiresAt"}. Some CRMs also need
+"apiHost", "loginHost", "account", "crmUserId" or "ownerId"."#;
 
 pub(crate) const USER_SHOW: &str = "\
 Examples:
@@ -100,8 +101,8 @@ Examples:
   call-log import users users.csv --replace          also overwrite existing users
   psql \"$DATABASE_URL\" -c 'COPY users TO STDOUT CSV HEADER' | call-log import users - --format csv
 
-Columns: id, platform, hostname, timezoneName, timezoneOffset, accessToken, refreshToken, tokenExpiry, userSettings;
-other columns are ignored.";
+Columns: id, platform, hostname, timezoneName, timezoneOffset, accessToken, refreshToken, tokenExpiry, userSettings,
+and the fields apiHost, loginHost, account, crmUserId, ownerId of the user file; other columns are ignored.";
 
 pub(crate) const IMPORT_CALL_LOGS: &str = "\
 Examples:

@@ -21,7 +21,7 @@ use axum::{
 use call_log::{
     api::{self, Invocation, MAX_BODY},
     auth::Caller,
-    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
+    model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{app::App, config::Config, error::StartError},
     store::{self, TableError},
     telemetry::Trace,
@@ -242,6 +242,7 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
         id: key.id,
         platform: key.platform,
         hostname: None,
+        account: CrmAccount::default(),
         zone: None,
         settings: Settings::default(),
         credentials: Some(Credentials::ApiKey(Secret::new(environment::random_secret()))),

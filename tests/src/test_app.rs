@@ -14,7 +14,7 @@ use bytes::Bytes;
 use call_log::{
     api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
     delivery::redrive::Report,
-    model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
+    model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{app::App, config::Config, error::StartError},
     telemetry::Trace,
 };
@@ -182,6 +182,7 @@ pub fn user(id: &str, credentials: Option<Credentials>) -> User {
         id: UserId::new(id).expect("an id"),
         platform,
         hostname: Some("acme.pipedrive.com".to_owned()),
+        account: CrmAccount::default(),
         zone: None,
         settings: Settings::default(),
         credentials,

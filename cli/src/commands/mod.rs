@@ -20,7 +20,7 @@ use std::{
 };
 
 use call_log::{
-    adapters,
+    adapters::{self, hosts, hosts::ForeignHost},
     model::{Platform, SessionId, User, UserId, UserKey},
     startup::app::App,
     store::StoredUser,
@@ -69,16 +69,19 @@ fn session_id(session: &str) -> Result<SessionId, CommandError> {
     SessionId::new(session).ok_or(CommandError::EmptyId("session"))
 }
 
-/// Checks that the user's platform is supported and that the host is one of that CRM's. The error says what is wrong.
-fn check_host(user: &User) -> Result<(), String> {
+/// Checks that the user's platform is supported and that the hosts are that CRM's. The error says what is wrong.
+fn check_hosts(user: &User) -> Result<(), String> {
     let crm = adapters::find(user.platform.as_str()).ok_or_else(unknown_platform)?;
-    let host = user.hostname.as_deref();
-    if crm.base_url(user).is_some() {
-        return Ok(());
-    }
-    Err(match host {
-        Some(host) => format!("`hostname` {host} is not a host of {}", crm.display_name()),
-        None => format!("`hostname` is missing: expected the company's host at {}", crm.display_name()),
+    hosts::check(crm, user).map_err(|field| {
+        let (name, host) = match field {
+            ForeignHost::Hostname => ("hostname", &user.hostname),
+            ForeignHost::Api => ("apiHost", &user.account.api_host),
+            ForeignHost::Login => ("loginHost", &user.account.login_host),
+        };
+        match host {
+            Some(host) => format!("`{name}` {host} is not a host of {}", crm.display_name()),
+            None => format!("`{name}` is missing: expected the company's host at {}", crm.display_name()),
+        }
     })
 }
 

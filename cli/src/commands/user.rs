@@ -4,7 +4,7 @@ use std::path::Path;
 
 use call_log::api::wire;
 
-use super::{check_host, find_user, input_name, read_input};
+use super::{check_hosts, find_user, input_name, read_input};
 use crate::{
     arguments::User,
     environment,
@@ -25,7 +25,7 @@ async fn put(file: &Path) -> Result<(), CommandError> {
     let json = read_input(file)?;
     let invalid = |reason| CommandError::InvalidUser { input: input_name(file), reason };
     let user = wire::read_user(&json).map_err(|error| invalid(error.to_string()))?;
-    check_host(&user).map_err(invalid)?;
+    check_hosts(&user).map_err(invalid)?;
     environment::app().await?.store.put_user(&user).await?;
     Ok(print(format!("User {} is stored.", user.id))?)
 }

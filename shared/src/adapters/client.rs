@@ -242,5 +242,7 @@ fn metric_of(status: StatusCode, result: &Result<(), Error>) -> Metric {
 
 /// Returns the URL with another scheme and host, or `None` if it is not a URL.
 pub(crate) fn with_base_url(url: &str, base_url: &str) -> Option<String> {
-    Some(format!("{base_url}{}", reqwest::Url::parse(url).ok()?.path()))
+    let url = reqwest::Url::parse(url).ok()?;
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{base_url}{}{query}", url.path()))
 }

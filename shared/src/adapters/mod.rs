@@ -41,7 +41,7 @@ pub use capability::{Authentication, Capabilities, CompareAndSet, Finish, LimitS
 pub use client::{Access, Authorization, HttpClient};
 pub use error::{Effect, Error, ErrorKind};
 pub use exchange::{CrmRequest, CrmResponse, HeaderMap};
-pub use hosts::account_label;
+pub use hosts::{account_label, is_listed};
 pub use oauth::{ClientAuthentication, OAuth, Session};
 pub use presentation::Presentation;
 pub use record::{CallFacts, CallLog, CallLogChange, Fields, NewCallLog, NewContact};
@@ -183,13 +183,16 @@ pub trait Crm: fmt::Debug + Send + Sync {
     /// Returns the base URL of the CRM for a user, without a slash at its end, or `None` if the user's host does not
     /// belong to the CRM.
     ///
-    /// Called when a user is stored, and again before every request, because the user's credential is sent there.
+    /// Called when a user is stored, and again before every request, because the user's credential is sent there. Only
+    /// hosts on a closed list of the adapter belong to the CRM (see [`hosts`]). A host in [`User::account`] takes
+    /// precedence over one that is derived from the user's page.
     fn base_url(&self, user: &User) -> Option<String>;
 
     /// The way in which requests carry a credential.
     fn authentication(&self, credentials: &Credentials) -> Authentication;
 
-    /// The authorization server of a user's tenant, or `None` if the CRM takes only API keys.
+    /// The authorization server of a user's tenant, or `None` if the CRM takes only API keys, or if the user's login host
+    /// does not belong to the CRM.
     fn oauth(&self, _user: &User) -> Option<OAuth> {
         None
     }
@@ -200,6 +203,12 @@ pub trait Crm: fmt::Debug + Send + Sync {
     /// The default is the error code of RFC 6749, section 5.2.
     fn is_grant_refused(&self, response: &Value) -> bool {
         response.get("error").and_then(Value::as_str) == Some("invalid_grant")
+    }
+
+    /// Returns the API's host that a response of the token endpoint names, as the response has it: a host or a URL. It is
+    /// used from then on if [`base_url`](Crm::base_url) accepts it as the user's API host.
+    fn api_host(&self, _token_response: &Value) -> Option<String> {
+        None
     }
 
     /// Opens a session with a new access token, if the CRM's API takes session tokens instead. `access` has no credential.

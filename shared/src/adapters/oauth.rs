@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Crm, Effect, HttpClient, client};
+use super::{Crm, Effect, HttpClient, client, json::number};
 use crate::{
     model::{OAuthClient, Secret},
     telemetry,
@@ -25,9 +25,9 @@ pub struct OAuth {
     /// The way in which our client id and secret are sent.
     pub client_authentication: ClientAuthentication,
     /// The scopes that we ask for.
-    pub scopes: &'static [&'static str],
+    pub scopes: Vec<String>,
     /// Further form fields of token requests.
-    pub extra: &'static [(&'static str, &'static str)],
+    pub extra: Vec<(&'static str, String)>,
 }
 
 /// The way in which our client id and secret are sent (RFC 6749, section 2.3.1).
@@ -46,8 +46,10 @@ pub struct RenewedGrant {
     pub access_token: Secret,
     /// The new refresh token, if the provider rotates refresh tokens.
     pub refresh_token: Option<Secret>,
-    /// The lifetime of the access token, in seconds.
+    /// The lifetime of the access token, in seconds. `None`: not known; it ends when the CRM rejects it.
     pub expires_in: Option<u64>,
+    /// The host of the API, as the response names it. See [`Crm::api_host`].
+    pub api_host: Option<String>,
 }
 
 /// A session of a CRM whose API takes a session token instead of the access token.
@@ -55,8 +57,10 @@ pub struct RenewedGrant {
 pub struct Session {
     /// The token that requests carry.
     pub token: Secret,
-    /// The lifetime of the session, in seconds.
+    /// The lifetime of the session, in seconds. `None`: not known; it ends when the CRM rejects it.
     pub expires_in: Option<u64>,
+    /// The host of the API for this session, if the response names one: a host or a URL, as in [`Crm::api_host`].
+    pub api_host: Option<String>,
 }
 
 /// The reasons for which a grant was not renewed.
@@ -68,7 +72,7 @@ pub enum RenewalError {
     OutcomeUnknown,
     /// There was no connection, so the request was not sent.
     NotSent,
-    /// The grant was not renewed for another reason, with the status of the response.
+    /// The grant was not renewed for another reason, with the status of the response. The refresh token still works.
     Failed(u16),
 }
 
@@ -85,7 +89,7 @@ pub async fn renew_grant(
     refresh_token: &Secret,
 ) -> Result<RenewedGrant, RenewalError> {
     let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-    form.extend(oauth.extra);
+    form.extend(oauth.extra.iter().map(|(name, value)| (*name, value.as_str())));
     let mut request = http.post(&oauth.token_url).headers(telemetry::headers()).timeout(RENEWAL_TIMEOUT);
     if let Some(client) = client {
         match oauth.client_authentication {
@@ -109,15 +113,18 @@ pub async fn renew_grant(
     if crm.is_grant_refused(&json) {
         return Err(RenewalError::Rejected);
     }
-    if status.is_success() {
+    if let Some(access_token) = text("access_token").filter(|_| status.is_success()) {
         return Ok(RenewedGrant {
-            access_token: text("access_token").ok_or(RenewalError::OutcomeUnknown)?,
+            access_token,
             refresh_token: text("refresh_token"),
-            expires_in: json.get("expires_in").and_then(Value::as_u64),
+            expires_in: json.get("expires_in").and_then(number),
+            api_host: crm.api_host(&json),
         });
     }
-    Err(match status.is_server_error() {
-        true => RenewalError::OutcomeUnknown,
-        false => RenewalError::Failed(status.as_u16()),
+    // Some authorization servers report an error with 200.
+    let is_failure = status.is_success() && json.get("error").is_some();
+    Err(match is_failure || status.is_redirection() || status.is_client_error() {
+        true => RenewalError::Failed(status.as_u16()),
+        false => RenewalError::OutcomeUnknown,
     })
 }

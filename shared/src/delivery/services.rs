@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url},
+    adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url, hosts},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints},
     model::{Clock, OAuthClient, OAuthClientError, SecretReader, User},
     store::Store,
@@ -38,19 +38,34 @@ impl Services {
         self.crms.iter().copied().find(|crm| crm.platform() == platform)
     }
 
-    /// Returns the base URL of the user's CRM, or `None` if the stored host is not one of the CRM's own.
+    /// Returns the base URL of the user's CRM, or `None` if a stored host is not one of the CRM's own. A replaced base URL
+    /// can be moved only to another server on this machine.
     pub(crate) fn crm_base_url(&self, crm: &dyn Crm, user: &User) -> Option<String> {
-        match self.crm_base_urls.get(crm.platform()) {
-            Some(url) => Some(url.clone()),
-            None => crm.base_url(user),
-        }
+        let Some(url) = self.crm_base_urls.get(crm.platform()) else { return hosts::base_url(crm, user) };
+        let moved = user.account.api_host.as_ref().filter(|host| is_loopback(host));
+        Some(moved.unwrap_or(url).clone())
     }
 
-    /// Returns the authorization server of the user's tenant. A replaced base URL also replaces its host.
+    /// Returns the API host of the user that a response of the CRM names, or `None` if it is not one of the CRM's own.
+    pub(crate) fn accepted_host(&self, crm: &dyn Crm, user: &User, named: &str) -> Option<String> {
+        if self.crm_base_urls.contains_key(crm.platform()) {
+            return is_loopback(named).then(|| named.to_owned());
+        }
+        hosts::accepted_host(crm, user, named)
+    }
+
+    /// Returns the authorization server of the user's tenant, or `None` if there is none, or if the stored login host is
+    /// not one of the CRM's own. A replaced base URL replaces its hosts.
     pub(crate) fn oauth(&self, crm: &dyn Crm, user: &User) -> Option<OAuth> {
-        let oauth = crm.oauth(user)?;
+        let oauth = hosts::oauth(crm, user)?;
         let Some(base_url) = self.crm_base_urls.get(crm.platform()) else { return Some(oauth) };
-        Some(OAuth { token_url: with_base_url(&oauth.token_url, base_url)?, ..oauth })
+        let replaced = |url: &str| with_base_url(url, base_url);
+        Some(OAuth {
+            authorize_url: replaced(&oauth.authorize_url)?,
+            token_url: replaced(&oauth.token_url)?,
+            revoke_url: oauth.revoke_url.as_deref().and_then(replaced),
+            ..oauth
+        })
     }
 
     /// Returns the key of the rate limits that this user's requests count towards.
@@ -65,4 +80,9 @@ impl Services {
     pub(crate) async fn oauth_client(&self, crm: &dyn Crm) -> Result<OAuthClient, OAuthClientError> {
         self.secrets.oauth_client(crm.platform()).await
     }
+}
+
+/// Returns `true` for the base URL of a server on this machine: `http://127.0.0.1:<port>`.
+fn is_loopback(url: &str) -> bool {
+    url.strip_prefix("http://127.0.0.1:").is_some_and(|port| port.parse::<u16>().is_ok())
 }

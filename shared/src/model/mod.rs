@@ -29,4 +29,4 @@ pub use explanation::Explanation;
 pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey};
 pub use secrets::{OAuthClient, OAuthClientError, SecretReader};
 pub use tag::CallTag;
-pub use user::{Credentials, Secret, Settings, User, Zone};
+pub use user::{Credentials, CrmAccount, Secret, Settings, User, Zone};

@@ -162,6 +162,21 @@ impl Settings {
     }
 }
 
+/// Facts about a user's CRM account beside the host of its page. Each CRM needs some of them, and none needs all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CrmAccount {
+    /// The host of the CRM's API, if it is not derived from the host of the page. A renewed grant can move it.
+    pub api_host: Option<String>,
+    /// The host of the CRM's authorization server, if it is not derived from the host of the page.
+    pub login_host: Option<String>,
+    /// The CRM's id of the account: of its organisation, hub or tenant.
+    pub id: Option<String>,
+    /// The CRM's id of the user, if the user's id is not made of it. See [`User::crm_user_id`].
+    pub user_id: Option<String>,
+    /// The id by which the CRM knows the user as the owner of records, if that is not the id of the user.
+    pub owner_id: Option<String>,
+}
+
 /// A CRM user for whom we log calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
@@ -171,6 +186,8 @@ pub struct User {
     pub platform: Platform,
     /// The host of the company's CRM: `acme.crm.example`.
     pub hostname: Option<String>,
+    /// Further facts about the CRM account.
+    pub account: CrmAccount,
     /// The user's time zone. `None`: UTC.
     pub zone: Option<Zone>,
     /// The user's settings.
@@ -185,11 +202,40 @@ impl User {
         UserKey { platform: self.platform.clone(), id: self.id.clone() }
     }
 
-    /// Returns the tenant that the user belongs to. Users with the same host share an account; a user without a known
-    /// host is a tenant of their own.
+    /// Returns the tenant that the user belongs to: the account, if its id is known; else all users with the same host.
+    /// A user without either is a tenant of their own.
     pub fn tenant(&self) -> TenantKey {
-        let account = self.hostname.as_deref().unwrap_or(self.id.as_str()).to_owned();
-        TenantKey { platform: self.platform.clone(), account }
+        let account = self.account.id.as_deref().or(self.hostname.as_deref()).unwrap_or(self.id.as_str());
+        TenantKey { platform: self.platform.clone(), account: account.to_owned() }
+    }
+
+    /// Returns the user's id in the CRM: the stored one, else the user's id without the suffix `-<platform>`. The id in
+    /// the CRM may contain hyphens too, such as a UUID.
+    ///
+    /// ```
+    /// # use call_log::model::{CrmAccount, Platform, Settings, User, UserId};
+    /// let user = User {
+    ///     id: UserId::new("12345-example").unwrap(),
+    ///     platform: Platform::new("example").unwrap(),
+    ///     hostname: None,
+    ///     account: CrmAccount::default(),
+    ///     zone: None,
+    ///     settings: Settings::default(),
+    ///     credentials: None,
+    /// };
+    /// assert_eq!(user.crm_user_id(), "12345");
+    /// ```
+    pub fn crm_user_id(&self) -> &str {
+        let id = self.id.as_str();
+        let without_platform =
+            || id.strip_suffix(self.platform.as_str())?.strip_suffix('-').filter(|id| !id.is_empty());
+        self.account.user_id.as_deref().or_else(without_platform).unwrap_or(id)
+    }
+
+    /// Returns the id by which the CRM knows the user as the owner of records: the stored one, else the user's id in the
+    /// CRM.
+    pub fn crm_owner_id(&self) -> &str {
+        self.account.owner_id.as_deref().unwrap_or_else(|| self.crm_user_id())
     }
 }
 
@@ -259,19 +305,52 @@ mod tests {
         assert_eq!(serde_json::to_string(&Zone::UTC).unwrap(), r#""UTC""#);
     }
 
-    #[test]
-    fn users_of_one_host_are_one_tenant() {
-        let user = |id: &str, hostname: Option<&str>| User {
+    fn user(id: &str, hostname: Option<&str>, account: CrmAccount) -> User {
+        User {
             id: UserId::new(id).unwrap(),
             platform: Platform::new("example").unwrap(),
             hostname: hostname.map(str::to_owned),
+            account,
             zone: None,
             settings: Settings::default(),
             credentials: None,
+        }
+    }
+
+    #[test]
+    fn users_of_one_account_or_else_of_one_host_are_one_tenant() {
+        let tenant = |id, hostname, account: Option<&str>| {
+            user(id, hostname, CrmAccount { id: account.map(str::to_owned), ..CrmAccount::default() })
+                .tenant()
         };
-        let tenant = |id, hostname| user(id, hostname).tenant();
-        assert_eq!(tenant("1", Some("acme.crm.example")), tenant("2", Some("acme.crm.example")));
-        assert_ne!(tenant("1", Some("acme.crm.example")), tenant("1", Some("other.crm.example")));
-        assert_ne!(tenant("1", None), tenant("2", None));
+        let (acme, other) = (Some("acme.crm.example"), Some("other.crm.example"));
+        assert_eq!(tenant("1", acme, None), tenant("2", acme, None));
+        assert_ne!(tenant("1", acme, None), tenant("1", other, None));
+        assert_ne!(tenant("1", None, None), tenant("2", None, None));
+        assert_eq!(tenant("1", acme, Some("7")), tenant("2", other, Some("7")));
+        assert_ne!(tenant("1", acme, Some("7")), tenant("2", acme, Some("8")));
+    }
+
+    #[test]
+    fn the_id_in_the_crm_is_the_stored_one_or_the_id_without_the_platform() {
+        let uuid = "6f1c5b5e-8a51-4d07-9b9d-3c0f4a2b1c00";
+        for (id, user_id, owner_id, expected) in [
+            ("12345-example", None, None, ("12345", "12345")),
+            ("12345", None, None, ("12345", "12345")),
+            (&format!("{uuid}-example"), None, None, (uuid, uuid)),
+            (uuid, None, None, (uuid, uuid)),
+            ("12345-other", None, None, ("12345-other", "12345-other")),
+            ("12345example", None, None, ("12345example", "12345example")),
+            ("-example", None, None, ("-example", "-example")),
+            ("example", None, None, ("example", "example")),
+            ("example-example", None, None, ("example", "example")),
+            ("12345-example", Some("005A"), None, ("005A", "005A")),
+            ("12345-example", None, Some("77"), ("12345", "77")),
+            ("12345-example", Some("005A"), Some("77"), ("005A", "77")),
+        ] {
+            let (user_id, owner_id) = (user_id.map(str::to_owned), owner_id.map(str::to_owned));
+            let user = user(id, None, CrmAccount { user_id, owner_id, ..CrmAccount::default() });
+            assert_eq!((user.crm_user_id(), user.crm_owner_id()), expected, "{id}");
+        }
     }
 }

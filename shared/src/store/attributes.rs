@@ -95,6 +95,16 @@ pub(super) const DUE_INDEX: &str = "due";
 pub(super) const CREDENTIALS: &str = "credentials";
 /// Text, the host of the user's CRM.
 pub(super) const HOSTNAME: &str = "hostname";
+/// Text, the host of the CRM's API. Also written by a renewal that moves it.
+pub(super) const API_HOST: &str = "api_host";
+/// Text, the host of the CRM's authorization server.
+pub(super) const LOGIN_HOST: &str = "login_host";
+/// Text, the CRM's id of the account.
+pub(super) const ACCOUNT: &str = "account";
+/// Text, the CRM's id of the user.
+pub(super) const CRM_USER_ID: &str = "crm_user_id";
+/// Text, the id by which the CRM knows the user as the owner of records.
+pub(super) const OWNER_ID: &str = "owner_id";
 /// Text, [`Zone::name`](crate::model::Zone::name).
 pub(super) const ZONE: &str = "zone";
 /// Map of texts, each setting as JSON.

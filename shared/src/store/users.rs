@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use super::{
     Error, Store,
     attributes::{
-        CREDENTIALS, HOSTNAME, LAST_RENEWAL, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS,
-        TOKEN_VERSION, ZONE, boolean, number, text,
+        ACCOUNT, API_HOST, CREDENTIALS, CRM_USER_ID, HOSTNAME, LAST_RENEWAL, LOGIN_HOST, OWNER_ID, PK,
+        RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS, TOKEN_VERSION, ZONE, boolean, number, text,
     },
     expression::{Update, WriteOutcome},
     from_sdk_error,
     item_reader::ItemReader,
     keys::{TableItem, TableKey},
 };
-use crate::model::{Credentials, Secret, Settings, User, UserKey, Zone};
+use crate::model::{Credentials, CrmAccount, Secret, Settings, User, UserKey, Zone};
 
 /// The maximum number of attempts to change settings that other requests change at the same time.
 const SETTINGS_ATTEMPTS: usize = 8;
@@ -68,14 +68,21 @@ impl Store {
             .remove(RENEWAL_HOLDER)
             .remove(RENEWAL_UNTIL)
             .remove(SESSION_ENDED);
-        update = match &user.hostname {
-            Some(hostname) => update.set(HOSTNAME, text(hostname)),
-            None => update.remove(HOSTNAME),
-        };
-        update = match user.zone {
-            Some(zone) => update.set(ZONE, text(zone.name())),
-            None => update.remove(ZONE),
-        };
+        let CrmAccount { api_host, login_host, id, user_id, owner_id } = &user.account;
+        for (attribute, value) in [
+            (HOSTNAME, &user.hostname),
+            (API_HOST, api_host),
+            (LOGIN_HOST, login_host),
+            (ACCOUNT, id),
+            (CRM_USER_ID, user_id),
+            (OWNER_ID, owner_id),
+            (ZONE, &user.zone.map(|zone| zone.name())),
+        ] {
+            update = match value {
+                Some(value) => update.set(attribute, text(value)),
+                None => update.remove(attribute),
+            };
+        }
         update = match &user.credentials {
             Some(credentials) => update.set(CREDENTIALS, self.encrypt_credentials(&key, credentials)?),
             None => update.remove(CREDENTIALS),
@@ -165,7 +172,7 @@ impl Store {
         }
     }
 
-    /// Stores a renewed grant and ends the claim. It stores the grant even if the claim has run out, because the grant
+    /// Stores a renewed grant with the API host of `user`, and ends the claim. It stores the grant even if the claim has run out, because the grant
     /// that it was made from no longer works. Returns `false` if another grant was stored meanwhile.
     ///
     /// # Errors
@@ -177,7 +184,7 @@ impl Store {
         grant: &Credentials,
     ) -> Result<bool, Error> {
         let key = TableKey::user(&user.user.key());
-        let update = Update::when(format!("#{TOKEN_VERSION} = :version"))
+        let mut update = Update::when(format!("#{TOKEN_VERSION} = :version"))
             .value("version", number(user.token_version))
             .set(CREDENTIALS, self.encrypt_credentials(&key, grant)?)
             .set(TOKEN_VERSION, number(user.token_version + 1))
@@ -185,6 +192,9 @@ impl Store {
             .remove(RENEWAL_HOLDER)
             .remove(RENEWAL_UNTIL)
             .remove(SESSION_ENDED);
+        if let Some(host) = &user.user.account.api_host {
+            update = update.set(API_HOST, text(host));
+        }
         match self.update(key, update).await? {
             WriteOutcome::Written(_) => Ok(true),
             // Our own write, which the SDK repeated because the response was lost.
@@ -222,6 +232,13 @@ impl Store {
                 id: user.id.clone(),
                 platform: user.platform.clone(),
                 hostname: reader.text(HOSTNAME)?,
+                account: CrmAccount {
+                    api_host: reader.text(API_HOST)?,
+                    login_host: reader.text(LOGIN_HOST)?,
+                    id: reader.text(ACCOUNT)?,
+                    user_id: reader.text(CRM_USER_ID)?,
+                    owner_id: reader.text(OWNER_ID)?,
+                },
                 zone: reader.text(ZONE)?.and_then(|name| Zone::parse(&name)),
                 settings: read_settings(reader)?,
                 credentials,

@@ -7,7 +7,7 @@ use call_log::{
 use serde_json::{Map, Value, json};
 
 use super::rows::{Row, RowProblem};
-use crate::commands::check_host;
+use crate::commands::check_hosts;
 
 /// The columns that every row needs.
 pub(super) const COLUMNS: [&str; 2] = ["id", "platform"];
@@ -23,7 +23,7 @@ const NAMES: [(&str, &str); 4] = [
 /// Reads a row.
 pub(super) fn read(row: &Row) -> Result<User, RowProblem> {
     let mut user = Map::new();
-    for column in ["id", "platform", "hostname"] {
+    for column in ["id", "platform", "hostname", "apiHost", "loginHost", "account", "crmUserId", "ownerId"] {
         user.insert(column.to_owned(), row.get(column));
     }
     // A name is correct across daylight saving; the offset is from the day when the user connected.
@@ -40,7 +40,7 @@ pub(super) fn read(row: &Row) -> Result<User, RowProblem> {
     };
     let user = wire::read_user(Value::Object(user).to_string().as_bytes())
         .map_err(|error| invalid(error.to_string()))?;
-    check_host(&user).map_err(invalid)?;
+    check_hosts(&user).map_err(invalid)?;
     Ok(user)
 }
 

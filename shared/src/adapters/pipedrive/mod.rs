@@ -102,8 +102,8 @@ impl Crm for Pipedrive {
             token_url: "https://oauth.pipedrive.com/oauth/token".to_owned(),
             revoke_url: Some("https://oauth.pipedrive.com/oauth/revoke".to_owned()),
             client_authentication: ClientAuthentication::Basic,
-            scopes: &[],
-            extra: &[],
+            scopes: Vec::new(),
+            extra: Vec::new(),
         })
     }
 
@@ -387,9 +387,9 @@ fn lead_id(value: Option<&Value>) -> Option<&str> {
     (hexadecimal && lengths.eq([8, 4, 4, 4, 12])).then_some(text)
 }
 
-/// Returns the user's id in Pipedrive: `12345` of `12345-pipedrive`.
+/// Returns the user's id in Pipedrive, which owns what we create.
 fn owner(access: &Access<'_>) -> Option<u64> {
-    access.user.id.as_str().split('-').next()?.parse().ok()
+    access.user.crm_owner_id().parse().ok()
 }
 
 fn person_id(contact: &ContactId) -> Result<u64, Error> {

@@ -6,7 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::{InputError, fields::Fields, json, record::either, time, value};
-use crate::model::{Credentials, Platform, Settings, User, UserId};
+use crate::model::{Credentials, CrmAccount, Platform, Settings, User, UserId};
 
 /// Reads a user.
 ///
@@ -18,17 +18,25 @@ pub fn read_user(bytes: &[u8]) -> Result<User, InputError> {
     let user = Fields::of(&user);
     let missing = |name| user.missing(name, "text");
     let platform = user.require("platform", &value::TEXT)?.trim().to_lowercase();
+    let host = |name| Ok(user.text(name)?.map(|host| host.trim().to_lowercase()));
     Ok(User {
         id: UserId::new(user.require("id", &value::ID)?).ok_or_else(|| missing("id"))?,
         platform: Platform::new(platform).ok_or_else(|| missing("platform"))?,
-        hostname: user.text("hostname")?.map(|host| host.trim().to_lowercase()),
+        hostname: host("hostname")?,
+        account: CrmAccount {
+            api_host: host("apiHost")?,
+            login_host: host("loginHost")?,
+            id: user.get("account", &value::ID)?,
+            user_id: user.get("crmUserId", &value::ID)?,
+            owner_id: user.get("ownerId", &value::ID)?,
+        },
         zone: either(user.get("timezone", &time::ZONE)?, || user.get("timezoneOffset", &time::ZONE))?,
         settings: read_settings(&user)?.unwrap_or_default(),
         credentials: read_credentials(&user.inside("credentials")?)?,
     })
 }
 
-/// Returns a user as JSON, without secrets.
+/// Returns a user as JSON, without secrets. What is not known of the account is left out.
 pub fn show_user(user: &User) -> Value {
     let credentials = match &user.credentials {
         None => Value::Null,
@@ -39,14 +47,23 @@ pub fn show_user(user: &User) -> Value {
             "expiresAt": expires_at.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
         }),
     };
-    json!({
-        "id": user.id.as_str(),
-        "platform": user.platform.as_str(),
-        "hostname": user.hostname,
-        "timezone": user.zone.map(|zone| zone.name()),
-        "credentials": credentials,
-        "userSettings": user.settings.0,
-    })
+    let CrmAccount { api_host, login_host, id, user_id, owner_id } = &user.account;
+    let account = [
+        ("apiHost", api_host),
+        ("loginHost", login_host),
+        ("account", id),
+        ("crmUserId", user_id),
+        ("ownerId", owner_id),
+    ];
+    let head =
+        [("id", json!(user.id)), ("platform", json!(user.platform)), ("hostname", json!(user.hostname))];
+    let account = account.into_iter().filter_map(|(name, value)| Some((name, json!(value.as_ref()?))));
+    let tail = [
+        ("timezone", json!(user.zone)),
+        ("credentials", credentials),
+        ("userSettings", json!(user.settings.0)),
+    ];
+    head.into_iter().chain(account).chain(tail).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Returns the user's settings, or `None` if they are absent.
@@ -99,6 +116,20 @@ mod tests {
         );
         check(json!({"hostname": " Acme.CRM.example"}), json!({"hostname": "acme.crm.example"}));
         check(
+            json!({
+                "apiHost": " API.crm.example\n", "loginHost": "Login.crm.example", "account": 7, "crmUserId": " 005A ",
+                "ownerId": 77,
+            }),
+            json!({
+                "apiHost": "api.crm.example", "loginHost": "login.crm.example", "account": "7", "crmUserId": "005A",
+                "ownerId": "77",
+            }),
+        );
+        for nothing in [json!({}), json!({"apiHost": " ", "account": "", "crmUserId": null})] {
+            let names = ["apiHost", "loginHost", "account", "crmUserId", "ownerId"];
+            check(nothing, names.map(|name| (name.to_owned(), Value::Null)).into_iter().collect());
+        }
+        check(
             json!({"timezone": "Europe/Berlin", "timezoneOffset": 1}),
             json!({"timezone": "Europe/Berlin"}),
         );
@@ -129,6 +160,8 @@ mod tests {
         for (fields, message) in [
             (json!({"id": null}), "`id` is missing: expected a string or a whole number, at most 256 bytes long".to_owned()),
             (json!({"platform": ""}), "`platform` is missing: expected a string".to_owned()),
+            (json!({"loginHost": ["crm.example"]}), "`loginHost` is not text: expected a string, got a list".to_owned()),
+            (json!({"account": {"id": 7}}), "`account` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object".to_owned()),
             (json!({"timezone": "Mars"}), "`timezone` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\"".to_owned()),
             (json!({"userSettings": [1]}), "`userSettings` is not an object: expected an object, got a list".to_owned()),
             (json!({"credentials": "s3cr3t"}), "`credentials` is not an object: expected an object, got a string".to_owned()),

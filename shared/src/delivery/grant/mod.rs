@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     adapters::{
         self, Access, Authorization, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
-        oauth::{OAuth, RenewalError, RenewedGrant, renew_grant},
+        oauth::{OAuth, RenewalError, Session, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
     model::{CallLogId, Credentials, Deadline, OAuthClientError, Secret, Zone},
@@ -52,7 +52,6 @@ pub struct Grant<'a> {
     services: &'a Services,
     crm: &'static dyn Crm,
     user: StoredUser,
-    base_url: String,
     /// The caller's own authorization, which takes precedence over the stored credentials and is never renewed.
     authorization: Option<Secret>,
     deadline: Deadline,
@@ -76,13 +75,9 @@ impl<'a> Grant<'a> {
         deadline: Deadline,
         holder: &'a str,
     ) -> Result<Grant<'a>, Failure> {
-        let Some(base_url) = services.crm_base_url(crm, &user.user) else {
-            let reason = "the stored host is not a host of this CRM";
-            return Err(adapters::Error::new(ErrorKind::Forbidden, Effect::None, reason).into());
-        };
-        let mut grant =
-            Grant { services, crm, user, base_url, authorization, deadline, holder, was_rejected: false };
-        if let Some(unstored) = services.unstored_grants.take(&grant.user) {
+        let mut grant = Grant { services, crm, user, authorization, deadline, holder, was_rejected: false };
+        grant.base_url()?;
+        if let Some(unstored) = services.unstored_grants.take(&mut grant.user) {
             grant.store(unstored).await?;
         }
         match grant.freshness() {
@@ -186,21 +181,28 @@ impl<'a> Grant<'a> {
             (Some(header), _) => Authorization::Header(header.clone()),
             (None, Some(credentials)) => Authorization::Stored(credentials.clone()),
             (None, None) => return Err(Failure::SessionEnded),
-        }))
+        })?)
     }
 
-    fn access_with(&self, authorization: Authorization) -> Access<'_> {
-        Access {
+    fn access_with(&self, authorization: Authorization) -> Result<Access<'_>, adapters::Error> {
+        Ok(Access {
             http: &self.services.http,
             clock: &self.services.clock,
             budgets: &self.services.budgets,
             deadline: self.deadline,
             crm: self.crm,
-            base_url: self.base_url.clone(),
+            base_url: self.base_url()?,
             budget: self.services.budget(self.crm, &self.user.user),
             authorization,
             user: &self.user.user,
-        }
+        })
+    }
+
+    fn base_url(&self) -> Result<String, adapters::Error> {
+        self.services.crm_base_url(self.crm, &self.user.user).ok_or_else(|| {
+            let reason = "the stored host is not a host of this CRM";
+            adapters::Error::new(ErrorKind::Forbidden, Effect::None, reason)
+        })
     }
 
     /// Renews the grant if the CRM rejected the present token, at most once. The rejected request changed nothing, so it
@@ -220,6 +222,15 @@ impl<'a> Grant<'a> {
 
     fn oauth(&self) -> Option<OAuth> {
         self.services.oauth(self.crm, &self.user.user)
+    }
+
+    /// Sends requests from now on to the API host that a response of the CRM names, if it is one of the CRM's own.
+    fn follow(&mut self, named: Option<&str>) {
+        let Some(named) = named else { return };
+        match self.services.accepted_host(self.crm, &self.user.user, named) {
+            Some(host) => self.user.user.account.api_host = Some(host),
+            None => tracing::warn!("a response of the CRM names a host that is not one of its own"),
+        }
     }
 
     fn refresh_token(&self) -> Option<&Secret> {
@@ -288,7 +299,12 @@ impl<'a> Grant<'a> {
 
     /// Exchanges the refresh token for a new grant and stores it. This invocation has claimed the renewal.
     async fn exchange(&mut self) -> Result<(), Failure> {
-        let (Some(oauth), Some(refresh_token)) = (self.oauth(), self.refresh_token().cloned()) else {
+        let present = self.user.user.credentials.clone();
+        let (
+            Some(oauth),
+            Some(Credentials::OAuth { access_token, refresh_token: Some(refresh_token), expires_at }),
+        ) = (self.oauth(), present)
+        else {
             return Err(Failure::SessionEnded);
         };
         let client = self.services.oauth_client(self.crm);
@@ -310,43 +326,41 @@ impl<'a> Grant<'a> {
             renewed = self.services.sync_points.reach("grant.exchange_again", exchange()).await;
             may_be_lost |= matches!(renewed, Err(RenewalError::OutcomeUnknown));
         }
-        let mut renewed = match renewed {
+        let renewed = match renewed {
             Ok(renewed) => renewed,
             Err(error) => return self.give_up_renewal(error, may_be_lost, client.err()).await,
         };
         telemetry::count(Metric::RefreshCount);
-        let opened = self.open_session(&mut renewed).await;
-        let validity = |seconds| i64::try_from(seconds).unwrap_or(0).min(LONGEST_VALIDITY_SECONDS);
-        let expires_at = renewed
-            .expires_in
-            .map(|seconds| self.services.clock.now() + TimeDelta::seconds(validity(seconds)));
-        let credentials = Credentials::OAuth {
-            access_token: renewed.access_token,
-            refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token)),
-            expires_at,
+        self.follow(renewed.api_host.as_deref());
+        let opened = self.open_session(&renewed.access_token).await;
+        let (access_token, expires_at) = match &opened {
+            Ok(None) => (renewed.access_token, self.end_after(renewed.expires_in)),
+            Ok(Some(session)) => {
+                self.follow(session.api_host.as_deref());
+                (session.token.clone(), self.end_after(session.expires_in))
+            }
+            // The session before may still be good. The new refresh token has to be stored in any case, because the one
+            // before may no longer work.
+            Err(_) if self.was_rejected => (access_token, self.end_after(Some(0))),
+            Err(_) => (access_token, expires_at),
         };
-        self.store(credentials).await?;
-        Ok(opened?)
+        let refresh_token = Some(renewed.refresh_token.unwrap_or(refresh_token));
+        self.store(Credentials::OAuth { access_token, refresh_token, expires_at }).await?;
+        Ok(opened.map(drop)?)
     }
 
-    /// Opens the session that requests need, if the CRM has sessions, and puts it in place of the access token. If that
-    /// fails, the access token counts as expired, so that the next request renews the grant again. The new refresh token
-    /// has to be stored in any case, because the one before may no longer work.
-    async fn open_session(&self, renewed: &mut RenewedGrant) -> Result<(), adapters::Error> {
-        let access = self.access_with(Authorization::None);
-        let login = self.crm.open_session(&access, &renewed.access_token);
-        match self.services.sync_points.reach("grant.login", login).await {
-            Ok(None) => Ok(()),
-            Ok(Some(session)) => {
-                renewed.access_token = session.token;
-                renewed.expires_in = session.expires_in;
-                Ok(())
-            }
-            Err(error) => {
-                renewed.expires_in = Some(0);
-                Err(error)
-            }
-        }
+    /// Opens the session that requests need, if the CRM has sessions.
+    async fn open_session(&self, access_token: &Secret) -> Result<Option<Session>, adapters::Error> {
+        let access = self.access_with(Authorization::None)?;
+        let login = self.crm.open_session(&access, access_token);
+        // A login changes no record. If its response is lost, the records are as they were.
+        self.services.sync_points.reach("grant.login", login).await.map_err(adapters::Error::without_effect)
+    }
+
+    /// Returns the end of a token that is valid for these seconds from now on, if its validity is known.
+    fn end_after(&self, seconds: Option<u64>) -> Option<DateTime<Utc>> {
+        let seconds = i64::try_from(seconds?).unwrap_or(0).min(LONGEST_VALIDITY_SECONDS);
+        Some(self.services.clock.now() + TimeDelta::seconds(seconds))
     }
 
     /// Gives the claim on the renewal back. The session ends if the token host rejected the refresh token. `no_client`

@@ -22,20 +22,26 @@ struct Unstored {
     /// The version of the stored grant from which this one was renewed.
     token_version: i64,
     credentials: Credentials,
+    /// The API host that came with the grant, or the user's.
+    api_host: Option<String>,
 }
 
 impl UnstoredGrants {
-    /// Keeps the credentials that were renewed from this user's stored grant.
+    /// Keeps the credentials that were renewed from this user's stored grant, and the user's API host.
     pub(crate) fn put(&self, user: &StoredUser, credentials: Credentials) {
-        let token_version = user.token_version;
-        self.grants().insert(user.user.key(), Unstored { token_version, credentials });
+        let (token_version, api_host) = (user.token_version, user.user.account.api_host.clone());
+        self.grants().insert(user.user.key(), Unstored { token_version, credentials, api_host });
     }
 
-    /// Takes the credentials that were renewed from this user's stored grant. If another grant has been stored since,
-    /// they are obsolete and dropped.
-    pub(crate) fn take(&self, user: &StoredUser) -> Option<Credentials> {
+    /// Takes the credentials that were renewed from this user's stored grant, and gives the user the API host that was
+    /// kept with them. If another grant has been stored since, they are obsolete and dropped.
+    pub(crate) fn take(&self, user: &mut StoredUser) -> Option<Credentials> {
         let unstored = self.grants().remove(&user.user.key())?;
-        (unstored.token_version == user.token_version).then_some(unstored.credentials)
+        if unstored.token_version != user.token_version {
+            return None;
+        }
+        user.user.account.api_host = unstored.api_host;
+        Some(unstored.credentials)
     }
 
     fn grants(&self) -> MutexGuard<'_, HashMap<UserKey, Unstored>> {

@@ -6,7 +6,7 @@ use call_log::{
     adapters::{Access, Authorization, Budgets, CallFacts, CallLog, CompareAndSet, Crm, NewCallLog},
     model::{
         CallDetails, CallDuration, CallKey, CallLogId, CallTag, Clock, Contact, ContactId, Credentials,
-        Deadline, Direction, Platform, Secret, SessionId, Settings, User, UserId, Zone,
+        CrmAccount, Deadline, Direction, Platform, Secret, SessionId, Settings, User, UserId, Zone,
     },
     note::{self, Content},
     startup::transport,
@@ -23,6 +23,7 @@ pub(super) fn user(crm: &dyn Crm) -> User {
         id: UserId::new(format!("12345-{}", crm.platform())).unwrap(),
         platform: Platform::new(crm.platform()).unwrap(),
         hostname: None,
+        account: CrmAccount::default(),
         zone: None,
         settings: Settings::default(),
         credentials: None,

@@ -10,6 +10,8 @@ mod grants;
 mod orders;
 mod ownership;
 mod redrive;
+mod renewals;
+mod sessions;
 mod store;
 mod sweeps;
 mod transitions;

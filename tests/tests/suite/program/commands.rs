@@ -62,6 +62,8 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
     let (shell, _server) = served();
     let user = json!({
         "id": "12345-pipedrive", "platform": "pipedrive", "hostname": "Acme.pipedrive.com", "timezone": "Europe/Berlin",
+        "apiHost": "Acme.pipedrive.com", "loginHost": " OAuth.pipedrive.com", "account": 7, "crmUserId": 12345,
+        "ownerId": "12346",
         "credentials": {
             "type": "oauth", "accessToken": "canary-access", "refreshToken": "canary-refresh",
             "expiresAt": "2025-03-12T15:45:25Z",
@@ -77,6 +79,11 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
       "id": "12345-pipedrive",
       "platform": "pipedrive",
       "hostname": "acme.pipedrive.com",
+      "apiHost": "acme.pipedrive.com",
+      "loginHost": "oauth.pipedrive.com",
+      "account": "7",
+      "crmUserId": "12345",
+      "ownerId": "12346",
       "timezone": "Europe/Berlin",
       "credentials": {
         "type": "oauth",
@@ -92,7 +99,8 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
     "#);
 
     // Storing the user again replaces all fields.
-    let key = with(user, json!({"userSettings": null, "credentials": null, "timezone": null}));
+    let key =
+        with(user, json!({"userSettings": null, "credentials": null, "timezone": null, "account": null}));
     let key = with(key, json!({"credentials": {"type": "apiKey", "apiKey": "canary-key"}}));
     assert_eq!(
         shell.run_with(&["user", "put", "-"], &key.to_string()).out(),
@@ -100,6 +108,7 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
     );
     let shown: Value = serde_json::from_str(&shell.run(&["user", "show", "12345-pipedrive"]).out()).unwrap();
     assert_eq!((&shown["credentials"], &shown["timezone"]), (&json!({"type": "apiKey"}), &Value::Null));
+    assert_eq!((&shown["account"], &shown["crmUserId"]), (&Value::Null, &json!("12345")));
 
     assert_eq!(shell.run(&["user", "remove", "12345-pipedrive"]).out(), "User 12345-pipedrive is removed.\n");
     let none = "call-log: there is no user 12345-pipedrive\n  Correct the id, or store the user with `call-log user put \
@@ -128,6 +137,20 @@ fn an_invalid_user_is_rejected_with_the_name_of_the_field() {
             "`hostname` https://acme.pipedrive.com is not a host of Pipedrive",
         ),
         (json!({"hostname": null}), "`hostname` is missing: expected the company's host at Pipedrive"),
+        (json!({"apiHost": "evil.example"}), "`apiHost` evil.example is not a host of Pipedrive"),
+        (
+            json!({"apiHost": "other.pipedrive.com"}),
+            "`apiHost` other.pipedrive.com is not a host of Pipedrive",
+        ),
+        (json!({"loginHost": "evil.example"}), "`loginHost` evil.example is not a host of Pipedrive"),
+        (
+            json!({"apiHost": "evil.example", "hostname": "evil.example"}),
+            "`hostname` evil.example is not a host of Pipedrive",
+        ),
+        (
+            json!({"platform": "example", "loginHost": "login.example"}),
+            "`loginHost` login.example is not a host of Example CRM",
+        ),
         (json!({"platform": "nosuchcrm"}), "unknown `platform`: expected example or pipedrive"),
         (json!({"id": null}), "`id` is missing: expected a string or a whole number, at most 256 bytes long"),
         (

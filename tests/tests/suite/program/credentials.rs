@@ -1,6 +1,6 @@
 //! `call-log credentials`: which key encrypts the users' credentials, and the rotation of that key.
 
-use call_log::model::{Credentials, Platform, Secret, Settings, User, UserId};
+use call_log::model::{Credentials, CrmAccount, Platform, Secret, Settings, User, UserId};
 use serde_json::json;
 use tests::{
     aws::Aws,
@@ -14,6 +14,7 @@ fn user(number: usize, setting: &str) -> User {
         id: UserId::new(format!("{number}-pipedrive")).unwrap(),
         platform: Platform::new("pipedrive").unwrap(),
         hostname: None,
+        account: CrmAccount::default(),
         zone: None,
         settings: Settings([("long".to_owned(), json!(setting))].into()),
         credentials: Some(Credentials::ApiKey(Secret::new("a key"))),

@@ -93,6 +93,24 @@ fn users_are_imported_from_csv_and_from_json_lines() {
 }
 
 #[test]
+fn the_account_of_a_user_is_imported_if_the_file_has_it() {
+    let shell = shell();
+    let rows = "id,platform,hostname,apiHost,loginHost,account,crmUserId,ownerId,accessToken\n\
+                1-pipedrive,pipedrive,acme.pipedrive.com,,OAuth.pipedrive.com,7,1,77,key\n\
+                2-pipedrive,pipedrive,acme.pipedrive.com,evil.example,,,,,key\n";
+    write(&shell, "users.csv", rows);
+    let Finished { out, error, .. } = shell.run(&["import", "users", "users.csv", "--keep-going"]);
+    assert_eq!(out, "users: 1 imported, 0 replaced, 0 already imported, 1 invalid\n");
+    assert!(error.starts_with("line 3: `apiHost` evil.example is not a host of Pipedrive\n"), "{error}");
+    let shown: Value = serde_json::from_str(&shell.run(&["user", "show", "1-pipedrive"]).out()).unwrap();
+    for (name, value) in
+        [("loginHost", "oauth.pipedrive.com"), ("account", "7"), ("crmUserId", "1"), ("ownerId", "77")]
+    {
+        assert_eq!(shown[name], value, "{name}");
+    }
+}
+
+#[test]
 fn an_invalid_row_is_reported_and_prevents_the_import_unless_it_is_skipped() {
     let shell = shell();
     let long = "x".repeat(300_000);

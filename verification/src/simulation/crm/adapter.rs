@@ -109,8 +109,8 @@ impl Crm for FakeCrm {
             token_url,
             revoke_url: None,
             client_authentication: ClientAuthentication::Basic,
-            scopes: &[],
-            extra: &[],
+            scopes: Vec::new(),
+            extra: Vec::new(),
         })
     }
 
