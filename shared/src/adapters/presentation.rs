@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 /// What people see of a CRM.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Presentation {
     /// The ways to connect an account, the best first.

@@ -6,16 +6,19 @@ mod crashes;
 mod creates;
 mod crm_failures;
 mod edits;
+mod finishes;
 mod grants;
 mod orders;
 mod ownership;
 mod redrive;
 mod renewals;
+mod scripted;
 mod sessions;
 mod store;
 mod sweeps;
 mod transitions;
 mod updates;
+mod ways;
 
 use std::{sync::Arc, time::Duration};
 

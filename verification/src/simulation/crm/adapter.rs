@@ -83,15 +83,7 @@ impl Crm for FakeCrm {
     }
 
     fn presentation(&self) -> Presentation {
-        Presentation {
-            connect: &[],
-            url_identifier: "",
-            contact_page_url: None,
-            log_page_url: None,
-            contact_types: &[],
-            call_log_fields: &[],
-            settings: &[],
-        }
+        Presentation::default()
     }
 
     fn base_url(&self, _: &User) -> Option<String> {

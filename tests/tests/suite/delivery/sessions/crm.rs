@@ -16,10 +16,10 @@ use call_log::{
     adapters::{
         Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
         CompareAndSet, Crm, CrmRequest, Error, Fields, Finish, LimitScope, NewCallLog, NewContact, OAuth,
-        Recovery, Session, is_listed,
+        Presentation, Recovery, Session, is_listed,
     },
     model::{CallLogId, Contact, Credentials, Secret, User},
-    note::Format,
+    note::{Format, Limits},
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -56,8 +56,13 @@ impl Crm for SessionCrm {
             recovery: &[Recovery::None],
             compare_and_set: CompareAndSet::None,
             finish: Finish::None,
+            limits: Limits::UNLIMITED,
             limit_scope: LimitScope::User,
         }
+    }
+
+    fn presentation(&self) -> Presentation {
+        Presentation::default()
     }
 
     fn base_url(&self, user: &User) -> Option<String> {
