@@ -72,7 +72,7 @@ pub async fn run(
     let holder = lease::new_holder();
 
     for _ in 0..MAX_CLAIMS {
-        let lease = lease::new(&key, &holder, services.clock.now_ms(), deadline);
+        let lease = lease::new(crm, &key, &holder, services.clock.now_ms(), deadline);
         let user = services.store.user(&key.user);
         let claim = services.store.claim_create(&lease, Purpose::Request(&payload));
         let (user, claim) = tokio::join!(

@@ -274,7 +274,7 @@ impl Run<'_> {
         let now_ms = services.clock.now_ms();
         let deadline = Deadline(self.deadline.0.min(now_ms + CALL_MS));
         let holder = lease::new_holder();
-        let lease = lease::new(key, &holder, now_ms, deadline);
+        let lease = lease::new(call.crm, key, &holder, now_ms, deadline);
         let user = StoredUser::clone(&call.user);
         match item.state {
             State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {

@@ -1,8 +1,8 @@
 //! Retry policy: whether and when the redrive repeats an attempt that failed, and for how long.
 
 use crate::{
-    adapters::{Crm, Effect, ErrorKind, Recovery},
-    delivery::{attempt::Claim, failure::Failure, lease::GRACE_MS},
+    adapters::{Effect, ErrorKind, Recovery},
+    delivery::{attempt::Claim, failure::Failure, lease},
     model::{CallKey, hash::stable_hash},
     store::{self, Event, Release, State},
 };
@@ -43,7 +43,7 @@ impl Claim<'_> {
         let is_logged = self.item.state == State::Logged;
         if failure.effect() == Effect::Unknown {
             // The request may still reach the CRM.
-            let lease_expires_at_ms = now_ms + grace_ms(self.crm);
+            let lease_expires_at_ms = now_ms + lease::grace_ms(self.crm);
             let release = Release {
                 lease_expires_at_ms,
                 outcome_unknown: !is_logged,
@@ -89,11 +89,6 @@ impl Claim<'_> {
         let requested_ms = failure.retry_after().map_or(0, |wait| wait.as_millis() as i64);
         now_ms + delay_ms.max(requested_ms)
     }
-}
-
-/// Returns the time in which a request that got no response may still arrive and become visible, in milliseconds.
-fn grace_ms(crm: &dyn Crm) -> i64 {
-    GRACE_MS.max(crm.capabilities().search_lag().as_millis() as i64)
 }
 
 /// Returns `true` if the CRM would reject the same create again.

@@ -1,5 +1,6 @@
 //! Delivery: every call is logged exactly once, whatever fails. `docs/exactly-once.md` has the reasons.
 
+mod altered_crm;
 mod chaos;
 mod costs;
 mod crashes;
@@ -7,6 +8,7 @@ mod creates;
 mod crm_failures;
 mod edits;
 mod grants;
+mod leases;
 mod orders;
 mod ownership;
 mod redrive;
