@@ -84,7 +84,7 @@ impl ErrorKind {
             ),
             ErrorKind::Conflict => (
                 "The record was changed in the CRM during each attempt.",
-                "Nothing, if the call is delivered later. Otherwise start the delivery again.",
+                "Nothing; delivery is repeated after five seconds, until it succeeds.",
             ),
             ErrorKind::RateLimited { .. } => (
                 "The CRM has received too many requests from this account, also from other software.",

@@ -2,6 +2,7 @@
 
 mod altered_crm;
 mod chaos;
+mod conflicts;
 mod costs;
 mod crashes;
 mod creates;
