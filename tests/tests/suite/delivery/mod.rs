@@ -13,6 +13,7 @@ mod leases;
 mod orders;
 mod ownership;
 mod redrive;
+mod scopes;
 mod store;
 mod sweeps;
 mod transitions;
