@@ -54,6 +54,11 @@ impl Content {
         fingerprints
     }
 
+    /// Returns the value of a section.
+    pub(super) fn get(&self, section: Section) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == section).map(|(_, value)| value)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (Section, &str)> {
         self.sections.iter().map(|(section, value)| (*section, value.as_str()))
     }

@@ -1,6 +1,7 @@
 //! Fingerprints of what we last wrote. A hash shows whether a person has changed a text, but cannot be read.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
 };
@@ -10,21 +11,56 @@ use sha2::{Digest, Sha256};
 use super::{
     Section,
     section::{SECTIONS, Traits},
+    words::{Form, folded, for_each_word, has_rare},
 };
 
-/// The hexadecimal digits of 128 bits, the part of a fingerprint that depends on the words only.
+/// The hexadecimal digits of 128 bits: of a hash of the words.
 const WORDS_DIGITS: usize = 32;
 /// The digits that depend on spaces and line breaks too: 32 bits.
 const EXACT_DIGITS: usize = 8;
+/// Stands for the text that was sent if the section was left out.
+const LEFT_OUT: &str = "-";
 
 /// Returns the first 128 bits of a text's SHA-256, in hexadecimal.
 pub fn fingerprint(text: &str) -> String {
     hex(Sha256::new().chain_update(text))
 }
 
-/// Returns the fingerprint of a subject without the spaces around it: CRMs trim subjects.
+/// Returns the fingerprint of a subject, for [`is_subject`].
 pub(crate) fn subject_fingerprint(subject: &str) -> String {
-    fingerprint(subject.trim())
+    let hash = |form| fingerprint(&folded(subject, form));
+    hash(Form::Kept) + &forms_of(subject, hash)
+}
+
+/// Returns `true` if `subject` is the subject that has this fingerprint, or what a CRM may have made of it.
+pub fn is_subject(known: &str, subject: &str) -> bool {
+    let (words, forms) = known.split_at_checked(WORDS_DIGITS).unwrap_or((known, ""));
+    Hashes { words, forms }.is_of(has_rare(subject), |form| fingerprint(&folded(subject, form)).into())
+}
+
+/// Returns the hashes of what a CRM may make of a text: none unless the text has rare characters.
+fn forms_of(text: &str, hash: impl Fn(Form) -> String) -> String {
+    if has_rare(text) { hash(Form::Dropped) + &hash(Form::Replaced) } else { String::new() }
+}
+
+/// The hashes of a known text.
+#[derive(Clone, Copy)]
+struct Hashes<'f> {
+    words: &'f str,
+    /// The hashes of what a CRM may make of the text, if there are any.
+    forms: &'f str,
+}
+
+impl Hashes<'_> {
+    /// Returns `true` if the text with the hashes `hash`, which may have rare characters, is the known one.
+    ///
+    /// A CRM adds no rare characters, and it keeps all or none. So if a text has some, it must have them all.
+    fn is_of<'h>(self, has_rare: bool, hash: impl Fn(Form) -> Cow<'h, str>) -> bool {
+        // Without rare characters, a text has the same words in the forms `Kept` and `Dropped`.
+        let words = hash(Form::Kept);
+        let is_form = || self.forms.starts_with(&*words) || self.forms.ends_with(&*hash(Form::Replaced));
+        self.words == words || !has_rare && !self.forms.is_empty() && is_form()
+    }
 }
 
 /// The fingerprints of a note's sections.
@@ -87,8 +123,8 @@ impl Fingerprints {
 
     /// Returns `true` if this value of a section is unconfirmed.
     pub(crate) fn is_unconfirmed(&self, section: Section, value: &str) -> bool {
-        let value = Fingerprint::of(value);
-        let is_same = |pair: &(Section, Fingerprint)| pair.0 == section && pair.1.has_same_words(&value);
+        let value = ComparedText::new(value);
+        let is_same = |pair: &(Section, Fingerprint)| pair.0 == section && pair.1.is_of(&value);
         self.unconfirmed.iter().any(is_same)
     }
 
@@ -100,6 +136,13 @@ impl Fingerprints {
     /// Confirms a fingerprint.
     pub(super) fn set(&mut self, section: Section, fingerprint: Fingerprint) {
         self.confirmed.insert(section, fingerprint);
+    }
+
+    /// Notes that a section was left out.
+    pub(super) fn leave_out(&mut self, section: Section) {
+        if let Some(fingerprint) = self.confirmed.get_mut(&section).filter(|known| !known.is_unknown()) {
+            *fingerprint = fingerprint.sent_as(None);
+        }
     }
 
     /// Returns the sections that have unconfirmed fingerprints.
@@ -114,17 +157,49 @@ impl Fingerprints {
     }
 }
 
-/// The fingerprint of one value: a hash of its words, then a short hash of the exact text.
+/// A text to compare with fingerprints.
+pub(super) struct ComparedText<'t> {
+    text: &'t str,
+    /// The hash of its words.
+    words: String,
+}
+
+impl<'t> ComparedText<'t> {
+    pub(super) fn new(text: &'t str) -> ComparedText<'t> {
+        ComparedText { text, words: WordHash::of(text, Form::Kept) }
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let forms = forms_of(self.text, |form| WordHash::of(self.text, form));
+        Fingerprint([self.words.as_str(), &fingerprint(self.text)[..EXACT_DIGITS], &forms].concat())
+    }
+
+    fn hash(&self, form: Form) -> Cow<'_, str> {
+        match form {
+            Form::Kept => Cow::Borrowed(&self.words),
+            form => Cow::Owned(WordHash::of(self.text, form)),
+        }
+    }
+}
+
+/// The fingerprint of one value: hashes of its words and of its exact text. Bodies are compared by words.
 ///
-/// CRMs move spaces and line breaks, but leave the words alone. So a body is compared by words.
+/// It consists of a hash of the words and a short hash of the exact text. If the value has rare characters, the hashes of
+/// what a CRM may make of it follow. If the value was cut, such hashes of the text that was sent stand before it, and a
+/// space. The text that was sent and the whole value are the *known texts*.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fingerprint(String);
 
 impl Fingerprint {
     pub(super) fn of(value: &str) -> Fingerprint {
-        let mut words = WordHash::default();
-        words.add(value);
-        Fingerprint(words.hash() + &fingerprint(value)[..EXACT_DIGITS])
+        ComparedText::new(value).fingerprint()
+    }
+
+    /// Returns the fingerprint of the same value, of which another text was sent, or nothing.
+    pub(super) fn sent_as(&self, text: Option<&str>) -> Fingerprint {
+        let sent = text.map(Fingerprint::of);
+        let sent = sent.as_ref().map_or(LEFT_OUT, |sent| &sent.0);
+        Fingerprint(format!("{sent} {}", self.whole()))
     }
 
     /// Returns `true` for a text that we did not write: see [`Fingerprints::unknown`].
@@ -132,41 +207,103 @@ impl Fingerprint {
         self.0.is_empty()
     }
 
-    /// Returns `true` if both texts have the same words, whatever the spaces and line breaks between them.
-    pub(super) fn has_same_words(&self, other: &Fingerprint) -> bool {
-        self.words() == other.words()
+    /// Returns `true` if the whole value was not sent.
+    pub(super) fn is_shortened(&self) -> bool {
+        self.0.contains(' ')
     }
 
-    /// Returns the number of lines at the start of `text` that have the same words as this text, or `None` if the text
-    /// does not start with them.
+    /// Returns `true` if nothing of the value was sent.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.0.starts_with(LEFT_OUT)
+    }
+
+    /// Returns `true` if this is the whole value.
+    pub(super) fn is_whole(&self, value: &Fingerprint) -> bool {
+        self.whole() == value.whole()
+    }
+
+    /// Returns `true` if a value is exactly one of the known texts.
+    pub(super) fn is_exactly(&self, value: &Fingerprint) -> bool {
+        self.texts().any(|text| text == value.whole())
+    }
+
+    /// Returns `true` if a value has the words of one of the known texts, whatever the spaces and line breaks between
+    /// them.
+    pub(super) fn has_same_words(&self, value: &Fingerprint) -> bool {
+        let words = hashes(value.whole()).words;
+        self.texts().any(|text| hashes(text).words == words)
+    }
+
+    /// Returns `true` if a text in the CRM is one of the known texts, or what a CRM may have made of it.
+    pub(super) fn is_of(&self, text: &ComparedText<'_>) -> bool {
+        self.texts().any(|known| hashes(known).is_of(has_rare(text.text), |form| text.hash(form)))
+    }
+
+    /// Returns the number of lines at the start of `text` that are one of the known texts, or what a CRM may have made
+    /// of it. Returns `None` if the text does not start with them.
     pub(super) fn opening_lines(&self, text: &str) -> Option<usize> {
-        let mut words = WordHash::default();
-        text.lines().position(|line| words.add(line) && words.hash() == self.words()).map(|last| last + 1)
+        let needs_forms = self.texts().any(|known| !hashes(known).forms.is_empty());
+        let (mut kept, mut replaced) = (WordHash::new(Form::Kept), WordHash::new(Form::Replaced));
+        let mut is_rare = false;
+        let is_end = |line: &str| {
+            if line.trim().is_empty() {
+                return false;
+            }
+            is_rare |= has_rare(line);
+            kept.add(line);
+            if needs_forms {
+                replaced.add(line);
+            }
+            let hash = |form| if form == Form::Replaced { replaced.hash() } else { kept.hash() };
+            self.texts().any(|known| hashes(known).is_of(is_rare, |form| hash(form).into()))
+        };
+        text.lines().position(is_end).map(|last| last + 1)
     }
 
-    fn words(&self) -> &str {
-        self.0.get(..WORDS_DIGITS).unwrap_or(&self.0)
+    /// The fingerprints of the known texts, that of the whole value last.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ')
+    }
+
+    fn whole(&self) -> &str {
+        self.texts().last().unwrap_or_default()
     }
 }
 
-/// A hash of the words that have been added.
-#[derive(Default)]
-struct WordHash(Sha256);
+/// Splits the fingerprint of a known text.
+fn hashes(known: &str) -> Hashes<'_> {
+    let forms = known.get(WORDS_DIGITS + EXACT_DIGITS..).unwrap_or_default();
+    Hashes { words: known.get(..WORDS_DIGITS).unwrap_or(known), forms }
+}
+
+/// A hash of the words that have been added, in one form.
+struct WordHash {
+    form: Form,
+    hasher: Sha256,
+}
 
 impl WordHash {
-    /// Adds the words of a text. Returns `true` if it has any.
-    fn add(&mut self, text: &str) -> bool {
-        let mut has_words = false;
-        for word in text.split_whitespace() {
-            self.0.update(word);
-            self.0.update(" ");
-            has_words = true;
-        }
-        has_words
+    fn new(form: Form) -> WordHash {
+        WordHash { form, hasher: Sha256::new() }
+    }
+
+    /// Returns the hash of the words of a text.
+    fn of(text: &str, form: Form) -> String {
+        let mut words = WordHash::new(form);
+        words.add(text);
+        hex(words.hasher)
+    }
+
+    /// Adds the words of a text.
+    fn add(&mut self, text: &str) {
+        for_each_word(text, self.form, |word| {
+            self.hasher.update(word);
+            self.hasher.update(" ");
+        });
     }
 
     fn hash(&self) -> String {
-        hex(self.0.clone())
+        hex(self.hasher.clone())
     }
 }
 
@@ -185,8 +322,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_depends_on_the_words_and_notices_the_spaces() {
-        let same_words =
-            |one: &str, other: &str| Fingerprint::of(one).has_same_words(&Fingerprint::of(other));
+        let same_words = |one: &str, other: &str| Fingerprint::of(one).is_of(&ComparedText::new(other));
         for (one, other, same) in [
             ("a b", "a b", true),
             ("a b", " a\u{a0}\r\n\tb\n", true),
@@ -217,10 +353,15 @@ mod tests {
     fn stored_fingerprints_are_read_back() {
         let mut fingerprints = Fingerprints::default();
         fingerprints.set(Section::AgentNote, Fingerprint::of("a"));
-        fingerprints.set(Section::Journey, Fingerprint::of("b"));
+        fingerprints.set(Section::Journey, Fingerprint::of("b👍"));
+        fingerprints.set(Section::Transcript, Fingerprint::of("cut👍").sent_as(Some("c")));
+        fingerprints.set(Section::AiNote, Fingerprint::of("left out").sent_as(None));
         assert_eq!(Fingerprints::from_pairs(fingerprints.iter()), fingerprints);
+        let unconfirmed = Fingerprints::unconfirmed([&fingerprints]);
+        let stored = unconfirmed.unconfirmed_texts();
+        assert_eq!(Fingerprints::default().with_unconfirmed_texts(&stored), unconfirmed);
         assert_eq!(Fingerprints::from_pairs([("other", "x")]), Fingerprints::default());
         let unknown = Fingerprints::from_pairs([("note", "")]);
-        assert!(!unknown.get(Section::AgentNote).unwrap().has_same_words(&Fingerprint::of("")));
+        assert!(!unknown.get(Section::AgentNote).unwrap().is_of(&ComparedText::new("")));
     }
 }

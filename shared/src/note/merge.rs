@@ -6,7 +6,8 @@
 
 use super::{
     Content, Fingerprints, Format, PENDING_LINK, Section,
-    fingerprint::Fingerprint,
+    fingerprint::{ComparedText, Fingerprint},
+    limits::{is_cut_of, lines_up_to_cut},
     markup::{Entry, Markup, Segment, SegmentKind, end_of_lines, find, insert, place, render},
     parse::parse,
 };
@@ -21,6 +22,23 @@ pub struct Merged {
     pub body: String,
     /// The fingerprints to store when the CRM has this body: the base of the next merge.
     pub base: Fingerprints,
+    /// The sections of the update that the body shows cut, and sections that were cut to make room for the update.
+    pub cut: Vec<Section>,
+    /// The sections of the update, or of the existing body, for which the body has no room.
+    pub left_out: Vec<Section>,
+}
+
+impl Merged {
+    fn new(body: String, base: Fingerprints, ours: &Content) -> Merged {
+        let shortened = |(section, value): (Section, &str)| {
+            let known = base.get(section).filter(|known| known.is_shortened())?;
+            known.is_whole(&Fingerprint::of(value)).then(|| (section, known.is_left_out()))
+        };
+        let (left_out, cut): (Vec<_>, Vec<_>) =
+            ours.iter().filter_map(shortened).partition(|(_, is_left_out)| *is_left_out);
+        let sections = |list: Vec<(Section, bool)>| list.into_iter().map(|(section, _)| section).collect();
+        Merged { cut: sections(cut), left_out: sections(left_out), body, base }
+    }
 }
 
 /// Merges content into an existing body.
@@ -30,18 +48,35 @@ pub struct Merged {
 ///
 /// The [module documentation](super) has an example.
 pub fn merge(format: Format, existing: &str, base: &Fingerprints, ours: &Content) -> Merged {
+    merge_without(format, existing, base, ours, &[])
+}
+
+/// Merges content without some sections. Where the body has them as we wrote them, they are removed.
+pub(super) fn merge_without(
+    format: Format,
+    existing: &str,
+    base: &Fingerprints,
+    ours: &Content,
+    left_out: &[Section],
+) -> Merged {
     let markup = format.markup();
     let mut segments = parse(format, existing).segments;
     let mut base = base.clone();
     confirm_standing_texts(markup, &segments, &mut base);
+    for section in left_out {
+        remove(markup, &mut segments, base.get(*section), *section, ours.get(*section));
+    }
     for (section, value) in ours.iter() {
         let entry = Entry { section, value, direction: ours.direction };
-        let fingerprint = Fingerprint::of(value);
-        if merge_section(markup, &mut segments, base.get(section), entry, &fingerprint) {
-            base.set(section, fingerprint);
+        let is_left_out = left_out.contains(&section);
+        if let Some(written) = merge_section(markup, &mut segments, base.get(section), entry, is_left_out) {
+            base.set(section, written);
         }
     }
-    Merged { body: render(&segments), base }
+    for section in left_out {
+        base.leave_out(*section);
+    }
+    Merged::new(render(&segments), base, ours)
 }
 
 /// Returns `true` if a value stands for one that is not known yet: `(pending...)` for a link, `pending` for the
@@ -63,11 +98,11 @@ fn confirm_standing_texts(markup: &dyn Markup, segments: &[Segment<'_>], base: &
     for section in base.unconfirmed_sections() {
         let Some(at) = find(segments, SegmentKind::Section(section)) else { continue };
         let value = markup.decode(section, segments[at].encoded());
-        let whole = Fingerprint::of(&value);
+        let whole = ComparedText::new(&value);
         let is_open_ended = markup.is_open_ended() && section.is_block();
         let matching_lines = |candidate: &Fingerprint| match is_open_ended {
             true => candidate.opening_lines(&value),
-            false => candidate.has_same_words(&whole).then_some(0),
+            false => candidate.is_of(&whole).then_some(0),
         };
         let matches = base.candidates(section).filter_map(|text| Some((matching_lines(text)?, text)));
         // The longest text, and the confirmed one, which comes first, if two are equally long.
@@ -94,7 +129,7 @@ impl Ours {
     /// Returns `None` if the text equals the base.
     fn of(entry: Entry<'_>, fingerprint: &Fingerprint, base: Option<&Fingerprint>) -> Option<Ours> {
         match base {
-            Some(base) if base == fingerprint => None,
+            Some(base) if base.is_exactly(fingerprint) => None,
             Some(base) if base.has_same_words(fingerprint) => Some(Ours::BaseRespaced),
             _ if is_placeholder(entry.section, entry.value) => Some(Ours::Placeholder),
             _ => Some(Ours::New),
@@ -113,6 +148,8 @@ enum Theirs {
     Ours,
     /// The words of ours, with other spaces or line breaks.
     OursRespaced,
+    /// The start of ours, cut. Its fingerprint is not stored yet.
+    OursCut,
     /// No text, or a placeholder.
     Vacant,
     /// The words of the base.
@@ -133,12 +170,19 @@ impl Theirs {
         let Some(Standing { value, .. }) = standing else {
             return if base.is_some() { Theirs::Deleted } else { Theirs::Absent };
         };
-        let theirs = Fingerprint::of(value);
+        if value == entry.value {
+            return Theirs::Ours;
+        }
+        let theirs = ComparedText::new(value);
+        let is_base = base.is_some_and(|base| base.is_of(&theirs));
+        // Theirs can be both: if only rare characters are new, it is the base, and ours was not written yet.
+        let is_other_base = is_base && base.is_some_and(|base| !base.has_same_words(ours));
         match base {
-            _ if ours.has_same_words(&theirs) && value == entry.value => Theirs::Ours,
-            _ if ours.has_same_words(&theirs) => Theirs::OursRespaced,
-            _ if value.trim().is_empty() || is_placeholder(entry.section, value) => Theirs::Vacant,
-            Some(base) if base.has_same_words(&theirs) => Theirs::Base,
+            _ if value.trim().is_empty() => Theirs::Vacant,
+            _ if ours.is_of(&theirs) && !is_other_base => Theirs::OursRespaced,
+            _ if is_placeholder(entry.section, value) => Theirs::Vacant,
+            _ if is_base => Theirs::Base,
+            _ if is_cut_of(value, entry.value) => Theirs::OursCut,
             Some(base) if base.is_unknown() => Theirs::UnknownAuthor,
             _ => Theirs::Edited,
         }
@@ -163,7 +207,7 @@ enum Outcome {
 /// |---|---|---|
 /// | absent, or equal to the base | anything | theirs stays; this case is settled before `decide` |
 /// | the words of the base, respaced | the words of ours, respaced otherwise | ours |
-/// | anything else | the words of ours | nothing is written; ours becomes the base |
+/// | anything else | the words of ours, or what was left of them | nothing is written; ours becomes the base |
 /// | the words of the base, respaced | anything else | theirs stays |
 /// | a placeholder | a text, or deleted by a person | theirs stays |
 /// | a placeholder or new | absent, empty or a placeholder | ours |
@@ -176,7 +220,7 @@ fn decide(section: Section, ours: Ours, theirs: Theirs) -> Outcome {
     let is_free_text = !section.is_line() || section == Section::Subject;
     match (ours, theirs) {
         (Ours::BaseRespaced, Theirs::OursRespaced) => Outcome::Ours,
-        (_, Theirs::Ours | Theirs::OursRespaced) => Outcome::TheirsIsAccepted,
+        (_, Theirs::Ours | Theirs::OursRespaced | Theirs::OursCut) => Outcome::TheirsIsAccepted,
         (Ours::BaseRespaced, _) => Outcome::TheirsStays,
         (Ours::Placeholder, Theirs::Absent | Theirs::Vacant) => Outcome::Ours,
         (Ours::Placeholder, _) => Outcome::TheirsStays,
@@ -188,58 +232,109 @@ fn decide(section: Section, ours: Ours, theirs: Theirs) -> Outcome {
     }
 }
 
-/// Merges one section. Returns `true` if ours becomes its base.
+/// Merges one section; if it `is_left_out`, nothing is written. Returns its new base, or `None` if the base stays.
 fn merge_section(
     markup: &dyn Markup,
     segments: &mut Vec<Segment<'_>>,
     base: Option<&Fingerprint>,
     entry: Entry<'_>,
-    fingerprint: &Fingerprint,
-) -> bool {
-    let Some(ours) = Ours::of(entry, fingerprint, base) else { return false };
-    let standing = Standing::find(markup, segments, entry.section, [base, Some(fingerprint)]);
-    let theirs = Theirs::of(entry, fingerprint, base, standing.as_ref());
-    let outcome = decide(entry.section, ours, theirs);
-    match (outcome, standing) {
-        (Outcome::TheirsStays, _) => return false,
+    is_left_out: bool,
+) -> Option<Fingerprint> {
+    let fingerprint = Fingerprint::of(entry.value);
+    let ours = Ours::of(entry, &fingerprint, base)?;
+    let standing =
+        Standing::find(markup, segments, entry.section, [base, Some(&fingerprint)], Some(entry.value));
+    let theirs = Theirs::of(entry, &fingerprint, base, standing.as_ref());
+    match (decide(entry.section, ours, theirs), standing) {
+        (Outcome::TheirsStays, _) => return None,
+        (Outcome::TheirsIsAccepted, Some(standing)) if matches!(theirs, Theirs::OursCut) => {
+            return Some(fingerprint.sent_as(Some(&standing.value)));
+        }
         (Outcome::TheirsIsAccepted, _) => {}
+        _ if is_left_out => {}
         (Outcome::Ours | Outcome::Both, None) => place(markup, segments, entry),
         (Outcome::Ours, Some(standing)) => replace(markup, segments, entry, &standing, false),
         (Outcome::Both, Some(standing)) => replace(markup, segments, entry, &standing, true),
     }
-    true
+    Some(fingerprint)
+}
+
+/// Removes a section that stands as we wrote it, or as we are about to write it.
+fn remove(
+    markup: &dyn Markup,
+    segments: &mut [Segment<'_>],
+    base: Option<&Fingerprint>,
+    section: Section,
+    ours: Option<&str>,
+) {
+    let fingerprint = ours.map(Fingerprint::of);
+    let known = [base, fingerprint.as_ref()];
+    let Some(standing) = Standing::find(markup, segments, section, known, ours) else { return };
+    let theirs = ComparedText::new(&standing.value);
+    let is_known = known.into_iter().flatten().any(|known| known.is_of(&theirs));
+    if is_known || ours.is_some_and(|ours| is_cut_of(&standing.value, ours)) {
+        let raw = standing.foreign(markup, &segments[standing.at], false);
+        segments[standing.at] = Segment::new(SegmentKind::Foreign, raw);
+    }
 }
 
 /// A section as the body has it.
-struct Standing {
+pub(super) struct Standing {
     /// The index of its segment.
-    at: usize,
+    pub(super) at: usize,
     /// The length in bytes of its encoded text. Foreign text may follow in an open-ended block.
     length: usize,
-    value: String,
+    pub(super) value: String,
 }
 
 impl Standing {
-    /// Finds a section. An open-ended block ends where one of the known texts ends, if it starts with one.
-    fn find(
+    /// Finds a section. An open-ended block ends where one of the known texts, or what was left of `whole`, ends if it
+    /// starts with one.
+    pub(super) fn find(
         markup: &dyn Markup,
         segments: &[Segment<'_>],
         section: Section,
         known: [Option<&Fingerprint>; 2],
+        whole: Option<&str>,
     ) -> Option<Standing> {
         let at = find(segments, SegmentKind::Section(section))?;
         let encoded = segments[at].encoded();
-        let whole = Standing { at, length: encoded.len(), value: markup.decode(section, encoded) };
+        let standing = Standing { at, length: encoded.len(), value: markup.decode(section, encoded) };
         if !markup.is_open_ended() || !section.is_block() {
-            return Some(whole);
+            return Some(standing);
         }
-        let texts = known.into_iter().flatten();
-        let Some(lines) = texts.filter_map(|text| text.opening_lines(&whole.value)).max() else {
-            return Some(whole);
+        let opening = |lines: usize| {
+            let length = encoded.split_inclusive('\n').take(lines).map(str::len).sum();
+            Standing { at, length, value: markup.decode(section, &encoded[..length]) }
         };
-        let length = encoded.split_inclusive('\n').take(lines).map(str::len).sum();
-        Some(Standing { at, length, value: markup.decode(section, &encoded[..length]) })
+        let texts = known.into_iter().flatten();
+        if let Some(lines) = texts.filter_map(|text| text.opening_lines(&standing.value)).max() {
+            return Some(opening(lines));
+        }
+        let cut = lines_up_to_cut(&standing.value).map(opening);
+        let cut = cut.filter(|cut| whole.is_some_and(|whole| is_cut_of(&cut.value, whole)));
+        Some(cut.unwrap_or(standing))
     }
+
+    /// Returns the foreign text in the section's segment: text below an open-ended block, then comments. The comments in
+    /// a text that is kept are kept with it.
+    fn foreign(&self, markup: &dyn Markup, segment: &Segment<'_>, is_kept: bool) -> String {
+        let (text, rest) = segment.encoded().split_at(self.length);
+        let replaced = if is_kept { "" } else { text };
+        let around = [&segment.raw[..segment.value.start], replaced, &segment.raw[segment.value.end..]];
+        rest.to_owned() + &around.map(|raw| markup.comments(raw)).concat()
+    }
+}
+
+/// Returns the raw text of a section that replaces what stands there.
+pub(super) fn rewrite(
+    markup: &dyn Markup,
+    segment: &Segment<'_>,
+    entry: Entry<'_>,
+    standing: &Standing,
+    is_kept: bool,
+) -> String {
+    markup.write(entry, Some(&segment.raw)) + &standing.foreign(markup, segment, is_kept)
 }
 
 /// Writes a section in place of the text that stands there, which becomes foreign text if it `is_kept`.
@@ -251,14 +346,9 @@ fn replace(
     is_kept: bool,
 ) {
     let segment = &segments[standing.at];
-    let (theirs, rest) = segment.encoded().split_at(standing.length);
-    let kept = is_kept.then(|| markup.keep(theirs)).filter(|kept| !has_kept(segments, kept));
-    // The comments in a text that is kept are kept with it.
-    let replaced = if kept.is_some() { "" } else { theirs };
-    let around = [&segment.raw[..segment.value.start], replaced, &segment.raw[segment.value.end..]];
-    let comments = around.map(|raw| markup.comments(raw)).concat();
-    let raw = markup.write(entry, Some(&segment.raw)) + rest + &comments;
-    segments[standing.at].raw = raw.into();
+    let kept = is_kept.then(|| markup.keep(&segment.encoded()[..standing.length]));
+    let kept = kept.filter(|kept| !has_kept(segments, kept));
+    segments[standing.at].raw = rewrite(markup, segment, entry, standing, kept.is_some()).into();
     if let Some(kept) = kept {
         // Lines stand next to each other, so what becomes of a line goes below all of them.
         let below = if entry.section.is_line() { end_of_lines(segments) } else { standing.at + 1 };
@@ -268,7 +358,6 @@ fn replace(
 
 /// Returns `true` if the body already has this kept text.
 fn has_kept(segments: &[Segment<'_>], kept: &str) -> bool {
-    let kept = Fingerprint::of(kept);
     let mut all = segments.iter().filter(|segment| segment.kind == SegmentKind::Kept);
-    all.any(|segment| Fingerprint::of(&segment.raw).has_same_words(&kept))
+    all.any(|segment| segment.raw.split_whitespace().eq(kept.split_whitespace()))
 }

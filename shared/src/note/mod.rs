@@ -55,6 +55,29 @@
 //! assert_eq!(merge(Format::Plain, &merged.body, &merged.base, &newer), merged);
 //! ```
 //!
+//! # Limits
+//!
+//! ```
+//! use call_log::{
+//!     model::{CallDetails, Settings, Zone},
+//!     note::{Content, Format, Limits, Section, compose_within},
+//! };
+//!
+//! let details = CallDetails {
+//!     note: Some("Wants 40 seats.".to_owned()),
+//!     transcript: Some("Good morning, what can I do for you? ".repeat(20)),
+//!     ..CallDetails::default()
+//! };
+//! let content = Content::new(&details, &Settings::default(), Zone::UTC);
+//! let limits = Limits { max_body: Some(100), ..Limits::UNLIMITED };
+//! let composed = compose_within(Format::Plain, &content, &limits);
+//! assert_eq!(
+//!     composed.body,
+//!     "- Note: Wants 40 seats.\n\n- Transcript:\nGood morning, what can I do for you? Good mor… (cut)\n--- END\n"
+//! );
+//! assert_eq!(composed.cut, [Section::Transcript]);
+//! ```
+//!
 //! # Modules
 //!
 //! - `section`: the sections of a note, as data.
@@ -62,13 +85,17 @@
 //! - `markup`: the interface of the formats, and the segments of a body; `plain`, `html`, `markdown`: the formats.
 //! - `compose`: writes a new body.
 //! - `parse`: reads a body back without losing a byte.
-//! - `merge`: writes newer values into a body; `fingerprint`: how we recognise what we last wrote.
+//! - `merge`: writes newer values into a body; `fingerprint`: how we recognise what we last wrote; `words`: the changes of
+//!   a CRM that are no edits.
+//! - `limits`: how long a body or a subject may be; `fit`: shortens a note that is too long.
 
 mod compose;
 mod content;
 mod fingerprint;
+mod fit;
 mod format;
 mod html;
+mod limits;
 mod markdown;
 mod markup;
 mod merge;
@@ -79,12 +106,15 @@ mod section;
 mod tests;
 mod text;
 mod wording;
+mod words;
 
 pub use compose::compose;
 pub use content::Content;
 pub(crate) use fingerprint::subject_fingerprint;
-pub use fingerprint::{Fingerprints, fingerprint};
+pub use fingerprint::{Fingerprints, fingerprint, is_subject};
+pub use fit::{compose_within, merge_within};
 pub use format::Format;
+pub use limits::{Limits, TextUnit};
 pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};
 pub use section::Section;

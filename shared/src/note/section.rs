@@ -133,6 +133,11 @@ const fn row(
 }
 
 impl Section {
+    /// Returns the name of the section: its label in plain text.
+    pub fn label(self) -> &'static str {
+        self.traits().label
+    }
+
     pub(super) fn traits(self) -> &'static Traits {
         &SECTIONS[self as usize]
     }

@@ -1,9 +1,11 @@
 //! Tests of notes: properties of every note, and bodies as other programs write them.
 
 mod bodies;
+mod changes_of_crms;
 mod comments;
 mod composer_defects;
 mod entities;
+mod limits;
 mod linear_time;
 mod merge_table;
 mod properties;

@@ -20,7 +20,7 @@ fn update(format: Format, before: &Merged, fields: &Value) -> Merged {
 }
 
 fn nothing() -> Merged {
-    Merged { body: String::new(), base: Fingerprints::default() }
+    Merged { body: String::new(), base: Fingerprints::default(), cut: vec![], left_out: vec![] }
 }
 
 /// Asserts that a text contains each part of `present` once, and no part of `absent`.
@@ -147,7 +147,12 @@ fn successive_updates_give_the_same_note_as_one_update_with_all_their_values() {
         let all = content(&Value::Object(all));
         for format in Format::ALL {
             let merged = updates.iter().fold(nothing(), |before, fields| update(format, &before, fields));
-            let expected = Merged { body: compose(format, &all), base: all.fingerprints() };
+            let expected = Merged {
+                body: compose(format, &all),
+                base: all.fingerprints(),
+                cut: vec![],
+                left_out: vec![],
+            };
             assert_eq!(merged, expected, "{format:?} {requests:?}");
         }
         check_text(&compose(Format::Plain, &all), &present, &absent);
