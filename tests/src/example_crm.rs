@@ -1,12 +1,14 @@
 //! The fake of the Example CRM: the Example CRM itself, in memory, as `call-log serve` contains it.
 
 use call_log::{
-    adapters::{self, Crm},
-    model::Clock,
+    adapters::{self, Crm, Recovery},
+    model::{Clock, Contact, Credentials},
 };
 
+use cli::example_crm::{ExampleCrm, router};
+
 use crate::{
-    fake_crm::{FakeCrm, Routes},
+    fake_crm::{FakeCrm, OwnError, Routes, contact, key_and_token},
     proxy::{Proxy, Target},
 };
 
@@ -17,6 +19,7 @@ pub const API_KEY: &str = "example-api-key";
 #[derive(Debug)]
 pub struct FakeExampleCrm {
     proxy: Proxy,
+    crm: ExampleCrm,
 }
 
 impl FakeExampleCrm {
@@ -26,9 +29,9 @@ impl FakeExampleCrm {
     ///
     /// If no loopback port is free.
     pub fn start() -> FakeExampleCrm {
-        let crm = cli::example_crm::ExampleCrm::open(None, API_KEY, Clock::System)
+        let crm = ExampleCrm::open(None, API_KEY, Clock::System)
             .expect("a CRM in memory has no file that could be unreadable");
-        FakeExampleCrm { proxy: Proxy::around(cli::example_crm::router(crm)) }
+        FakeExampleCrm { proxy: Proxy::around(router(crm.clone())), crm }
     }
 }
 
@@ -41,24 +44,38 @@ impl FakeCrm for FakeExampleCrm {
         &self.proxy
     }
 
-    fn api_key(&self) -> &'static str {
-        API_KEY
+    fn credentials(&self) -> Vec<Credentials> {
+        key_and_token(API_KEY, None)
     }
 
-    fn contacts(&self) -> [String; 2] {
-        ["c-1", "c-2"].map(str::to_owned)
+    fn authorization_header(&self) -> String {
+        format!("Bearer {API_KEY}")
     }
 
-    fn routes(&self) -> Routes {
+    fn contacts(&self) -> [Contact; 2] {
+        ["c-1", "c-2"].map(|id| contact(id, None))
+    }
+
+    fn routes(&self, _: Recovery) -> Routes {
         let target = |method, path| Target { method, path };
         Routes {
             create: target("POST", "/example-crm/v1/activities"),
             read: target("GET", "/example-crm/v1/activities/*"),
             update: target("PATCH", "/example-crm/v1/activities/*"),
-            list: target("GET", "/example-crm/v1/activities"),
+            find: target("GET", "/example-crm/v1/activities"),
+            finish: None,
             find_contacts: target("GET", "/example-crm/v1/contacts"),
             create_contact: target("POST", "/example-crm/v1/contacts"),
         }
+    }
+
+    fn errors(&self) -> Vec<OwnError> {
+        let body = r#"{"error": "`subject` is missing"}"#;
+        vec![OwnError::rejection(422, body, "`subject` is missing")]
+    }
+
+    fn record_count(&self) -> usize {
+        self.crm.activity_count()
     }
 
     /// The Example CRM runs on this machine, whatever the user's host.

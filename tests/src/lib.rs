@@ -1,8 +1,8 @@
 //! The test environment: a table, CRMs with faults, and the Lambda Runtime API, all on loopback.
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
-//! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`pipedrive`] and
-//!   [`template_crm`], which is also the template for a new adapter;
+//! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`pipedrive`], [`template_crm`], which
+//!   is also the template for a new adapter, and [`contrary_crm`], which does everything otherwise;
 //! - [`metered`]: a test app behind counting proxies, and the cases that are counted; [`cost`]: their prices;
 //! - [`aws`]: fakes of the two AWS services that a process calls when it starts, Parameter Store and KMS;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
@@ -22,6 +22,7 @@
 )]
 
 pub mod aws;
+pub mod contrary_crm;
 pub mod cost;
 pub mod dynamodb;
 pub mod example_crm;

@@ -39,4 +39,9 @@ impl ExampleCrm {
         let store = Arc::new(store::Store::open(directory, clock)?);
         Ok(ExampleCrm { store, key: Secret::new(key) })
     }
+
+    /// Returns the number of activities.
+    pub fn activity_count(&self) -> usize {
+        self.store.activities(None, None).len()
+    }
 }

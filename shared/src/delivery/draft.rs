@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    adapters::{CallFacts, Crm, NewCallLog, Recovery},
+    adapters::{CallFacts, Capabilities, Crm, NewCallLog, Recovery},
     delivery::attempt::Attempt,
     model::{CallDetails, CallLogId, CallTag, Contact, Direction, Payload},
     note::{self, Content, fingerprint, subject_fingerprint},
@@ -42,18 +42,20 @@ impl Attempt<'_> {
     ) -> Draft<'p> {
         let (crm, item) = (self.claim.crm, &self.claim.item);
         let content = Content::new(&details, &self.grant.user().user.settings, self.zone);
+        let Capabilities { format, limits, .. } = crm.capabilities();
+        let composed = note::compose_within(format, &content, &limits);
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
             recovery,
-            subject: subject(&details, &payload.contact),
-            body: note::compose(crm.capabilities().format, &content),
+            subject: limits.cut_subject(&subject(&details, &payload.contact)).into_owned(),
+            body: composed.body,
             contact: payload.contact.clone(),
             facts: CallFacts::of(&details),
             first_attempt: item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
         let written = LastWritten {
-            sections: content.fingerprints(),
+            sections: composed.base,
             subject: Some(subject_fingerprint(&record.subject)),
             fields: field_fingerprints(crm, [&record.facts]),
         };

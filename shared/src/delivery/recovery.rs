@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    adapters::{CallFacts, Effect, Error, ErrorKind, NewCallLog, Recovery},
+    adapters::{CallFacts, Capabilities, Effect, Error, ErrorKind, NewCallLog, Recovery},
     delivery::{
         attempt::Attempt,
         draft::{Draft, Record, field_fingerprints},
@@ -136,13 +136,14 @@ impl Attempt<'_> {
     /// Returns the record that an earlier attempt would have created, as far as a search needs it.
     fn earlier_record(&self, criteria: &RecoveryCriteria, draft: &Draft<'_>) -> NewCallLog {
         let crm = self.claim.crm;
+        let Capabilities { format, limits, .. } = crm.capabilities();
         let details = CallDetails { start: criteria.start, ..draft.details.clone() };
         let zone = self.grant.zone(criteria.zone);
         let content = Content::new(&details, &self.grant.user().user.settings, zone);
         NewCallLog {
             tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
             recovery: ways::named(crm, criteria.way.as_deref()),
-            body: note::compose(crm.capabilities().format, &content),
+            body: note::compose_within(format, &content, &limits).body,
             contact: Contact { id: criteria.contact.clone(), ..draft.record.contact.clone() },
             facts: CallFacts::of(&criteria.details()),
             ..draft.record.clone()

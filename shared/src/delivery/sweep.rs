@@ -67,7 +67,7 @@ impl Attempt<'_> {
             tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
             recovery: ways::named(self.claim.crm, criteria.way.as_deref()),
             subject: current.subject.clone().unwrap_or_default(),
-            body: note::compose(capabilities.format, &content),
+            body: note::compose_within(capabilities.format, &content, &capabilities.limits).body,
             contact: Contact { id: criteria.contact.clone(), kind: None, name: None, phone_number: None },
             facts: CallFacts::of(&criteria.details()),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),

@@ -3,10 +3,13 @@
 //! A record is never changed without having been read, so a person's edit is merged and not overwritten. If the CRM
 //! rejects a change, each detail is written on its own, so that one bad detail does not keep the others out.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
-    adapters::{self, CallFacts, CallLog, CallLogChange, CompareAndSet, Effect, Error, ErrorKind, Fields},
+    adapters::{
+        self, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Effect, Error, ErrorKind,
+        Fields,
+    },
     delivery::{
         attempt::{Attempt, Claim},
         draft::is_field_fingerprint,
@@ -15,7 +18,7 @@ use crate::{
         lease,
     },
     model::{CallDetails, CallLogId, Zone},
-    note::{self, Content, Section, fingerprint, subject_fingerprint},
+    note::{self, Content, Section, fingerprint, is_subject, subject_fingerprint},
     store::{self, Event, Finish, LastWritten, Release},
     telemetry::{self, Metric},
 };
@@ -229,24 +232,25 @@ impl Writer<'_, '_> {
     fn plan(&self, current: &CallLog, before: &LastWritten, details: &CallDetails) -> Plan {
         let crm = self.grant.crm();
         let content = Content::new(details, &self.grant.user().user.settings, self.zone);
-        let merged = note::merge(crm.capabilities().format, &current.body, &before.sections, &content);
+        let Capabilities { format, limits, .. } = crm.capabilities();
+        let merged = note::merge_within(format, &current.body, &before.sections, &content, &limits);
 
-        let current_subject = current.subject.as_deref().unwrap_or_default();
-        let theirs = subject_fingerprint(current_subject);
-        let ours = details.subject.as_deref().map(subject_fingerprint);
+        let theirs = current.subject.as_deref().unwrap_or_default();
+        let ours = details.subject.as_deref().map(|subject| limits.cut_subject(subject));
+        let has_ours = ours.as_ref().is_some_and(|ours| is_subject(&subject_fingerprint(ours), theirs));
         // Of a recovered record we do not know which subject we sent, so we treat its current subject as ours.
-        let is_ours = before.subject.as_ref().is_none_or(|before| *before == theirs)
-            || before.sections.is_unconfirmed(Section::Subject, current_subject)
-            || ours.as_ref() == Some(&theirs);
-        let subject = details.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
+        let is_ours = before.subject.as_ref().is_none_or(|before| is_subject(before, theirs))
+            || before.sections.is_unconfirmed(Section::Subject, theirs)
+            || has_ours;
+        let subject_base = match is_ours {
+            true => Some(subject_fingerprint(ours.as_deref().unwrap_or(theirs))),
+            false => before.subject.clone(),
+        };
+        let subject = ours.filter(|_| is_ours && !has_ours).map(Cow::into_owned);
 
         let (fields, base_fields) =
             correct(&crm.fields(&CallFacts::of(details)), &current.fields, &before.fields);
-        let written = LastWritten {
-            sections: merged.base,
-            subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
-            fields: base_fields,
-        };
+        let written = LastWritten { sections: merged.base, subject: subject_base, fields: base_fields };
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,

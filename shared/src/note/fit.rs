@@ -4,6 +4,7 @@
 
 use super::{
     Content, Fingerprints, Format, Limits, Merged, Section,
+    compose::compose,
     fingerprint::{ComparedText, Fingerprint},
     limits::{CUT, MIN_SHOWN, longest_start},
     markup::{Entry, render},
@@ -26,6 +27,10 @@ const CUT_ORDER: [Section; 7] = [
 /// Composes a body within limits: [`compose`](super::compose), but with the base to store and with the sections that
 /// are cut or left out.
 pub fn compose_within(format: Format, content: &Content, limits: &Limits) -> Merged {
+    let body = compose(format, content);
+    if limits.fits_body(&body) {
+        return Merged { body, base: content.fingerprints(), cut: Vec::new(), left_out: Vec::new() };
+    }
     merge_within(format, "", &Fingerprints::default(), content, limits)
 }
 

@@ -1,6 +1,6 @@
 //! Limits on the length of a note and of a subject, and the marks of texts that were cut.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use super::words::{is_inside_character, starts_with};
 
@@ -70,6 +70,22 @@ impl Limits {
             self.unit.fits(&cut, self.max_subject).then_some(cut)
         });
         Cow::Owned(cut.unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            TextUnit::Characters => "characters",
+            TextUnit::Utf16 => "UTF-16 units",
+            TextUnit::Bytes => "bytes",
+        };
+        match (self.max_subject, self.max_body) {
+            (None, None) => out.write_str("unlimited"),
+            (Some(subject), None) => write!(out, "subject {subject} {unit}"),
+            (None, Some(body)) => write!(out, "body {body} {unit}"),
+            (Some(subject), Some(body)) => write!(out, "subject {subject}, body {body} {unit}"),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub fn to_cloud(stack: Option<String>, level: Level) {
         // A failure cannot be reported anywhere else.
         let _ = io::stdout().write_all(line);
     });
-    install(LineSubscriber { own: level, ..subscriber });
+    install(subscriber.down_to(level));
 }
 
 /// Installs a subscriber that writes readable lines to standard error, down to this level.
@@ -87,6 +87,12 @@ impl<Out: Fn(&[u8]) + 'static> LineSubscriber<Out> {
     /// Returns a subscriber that passes each complete JSON line to `out`. If a stack is named, the lines carry its metrics.
     pub fn cloud(stack: Option<String>, out: Out) -> LineSubscriber<Out> {
         LineSubscriber { style: Style::Json { stack }, own: Level::INFO, others: Level::INFO, out }
+    }
+
+    /// The same subscriber, with the lines of our own crates down to this level.
+    #[must_use]
+    pub fn down_to(self, own: Level) -> LineSubscriber<Out> {
+        LineSubscriber { own, ..self }
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {

@@ -20,15 +20,15 @@ use axum::{
     routing::{get, post},
 };
 use call_log::{
-    adapters::{self, Crm},
-    model::Clock,
+    adapters::{self, Crm, Effect, ErrorKind, Recovery},
+    model::{Clock, Contact, Credentials},
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::records::{Failure, Records, activity_type, check_names, oauth_client, object, store, success};
 use crate::{
-    fake_crm::{FakeCrm, Routes},
+    fake_crm::{Change, FakeCrm, OwnError, Routes, contact, key_and_token},
     proxy::{Exchange, Fault, Proxy, Target},
 };
 
@@ -263,23 +263,56 @@ impl FakeCrm for FakePipedrive {
         &self.proxy
     }
 
-    fn api_key(&self) -> &'static str {
-        API_KEY
+    fn credentials(&self) -> Vec<Credentials> {
+        key_and_token(API_KEY, Some(REFRESH_TOKEN))
     }
 
-    fn contacts(&self) -> [String; 2] {
-        [BOB, SOLO].map(|id| id.to_string())
+    fn authorization_header(&self) -> String {
+        format!("Bearer {ACCESS_TOKEN}")
     }
 
-    fn routes(&self) -> Routes {
+    fn contacts(&self) -> [Contact; 2] {
+        [BOB, SOLO].map(|id| contact(&id.to_string(), None))
+    }
+
+    fn routes(&self, _: Recovery) -> Routes {
         Routes {
             create: Route::CreateActivity.target(),
             read: Route::GetActivity.target(),
             update: Route::UpdateActivity.target(),
-            list: Route::ListActivities.target(),
+            find: Route::ListActivities.target(),
+            finish: None,
             find_contacts: Route::SearchPersons.target(),
             create_contact: Route::CreatePerson.target(),
         }
+    }
+
+    fn errors(&self) -> Vec<OwnError> {
+        let refusal =
+            r#"{"success": false, "error": "Bad request", "error_info": "The deal is closed", "data": null}"#;
+        let contradiction = OwnError {
+            status: 200,
+            body: r#"{"success": false, "error": "Bad request"}"#,
+            kind: ErrorKind::Malformed,
+            effect: Effect::Unknown,
+        };
+        vec![OwnError::rejection(400, refusal, "The deal is closed"), contradiction]
+    }
+
+    fn record_count(&self) -> usize {
+        self.activities().len()
+    }
+
+    fn end_access(&self) {
+        FakePipedrive::end_access(self);
+    }
+
+    fn changes(&self) -> &'static [Change] {
+        &[Change::RewritesMarkup]
+    }
+
+    fn switch(&self, _: Change, on: bool) {
+        self.normalise(on);
     }
 
     fn own_hosts(&self) -> &'static [(Option<&'static str>, &'static str)] {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::message::Message;
 
 /// Headers that are not recorded: a failing test must not print credentials.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "x-api-token", "cookie"];
+const SECRET_HEADERS: [&str; 4] = ["authorization", "x-api-token", "x-session", "cookie"];
 
 /// A fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Fault {
     },
     /// The request does not reach the server; the network before the CRM responds with 403 and a web page.
     Blocked,
+    /// The request does not reach the server; the response is 307 with this URL as its `Location`.
+    Redirect(String),
     /// The request does not reach the server; the response is 200 with a web page.
     Html,
     /// The request does not reach the server, and the connection is cut.
@@ -49,7 +51,8 @@ pub struct Target {
 }
 
 impl Target {
-    pub(super) fn matches(&self, request: &Exchange) -> bool {
+    /// Returns `true` if a request is one of these.
+    pub fn matches(&self, request: &Exchange) -> bool {
         let mut segments = request.path.split('/');
         let same =
             self.path.split('/').all(|own| segments.next().is_some_and(|other| own == "*" || own == other));

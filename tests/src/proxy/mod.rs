@@ -311,6 +311,11 @@ async fn respond(
             response.headers.push(("cf-ray".to_owned(), "7d0f".to_owned()));
             response
         }
+        Some(Fault::Redirect(url)) => {
+            let mut response = Message::made_up(307, "text/plain", "");
+            response.headers.push(("location".to_owned(), url));
+            response
+        }
         Some(Fault::Html) => Message::made_up(200, "text/html", PAGE),
         Some(Fault::DropBeforeEffect) => return Ok(()),
         Some(Fault::DropBeforeAnswer) => return server.forward(request).await.map(drop),

@@ -17,7 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use call_log::{adapters::Crm, model::Clock};
+use call_log::{
+    adapters::{Crm, Recovery},
+    model::{Clock, Contact, Credentials},
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,7 +28,7 @@ use serde_json::{Value, json};
 // Fill in: in a copy, the adapter comes from the registry: `call_log::adapters::find("<crm>")`.
 use super::TemplateCrm;
 use crate::{
-    fake_crm::{FakeCrm, Feature, Routes},
+    fake_crm::{FakeCrm, OwnError, Routes, contact, key_and_token},
     proxy::{Proxy, Target},
 };
 
@@ -36,6 +39,7 @@ pub const API_KEY: &str = "template-api-key";
 #[derive(Debug)]
 pub struct FakeTemplateCrm {
     proxy: Proxy,
+    records: Arc<Mutex<Records>>,
 }
 
 impl FakeTemplateCrm {
@@ -52,7 +56,7 @@ impl FakeTemplateCrm {
         };
         let persons = vec![person("1", "Bob Client", "+12135550111"), person("2", "Solo", "+12135550122")];
         let records = Arc::new(Mutex::new(Records { persons, calls: Vec::new() }));
-        FakeTemplateCrm { proxy: Proxy::around(router(records)) }
+        FakeTemplateCrm { proxy: Proxy::around(router(records.clone())), records }
     }
 }
 
@@ -66,24 +70,37 @@ impl FakeCrm for FakeTemplateCrm {
         &self.proxy
     }
 
-    fn api_key(&self) -> &'static str {
-        API_KEY
+    fn credentials(&self) -> Vec<Credentials> {
+        key_and_token(API_KEY, None)
     }
 
-    fn contacts(&self) -> [String; 2] {
-        ["1", "2"].map(str::to_owned)
+    fn authorization_header(&self) -> String {
+        format!("Bearer {API_KEY}")
     }
 
-    fn routes(&self) -> Routes {
+    fn contacts(&self) -> [Contact; 2] {
+        ["1", "2"].map(|id| contact(id, None))
+    }
+
+    fn routes(&self, _: Recovery) -> Routes {
         let target = |method, path| Target { method, path };
         Routes {
             create: target("POST", "/v1/calls"),
             read: target("GET", "/v1/calls/*"),
             update: target("PATCH", "/v1/calls/*"),
-            list: target("GET", "/v1/calls"),
+            find: target("GET", "/v1/calls"),
+            finish: None,
             find_contacts: target("GET", "/v1/persons"),
             create_contact: target("POST", "/v1/persons"),
         }
+    }
+
+    fn errors(&self) -> Vec<OwnError> {
+        vec![OwnError::rejection(422, r#"{"error": "there is no such person"}"#, "there is no such person")]
+    }
+
+    fn record_count(&self) -> usize {
+        lock(&self.records).calls.len()
     }
 
     fn own_hosts(&self) -> &'static [(Option<&'static str>, &'static str)] {
@@ -94,13 +111,8 @@ impl FakeCrm for FakeTemplateCrm {
         &["template-crm.example", "a.b.template-crm.example", "acme.template-crm.example.evil.example"]
     }
 
-    fn lacks(&self, feature: Feature) -> Option<&'static str> {
-        match feature {
-            Feature::DeleteRecord => {
-                Some("the API does not tell if a record was changed, so none is deleted")
-            }
-            Feature::FindRecords => None,
-        }
+    fn keeps_records(&self) -> Option<&'static str> {
+        Some("the API does not tell if a record was changed")
     }
 }
 

@@ -1,0 +1,1 @@
+//! The steps of `docs/add-a-crm.md`, followed word for word.
