@@ -1,10 +1,10 @@
-//! What an adapter declares about its CRM: what the CRM can do, and how its requests are authorized.
+//! The declarations of an adapter about its CRM: its capabilities, and how its requests are authorized.
 
 use std::{fmt, time::Duration};
 
 use crate::note::{Format, Limits};
 
-/// What a CRM can do.
+/// The capabilities of a CRM.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Capabilities {
     /// The format in which the CRM shows the body of a call log.

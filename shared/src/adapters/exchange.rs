@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Effect, Error, ErrorKind};
 
-/// What a request does in the CRM.
+/// The purpose of a request in the CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Changes nothing. Its errors never have an effect.
@@ -26,7 +26,7 @@ pub enum Intent {
 pub struct CrmRequest {
     /// The HTTP method.
     pub method: Method,
-    /// What the request does in the CRM.
+    /// The purpose of the request in the CRM.
     pub intent: Intent,
     /// The name of the route in log lines. It contains no identifier and no text of a user.
     pub route: &'static str,
@@ -107,7 +107,7 @@ impl CrmRequest {
 /// A response of a CRM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrmResponse {
-    /// What the request did.
+    /// The purpose of the request.
     pub intent: Intent,
     /// The status.
     pub status: StatusCode,

@@ -4,7 +4,7 @@
 //! responses. The rest of this module is the same for all CRMs:
 //!
 //! - [`capability`]: what an adapter declares;
-//! - [`presentation`]: what people see of a CRM in the extension;
+//! - [`presentation`]: the appearance of a CRM in the extension;
 //! - [`record`]: call logs and contacts, as the port passes them;
 //! - [`exchange`]: a request and a response, as values;
 //! - [`error`](mod@error): what the caller can do about a failure;
@@ -174,10 +174,10 @@ pub trait Crm: fmt::Debug + Send + Sync {
     /// The CRM's name in messages to people.
     fn display_name(&self) -> &'static str;
 
-    /// What the CRM can do.
+    /// The capabilities of the CRM.
     fn capabilities(&self) -> Capabilities;
 
-    /// What people see of the CRM in the extension.
+    /// The appearance of the CRM in the extension.
     fn presentation(&self) -> Presentation;
 
     /// Returns the base URL of the CRM for a user, without a slash at its end, or `None` if the user's host does not

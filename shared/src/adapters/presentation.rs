@@ -1,11 +1,11 @@
-//! What people see of a CRM in the App Connect extension, as its adapter declares it: how one connects, the fields of its
+//! The appearance of a CRM in the App Connect extension, as its adapter declares it: how one connects, the fields of its
 //! forms, its settings, kinds of contacts and pages.
 //!
 //! The names of the JSON are those of the extension's manifest.
 
 use serde::Serialize;
 
-/// What people see of a CRM.
+/// The appearance of a CRM in the extension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Presentation {

@@ -15,7 +15,7 @@ use crate::{
 /// equal values have equal texts, whether they were sent or read. An empty text is a field without a value.
 pub type Fields = BTreeMap<&'static str, String>;
 
-/// What is known of a call that CRMs have fields for.
+/// The facts of a call that CRMs have fields for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallFacts {
     /// The direction of the call, as the user sees it.
@@ -61,7 +61,7 @@ pub struct NewCallLog {
     pub body: String,
     /// The contact to whom the record belongs.
     pub contact: Contact,
-    /// What is known of the call.
+    /// The facts of the call, as far as they are known.
     pub facts: CallFacts,
     /// The time of the first attempt to create the log, which is the same in every attempt: the start of the call for a CRM
     /// that requires one, if the start is not known.

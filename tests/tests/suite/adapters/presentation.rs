@@ -1,4 +1,4 @@
-//! What adapters declare for the extension, compared with what the extension reads.
+//! The declarations of adapters for the extension, compared with what the extension reads.
 
 use std::collections::BTreeSet;
 
