@@ -49,6 +49,8 @@
 //! | dies | The item is due when its lease expires. The next claim finds that a create was under way and starts with recovery. A write reads the record first, as always |
 //! | gets no response from the CRM | The lease stays for a grace period without a holder, because the request may still arrive. After that, as above |
 //! | fails without effect | The lease ends at once. The redrive tries again after a random delay that grows, for 72 hours |
+//! | meets a used-up daily quota | The redrive tries again when the quota is reset. That time does not count towards the 72 hours |
+//! | finds that the record keeps changing | The redrive tries again after five seconds, until it succeeds |
 //! | gets a rejection | A create becomes a dead letter. An update drops the rejected details, and the others are written |
 //! | finds that the record was deleted | The item says so, and the call is not logged again |
 //! | loses its lease | Its next write to the item fails, because the holder's name differs. It stops, and the next holder finds what it did |

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints},
-    model::{Clock, OAuthClient, SecretReader, User},
-    store::{BreakerKey, Store},
+    model::{BreakerKey, Clock, OAuthClient, SecretReader, User},
+    store::Store,
 };
 
 /// Clock, clients, CRMs and secrets of one process.

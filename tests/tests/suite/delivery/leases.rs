@@ -14,7 +14,7 @@ const LAG: Duration = Duration::from_secs(40);
 /// grace period.
 const LATE_MS: i64 = 28_000;
 
-/// How the request that creates the record ends.
+/// The end of the request that creates the record.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// The process dies while the request is under way.

@@ -12,6 +12,7 @@ mod grants;
 mod leases;
 mod orders;
 mod ownership;
+mod quotas;
 mod redrive;
 mod scopes;
 mod store;
