@@ -258,6 +258,7 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::Unauthorized => ErrorKind::Unauthorized;
         ErrorKind::Forbidden => ErrorKind::Forbidden;
         ErrorKind::RateLimited { .. } => ErrorKind::RateLimited { retry_after: None };
+        ErrorKind::QuotaExceeded { .. } => ErrorKind::QuotaExceeded { resets_in: None };
         ErrorKind::AlreadyExists(_) => ErrorKind::AlreadyExists(None);
         ErrorKind::KeyRefused => ErrorKind::KeyRefused;
         ErrorKind::Conflict => ErrorKind::Conflict;
@@ -269,7 +270,7 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::Unavailable => "no response in time",
         ErrorKind::Unauthorized => "status 401",
         ErrorKind::Forbidden => "status 403",
-        ErrorKind::RateLimited { .. } => "status 429",
+        ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. } => "status 429",
         ErrorKind::AlreadyExists(_) => "status 409",
         ErrorKind::KeyRefused => "status 400",
         ErrorKind::Conflict => "status 412",

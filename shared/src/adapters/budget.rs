@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use chrono::DateTime;
+
 use super::exchange::HeaderMap;
 
 /// The number of budgets from which on expired ones are removed.
@@ -16,6 +18,8 @@ const USUAL_WINDOW: Duration = Duration::from_secs(2);
 const LONGEST_WINDOW: Duration = Duration::from_secs(60);
 /// The time for which a daily budget is known if the response does not say when it ends.
 const USUAL_DAY: Duration = Duration::from_secs(3_600);
+/// The largest number of seconds in a header that is a time span: a year. A larger one is a Unix time.
+const LONGEST_SPAN_S: i64 = 365 * 86_400;
 /// The share of a daily budget, in per cent, from which on the redrive leaves the rest to live requests and to the
 /// company's other software.
 const DAILY_SHARE: i64 = 80;
@@ -41,23 +45,38 @@ pub struct Allowance {
 }
 
 impl RateLimits {
-    /// Reads the headers that many CRMs share: `X-RateLimit-*` or `RateLimit-*` in seconds for the burst budget, and
-    /// Pipedrive's for the daily one.
+    /// Reads the headers that many CRMs share: `X-RateLimit-*` or `RateLimit-*` for the burst budget, and Pipedrive's for
+    /// the daily one.
     pub fn from_common_headers(headers: &HeaderMap) -> RateLimits {
         let number = |names: [&str; 2]| -> Option<i64> {
             names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse().ok())
         };
-        let seconds = number(["x-ratelimit-reset", "ratelimit-reset"]);
         RateLimits {
             burst: number(["x-ratelimit-remaining", "ratelimit-remaining"]).map(|remaining| Allowance {
                 limit: number(["x-ratelimit-limit", "ratelimit-limit"]),
                 remaining,
-                resets_in: seconds.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs())),
+                resets_in: time_until(headers, "x-ratelimit-reset")
+                    .or_else(|| time_until(headers, "ratelimit-reset")),
             }),
             daily: number(["x-daily-requests-left", "x-daily-ratelimit-token-remaining"])
                 .map(|remaining| Allowance { limit: None, remaining, resets_in: None }),
         }
     }
+}
+
+/// Returns the time until the moment that a header names, counted from the response's `Date`. The header is a number of
+/// seconds, an HTTP date (RFC 9110, section 5.6.7), or a Unix time in seconds.
+pub fn time_until(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let date = |text: &str| Some(DateTime::parse_from_rfc2822(text).ok()?.timestamp());
+    let sent_at = || date(text("date")?);
+    let value = text(name)?;
+    let seconds = match value.parse::<i64>() {
+        Ok(span) if span <= LONGEST_SPAN_S => span,
+        Ok(time) => time - sent_at()?,
+        Err(_) => date(value)? - sent_at()?,
+    };
+    Some(Duration::from_secs(seconds.max(0).unsigned_abs()))
 }
 
 /// The latest rate limits that each CRM has reported, by a key that names the platform and whose requests are counted: an
@@ -151,6 +170,37 @@ mod tests {
             let wait = budgets.until_half_is_free("acme", now_ms);
             assert_eq!(wait.map(|wait| wait.as_millis()), wait_ms, "{burst:?} {now_ms}");
             assert_eq!(budgets.until_half_is_free("other", now_ms), None);
+        }
+    }
+
+    #[test]
+    fn a_header_names_a_moment_as_seconds_or_as_a_time() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (value, date, seconds) in [
+            ("120", Some(date), Some(120)),
+            (" 0 ", None, Some(0)),
+            ("-5", None, Some(0)),
+            ("31536000", None, Some(31_536_000)),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", Some(date), Some(120)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(date), Some(0)),
+            ("784111897", Some(date), Some(120)),
+            ("784111000", Some(date), Some(0)),
+            ("Sun, 06 Nov 1994 08:51:37 GMT", None, None),
+            ("784111897", None, None),
+            ("784111897", Some("today"), None),
+            ("tomorrow", Some(date), None),
+            ("", Some(date), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-reset", value.parse().unwrap());
+            headers.insert("x-ratelimit-remaining", "5".parse().unwrap());
+            if let Some(date) = date {
+                headers.insert("date", date.parse().unwrap());
+            }
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(time_until(&headers, "x-ratelimit-reset"), expected, "{value:?} {date:?}");
+            let burst = RateLimits::from_common_headers(&headers).burst.unwrap();
+            assert_eq!(burst.resets_in, expected, "{value:?} {date:?}");
         }
     }
 

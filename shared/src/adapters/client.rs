@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use reqwest::{
     RequestBuilder, StatusCode,
-    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, DATE, HeaderName, HeaderValue},
 };
 
 use super::{
-    Authentication, Budgets, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, exchange::Intent,
-    meaning::interpret,
+    Authentication, Budgets, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, RateLimits,
+    exchange::Intent, meaning::interpret,
 };
 use crate::{
     model::{Clock, Credentials, Deadline, Secret, User},
@@ -92,8 +92,11 @@ impl Access<'_> {
         let started = self.clock.now_ms();
         let (metric, result) = match outgoing.send().await {
             Ok(response) => {
-                let (status, headers) = (response.status(), response.headers().clone());
-                self.record_response(&request, status, &headers);
+                let (status, mut headers) = (response.status(), response.headers().clone());
+                // A response without a date counts as sent now (RFC 9110, section 6.6.1).
+                headers.entry(DATE).or_insert_with(|| self.date());
+                let limits = self.crm.rate_limits(&headers);
+                self.record_response(&request, status, &limits);
                 let (body, incomplete) = match read(response).await {
                     Ok(body) => (body, None),
                     Err(kind) => (Vec::new(), Some(kind)),
@@ -101,7 +104,7 @@ impl Access<'_> {
                 let response = CrmResponse { intent: request.intent, status, headers, body };
                 let result = match self.crm.classify(&response) {
                     Some(error) => Err(error),
-                    None => interpret(&response, incomplete.as_ref()),
+                    None => interpret(&response, &limits, incomplete.as_ref()),
                 };
                 (metric_of(status, &result), result.map(|()| response))
             }
@@ -141,14 +144,19 @@ impl Access<'_> {
         error
     }
 
-    /// Records the status of a response and the budgets that its headers report.
-    fn record_response(&self, request: &CrmRequest, status: StatusCode, headers: &HeaderMap) {
-        let limits = self.crm.rate_limits(headers);
+    /// Returns the time as an HTTP date (RFC 9110, section 5.6.7).
+    fn date(&self) -> HeaderValue {
+        let date = self.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        HeaderValue::from_str(&date).expect("a date is ASCII text")
+    }
+
+    /// Records the status of a response and the budgets that it reports.
+    fn record_response(&self, request: &CrmRequest, status: StatusCode, limits: &RateLimits) {
         let left = [limits.burst, limits.daily].into_iter().flatten();
         for allowance in left {
             telemetry::record(Metric::BudgetLeft, allowance.remaining);
         }
-        self.budgets.record(&self.budget, request.bucket, &limits, self.clock.now_ms());
+        self.budgets.record(&self.budget, request.bucket, limits, self.clock.now_ms());
         telemetry::set_field("crm_status", i64::from(status.as_u16()));
         tracing::debug!(
             crm_method = %request.method,
@@ -232,7 +240,9 @@ pub(super) async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Err
 fn metric_of(status: StatusCode, result: &Result<(), Error>) -> Metric {
     match (result, status.as_u16()) {
         (Ok(()), _) => Metric::CrmSuccess,
-        (Err(Error { kind: ErrorKind::RateLimited { .. }, .. }), _) => Metric::CrmRateLimited,
+        (Err(Error { kind: ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. }, .. }), _) => {
+            Metric::CrmRateLimited
+        }
         // The body was incomplete.
         (Err(Error { kind: ErrorKind::Unavailable, .. }), 200..=299) => Metric::CrmUnanswered,
         (Err(Error { kind: ErrorKind::Unavailable | ErrorKind::Malformed, .. }), 200..=399) => {

@@ -47,6 +47,12 @@ pub enum ErrorKind {
         /// The wait that the CRM asks for.
         retry_after: Option<Duration>,
     },
+    /// The CRM's daily quota is used up. Wait until it is reset.
+    #[error("daily quota used up")]
+    QuotaExceeded {
+        /// The time until the quota is reset, if the CRM says it.
+        resets_in: Option<Duration>,
+    },
     /// The CRM, or the adapter, does not accept the data. Correct it.
     #[error("rejected")]
     Rejected {
@@ -92,6 +98,11 @@ impl ErrorKind {
             ErrorKind::RateLimited { .. } => (
                 "The CRM has received too many requests from this account, also from other software.",
                 "Nothing; delivery continues when the CRM permits it. If it lasts, raise the limit at the CRM.",
+            ),
+            ErrorKind::QuotaExceeded { .. } => (
+                "The CRM has received as many requests from this account as it accepts in a day, also from other software.",
+                "Nothing; delivery continues when the CRM accepts requests again, for up to 30 days. If it lasts, raise \
+                 the quota at the CRM.",
             ),
             ErrorKind::Rejected { .. } => (
                 "The CRM rejected the data, for example a required field or a deal that does not exist.",

@@ -8,19 +8,27 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
-    CrmResponse, Effect, Error, ErrorKind,
+    CrmResponse, Effect, Error, ErrorKind, RateLimits,
+    budget::time_until,
     exchange::{HeaderMap, Intent},
 };
 
+/// The longest wait that a CRM can ask for. A longer one is not believed.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 /// The longest message of a CRM that is shown to a person, in characters.
 const LONGEST_MESSAGE: usize = 500;
 
-/// Translates a response, by the table that all CRMs share. `incomplete` is the kind of failure that ended the body early.
+/// Translates a response, by the table that all CRMs share. `limits`: the rate limits that the response reports.
+/// `incomplete` is the kind of failure that ended the body early.
 ///
 /// # Errors
 ///
 /// Any [`ErrorKind`] but [`ErrorKind::AlreadyExists`] and [`ErrorKind::KeyRefused`], which only an adapter can know.
-pub(super) fn interpret(response: &CrmResponse, incomplete: Option<&ErrorKind>) -> Result<(), Error> {
+pub(super) fn interpret(
+    response: &CrmResponse,
+    limits: &RateLimits,
+    incomplete: Option<&ErrorKind>,
+) -> Result<(), Error> {
     let failed = |kind, effect| Err(Error::new(kind, effect, format!("status {}", response.status.as_u16())));
     let headers = &response.headers;
     match response.status.as_u16() {
@@ -39,7 +47,7 @@ pub(super) fn interpret(response: &CrmResponse, incomplete: Option<&ErrorKind>) 
         // A create names no record that could be missing: a 404 means that its data is wrong.
         404 | 410 if response.intent != Intent::Create => failed(ErrorKind::NotFound, Effect::None),
         412 => failed(ErrorKind::Conflict, Effect::None),
-        429 => failed(ErrorKind::RateLimited { retry_after: retry_after(headers) }, Effect::None),
+        429 => failed(exceeded(headers, limits), Effect::None),
         408 => failed(ErrorKind::Unavailable, response.effect()),
         400..=499 => failed(ErrorKind::Rejected { message: own_words(&response.body) }, Effect::None),
         // A redirect is not followed. The write that it responds to may have been carried out.
@@ -52,14 +60,23 @@ fn is_json(response: &CrmResponse) -> bool {
     serde_json::from_slice::<IgnoredAny>(&response.body).is_ok()
 }
 
-/// Returns `Retry-After` in seconds (RFC 9110, section 10.2.3), or else the common header `X-RateLimit-Reset`, unless
-/// it is longer than a day.
+/// Returns the limit that a response with status 429 says is exceeded: the daily one if none of it is left.
+fn exceeded(headers: &HeaderMap, limits: &RateLimits) -> ErrorKind {
+    match limits.daily {
+        Some(daily) if daily.remaining <= 0 => {
+            let resets_in = daily.resets_in.or_else(|| time_until(headers, "retry-after"));
+            ErrorKind::QuotaExceeded { resets_in: resets_in.filter(|wait| *wait <= LONGEST_WAIT) }
+        }
+        _ => ErrorKind::RateLimited { retry_after: retry_after(headers) },
+    }
+}
+
+/// Returns the wait that `Retry-After` asks for (RFC 9110, section 10.2.3), or else the common header
+/// `X-RateLimit-Reset`, unless it is longer than a day.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    seconds("retry-after")
-        .or_else(|| seconds("x-ratelimit-reset"))
-        .filter(|seconds| *seconds <= 86_400)
-        .map(Duration::from_secs)
+    time_until(headers, "retry-after")
+        .or_else(|| time_until(headers, "x-ratelimit-reset"))
+        .filter(|wait| *wait <= LONGEST_WAIT)
 }
 
 /// Returns the CRM's own words for a rejection, cut to the length that a message can show.
@@ -98,6 +115,56 @@ fn words<'v>(value: &'v Value, names: &[&str]) -> Option<&'v str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::budget::Allowance;
+
+    #[test]
+    fn a_429_means_a_daily_quota_if_none_of_it_is_left() {
+        let limited =
+            |seconds: Option<u64>| ErrorKind::RateLimited { retry_after: seconds.map(Duration::from_secs) };
+        let quota =
+            |seconds: Option<u64>| ErrorKind::QuotaExceeded { resets_in: seconds.map(Duration::from_secs) };
+        for (daily, retry_after, reset, expected) in [
+            (None, None, None, limited(None)),
+            (None, Some("7"), Some("2"), limited(Some(7))),
+            (None, None, Some("2"), limited(Some(2))),
+            (None, Some("86400"), None, limited(Some(86_400))),
+            (None, Some("86401"), None, limited(None)),
+            (None, Some("Sun, 06 Nov 1994 08:49:47 GMT"), None, limited(Some(10))),
+            (None, None, Some("784111787"), limited(Some(10))),
+            (Some((1, None)), Some("7"), None, limited(Some(7))),
+            (Some((0, None)), Some("7"), None, quota(Some(7))),
+            (Some((0, Some(3_600))), Some("7"), None, quota(Some(3_600))),
+            // The reset of the burst budget says nothing about the daily one.
+            (Some((0, None)), None, Some("2"), quota(None)),
+            (Some((0, Some(90_000))), None, None, quota(None)),
+        ] {
+            let mut headers = HeaderMap::new();
+            let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+            for (name, value) in [("date", date), ("retry-after", retry_after), ("x-ratelimit-reset", reset)]
+            {
+                if let Some(value) = value {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            let response = CrmResponse {
+                intent: Intent::Read,
+                status: 429_u16.try_into().unwrap(),
+                headers,
+                body: Vec::new(),
+            };
+            let daily = daily.map(|(remaining, seconds): (i64, Option<u64>)| Allowance {
+                limit: Some(1_000),
+                remaining,
+                resets_in: seconds.map(Duration::from_secs),
+            });
+            let error = interpret(&response, &RateLimits { burst: None, daily }, None).unwrap_err();
+            assert_eq!(
+                (error.kind, error.effect),
+                (expected, Effect::None),
+                "{daily:?} {retry_after:?} {reset:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_words_of_a_crm_are_found_in_each_shape() {

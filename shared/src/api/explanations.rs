@@ -1,5 +1,7 @@
 //! The messages of the API with their causes, for `docs/errors.md`. Requests do not use this module.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::{
@@ -124,6 +126,7 @@ fn failures() -> impl Iterator<Item = Failure> {
     let kinds = [
         ErrorKind::Forbidden,
         ErrorKind::RateLimited { retry_after: None },
+        ErrorKind::QuotaExceeded { resets_in: Some(Duration::from_secs(5 * 3_600)) },
         ErrorKind::AlreadyExists(None),
         ErrorKind::KeyRefused,
         ErrorKind::Rejected { message: "deal_id: Deal not found".to_owned() },

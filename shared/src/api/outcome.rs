@@ -1,6 +1,6 @@
 //! The messages that the user sees: the response to each outcome of the delivery, and its log fields.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http::StatusCode;
 use tracing::Level;
@@ -131,6 +131,15 @@ fn failed(crm: &str, failure: Failure, subject: &str, is_deferred: bool) -> (Sta
                 .with_section(ACTION, text)
                 .with_section(NEXT, next)
         }
+        ErrorKind::QuotaExceeded { resets_in } => {
+            let wait = resets_in.map_or_else(|| "about an hour".to_owned(), hours);
+            let try_again = if is_deferred { "The next try is" } else { "You can try again" };
+            let text =
+                format!("The {crm} account has used up its requests for today. {try_again} in {wait}.");
+            ResponseBody::warning("Rate limit exceeded", 5000)
+                .with_section(ACTION, text)
+                .with_section(NEXT, next)
+        }
         ErrorKind::AlreadyExists(_) => {
             ResponseBody::warning(format!("The call is in {crm}, but you cannot see it."), 5000)
                 .with_section(ACTION, format!("Ask your {crm} administrator to show you the record."))
@@ -159,6 +168,15 @@ fn ok(body: ResponseBody) -> (StatusCode, ResponseBody) {
 /// Returns a duration in words, at least one second.
 fn seconds(seconds: i64) -> String {
     if seconds <= 1 { "a second".to_owned() } else { format!("{seconds} seconds") }
+}
+
+/// Returns a duration in words, rounded up to minutes or, from two hours on, to hours.
+fn hours(duration: Duration) -> String {
+    match duration.as_secs().div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes @ 2..120 => format!("{minutes} minutes"),
+        minutes => format!("{} hours", minutes.div_ceil(60)),
+    }
 }
 
 /// Returns the response while the table is not available.

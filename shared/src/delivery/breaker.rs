@@ -15,7 +15,9 @@ use crate::{adapters::ErrorKind, delivery::failure::Failure, store::BreakerState
 const FAILURES_WHEN_DOWN: i64 = 5;
 /// The first pause, in milliseconds. Each pause is twice as long as the one before.
 const FIRST_PAUSE_MS: i64 = 60_000;
-/// The longest pause that the CRM did not ask for, in milliseconds.
+/// The pause after a daily quota is used up, if the CRM does not say when it is reset, in milliseconds.
+const QUOTA_PAUSE_MS: i64 = 3_600_000;
+/// The longest pause of a CRM that is down, in milliseconds.
 const LONGEST_PAUSE_MS: i64 = 5 * 60_000;
 /// The longest pause that a CRM may ask for, in milliseconds.
 const LONGEST_REQUESTED_PAUSE_MS: i64 = 24 * 3_600_000;
@@ -56,19 +58,23 @@ impl Breaker {
     /// Records a failure. Only a failure that other calls with this breaker would meet too counts. So a rate limit of some
     /// requests alone, such as searches, does not.
     pub(super) fn record_failure(&self, failure: &Failure, now_ms: i64) {
-        let is_rate_limit =
-            matches!(failure.kind(), Some(ErrorKind::RateLimited { .. })) && failure.bucket().is_none();
-        let is_outage = matches!(failure.kind(), Some(ErrorKind::Unavailable | ErrorKind::Malformed));
-        if !is_rate_limit && !is_outage {
-            return;
-        }
+        let least_pause_ms = match failure.kind() {
+            Some(ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. })
+                if failure.bucket().is_some() =>
+            {
+                return;
+            }
+            Some(ErrorKind::RateLimited { .. }) => Some(FIRST_PAUSE_MS),
+            Some(ErrorKind::QuotaExceeded { .. }) => Some(QUOTA_PAUSE_MS),
+            Some(ErrorKind::Unavailable | ErrorKind::Malformed) => None,
+            _ => return,
+        };
         let mut state = self.lock();
         state.consecutive_failures += 1;
-        let pause_ms = match failure.retry_after() {
-            Some(wait) => (wait.as_millis() as i64).min(LONGEST_REQUESTED_PAUSE_MS),
-            None if state.consecutive_failures >= FAILURES_WHEN_DOWN => pause_ms(state.consecutive_failures),
-            None if is_rate_limit => FIRST_PAUSE_MS,
-            None => return,
+        let requested_ms =
+            failure.retry_after().map(|wait| (wait.as_millis() as i64).min(LONGEST_REQUESTED_PAUSE_MS));
+        let Some(pause_ms) = requested_ms.or(least_pause_ms.max(pause_ms(state.consecutive_failures))) else {
+            return;
         };
         state.open_until_ms = now_ms + pause_ms;
         // The first call after the pause is a probe.
@@ -81,10 +87,10 @@ impl Breaker {
     }
 }
 
-/// Returns the pause of a CRM that is down: each failed probe doubles it.
-fn pause_ms(failures: i64) -> i64 {
-    let doublings = u32::try_from(failures - FAILURES_WHEN_DOWN).unwrap_or(0).min(8);
-    (FIRST_PAUSE_MS << doublings).min(LONGEST_PAUSE_MS)
+/// Returns the pause of a CRM after this number of failures in a row, if it counts as down: each failed probe doubles it.
+fn pause_ms(failures: i64) -> Option<i64> {
+    let doublings = u32::try_from(failures - FAILURES_WHEN_DOWN).ok()?.min(8);
+    Some((FIRST_PAUSE_MS << doublings).min(LONGEST_PAUSE_MS))
 }
 
 #[cfg(test)]
@@ -97,6 +103,11 @@ mod tests {
     fn limited(retry_after: Option<u64>) -> Failure {
         let retry_after = retry_after.map(Duration::from_secs);
         Error::new(ErrorKind::RateLimited { retry_after }, Effect::None, "429").into()
+    }
+
+    fn quota(resets_in: Option<u64>) -> Failure {
+        let resets_in = resets_in.map(Duration::from_secs);
+        Error::new(ErrorKind::QuotaExceeded { resets_in }, Effect::None, "429").into()
     }
 
     fn searches_limited() -> Failure {
@@ -124,6 +135,10 @@ mod tests {
             (vec![limited(Some(7))], Some(7)),
             (vec![limited(Some(1_000_000))], Some(86_400)),
             (vec![searches_limited(), searches_limited()], None),
+            (vec![quota(None)], Some(3_600)),
+            (outages(5).into_iter().chain([quota(None)]).collect(), Some(3_600)),
+            (vec![quota(Some(7_200))], Some(7_200)),
+            (vec![quota(Some(1_000_000))], Some(86_400)),
             (vec![Failure::SessionEnded, Failure::SessionEnded], None),
         ] {
             assert_eq!(pause_after(&failures), pause, "{failures:?}");

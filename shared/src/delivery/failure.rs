@@ -70,10 +70,24 @@ impl Failure {
         matches!(self.kind(), Some(ErrorKind::Rejected { .. }))
     }
 
+    /// Returns `true` if the work waits for something else than the CRM's acceptance, so that the time does not count
+    /// towards the time for which it is retried: for a person, for a quota, or for a record to stop changing.
+    pub(crate) fn is_uncounted(&self) -> bool {
+        match self {
+            Failure::SessionEnded => true,
+            Failure::Crm(error) => {
+                matches!(error.kind, ErrorKind::QuotaExceeded { .. } | ErrorKind::Conflict)
+            }
+            Failure::Store(_) => false,
+        }
+    }
+
     /// Returns how long the CRM asks its callers to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self.kind() {
-            Some(ErrorKind::RateLimited { retry_after }) => *retry_after,
+            Some(
+                ErrorKind::RateLimited { retry_after: wait } | ErrorKind::QuotaExceeded { resets_in: wait },
+            ) => *wait,
             _ => None,
         }
     }

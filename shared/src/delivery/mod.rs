@@ -58,6 +58,8 @@
 //! | learns that the record exists, but cannot see it | The item waits as after a lost response, and the next attempt reads the record by its key |
 //! | gets no response and the CRM has no way to find a record | The lease stays for the grace period. Then the create is sent again, and counted as a possible duplicate |
 //! | cannot complete a record | The step stays pending, and the item is due. If the CRM refuses it permanently, the record stays as it is |
+//! | meets a used-up daily quota | The redrive tries again when the quota is reset. That time does not count towards the 72 hours |
+//! | finds that the record keeps changing | The redrive tries again after five seconds, until it succeeds |
 //! | gets a rejection | A create becomes a dead letter. An update drops the rejected details, and the others are written |
 //! | finds that the record was deleted | The item says so, and the call is not logged again |
 //! | loses its lease | Its next write to the item fails, because the holder's name differs. It stops, and the next holder finds what it did |

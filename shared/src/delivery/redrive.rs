@@ -2,7 +2,8 @@
 //!
 //! One run reads everything that is due and delivers it tenant by tenant, or user by user if the CRM's rate limits are for
 //! a user. If the CRM is down or rate-limiting for one of them, its [`Breaker`] pauses delivery; then one call goes first,
-//! as a probe. Live requests have priority: half of a CRM's burst budget is left to them.
+//! as a probe. Live requests have priority: half of a CRM's burst budget is left to them. A fifth of its daily budget is
+//! left to them and to the company's other software.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,11 +17,11 @@ use tracing::Level;
 use crate::{
     adapters::Crm,
     delivery::{
-        attempt::Claim, breaker::Breaker, create, failure::Failure, lease, retry::SESSION_RETRY_WINDOW_MS,
+        attempt::Claim, breaker::Breaker, create, failure::Failure, lease, retry::LONGEST_WAIT_MS,
         services::Services, write,
     },
-    model::{Deadline, UserKey},
-    store::{self, BreakerKey, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
+    model::{BreakerKey, Deadline, UserKey},
+    store::{self, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
 
@@ -42,7 +43,8 @@ pub struct Report {
     pub delivered: usize,
     /// Calls that were tried and failed.
     pub failed: usize,
-    /// Calls that were not tried: the breaker is open, the user has to connect again, or the time was over.
+    /// Calls that were not tried: the breaker is open, the CRM's daily budget is nearly used, the user has to connect
+    /// again, or the time was over.
     pub waiting: usize,
     /// Calls that were set aside, because this version cannot read their items.
     pub unreadable: usize,
@@ -143,7 +145,7 @@ impl Run<'_> {
         for due in unsettled {
             let Some(crm) = self.services.crm(due.key.user.platform.as_str()) else { continue };
             let waiting_ms = due.waiting_since_ms.map(|since| now_ms - since);
-            let is_overdue = waiting_ms.is_some_and(|waiting_ms| waiting_ms >= SESSION_RETRY_WINDOW_MS);
+            let is_overdue = waiting_ms.is_some_and(|waiting_ms| waiting_ms >= LONGEST_WAIT_MS);
             match users.get(&due.key.user) {
                 // An overdue call of an ended session is tried, so that it fails and becomes a dead letter.
                 Some(Some(user)) if !user.session_ended || is_overdue => {
@@ -187,7 +189,8 @@ impl Run<'_> {
         groups
     }
 
-    /// Delivers the calls of a group until all are delivered, the breaker opens, or the time is over.
+    /// Delivers the calls of a group until all are delivered, the breaker opens, most of the daily budget is used, or the
+    /// time is over.
     async fn serve(&self, key: &BreakerKey, calls: &[Delivery]) -> Result<(), store::Error> {
         let now_ms = self.services.clock.now_ms();
         let stored = self.services.store.breaker(key);
@@ -197,20 +200,27 @@ impl Run<'_> {
         }
         let breaker = Breaker::new(stored);
         let mut calls = calls.iter();
+        let budget = key.to_string();
+        let is_day_nearly_used =
+            || self.services.budgets.is_day_nearly_used(&budget, self.services.clock.now_ms());
+        let may_continue = || !breaker.is_open() && self.has_time() && !is_day_nearly_used();
         if breaker.needs_probe()
-            && self.has_time()
+            && may_continue()
             && let Some(call) = calls.next()
         {
             self.deliver(call, &breaker).await;
         }
         stream::iter(calls)
             .for_each_concurrent(CALLS_AT_ONCE, |call| async {
-                if !breaker.is_open() && self.has_time() {
-                    self.spare_budget(call).await;
+                if may_continue() {
+                    self.spare_budget(&budget).await;
                     self.deliver(call, &breaker).await;
                 }
             })
             .await;
+        if is_day_nearly_used() {
+            tracing::warn!("most of a CRM's daily budget is used; the redrive leaves the rest to others");
+        }
         let state = breaker.state();
         if state != stored {
             let set = self.services.store.set_breaker(key, state, now_ms);
@@ -225,10 +235,9 @@ impl Run<'_> {
     }
 
     /// Waits while less than half of the CRM's burst budget is left: that half is for live requests.
-    async fn spare_budget(&self, call: &Delivery) {
-        let budget = self.services.budget(call.crm, &call.user.user);
+    async fn spare_budget(&self, budget: &str) {
         let now_ms = self.services.clock.now_ms();
-        if let Some(wait) = self.services.budgets.until_half_is_free(&budget, now_ms) {
+        if let Some(wait) = self.services.budgets.until_half_is_free(budget, now_ms) {
             self.services.sync_points.reach("redrive.spare", tokio::time::sleep(wait)).await;
         }
     }

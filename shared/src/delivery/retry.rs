@@ -15,11 +15,16 @@ const SHORTEST_DELAY_MS: i64 = 1_000;
 /// The delay before the next attempt after the record kept changing while it was written, in milliseconds. It is short,
 /// because the CRM is well.
 const CONFLICT_DELAY_MS: i64 = 5_000;
+/// The delay before the next attempt after a daily quota was used up, if the CRM does not say when it is reset, in
+/// milliseconds.
+const QUOTA_DELAY_MS: i64 = 3_600_000;
+/// The longest delay before the next attempt that a CRM may ask for because of a daily quota, in milliseconds.
+const LONGEST_QUOTA_DELAY_MS: i64 = 86_400_000;
 /// The time for which work is retried while the CRM does not accept it, in milliseconds.
 const RETRY_WINDOW_MS: i64 = 72 * 3_600_000;
-/// The time for which work is retried while the user's session has ended, in milliseconds. It is longer because a person
-/// has to connect again.
-pub(crate) const SESSION_RETRY_WINDOW_MS: i64 = 30 * 86_400_000;
+/// The longest time for which work waits, in milliseconds. It is longer than [`RETRY_WINDOW_MS`] because a person may have
+/// to connect again, or because a daily quota does not suffice.
+pub(crate) const LONGEST_WAIT_MS: i64 = 30 * 86_400_000;
 
 /// An attempt that failed and whose lease was given back.
 #[derive(Debug)]
@@ -44,12 +49,17 @@ impl Claim<'_> {
     fn release_after<'r>(&self, failure: &Failure, reason: &'r str) -> Release<'r> {
         let now_ms = self.services.clock.now_ms();
         let is_logged = self.item.state == State::Logged;
+        let failing_since_ms = match failure.is_uncounted() {
+            true => None,
+            false => Some(self.item.failing_since.unwrap_or(now_ms)),
+        };
         if failure.effect() == Effect::Unknown {
             // The request may still reach the CRM.
             let lease_expires_at_ms = now_ms + lease::grace_ms(self.crm);
             let release = Release {
                 lease_expires_at_ms,
                 outcome_unknown: !is_logged,
+                failing_since_ms,
                 ..Release::new(Event::OutcomeUnknown, reason)
             };
             return Release { due_ms: self.is_retryable().then_some(lease_expires_at_ms), ..release };
@@ -59,8 +69,10 @@ impl Claim<'_> {
         let event = if is_hidden { Event::OutcomeUnknown } else { Event::Failed };
         let release = Release {
             outcome_unknown: self.item.outcome_unknown || is_hidden,
+            failing_since_ms,
             ..Release::new(event, reason)
         };
+        let has_lasted = |since_ms: Option<i64>, window_ms| now_ms - since_ms.unwrap_or(now_ms) >= window_ms;
         match failure.kind() {
             Some(ErrorKind::NotFound) if is_logged => Release { event: Event::Deleted, ..release },
             Some(ErrorKind::Rejected { .. }) if is_logged => {
@@ -70,7 +82,9 @@ impl Claim<'_> {
             _ if !self.is_retryable() => release,
             // The next attempt merges with what has changed, so this is never permanent.
             Some(ErrorKind::Conflict) => Release { due_ms: Some(now_ms + CONFLICT_DELAY_MS), ..release },
-            _ if now_ms - self.item.waiting_since.unwrap_or(now_ms) >= retry_window_ms(failure) => {
+            _ if has_lasted(failing_since_ms, RETRY_WINDOW_MS)
+                || has_lasted(self.item.waiting_since, LONGEST_WAIT_MS) =>
+            {
                 Release { event: Event::GivenUp, ..release }
             }
             _ => Release { due_ms: Some(self.next_attempt_ms(failure, now_ms)), ..release },
@@ -87,9 +101,18 @@ impl Claim<'_> {
     }
 
     /// Returns the time of the next attempt: after a random delay ("full jitter"), so that work that failed together is
-    /// not repeated together, but never earlier than the CRM asks.
+    /// not repeated together, but never earlier than the CRM asks. After a daily quota was used up: when it is reset, else
+    /// in an hour and a random delay.
     fn next_attempt_ms(&self, failure: &Failure, now_ms: i64) -> i64 {
         let tries = self.item.tries;
+        if let Some(ErrorKind::QuotaExceeded { resets_in }) = failure.kind() {
+            let longest_delay_ms = BACK_OFF_MS[BACK_OFF_MS.len() - 1];
+            return now_ms
+                + match resets_in {
+                    Some(wait) => (wait.as_millis() as i64).min(LONGEST_QUOTA_DELAY_MS),
+                    None => QUOTA_DELAY_MS + scatter(self.lease.key, tries, longest_delay_ms),
+                };
+        }
         let step = usize::try_from(tries).unwrap_or(0).min(BACK_OFF_MS.len() - 1);
         let delay_ms = SHORTEST_DELAY_MS + scatter(self.lease.key, tries, BACK_OFF_MS[step]);
         let requested_ms = failure.retry_after().map_or(0, |wait| wait.as_millis() as i64);
@@ -100,13 +123,6 @@ impl Claim<'_> {
 /// Returns `true` if the CRM would reject the same create again.
 fn is_permanent(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::NotFound)
-}
-
-fn retry_window_ms(failure: &Failure) -> i64 {
-    match failure {
-        Failure::SessionEnded => SESSION_RETRY_WINDOW_MS,
-        _ => RETRY_WINDOW_MS,
-    }
 }
 
 /// Returns a number below `bound` that depends on the call and on the try. It is not random, so tests can predict it.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url, hosts},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints, ways::Ways},
-    model::{Clock, OAuthClient, OAuthClientError, SecretReader, User},
-    store::{BreakerKey, Store},
+    model::{BreakerKey, Clock, OAuthClient, OAuthClientError, SecretReader, User},
+    store::Store,
 };
 
 /// Clock, clients, CRMs and secrets of one process.

@@ -248,11 +248,7 @@ impl Writer<'_, '_> {
         let subject = ours.filter(|_| is_ours && !has_ours).map(Cow::into_owned);
 
         let (fields, base_fields) = correct(&crm.fields(&CallFacts::of(details)), &current.fields, before);
-        let written = LastWritten {
-            sections: merged.base,
-            subject: subject_base,
-            fields: base_fields,
-        };
+        let written = LastWritten { sections: merged.base, subject: subject_base, fields: base_fields };
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,

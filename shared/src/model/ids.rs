@@ -103,6 +103,24 @@ pub struct TenantKey {
     pub account: String,
 }
 
+/// The identity of those whose requests a CRM counts together in its rate limits. They share a circuit breaker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BreakerKey {
+    /// All users of a tenant.
+    Tenant(TenantKey),
+    /// One user.
+    User(UserKey),
+}
+
+impl fmt::Display for BreakerKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BreakerKey::Tenant(tenant) => write!(out, "{} {}", tenant.platform, tenant.account),
+            BreakerKey::User(user) => user.fmt(out),
+        }
+    }
+}
+
 /// The identity of one call log of ours: a user, a session, and the extension if the caller names one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey {

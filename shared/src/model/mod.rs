@@ -26,7 +26,9 @@ pub use clock::{Clock, Deadline};
 pub use command::{CreateCallLog, Payload, UpdateCallLog};
 pub use details::CallDetails;
 pub use explanation::Explanation;
-pub use ids::{CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey};
+pub use ids::{
+    BreakerKey, CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey,
+};
 pub use secrets::{OAuthClient, OAuthClientError, SecretReader};
 pub use tag::CallTag;
 pub use user::{Credentials, CrmAccount, Secret, Settings, User, Zone};

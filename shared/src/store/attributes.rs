@@ -76,6 +76,11 @@ pub(super) const DUE_AT: &str = "due_at";
 /// Number, since when something waits to be in the CRM. Written by the first claim or by a rearm, removed when nothing
 /// waits any more.
 pub(super) const WAITING_SINCE: &str = "waiting_since";
+/// Number, since when attempts have failed because the CRM did not accept the work: the 72 hours of the retry policy count
+/// from then. An attempt that fails so writes it if it is absent. An attempt that fails because a daily quota is used up,
+/// because the user's session has ended, or because the record keeps changing removes it, so that this time does not count.
+/// Also removed with [`WAITING_SINCE`].
+pub(super) const FAILING_SINCE: &str = "failing_since";
 /// Number, the count of failed attempts since [`WAITING_SINCE`]. Written when the lease is given back.
 pub(super) const TRIES: &str = "tries";
 /// Number, when to look for a duplicate that an attempt with unknown outcome may have made. Written when the record is

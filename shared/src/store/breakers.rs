@@ -1,7 +1,5 @@
 //! State of the circuit breakers: until when the redrive sends a CRM no requests of a tenant or of a user.
 
-use std::fmt;
-
 use super::{
     Error, Store,
     attributes::{FAILURES, OPEN_UNTIL, TTL, number},
@@ -9,28 +7,10 @@ use super::{
     item_reader::ItemReader,
     keys::TableKey,
 };
-use crate::model::{TenantKey, UserKey};
+use crate::model::BreakerKey;
 
 /// The time that the state is kept after the breaker has closed, in seconds.
 const BREAKER_TTL_S: i64 = 7 * 86_400;
-
-/// The identity of those whose requests a CRM counts together in its rate limits. They share a circuit breaker.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BreakerKey {
-    /// All users of a tenant.
-    Tenant(TenantKey),
-    /// One user.
-    User(UserKey),
-}
-
-impl fmt::Display for BreakerKey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BreakerKey::Tenant(tenant) => write!(out, "{} {}", tenant.platform, tenant.account),
-            BreakerKey::User(user) => user.fmt(out),
-        }
-    }
-}
 
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

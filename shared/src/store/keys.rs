@@ -7,11 +7,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{
-    BreakerKey,
-    attributes::{PK, SK, text},
-};
-use crate::model::{CallKey, Extension, Platform, SessionId, UserId, UserKey};
+use super::attributes::{PK, SK, text};
+use crate::model::{BreakerKey, CallKey, Extension, Platform, SessionId, UserId, UserKey};
 
 /// An item: attributes by name.
 pub(super) type TableItem = HashMap<String, AttributeValue>;

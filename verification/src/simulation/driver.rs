@@ -17,9 +17,9 @@ use call_log::{
     adapters::ErrorKind,
     auth::Caller,
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
-    model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
+    model::{BreakerKey, Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{app::App, config::Config, data_keys},
-    store::{BreakerKey, BreakerState, CallItem, StoredUser},
+    store::{BreakerState, CallItem, StoredUser},
     telemetry::Trace,
 };
 use tokio::{runtime, time::Instant};

@@ -9,8 +9,8 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            DUE_AT, DUE_INDEX, DUE_SHARD, FENCE, HOLDER, LEASE_UNTIL, STATE, TRIES, WAITING_SINCE, number,
-            text,
+            DUE_AT, DUE_INDEX, DUE_SHARD, FAILING_SINCE, FENCE, HOLDER, LEASE_UNTIL, STATE, TRIES,
+            WAITING_SINCE, number, text,
         },
         expression::{Update, WriteOutcome},
         from_sdk_error,
@@ -105,6 +105,7 @@ impl Store {
             .set(LEASE_UNTIL, number(0))
             .remove(HOLDER)
             .remove(WAITING_SINCE)
+            .remove(FAILING_SINCE)
             .remove(TRIES);
         self.update(TableKey::call(call), update).await.map(drop)
     }
@@ -130,6 +131,7 @@ impl Store {
             .set(DUE_SHARD, shard_of(call))
             .set(DUE_AT, number(now_ms))
             .set(WAITING_SINCE, number(now_ms))
+            .remove(FAILING_SINCE)
             .remove(TRIES);
         Ok(match self.update(TableKey::call(call), update).await? {
             WriteOutcome::Written(_) => Rearmed::Done,

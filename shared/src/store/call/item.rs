@@ -15,10 +15,10 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FINISH_PENDING,
-            FINISHED_SECONDS, FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD,
-            PREVIOUS_OUTCOME_UNKNOWN, QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE,
-            SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FAILING_SINCE, FENCE,
+            FINISH_PENDING, FINISHED_SECONDS, FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID,
+            OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON,
+            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
         },
         item_reader::ItemReader,
         keys::TableItem,
@@ -222,6 +222,8 @@ pub struct CallItem {
     pub tries: i64,
     /// Since when something waits to be in the CRM.
     pub waiting_since: Option<i64>,
+    /// Since when attempts have failed because the CRM did not accept the work.
+    pub failing_since: Option<i64>,
     /// The last events, the latest last.
     pub history: Vec<HistoryEntry>,
 }
@@ -291,6 +293,7 @@ impl Store {
             sweep_at: reader.number(SWEEP_AT)?,
             tries: reader.number(TRIES)?.unwrap_or(0),
             waiting_since: reader.number(WAITING_SINCE)?,
+            failing_since: reader.number(FAILING_SINCE)?,
             history: reader.list(HISTORY)?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
         })
     }

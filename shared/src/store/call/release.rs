@@ -8,8 +8,8 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FINISH_PENDING,
-            FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FAILING_SINCE,
+            FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD,
             PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL,
             UNCONFIRMED, WAITING_SINCE, boolean, number, queued_detail, text, texts,
         },
@@ -38,6 +38,9 @@ pub struct Release<'a> {
     pub lease_expires_at_ms: i64,
     /// When the redrive tries again, in milliseconds since 1970; `None`: never.
     pub due_ms: Option<i64>,
+    /// Since when attempts have failed because the CRM did not accept the work, in milliseconds since 1970; `None`: this
+    /// one failed for another reason.
+    pub failing_since_ms: Option<i64>,
     /// An attempt to create the record may have taken effect without our knowing.
     pub outcome_unknown: bool,
     /// Why the attempt failed, for the operator.
@@ -55,6 +58,7 @@ impl<'a> Release<'a> {
             event,
             lease_expires_at_ms: 0,
             due_ms: None,
+            failing_since_ms: None,
             outcome_unknown: false,
             reason,
             drops_queued: false,
@@ -87,6 +91,7 @@ impl Store {
             .remove(PAYLOAD)
             .remove(UNCONFIRMED)
             .remove(WAITING_SINCE)
+            .remove(FAILING_SINCE)
             .remove(TRIES);
         let update = remove_queued(due(update, lease, sweep_at), &seen.queued_details);
         let update = if_holder_and_queue_unchanged(update, lease, seen);
@@ -205,6 +210,10 @@ fn given_back(
     update = match due_ms {
         Some(_) => update.set(TRIES, number(claimed.tries + 1)),
         None => update.remove(WAITING_SINCE).remove(TRIES),
+    };
+    update = match release.failing_since_ms.filter(|_| due_ms.is_some()) {
+        Some(since_ms) => update.set(FAILING_SINCE, number(since_ms)),
+        None => update.remove(FAILING_SINCE),
     };
     if release.drops_payload || is_deleted {
         update = update.remove(PAYLOAD);

@@ -13,6 +13,7 @@ mod grants;
 mod leases;
 mod orders;
 mod ownership;
+mod quotas;
 mod redrive;
 mod renewals;
 mod scopes;
