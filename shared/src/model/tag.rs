@@ -77,6 +77,6 @@ mod tests {
                 .all(|tag| tag.as_str().len() == 26
                     && tag.as_str().bytes().all(|byte| ALPHABET.contains(&byte)))
         );
-        assert_eq!(CallTag::of(&key("7", "1", None)).as_str(), "");
+        assert_eq!(CallTag::of(&key("7", "1", None)).as_str(), "nafgx2msr4lr5hwc5fiqajrzen");
     }
 }

@@ -110,6 +110,9 @@ impl Crm for TemplateCrm {
         }
     }
 
+    // Fill in: what the defaults of the trait do not fit: `classify` for errors that a status does not say, `rate_limits` for
+    // headers of the CRM's own, and `finish_record` if a further request completes a record.
+
     // Fill in: the fields beside subject and body that an update can correct. A value is written as it is read, so that
     // equal values have equal texts; a value that is not known is an empty text.
     fn fields(&self, facts: &CallFacts) -> Fields {

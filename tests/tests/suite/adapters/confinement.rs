@@ -192,9 +192,16 @@ async fn no_log_line_contains_an_identifier_or_a_text_of_a_request() {
             ("a name", "Canaria"),
             ("a text", "canary"),
         ];
+        let credentials = connected.fake.credentials();
+        let secrets = credentials.iter().map(|credentials| match credentials {
+            Credentials::ApiKey(key) => key.expose(),
+            Credentials::OAuth { access_token, .. } => access_token.expose(),
+        });
+        let private: Vec<_> =
+            private.into_iter().chain(secrets.map(|secret| ("a credential", secret))).collect();
         for text in lines.iter().flat_map(texts) {
-            for (kind, private) in private {
-                assert!(!text.contains(private), "{}: {kind} is in a log line: {text}", connected.name());
+            for (kind, private) in &private {
+                assert!(!text.contains(*private), "{}: {kind} is in a log line: {text}", connected.name());
             }
         }
     })
