@@ -262,6 +262,7 @@ impl Attempt<'_> {
         Ok(Outcome::Logged(id))
     }
 
+    /// Does what [`complete`](Attempt::complete) says, whatever it reports to the caller.
     async fn settle(mut self, record: Record) -> Result<(), store::Error> {
         let Record { id, written, missing } = record;
         let queued_version = self.claim.item.queued_version;
