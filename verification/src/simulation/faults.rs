@@ -62,7 +62,7 @@ pub enum Fault {
 /// Returns the faults that are injected at a step.
 fn faults_at(step: &str, depth: Depth) -> Vec<Fault> {
     let (first, rest) = match step {
-        "crm.create_log" | "crm.update_log" | "crm.remove_log" => (
+        "crm.create_log" | "crm.update_log" | "crm.finish_log" | "crm.remove_log" => (
             vec![Fault::ResponseLost(Some(0)), Fault::ResponseLost(Some(LATE_MS))],
             vec![
                 Fault::ResponseLost(None),

@@ -26,6 +26,8 @@ pub struct Call {
     pub session: SessionId,
     /// When the call began, in milliseconds since 1970.
     pub start_ms: i64,
+    /// The create requests bring the duration of the call.
+    pub has_duration: bool,
 }
 
 impl Call {
@@ -36,7 +38,7 @@ impl Call {
     /// Panics if the session id is empty.
     pub fn new(session: impl Into<String>, seconds: i64) -> Call {
         let session = SessionId::new(session).expect("a valid session id");
-        Call { session, start_ms: START_MS + seconds * 1_000 }
+        Call { session, start_ms: START_MS + seconds * 1_000, has_duration: true }
     }
 }
 
@@ -109,11 +111,16 @@ impl Detail {
         }
     }
 
-    /// Returns `true` if a CRM record has this detail.
+    /// Returns `true` if a CRM record has this detail, or a person has replaced it.
     pub fn is_in(self, record: &CrmRecord) -> bool {
         match self.field {
-            Field::Duration => record.duration == self.seconds().to_string(),
-            Field::Subject => record.subject == self.text() && record.body.contains(&self.text()),
+            Field::Duration => {
+                record.edited_duration().is_some() || record.duration == self.seconds().to_string()
+            }
+            Field::Subject => {
+                let is_there = record.edited_subject().is_some() || record.subject == self.text();
+                is_there && record.body.contains(&self.text())
+            }
             _ => record.body.contains(&self.text()),
         }
     }
@@ -195,7 +202,7 @@ pub fn create(call: &Call, request: &Request) -> CreateCallLog {
         contact_number: Some(number),
         note: Some("Wants a quote".to_owned()),
         start: DateTime::from_timestamp_millis(call.start_ms),
-        duration: Some(CallDuration::Seconds(65)),
+        duration: Some(if call.has_duration { CallDuration::Seconds(65) } else { CallDuration::Pending }),
         ..CallDetails::default()
     };
     CreateCallLog {

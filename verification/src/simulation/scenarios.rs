@@ -2,13 +2,13 @@
 //! which request gets the faults, and what else happens during that request.
 
 use call_log::{
-    adapters::ErrorKind,
+    adapters::{Capabilities, ErrorKind},
     model::{Credentials, Secret},
 };
 use chrono::{DateTime, TimeDelta};
 
 use super::{
-    crm::{CONDITIONAL, FakeCrm, PLAIN},
+    crm::{CONDITIONAL, PLAIN},
     driver::NOW_MS,
     requests::{
         Detail,
@@ -73,7 +73,7 @@ pub struct Scenario {
     /// The name.
     pub name: &'static str,
     /// The CRM.
-    pub crm: &'static FakeCrm,
+    pub crm: Capabilities,
     /// The stored credentials of the user.
     pub credentials: Option<Credentials>,
     /// The actions before the main request.
@@ -90,7 +90,7 @@ pub struct Scenario {
 fn scenario(name: &'static str, before: &[Action], main: Request) -> Scenario {
     Scenario {
         name,
-        crm: &PLAIN,
+        crm: PLAIN,
         credentials: connected(),
         before: before.to_vec(),
         main,
@@ -140,7 +140,7 @@ pub(super) const UNREADABLE_ITEM: &str = r#"{"TableName": "calls", "Item": {
 pub(super) fn all() -> Vec<Scenario> {
     let mut scenarios = [creates(), updates(), redrives(), grants()].concat();
     for scenario in scenarios.iter_mut().step_by(2) {
-        scenario.crm = &CONDITIONAL;
+        scenario.crm = CONDITIONAL;
     }
     scenarios
 }
