@@ -63,6 +63,9 @@ pub struct NewCallLog {
     pub contact: Contact,
     /// What is known of the call.
     pub facts: CallFacts,
+    /// The time of the first attempt to create the log, which is the same in every attempt: the start of the call for a CRM
+    /// that requires one, if the start is not known.
+    pub first_attempt: DateTime<Utc>,
     /// The values of the form fields that the CRM's manifest adds (`additionalSubmission`).
     pub additional: Map<String, Value>,
 }

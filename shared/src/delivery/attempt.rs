@@ -3,7 +3,7 @@
 //! The lease is given back here and nowhere else: by [`Claim::finish`] after success, or by [`Claim::release`].
 
 use crate::{
-    adapters::Crm,
+    adapters::{CallFacts, Crm},
     delivery::{failure::Failure, grant::Grant, services::Services},
     model::{CallLogId, Deadline, Secret, Zone},
     store::{self, CallItem, Finish, LastWritten, Lease, Release, StoredUser},
@@ -30,6 +30,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) grant: Grant<'a>,
     /// The time zone of the note.
     pub(crate) zone: Zone,
+    /// What this invocation knows of the call, for the step that completes the record.
+    pub(crate) facts: CallFacts,
 }
 
 impl<'a> Claim<'a> {
@@ -57,7 +59,7 @@ impl<'a> Claim<'a> {
     /// Returns the attempt with this grant. Its zone is the requested one, else the user's.
     pub(crate) fn attempt(self, grant: Grant<'a>, zone: Option<Zone>) -> Attempt<'a> {
         let zone = grant.zone(zone);
-        Attempt { claim: self, grant, zone }
+        Attempt { claim: self, grant, zone, facts: CallFacts::default() }
     }
 
     /// Stores the id and the content of the CRM record, and gives the lease back. If updates were queued meanwhile, the

@@ -5,13 +5,14 @@
 //! the caller does not send the call again.
 
 use crate::{
-    adapters::{Crm, Effect},
+    adapters::{Crm, Effect, ErrorKind},
     delivery::{
         attempt::{Attempt, Claim},
         draft::{Draft, Record},
         failure::Failure,
         lease,
         services::Services,
+        ways,
     },
     model::{CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, Payload, Secret},
     store::{self, CallItem, ClaimCreate, Event, Finish, Purpose, Release, State, StoredUser},
@@ -72,9 +73,11 @@ pub async fn run(
     let holder = lease::new_holder();
 
     for _ in 0..MAX_CLAIMS {
-        let lease = lease::new(&key, &holder, services.clock.now_ms(), deadline);
+        let now_ms = services.clock.now_ms();
+        let lease = lease::new(&key, &holder, now_ms, deadline);
+        let way = services.ways.expected(crm, &key.user, now_ms).name();
         let user = services.store.user(&key.user);
-        let claim = services.store.claim_create(&lease, Purpose::Request(&payload));
+        let claim = services.store.claim_create(&lease, Purpose::Request(&payload, way));
         let (user, claim) = tokio::join!(
             services.sync_points.reach("create.user", user),
             services.sync_points.reach("create.claim", claim)
@@ -168,70 +171,130 @@ impl Attempt<'_> {
     async fn create_record(mut self, payload: &Payload) -> Result<Outcome, store::Error> {
         // Queued updates were sent after the call ended, so they are newer than the create.
         let details = payload.details.clone().overlay(&self.claim.item.queued_details);
-        let draft = Draft::new(&self.grant, self.claim.lease.key, payload, details, self.zone);
+        self.learn(&details);
+        let way =
+            self.claim.services.ways.of(self.claim.crm, &self.grant.user().user, self.claim.lease.now_ms);
+        let draft = self.draft(payload, details, way);
         if self.claim.item.outcome_unknown {
             match self.find_record(&draft).await {
                 Ok(Some(record)) => return self.complete(record).await,
                 Ok(None) => {}
                 Err(failure) => return self.claim.fail_create(failure).await,
             }
-            if !self.record_criteria(payload).await? {
-                lease::lost("the lease expired before the record was created");
-                return Ok(Outcome::BeingLogged);
-            }
+        }
+        let may_duplicate = self.has_untraceable_attempt();
+        if !self.record_criteria(payload, way).await? {
+            return Ok(overtaken());
+        }
+        if may_duplicate {
+            telemetry::count(Metric::DuplicatePossible);
         }
         match self.send(draft).await {
-            Ok(record) => self.complete(record).await,
+            Ok(Some(record)) => self.complete(record).await,
+            Ok(None) => Ok(overtaken()),
             Err(failure) => self.claim.fail_create(failure).await,
         }
     }
 
-    /// Sends the record to the CRM, and searches for it if the response is lost.
-    async fn send(&mut self, mut draft: Draft<'_>) -> Result<Record, Failure> {
-        let mut created = self.grant.create_record(&draft.record).await;
-        // Queued details must not keep the call from being logged: one of them may be what the CRM rejects.
+    /// Sends the record to the CRM: again in the next way if the CRM does not take the call tag, and again without the
+    /// queued details if it rejects the data. Searches for the record if the response is lost. Returns `None` if another
+    /// invocation has taken the lease.
+    async fn send(&mut self, mut draft: Draft<'_>) -> Result<Option<Record>, Failure> {
+        let services = self.claim.services;
         let has_queued = self.claim.item.queued_details != CallDetails::default();
-        let lacks_queued = has_queued && created.as_ref().is_err_and(Failure::is_rejection);
-        if lacks_queued {
-            let details = draft.payload.details.clone();
-            draft = Draft::new(&self.grant, self.claim.lease.key, draft.payload, details, self.zone);
-            created = self.grant.create_record(&draft.record).await;
-        }
-        let failure = match created {
-            Ok(id) => {
-                let missing = lacks_queued.then(CallDetails::default);
-                return Ok(Record { id, written: draft.written, missing });
+        let (mut lacks_queued, mut is_next_way) = (false, false);
+        loop {
+            let failure = match self.grant.create_record(&draft.record).await {
+                Ok(id) => {
+                    if is_next_way {
+                        let (user, now_ms) = (&self.grant.user().user, self.grant.now_ms());
+                        services.ways.remember(user, draft.record.recovery, now_ms);
+                    }
+                    let missing = lacks_queued.then(CallDetails::default);
+                    return Ok(Some(Record { id, written: draft.written, missing }));
+                }
+                Err(failure) => failure,
+            };
+            match failure.kind() {
+                Some(ErrorKind::KeyRefused) => {
+                    telemetry::count(Metric::KeyRefused);
+                    let refused = draft.record.recovery;
+                    let Some(way) = ways::next(self.claim.crm, refused) else { return Err(failure) };
+                    tracing::warn!(
+                        refused = refused.name(),
+                        next = way.name(),
+                        "the CRM does not take the call tag; it is sent in the next way"
+                    );
+                    // If this invocation dies, the next one has to look for the record in this way too.
+                    if !self.record_criteria(draft.payload, way).await? {
+                        return Ok(None);
+                    }
+                    draft.record.recovery = way;
+                    is_next_way = true;
+                }
+                // Queued details must not keep the call from being logged: one of them may be what the CRM rejects.
+                Some(ErrorKind::Rejected { .. }) if has_queued && !lacks_queued => {
+                    let details = draft.payload.details.clone();
+                    draft = self.draft(draft.payload, details, draft.record.recovery);
+                    lacks_queued = true;
+                }
+                Some(ErrorKind::AlreadyExists(id)) => {
+                    return self.existing_record(id.clone(), &draft).await.map(Some);
+                }
+                _ if failure.effect() == Effect::Unknown => {
+                    telemetry::count(Metric::Ambiguous);
+                    // A record that is found now is certainly ours. If none is found, the request may still arrive.
+                    return match self.find_record(&draft).await {
+                        Ok(Some(record)) => Ok(Some(record)),
+                        _ => Err(failure),
+                    };
+                }
+                _ => return Err(failure),
             }
-            Err(failure) => failure,
-        };
-        if failure.effect() == Effect::Unknown {
-            telemetry::count(Metric::Ambiguous);
-            // A record that is found now is certainly ours. If none is found, the request may still arrive.
-            if let Ok(Some(record)) = self.find_record(&draft).await {
-                return Ok(record);
-            }
         }
-        Err(failure)
     }
 
-    /// Stores the record's id, adds the details that the record lacks, and gives the lease back.
-    async fn complete(mut self, record: Record) -> Result<Outcome, store::Error> {
-        let Record { id, written, missing } = record;
-        let stored = if missing.is_some() {
-            self.claim.keep("create.keep", &id, &written).await?
-        } else {
-            telemetry::state(self.claim.item.state.name(), State::Logged.name());
-            self.claim.finish("create.finish", &id, &written).await?
-        };
-        match stored {
-            Finish::Released => {}
-            Finish::MoreQueued(item) => {
-                self.claim.item = *item;
-                self.write(missing.unwrap_or_default()).await?;
-            }
-            Finish::Lost => lease::lost("the lease expired before the record's id was stored"),
-        }
+    /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
+    async fn complete(self, record: Record) -> Result<Outcome, store::Error> {
+        let id = record.id.clone();
+        self.settle(record).await?;
         telemetry::count(Metric::Created);
         Ok(Outcome::Logged(id))
     }
+
+    async fn settle(mut self, record: Record) -> Result<(), store::Error> {
+        let Record { id, written, missing } = record;
+        let queued_version = self.claim.item.queued_version;
+        self.claim.item.finish_pending = self.has_finish();
+        if missing.is_some() || self.needs_finish() {
+            let Finish::MoreQueued(item) = self.claim.keep("create.keep", &id, &written).await? else {
+                lease::lost("the lease expired before the record's id was stored");
+                return Ok(());
+            };
+            self.claim.item = *item;
+            if missing.is_some() || self.claim.item.queued_version != queued_version {
+                return self.write(missing.unwrap_or_default()).await.map(drop);
+            }
+            if let Err(failure) = self.finish_record(&id).await {
+                return self.claim.fail_write(failure).await.map(drop);
+            }
+        } else {
+            telemetry::state(self.claim.item.state.name(), State::Logged.name());
+        }
+        match self.claim.finish("create.finish", &id, &written).await? {
+            Finish::Released => {}
+            Finish::MoreQueued(item) => {
+                self.claim.item = *item;
+                self.write(CallDetails::default()).await?;
+            }
+            Finish::Lost => lease::lost("the lease expired before the record's id was stored"),
+        }
+        Ok(())
+    }
+}
+
+/// Returns the outcome if another invocation took the lease before the record was sent.
+fn overtaken() -> Outcome {
+    lease::lost("the lease expired before the record was created");
+    Outcome::BeingLogged
 }

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    adapters::{CallFacts, Fields, NewCallLog},
-    delivery::grant::Grant,
-    model::{CallDetails, CallKey, CallLogId, CallTag, Contact, Direction, Payload, Zone},
+    adapters::{CallFacts, Crm, NewCallLog, Recovery},
+    delivery::attempt::Attempt,
+    model::{CallDetails, CallLogId, CallTag, Contact, Direction, Payload},
     note::{self, Content, fingerprint, subject_fingerprint},
     store::LastWritten,
 };
 
 /// A record to create.
 #[derive(Debug)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct Draft<'p> {
     /// The content of the create.
-    pub(crate) payload: &'a Payload,
+    pub(crate) payload: &'p Payload,
     /// The details that the record will have.
     pub(crate) details: CallDetails,
     pub(crate) record: NewCallLog,
@@ -32,37 +32,54 @@ pub(crate) struct Record {
     pub(crate) missing: Option<CallDetails>,
 }
 
-impl<'a> Draft<'a> {
-    /// Composes a record with these details for the contact of the payload.
-    pub(crate) fn new(
-        grant: &Grant<'_>,
-        key: &CallKey,
-        payload: &'a Payload,
+impl Attempt<'_> {
+    /// Composes a record with these details for the contact of the payload, to be sent in this way.
+    pub(crate) fn draft<'p>(
+        &self,
+        payload: &'p Payload,
         details: CallDetails,
-        zone: Zone,
-    ) -> Draft<'a> {
-        let content = Content::new(&details, &grant.user().user.settings, zone);
+        recovery: Recovery,
+    ) -> Draft<'p> {
+        let (crm, item) = (self.claim.crm, &self.claim.item);
+        let content = Content::new(&details, &self.grant.user().user.settings, self.zone);
         let record = NewCallLog {
-            tag: CallTag::of(key),
-            recovery: grant.crm().capabilities().recovery[0],
+            tag: CallTag::of(self.claim.lease.key),
+            recovery,
             subject: subject(&details, &payload.contact),
-            body: note::compose(grant.crm().capabilities().format, &content),
+            body: note::compose(crm.capabilities().format, &content),
             contact: payload.contact.clone(),
             facts: CallFacts::of(&details),
+            first_attempt: item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
         let written = LastWritten {
             sections: content.fingerprints(),
             subject: Some(subject_fingerprint(&record.subject)),
-            fields: field_fingerprints(&grant.crm().fields(&record.facts)),
+            fields: field_fingerprints(crm, [&record.facts]),
         };
         Draft { payload, details, record, written }
     }
 }
 
-/// Returns the fingerprints of the CRM's own fields.
-pub(crate) fn field_fingerprints(fields: &Fields) -> BTreeMap<String, String> {
-    fields.iter().map(|(name, text)| ((*name).to_owned(), fingerprint(text))).collect()
+/// Returns the fingerprints of the CRM's own fields that a record has if one of these facts was sent, by name.
+pub(crate) fn field_fingerprints<'f>(
+    crm: &dyn Crm,
+    facts: impl IntoIterator<Item = &'f CallFacts>,
+) -> BTreeMap<String, String> {
+    let mut fingerprints = BTreeMap::<String, String>::new();
+    for (name, text) in facts.into_iter().flat_map(|facts| crm.fields(facts)) {
+        let (known, sent) = (fingerprints.entry(name.to_owned()).or_default(), fingerprint(&text));
+        if !is_field_fingerprint(known, &sent) {
+            known.push_str(if known.is_empty() { "" } else { " " });
+            known.push_str(&sent);
+        }
+    }
+    fingerprints
+}
+
+/// Returns `true` if this fingerprint is one of those that are stored for a field.
+pub(crate) fn is_field_fingerprint(stored: &str, fingerprint: &str) -> bool {
+    stored.split(' ').any(|known| known == fingerprint)
 }
 
 /// Returns the custom subject, or one that names the other party.

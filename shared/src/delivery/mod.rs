@@ -14,14 +14,19 @@
 //!    claim that fails returns the item: a repeated create learns the record's id from it, or waits for the holder.
 //! 2. **Grant.** [`grant::Grant::obtain`] makes sure of a token that is good for the time of the invocation. One
 //!    invocation at a time renews it, because many providers let a refresh token be used once only.
-//! 3. **Recovery.** If an earlier attempt got no response, its record may exist. [`recovery`] searches the CRM for it
-//!    before another one is created. The search uses the *recovery criteria* of all attempts, because a retry may name
-//!    another contact or time. Therefore this attempt stores its own criteria before it sends anything.
+//! 3. **Recovery.** If an earlier attempt got no response, its record may exist. [`recovery`] looks for it in the CRM
+//!    before another one is created. It uses the *recovery criteria* of all attempts, because a retry may name another
+//!    contact or time, or may have been sent in another *way*: with a key, for a list or a search, or without any.
+//!    Therefore the criteria of this attempt are stored before it sends anything, usually with the claim.
 //! 4. **Send.** The queued details are laid over those of the create, [`draft`] composes the record, and the CRM creates
-//!    it. If the response is lost, the CRM is searched at once.
+//!    it. If the CRM does not take the call tag, [`ways`] has the next way: its criteria are stored, and the record is sent
+//!    again under the same lease. If the CRM says that the record exists already, it is ours by its key and is adopted. If
+//!    the response is lost, the record is looked for at once.
 //! 5. **Finish.** One conditional write stores the record's id and a fingerprint of each section, and gives the lease
 //!    back. If details were queued meanwhile, the condition fails, and this invocation writes them too. A recovered record
 //!    may lack details: then the id is stored first (`keep`), the details are written, and the lease is given back last.
+//!    So it is if the CRM needs a further request to complete the record: [`finish`] sends it in between. If this
+//!    invocation dies there, the item says that the step is pending, and the redrive makes up for it.
 //!
 //! # An update
 //!
@@ -31,8 +36,9 @@
 //!    item for about three seconds to tell its caller so. If the call is not logged yet, the details wait for its create.
 //! 3. **Sweep.** If the item's duplicate sweep is due, [`sweep`] does it now, while this invocation holds the lease.
 //! 4. **Write.** [`mod@write`] reads the record and merges what we last wrote, what the CRM has and what is new. It
-//!    changes what differs. So a person's edit is kept, and an update that is repeated changes nothing.
-//! 5. **Finish.** As for a create. After five rounds, the lease is given back although more is queued.
+//!    changes what differs. So a person's edit is kept, and an update that is repeated changes nothing. If the CRM needs a
+//!    request that completes the record after each change, the item says so before the record is changed.
+//! 5. **Finish.** As for a create, also of a step that an earlier lease holder left pending. After five rounds, the lease is given back although more is queued.
 //!
 //! # A redrive
 //!
@@ -49,6 +55,9 @@
 //! | dies | The item is due when its lease expires. The next claim finds that a create was under way and starts with recovery. A write reads the record first, as always |
 //! | gets no response from the CRM | The lease stays for a grace period without a holder, because the request may still arrive. After that, as above |
 //! | fails without effect | The lease ends at once. The redrive tries again after a random delay that grows, for 72 hours |
+//! | learns that the record exists, but cannot see it | The item waits as after a lost response, and the next attempt reads the record by its key |
+//! | gets no response and the CRM has no way to find a record | The lease stays for the grace period. Then the create is sent again, and counted as a possible duplicate |
+//! | cannot complete a record | The step stays pending, and the item is due. If the CRM refuses it permanently, the record stays as it is |
 //! | gets a rejection | A create becomes a dead letter. An update drops the rejected details, and the others are written |
 //! | finds that the record was deleted | The item says so, and the call is not logged again |
 //! | loses its lease | Its next write to the item fails, because the holder's name differs. It stops, and the next holder finds what it did |
@@ -62,6 +71,7 @@
 //! |---|---|
 //! | [`sync_point`] | the name of every step that leaves the process, where tests stop an invocation |
 //! | [`grant::unstored`] | renewed grants that the table has not stored |
+//! | [`ways`] | the ways in which tenants' CRMs take the call tag |
 //! | [`services`] | the clock, clients, CRMs and secrets that everything below works with |
 //! | [`failure`] | why a request to a CRM failed |
 //! | [`mod@grant`] | the right to call one user's CRM |
@@ -70,6 +80,7 @@
 //! | [`retry`] | the retry policy |
 //! | [`draft`] | a record before and after its creation |
 //! | [`recovery`] | the search for the record of an earlier attempt |
+//! | [`finish`] | the step that completes a record |
 //! | [`mod@write`] | read, merge, change, finish |
 //! | [`sweep`] | the search for a late duplicate |
 //! | [`create`], [`update`] | the requests: a claim, and what follows it |
@@ -81,6 +92,7 @@ mod breaker;
 pub mod create;
 mod draft;
 mod failure;
+mod finish;
 pub mod grant;
 mod lease;
 mod recovery;
@@ -90,6 +102,7 @@ pub mod services;
 mod sweep;
 pub mod sync_point;
 pub mod update;
+pub mod ways;
 mod write;
 
 pub use failure::Failure;

@@ -290,7 +290,7 @@ impl Run<'_> {
                     _ => Outcome::Delivered,
                 })
             }
-            State::Logged if item.has_undelivered() || item.sweep_at.is_some() => {
+            State::Logged if item.has_undelivered() || item.finish_pending || item.sweep_at.is_some() => {
                 let claim = services.store.claim_update(&lease, Change::Due);
                 let claim = services.sync_points.reach("redrive.claim_update", claim).await?;
                 let ClaimUpdate::Claimed(item) = claim else { return Ok(Outcome::Untouched) };

@@ -1,7 +1,7 @@
 //! Retry policy: whether and when the redrive repeats an attempt that failed, and for how long.
 
 use crate::{
-    adapters::{Crm, Effect, ErrorKind, Recovery},
+    adapters::{Crm, Effect, ErrorKind},
     delivery::{attempt::Claim, failure::Failure, lease::GRACE_MS},
     model::{CallKey, hash::stable_hash},
     store::{self, Event, Release, State},
@@ -49,15 +49,15 @@ impl Claim<'_> {
                 outcome_unknown: !is_logged,
                 ..Release::new(Event::OutcomeUnknown, reason)
             };
-            return if !is_logged && self.crm.capabilities().recovery[0] == Recovery::None {
-                // This CRM cannot be searched, and a retry could create a second record: a person has to look.
-                Release { event: Event::GivenUp, ..release }
-            } else {
-                Release { due_ms: self.is_retryable().then_some(lease_expires_at_ms), ..release }
-            };
+            return Release { due_ms: self.is_retryable().then_some(lease_expires_at_ms), ..release };
         }
-        let release =
-            Release { outcome_unknown: self.item.outcome_unknown, ..Release::new(Event::Failed, reason) };
+        // The CRM has the record and does not show it. The next attempt looks for it again.
+        let is_hidden = !is_logged && matches!(failure.kind(), Some(ErrorKind::AlreadyExists(_)));
+        let event = if is_hidden { Event::OutcomeUnknown } else { Event::Failed };
+        let release = Release {
+            outcome_unknown: self.item.outcome_unknown || is_hidden,
+            ..Release::new(event, reason)
+        };
         match failure.kind() {
             Some(ErrorKind::NotFound) if is_logged => Release { event: Event::Deleted, ..release },
             Some(ErrorKind::Rejected { .. }) if is_logged => {
@@ -77,7 +77,8 @@ impl Claim<'_> {
     fn is_retryable(&self) -> bool {
         let item = &self.item;
         item.payload.is_some()
-            || (item.state == State::Logged && (item.has_undelivered() || item.sweep_at.is_some()))
+            || (item.state == State::Logged
+                && (item.has_undelivered() || item.finish_pending || item.sweep_at.is_some()))
     }
 
     /// Returns the time of the next attempt: after a random delay ("full jitter"), so that work that failed together is

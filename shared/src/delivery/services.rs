@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url},
-    delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints},
+    delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints, ways::Ways},
     model::{Clock, OAuthClient, SecretReader, User},
     store::Store,
 };
@@ -28,6 +28,8 @@ pub struct Services {
     pub secrets: Arc<dyn SecretReader>,
     /// Renewed grants that the table has not stored yet.
     pub unstored_grants: UnstoredGrants,
+    /// The ways in which the CRMs of some tenants take the call tag.
+    pub ways: Ways,
     /// The points where a test can pause or stop an invocation.
     pub sync_points: SyncPoints,
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Map;
 
 use crate::{
-    adapters::{CallFacts, CallLog, NewCallLog},
-    delivery::{attempt::Attempt, failure::Failure},
+    adapters::{CallFacts, CallLog, NewCallLog, Recovery},
+    delivery::{attempt::Attempt, failure::Failure, ways},
     model::{CallDetails, CallLogId, CallTag, Contact},
     note::{self, Content},
     store::RecoveryCriteria,
@@ -35,6 +35,9 @@ impl Attempt<'_> {
         let mut found = BTreeSet::new();
         for criteria in &self.claim.item.recovery_criteria {
             let record = self.expected_record(criteria, &current);
+            if record.recovery == Recovery::None {
+                continue;
+            }
             found.extend(self.grant.find_records(&record, since).await?);
         }
         for duplicate in found.into_iter().filter(|found| found != kept) {
@@ -61,17 +64,13 @@ impl Attempt<'_> {
         let zone = self.grant.zone(criteria.zone);
         let content = Content::new(&details, &self.grant.user().user.settings, zone);
         NewCallLog {
-            tag: CallTag::of(self.claim.lease.key),
-            recovery: capabilities.recovery[0],
+            tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
+            recovery: ways::named(self.claim.crm, criteria.way.as_deref()),
             subject: current.subject.clone().unwrap_or_default(),
             body: note::compose(capabilities.format, &content),
             contact: Contact { id: criteria.contact.clone(), kind: None, name: None, phone_number: None },
-            facts: CallFacts {
-                direction: criteria.direction,
-                start: criteria.start,
-                duration: criteria.duration,
-                result: None,
-            },
+            facts: CallFacts::of(&criteria.details()),
+            first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional: Map::new(),
         }
     }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    adapters::{CallFacts, CallLog, CallLogChange, CompareAndSet, Effect, Error, ErrorKind, Fields},
+    adapters::{self, CallFacts, CallLog, CallLogChange, CompareAndSet, Effect, Error, ErrorKind, Fields},
     delivery::{
         attempt::{Attempt, Claim},
+        draft::is_field_fingerprint,
         failure::Failure,
         grant::Grant,
         lease,
@@ -62,11 +63,34 @@ impl Attempt<'_> {
         let mut round = 0;
         loop {
             round += 1;
-            let mut writer = Writer { grant: &mut self.grant, record: &log, zone: self.zone };
-            let (plan, rejection) = match writer.write(&self.claim.item.written, &details).await {
-                Ok(written) => written,
-                Err(failure) => {
-                    let outcome = self.claim.fail_write(failure).await?;
+            self.learn(&details);
+            let (written, reopens) = {
+                let reopens = self.claim.item.finish_pending;
+                let (claim, grant) = (&self.claim, &mut self.grant);
+                let mut writer = Writer { claim, grant, record: &log, zone: self.zone, reopens };
+                (writer.write(&claim.item.written, &details).await, writer.reopens)
+            };
+            self.claim.item.finish_pending = reopens;
+            // A change that the CRM rejects may have reopened the record.
+            let is_written = written.as_ref().map_or_else(Failure::is_rejection, |_| true);
+            let unfinished = match is_written && self.needs_finish() {
+                true => self.finish_record(&log).await.err(),
+                false => None,
+            };
+            let (plan, rejection) = match (written, unfinished) {
+                (Ok(written), None) => written,
+                (Ok((plan, _)), Some(failure)) => {
+                    if let Finish::MoreQueued(item) =
+                        self.claim.keep("update.keep", &log, &plan.written).await?
+                    {
+                        self.claim.item = *item;
+                    }
+                    self.claim.fail_write(failure).await?;
+                    telemetry::count(Metric::Updated);
+                    return Ok(Outcome::Updated { log, body: plan.body });
+                }
+                (Err(failure), unfinished) => {
+                    let outcome = self.claim.fail_write(unfinished.unwrap_or(failure)).await?;
                     // After the first round, the record has what this caller sent. Only updates of other callers failed,
                     // and these callers wait for the item to change.
                     return Ok(updated.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
@@ -110,9 +134,12 @@ impl Attempt<'_> {
 
 /// Writes into one record.
 struct Writer<'a, 'g> {
+    claim: &'a Claim<'g>,
     grant: &'a mut Grant<'g>,
     record: &'a CallLogId,
     zone: Zone,
+    /// The record has to be completed after the changes. The table says so too.
+    reopens: bool,
 }
 
 impl Writer<'_, '_> {
@@ -157,6 +184,7 @@ impl Writer<'_, '_> {
             if plan.change.is_empty() {
                 return Ok(plan);
             }
+            self.reopen().await?;
             let changed = self.grant.update_record(self.record, &plan.change).await;
             if self.grant.crm().capabilities().compare_and_set != CompareAndSet::Exact {
                 telemetry::record(Metric::EditWindow, self.grant.now_ms() - read_at_ms);
@@ -172,6 +200,21 @@ impl Writer<'_, '_> {
             }
         }
         Err(Error::new(ErrorKind::Conflict, Effect::None, "the record kept changing").into())
+    }
+
+    /// Stores that the record has to be completed after the change, if the CRM needs that.
+    async fn reopen(&mut self) -> Result<(), Failure> {
+        if self.reopens || self.claim.crm.capabilities().finish != adapters::Finish::AfterEachChange {
+            return Ok(());
+        }
+        let services = self.claim.services;
+        let mark = services.store.mark_finish_pending(&self.claim.lease);
+        self.reopens = services.sync_points.reach("update.mark", mark).await?;
+        if !self.reopens {
+            lease::lost("the lease expired before the record was changed");
+            return Err(Failure::unavailable("another invocation has the lease"));
+        }
+        Ok(())
     }
 
     /// Reads the record after a change without a response. Returns `None` unless the record shows the change: if it does
@@ -214,9 +257,9 @@ impl Writer<'_, '_> {
     }
 }
 
-/// Returns the CRM's own fields to change, and the fingerprints of what we have written then. A field that a person has
-/// changed stays. So does a field that the CRM did not return, and one of which we do not know what we wrote, unless it is
-/// empty.
+/// Returns the CRM's own fields to change, and the fingerprints of what we have written then. A field is ours if it equals
+/// what we wrote last or, in a record that was found, what any attempt may have sent. A field that a person has changed
+/// stays. So does a field that the CRM did not return, and one of which we do not know what we wrote, unless it is empty.
 fn correct(
     ours: &Fields,
     theirs: &Fields,
@@ -226,7 +269,7 @@ fn correct(
     for (name, ours) in ours.iter().filter(|(_, ours)| !ours.is_empty()) {
         let Some(theirs) = theirs.get(name) else { continue };
         let is_ours = match before.get(*name) {
-            Some(before) => *before == fingerprint(theirs),
+            Some(before) => is_field_fingerprint(before, &fingerprint(theirs)),
             None => theirs.is_empty(),
         };
         if theirs != ours && is_ours {

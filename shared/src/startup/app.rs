@@ -18,6 +18,7 @@ use crate::{
         redrive::{self, Report},
         services::Services,
         sync_point::SyncPoints,
+        ways::Ways,
     },
     model::{Clock, Deadline, User},
     startup::{config::Config, error::StartError, panics, secrets::Secrets, transport},
@@ -91,6 +92,7 @@ impl App {
             budgets: Budgets::default(),
             secrets: secrets.clone(),
             unstored_grants: UnstoredGrants::default(),
+            ways: Ways::default(),
             sync_points: SyncPoints::default(),
         };
         Ok(App { api: Api::new(services, token_keys), secrets })

@@ -36,7 +36,8 @@ pub(super) const OUTCOME_UNKNOWN: &str = "unknown";
 /// Boolean, the value of [`OUTCOME_UNKNOWN`] before the present claim. Written by a claim to create.
 pub(super) const PREVIOUS_OUTCOME_UNKNOWN: &str = "prev_unknown";
 /// Encrypted JSON, a list of [`RecoveryCriteria`](super::RecoveryCriteria): how to find the records of attempts whose
-/// outcome is unknown. Written by a claim to create and before a differing attempt; removed when the outcome is known.
+/// outcome is unknown. Written by a claim to create and before a differing attempt; removed when the call is logged, or
+/// after the duplicate sweep.
 pub(super) const RECOVERY_CRITERIA: &str = "criteria";
 /// Number, the time of the first attempt to create. Written by the first claim to create.
 pub(super) const FIRST_AT: &str = "first_at";
@@ -52,8 +53,15 @@ pub(super) const UNCONFIRMED: &str = "unconfirmed";
 pub(super) const BASE: &str = "base";
 /// Text, the fingerprint of the subject as the lease holder last wrote it.
 pub(super) const BASE_SUBJECT: &str = "base_subject";
-/// Map of texts, fingerprints of the CRM's own fields as the lease holder last wrote them.
+/// Map of texts, fingerprints of the CRM's own fields as the lease holder last wrote them, or the fingerprints, separated
+/// by spaces, of what attempts may have sent.
 pub(super) const BASE_FIELDS: &str = "base_fields";
+/// Boolean, the record may have to be completed by a further request of the lease holder. Written with [`LOG_ID`] or before
+/// a change of the record, removed when the record is complete. Only for CRMs that have such a step.
+pub(super) const FINISH_PENDING: &str = "finish";
+/// Number, the duration of the call in **seconds** with which the record was last completed. Written when the lease is
+/// given back.
+pub(super) const FINISHED_SECONDS: &str = "finished";
 /// Text, why the last attempt failed. Written when the lease is given back without success, removed by success.
 pub(super) const REASON: &str = "reason";
 /// Encrypted, packed JSON of a [`Payload`](crate::model::Payload): what a request to create brought. Written by its

@@ -28,6 +28,12 @@ pub enum Metric {
     DuplicateFound,
     /// The duplicate sweep removed a second record of a call.
     Deduped,
+    /// A create was sent again although the record of an earlier attempt cannot be looked for: there may be two.
+    DuplicatePossible,
+    /// A CRM did not take the call tag in the way in which it was sent.
+    KeyRefused,
+    /// A CRM refused to complete a record, which stays as it is.
+    FinishDropped,
     /// A lease expired before the work was done.
     LeaseLost,
     /// A grant was renewed.
@@ -76,7 +82,7 @@ enum Aggregation {
 
 impl Metric {
     /// All metrics, in the order of their declaration.
-    pub const ALL: [Metric; 24] = [
+    pub const ALL: [Metric; 27] = [
         Metric::Created,
         Metric::Updated,
         Metric::Parked,
@@ -85,6 +91,9 @@ impl Metric {
         Metric::Reconciled,
         Metric::DuplicateFound,
         Metric::Deduped,
+        Metric::DuplicatePossible,
+        Metric::KeyRefused,
+        Metric::FinishDropped,
         Metric::LeaseLost,
         Metric::RefreshCount,
         Metric::RefreshLost,

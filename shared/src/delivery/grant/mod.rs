@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     adapters::{
-        self, Access, Authorization, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
+        self, Access, Authorization, CallFacts, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
         oauth::{OAuth, RenewalError, RenewedGrant, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
@@ -147,6 +147,18 @@ impl<'a> Grant<'a> {
             let access = self.access()?;
             let request = self.crm.update_record(&access, id, change);
             let response = self.services.sync_points.reach("crm.update_log", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
+            }
+        }
+    }
+
+    /// Completes a CRM record. See [`Crm::finish_record`].
+    pub(crate) async fn finish_record(&mut self, id: &CallLogId, facts: &CallFacts) -> Result<(), Failure> {
+        loop {
+            let access = self.access()?;
+            let request = self.crm.finish_record(&access, id, facts);
+            let response = self.services.sync_points.reach("crm.finish_log", request).await;
             if !self.is_renewed_after(&response).await? {
                 return Ok(response?);
             }

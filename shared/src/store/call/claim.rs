@@ -44,8 +44,9 @@ pub struct Lease<'a> {
 /// The reason for a claim to create.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
-    /// A request brings this payload. It is kept until the call is logged.
-    Request(&'a Payload),
+    /// A request brings this payload. It is kept until the call is logged. The text names the way in which the attempt is
+    /// expected to be sent.
+    Request(&'a Payload, &'a str),
     /// The call is due, with the payload that an earlier request brought.
     Redrive,
 }
@@ -101,7 +102,7 @@ impl Store {
     /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
     pub async fn claim_create(&self, lease: &Lease<'_>, purpose: Purpose<'_>) -> Result<ClaimCreate, Error> {
         let outcome = match purpose {
-            Purpose::Request(payload) => {
+            Purpose::Request(payload, _) => {
                 let encrypted = self.encrypt_payload(lease.key, payload)?;
                 match self.claim_create_with(lease, purpose, encrypted).await {
                     // Together with queued details the payload is too long for an item. The call is not kept: if this
@@ -132,7 +133,7 @@ impl Store {
             placeholders(&states)
         );
         let condition = match purpose {
-            Purpose::Request(_) => format!("attribute_not_exists(#{PK}) OR ({is_free})"),
+            Purpose::Request(..) => format!("attribute_not_exists(#{PK}) OR ({is_free})"),
             Purpose::Redrive => format!("{is_free} AND attribute_exists(#{PAYLOAD}) AND #{DUE_AT} <= :now"),
         };
         let mut update = acquire_lease(Update::when(condition).returning_item(), lease)
@@ -143,8 +144,9 @@ impl Store {
             .set_if_absent(FIRST_AT, number(lease.now_ms))
             .set(TTL, number(lease.now_ms / 1_000 + LOGGED_TTL_S))
             .remove(REASON);
-        if let Purpose::Request(request) = purpose {
-            let criteria = self.encrypt_criteria(lease.key, &[RecoveryCriteria::of(request)])?;
+        if let Purpose::Request(request, way) = purpose {
+            let own = RecoveryCriteria::of(lease.key, request, way);
+            let criteria = self.encrypt_criteria(lease.key, &[own])?;
             update = update.set_if_absent(RECOVERY_CRITERIA, criteria);
         }
         // A payload that is too long leaves an earlier one in its place, whose delivery was promised.
@@ -154,7 +156,7 @@ impl Store {
         self.update(TableKey::call(lease.key), with_values(update, states)).await
     }
 
-    /// Stores how to find the records of all attempts so far, before an attempt that differs from the earlier ones.
+    /// Stores how to find the records of all attempts so far, before one that differs from the earlier ones is sent.
     /// Returns `false` if the lease has run out and another invocation has claimed the call.
     ///
     /// # Errors

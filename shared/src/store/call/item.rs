@@ -8,15 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use crate::{
-    model::{CallDetails, CallDuration, CallLogId, ContactId, Direction, Payload, Zone, user},
+    model::{
+        CallDetails, CallDuration, CallKey, CallLogId, CallTag, ContactId, Direction, Payload, Zone, user,
+    },
     note::Fingerprints,
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FIRST_AT, HISTORY,
-            HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN,
-            QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES,
-            UNCONFIRMED, WAITING_SINCE, text,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FENCE, FINISH_PENDING,
+            FINISHED_SECONDS, FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD,
+            PREVIOUS_OUTCOME_UNKNOWN, QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE,
+            SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
         },
         item_reader::ItemReader,
         keys::TableItem,
@@ -39,7 +41,8 @@ pub struct LastWritten {
     pub sections: Fingerprints,
     /// The fingerprint of the subject; `None`: not known.
     pub subject: Option<String>,
-    /// Fingerprints of the CRM's own fields, by name. A field that is absent is not known.
+    /// Fingerprints of the CRM's own fields, by name: several, separated by spaces, if it is not known which of them an
+    /// attempt sent. A field that is absent is not known.
     pub fields: BTreeMap<String, String>,
 }
 
@@ -56,38 +59,70 @@ impl LastWritten {
 }
 
 /// Criteria that find the record of an attempt whose outcome is unknown. A later request for the same call may name
-/// another contact, time or zone, so the criteria of each differing attempt are kept.
+/// another contact, time or zone, so the criteria of each differing attempt are kept. Their names in the table are short,
+/// so that the item of a usual call has less than 1 KB. Earlier versions wrote the names in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryCriteria {
     /// The record's contact.
+    #[serde(rename = "c", alias = "contact")]
     pub contact: ContactId,
     /// The start of the call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "s", alias = "start", default, skip_serializing_if = "Option::is_none")]
     pub start: Option<DateTime<Utc>>,
     /// The zone that the request named, in which the note was written.
     #[serde(
+        rename = "z",
+        alias = "zone",
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "user::deserialize_known_zone"
     )]
     pub zone: Option<Zone>,
     /// The direction of the call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "d", alias = "direction", default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     /// The duration of the call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "t", alias = "duration", default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<CallDuration>,
+    /// The result of the call.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// The identity of the call log, as it was sent. Absent: an earlier version stored the criteria.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<CallTag>,
+    /// The name of the way in which the attempt can be found. Absent: an earlier version stored the criteria.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<String>,
 }
 
+/// The way of a record that is read by its key: a second one is impossible.
+const BY_KEY: &str = "key";
+/// The way of a record that cannot be found.
+const NOT_FOUND: &str = "none";
+
 impl RecoveryCriteria {
-    /// Returns the criteria of an attempt with this payload.
-    pub(crate) fn of(payload: &Payload) -> RecoveryCriteria {
+    /// Returns the criteria of an attempt with this payload, which is sent in the way with this name.
+    pub(crate) fn of(key: &CallKey, payload: &Payload, way: &str) -> RecoveryCriteria {
         RecoveryCriteria {
             contact: payload.contact.id.clone(),
             start: payload.details.start,
             zone: payload.zone,
             direction: payload.details.direction,
             duration: payload.details.duration,
+            result: payload.details.result.clone(),
+            tag: Some(CallTag::of(key)),
+            way: Some(way.to_owned()),
+        }
+    }
+
+    /// Returns what the attempt knew of the call, as far as CRMs have fields for it.
+    pub(crate) fn details(&self) -> CallDetails {
+        CallDetails {
+            direction: self.direction,
+            start: self.start,
+            duration: self.duration,
+            result: self.result.clone(),
+            ..CallDetails::default()
         }
     }
 }
@@ -144,6 +179,11 @@ pub struct CallItem {
     pub applied_version: i64,
     /// The values that we last wrote to the record.
     pub written: LastWritten,
+    /// The record may have to be completed by a further request. The end of the lease stores this value.
+    pub finish_pending: bool,
+    /// The duration of the call, in seconds, with which the record was last completed. The end of the lease stores this
+    /// value.
+    pub finished_seconds: Option<u64>,
     /// Why the last attempt failed.
     pub reason: Option<String>,
     /// The values of a create that may not be in the CRM yet, encrypted: [`Store::payload`] decrypts it.
@@ -169,9 +209,15 @@ impl CallItem {
         has_queued || self.payload.is_some()
     }
 
-    /// Returns when to look for a duplicate once the record is in the CRM; `None` if there can be none.
+    /// Returns when to look for a duplicate once the record is in the CRM; `None` if there can be none, or none can be
+    /// found. If all attempts had a key, the CRM has refused the second one.
     pub(super) fn sweep_after(&self, now_ms: i64) -> Option<i64> {
-        self.sweep_at.or(self.outcome_unknown.then_some(now_ms + SWEEP_AFTER_MS))
+        let all_are = |way| {
+            let mut criteria = self.recovery_criteria.iter();
+            !self.recovery_criteria.is_empty() && criteria.all(|one| one.way.as_deref() == Some(way))
+        };
+        let needs_sweep = self.outcome_unknown && !all_are(BY_KEY) && !all_are(NOT_FOUND);
+        self.sweep_at.or(needs_sweep.then_some(now_ms + SWEEP_AFTER_MS))
     }
 }
 
@@ -211,6 +257,8 @@ impl Store {
             queued_version: reader.number(QUEUED_VERSION)?.unwrap_or(0),
             applied_version: reader.number(APPLIED_VERSION)?.unwrap_or(0),
             written: LastWritten::read(reader)?,
+            finish_pending: reader.boolean(FINISH_PENDING)?,
+            finished_seconds: reader.number(FINISHED_SECONDS)?.and_then(|seconds| seconds.try_into().ok()),
             reason: reader.text(REASON)?,
             payload: reader.bytes(PAYLOAD)?,
             due_at: if item.contains_key(DUE_SHARD) { reader.number(DUE_AT)? } else { None },

@@ -8,10 +8,10 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, HISTORY, HOLDER,
-            LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
-            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL, UNCONFIRMED, WAITING_SINCE, boolean, number,
-            queued_detail, text, texts,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FINISH_PENDING,
+            FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD,
+            PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL,
+            UNCONFIRMED, WAITING_SINCE, boolean, number, queued_detail, text, texts,
         },
         expression::{Update, WriteOutcome},
         keys::TableKey,
@@ -78,7 +78,7 @@ impl Store {
     ) -> Result<Finish, Error> {
         let what = if seen.log_id.is_some() { "updated" } else { "logged" };
         let sweep_at = seen.sweep_after(lease.now_ms);
-        let update = confirmed(log, written, sweep_at)
+        let update = confirmed(log, seen, written, sweep_at)
             .set(HISTORY, history_value(&seen.history, lease.now_ms, what))
             .set(LEASE_UNTIL, number(0))
             .set(APPLIED_VERSION, number(seen.queued_version))
@@ -121,7 +121,7 @@ impl Store {
         seen: &CallItem,
         written: &LastWritten,
     ) -> Result<Finish, Error> {
-        let update = confirmed(log, written, seen.sweep_after(lease.now_ms))
+        let update = confirmed(log, seen, written, seen.sweep_after(lease.now_ms))
             .add(UNCONFIRMED, written.sections.unconfirmed_texts())
             .returning_item()
             .condition(format!("#{HOLDER} = :holder"))
@@ -130,6 +130,19 @@ impl Store {
             WriteOutcome::Written(item) => Ok(Finish::MoreQueued(Box::new(self.read_call(&item)?))),
             WriteOutcome::ConditionFailed(_) => Ok(Finish::Lost),
         }
+    }
+
+    /// Stores that the record has to be completed after a change that this invocation is about to make. Returns `false` if
+    /// the lease has run out and another invocation has claimed the call.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn mark_finish_pending(&self, lease: &Lease<'_>) -> Result<bool, Error> {
+        let update = Update::when(format!("#{HOLDER} = :holder"))
+            .value("holder", text(lease.holder))
+            .set(FINISH_PENDING, boolean(true));
+        let outcome = self.update(TableKey::call(lease.key), update).await?;
+        Ok(matches!(outcome, WriteOutcome::Written(_)))
     }
 
     /// Gives the lease back without success. `claimed`: the item as this invocation knows it. If the lease has run out
@@ -187,6 +200,7 @@ fn given_back(
         .set(OUTCOME_UNKNOWN, boolean(release.outcome_unknown))
         .set(REASON, text(release.reason))
         .remove(HOLDER);
+    update = finish_step(update, claimed);
     update = due(update, lease, due_ms.or(claimed.sweep_at).filter(|_| !is_deleted));
     update = match due_ms {
         Some(_) => update.set(TRIES, number(claimed.tries + 1)),
@@ -198,16 +212,18 @@ fn given_back(
     if is_deleted {
         update = remove_queued(update.remove(SWEEP_AT), &claimed.queued_details);
     }
-    // The criteria are needed for recovery and for the duplicate sweep.
-    if is_deleted || !release.outcome_unknown && claimed.sweep_at.is_none() {
+    // The criteria are needed for recovery and for the duplicate sweep. The redrive sends a kept payload again, and its
+    // attempt has the same criteria.
+    let is_resent = state != State::Logged && claimed.payload.is_some() && !release.drops_payload;
+    if is_deleted || !release.outcome_unknown && claimed.sweep_at.is_none() && !is_resent {
         update = update.remove(RECOVERY_CRITERIA);
     }
     update
 }
 
 /// The part of a write that confirms that a record exists. `sweep_at_ms`: when to look for a duplicate.
-fn confirmed(log: &CallLogId, written: &LastWritten, sweep_at_ms: Option<i64>) -> Update {
-    let mut update = Update::default()
+fn confirmed(log: &CallLogId, seen: &CallItem, written: &LastWritten, sweep_at_ms: Option<i64>) -> Update {
+    let mut update = finish_step(Update::default(), seen)
         .set(STATE, text(State::Logged.name()))
         .set(LOG_ID, text(log.as_str()))
         .set(OUTCOME_UNKNOWN, boolean(false))
@@ -227,6 +243,18 @@ fn confirmed(log: &CallLogId, written: &LastWritten, sweep_at_ms: Option<i64>) -
         update = update.set(BASE_FIELDS, texts(fields));
     }
     update
+}
+
+/// Stores what is known of the step that completes the record.
+fn finish_step(update: Update, item: &CallItem) -> Update {
+    let update = match item.finish_pending {
+        true => update.set(FINISH_PENDING, boolean(true)),
+        false => update.remove(FINISH_PENDING),
+    };
+    match item.finished_seconds {
+        Some(seconds) => update.set(FINISHED_SECONDS, number(i64::try_from(seconds).unwrap_or(i64::MAX))),
+        None => update,
+    }
 }
 
 /// Puts the call into the index of due calls, or takes it out.

@@ -128,6 +128,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
                 duration: Some(CallDuration::Seconds(65)),
                 result: Some("Accepted".to_owned()),
             },
+            first_attempt: start.parse().unwrap(),
             additional: Map::new(),
         }
     }

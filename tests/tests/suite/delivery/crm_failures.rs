@@ -132,6 +132,34 @@ async fn a_retry_with_more_details_adds_them_to_the_record_that_it_finds() {
     assert_eq!(activity(&test)["duration"], "00:02");
 }
 
+/// The duration of a record that was found is corrected only if it is one that an attempt sent.
+#[tokio::test]
+async fn a_duration_that_a_person_changed_in_a_record_that_is_found_stays() {
+    for (first, edit, second, expected) in [
+        (json!("pending"), None, json!(65), "00:02"),
+        (json!(65), None, json!(130), "00:03"),
+        (json!(65), Some("00:30"), json!(130), "00:30"),
+        (json!("pending"), Some("00:30"), json!(65), "00:30"),
+    ] {
+        let test = TestApp::start().await;
+        test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+        test.crm.next(Route::ListActivities, Fault::Status(500));
+        let with_duration = |duration: &Value| {
+            let mut body = call(SESSION);
+            body["logInfo"]["duration"] = duration.clone();
+            body
+        };
+        check(&test.post(&with_duration(&first)).await, NOT_ANSWERING, "the response is lost");
+        if let Some(edit) = edit {
+            test.crm.edit(5001, "duration", json!(edit));
+        }
+        test.pass(GRACE);
+        check(&test.post(&with_duration(&second)).await, LOGGED, "the record is found");
+        assert_eq!(activity(&test)["duration"], expected, "{first} {edit:?} {second}");
+        assert_eq!(test.crm.count(Route::ListActivities), 2, "both attempts have the same contact and start");
+    }
+}
+
 #[tokio::test]
 async fn the_record_of_another_call_is_not_adopted() {
     let test = logged().await;

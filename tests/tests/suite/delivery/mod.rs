@@ -6,14 +6,17 @@ mod crashes;
 mod creates;
 mod crm_failures;
 mod edits;
+mod finishes;
 mod grants;
 mod orders;
 mod ownership;
 mod redrive;
+mod scripted;
 mod store;
 mod sweeps;
 mod transitions;
 mod updates;
+mod ways;
 
 use std::{sync::Arc, time::Duration};
 

@@ -82,7 +82,7 @@ async fn apply(test: &TestApp, key: &CallKey, event: Event) -> bool {
                 Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
             let payload =
                 Payload { contact, details: CallDetails::default(), additional: Map::new(), zone: None };
-            let claim = store.claim_create(&lease, Purpose::Request(&payload)).await.unwrap();
+            let claim = store.claim_create(&lease, Purpose::Request(&payload, "list")).await.unwrap();
             matches!(claim, ClaimCreate::Claimed(_))
         }
         Event::ClaimUpdate => {

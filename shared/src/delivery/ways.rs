@@ -1,0 +1,81 @@
+//! The ways in which the CRMs of some tenants take the call tag, as far as this process has learned them.
+//!
+//! An adapter lists its ways, the best first. A tenant's CRM may refuse the first one, for example because the
+//! administrator has not set up the field for the tag. The process then remembers the way that worked, so that it does not
+//! send each call twice. It forgets it after an hour, because the field may have been set up meanwhile.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    adapters::{Crm, Recovery},
+    model::{TenantKey, User, UserKey},
+};
+
+/// The time for which a way is remembered, in milliseconds.
+const REMEMBERED_MS: i64 = 3_600_000;
+
+/// The ways that worked after the CRM had refused a better one.
+#[derive(Debug, Default)]
+pub struct Ways(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The way of each tenant, and until when it is remembered, in milliseconds since 1970.
+    tenants: HashMap<TenantKey, (Recovery, i64)>,
+    /// The tenants of users, because a claim is made before the user is read.
+    users: HashMap<UserKey, TenantKey>,
+}
+
+impl Ways {
+    /// Returns the way in which an attempt for this user is sent.
+    pub(crate) fn of(&self, crm: &dyn Crm, user: &User, now_ms: i64) -> Recovery {
+        let tenant = user.tenant();
+        let mut known = self.known(now_ms);
+        let Some((way, _)) = known.tenants.get(&tenant).copied() else { return best(crm) };
+        known.users.insert(user.key(), tenant);
+        way
+    }
+
+    /// Returns the way that [`of`](Ways::of) will probably return, before the user was read.
+    pub(crate) fn expected(&self, crm: &dyn Crm, user: &UserKey, now_ms: i64) -> Recovery {
+        let known = self.known(now_ms);
+        let tenant = known.users.get(user).and_then(|tenant| known.tenants.get(tenant));
+        tenant.map_or_else(|| best(crm), |(way, _)| *way)
+    }
+
+    /// Remembers a way that worked for this user's tenant after a better one was refused.
+    pub(crate) fn remember(&self, user: &User, way: Recovery, now_ms: i64) {
+        let mut known = self.known(now_ms);
+        known.tenants.insert(user.tenant(), (way, now_ms + REMEMBERED_MS));
+        known.users.insert(user.key(), user.tenant());
+    }
+
+    /// Returns what is known now.
+    fn known(&self, now_ms: i64) -> MutexGuard<'_, Known> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { tenants, users } = &mut *guard;
+        tenants.retain(|_, (_, until_ms)| *until_ms > now_ms);
+        users.retain(|_, tenant| tenants.contains_key(tenant));
+        guard
+    }
+}
+
+fn best(crm: &dyn Crm) -> Recovery {
+    crm.capabilities().recovery[0]
+}
+
+/// Returns the way that an adapter lists after this one, or `None` if it is the last one.
+pub(crate) fn next(crm: &dyn Crm, way: Recovery) -> Option<Recovery> {
+    let mut ways = crm.capabilities().recovery.iter();
+    ways.find(|listed| **listed == way)?;
+    ways.next().copied()
+}
+
+/// Returns the way with this name. Attempts of earlier versions, whose way is not stored, had the first one.
+pub(crate) fn named(crm: &dyn Crm, name: Option<&str>) -> Recovery {
+    let mut ways = crm.capabilities().recovery.iter().copied();
+    ways.find(|way| Some(way.name()) == name).unwrap_or_else(|| best(crm))
+}
