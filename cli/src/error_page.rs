@@ -252,8 +252,10 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::Conflict => "status 412",
         ErrorKind::Malformed => "status 200",
     };
-    let failure =
-        |kind| Failure::Crm(adapters::Error { effect: Effect::None, reason: reason(&kind).to_owned(), kind });
+    let failure = |kind| {
+        let reason = reason(&kind);
+        Failure::Crm(adapters::Error::new(kind, Effect::None, reason))
+    };
     let mut failures = samples!(Failure {
         Failure::SessionEnded => Failure::SessionEnded;
         Failure::Crm(_) => ;

@@ -111,9 +111,12 @@ impl Access<'_> {
         telemetry::count(metric);
         telemetry::record(Metric::CrmLatency, now_ms - started);
         telemetry::add("crm_ms", now_ms - started);
-        result.map_err(|error| match request.intent {
-            Intent::Read => self.redact(error).without_effect(),
-            Intent::Create | Intent::Update => self.redact(error),
+        result.map_err(|error| {
+            let error = Error { bucket: request.bucket, ..self.redact(error) };
+            match request.intent {
+                Intent::Read => error.without_effect(),
+                Intent::Create | Intent::Update => error,
+            }
         })
     }
 

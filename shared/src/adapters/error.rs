@@ -14,6 +14,9 @@ pub struct Error {
     pub effect: Effect,
     /// The reason for log lines and operators. It is never shown to callers and contains no text of a user.
     pub reason: String,
+    /// The name of the rate limit of its own that the request counted towards, such as `search`. An exceeded one says
+    /// nothing about other requests. [`Access::send`](super::Access::send) sets it.
+    pub bucket: Option<&'static str>,
 }
 
 /// The kinds of failure, distinguished by what the caller can do.
@@ -84,7 +87,7 @@ impl ErrorKind {
             ),
             ErrorKind::Conflict => (
                 "The record was changed in the CRM during each attempt.",
-                "Nothing, if the call is delivered later. Otherwise start the delivery again.",
+                "Nothing; delivery is repeated after five seconds, until it succeeds.",
             ),
             ErrorKind::RateLimited { .. } => (
                 "The CRM has received too many requests from this account, also from other software.",
@@ -119,7 +122,7 @@ pub enum Effect {
 impl Error {
     /// An error of this kind and effect. `reason` is for log lines and must not contain text of a user.
     pub fn new(kind: ErrorKind, effect: Effect, reason: impl Into<String>) -> Self {
-        Error { kind, effect, reason: reason.into() }
+        Error { kind, effect, reason: reason.into(), bucket: None }
     }
 
     /// Data that cannot be sent to the CRM, found before any request was sent. `message` is shown to the caller.

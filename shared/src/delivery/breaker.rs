@@ -1,4 +1,6 @@
-//! Per-tenant circuit breaker: pauses delivery while the CRM is down or rate-limiting, and honours `Retry-After`.
+//! Circuit breaker: pauses delivery while the CRM is down or rate-limiting, and honours `Retry-After`. There is one for
+//! each tenant, or for each user if the CRM's rate limits are for a user
+//! ([`LimitScope`](crate::adapters::LimitScope)).
 //!
 //! Only the redrive uses it. Requests of callers always reach the CRM.
 
@@ -18,7 +20,7 @@ const LONGEST_PAUSE_MS: i64 = 5 * 60_000;
 /// The longest pause that a CRM may ask for, in milliseconds.
 const LONGEST_REQUESTED_PAUSE_MS: i64 = 24 * 3_600_000;
 
-/// The circuit breaker of one tenant during one run of the redrive.
+/// One circuit breaker during one run of the redrive.
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: Mutex<BreakerState>,
@@ -51,9 +53,11 @@ impl Breaker {
         *self.lock() = BreakerState::default();
     }
 
-    /// Records a failure. Only a failure that other calls of the tenant would meet too counts.
+    /// Records a failure. Only a failure that other calls with this breaker would meet too counts. So a rate limit of some
+    /// requests alone, such as searches, does not.
     pub(super) fn record_failure(&self, failure: &Failure, now_ms: i64) {
-        let is_rate_limit = matches!(failure.kind(), Some(ErrorKind::RateLimited { .. }));
+        let is_rate_limit =
+            matches!(failure.kind(), Some(ErrorKind::RateLimited { .. })) && failure.bucket().is_none();
         let is_outage = matches!(failure.kind(), Some(ErrorKind::Unavailable | ErrorKind::Malformed));
         if !is_rate_limit && !is_outage {
             return;
@@ -95,6 +99,11 @@ mod tests {
         Error::new(ErrorKind::RateLimited { retry_after }, Effect::None, "429").into()
     }
 
+    fn searches_limited() -> Failure {
+        let kind = ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(7)) };
+        Error { bucket: Some("search"), ..Error::new(kind, Effect::None, "429") }.into()
+    }
+
     /// Returns the pause after these failures in seconds, or `None` if the breaker stays closed.
     fn pause_after(failures: &[Failure]) -> Option<i64> {
         let breaker = Breaker::new(BreakerState::default());
@@ -114,6 +123,7 @@ mod tests {
             (vec![limited(None)], Some(60)),
             (vec![limited(Some(7))], Some(7)),
             (vec![limited(Some(1_000_000))], Some(86_400)),
+            (vec![searches_limited(), searches_limited()], None),
             (vec![Failure::SessionEnded, Failure::SessionEnded], None),
         ] {
             assert_eq!(pause_after(&failures), pause, "{failures:?}");

@@ -74,7 +74,7 @@ pub async fn run(
 
     for _ in 0..MAX_CLAIMS {
         let now_ms = services.clock.now_ms();
-        let lease = lease::new(&key, &holder, now_ms, deadline);
+        let lease = lease::new(crm, &key, &holder, now_ms, deadline);
         let way = services.ways.expected(crm, &key.user, now_ms).name();
         let user = services.store.user(&key.user);
         let claim = services.store.claim_create(&lease, Purpose::Request(&payload, way));

@@ -57,6 +57,14 @@ impl Failure {
         }
     }
 
+    /// Returns the name of the rate limit of its own that the request counted towards.
+    pub(crate) fn bucket(&self) -> Option<&'static str> {
+        match self {
+            Failure::Crm(error) => error.bucket,
+            Failure::SessionEnded | Failure::Store(_) => None,
+        }
+    }
+
     /// Returns `true` if the CRM rejected the data: it would reject the same data again.
     pub(crate) fn is_rejection(&self) -> bool {
         matches!(self.kind(), Some(ErrorKind::Rejected { .. }))

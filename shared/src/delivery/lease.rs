@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    adapters::Crm,
     delivery::services::Services,
     model::{CallKey, Deadline, hash::hex},
     store::{self, CallItem, Lease},
@@ -11,7 +12,7 @@ use crate::{
 
 /// The time in which a request may still reach the CRM after its sender stopped waiting, in milliseconds.
 /// `docs/exactly-once.md` says what rests on it.
-pub(crate) const GRACE_MS: i64 = 30_000;
+const GRACE_MS: i64 = 30_000;
 
 /// The pauses between reads of the item while another invocation holds the lease: about three seconds in all.
 const PAUSES: [Duration; 7] = [
@@ -32,9 +33,23 @@ pub(crate) fn new_holder() -> String {
     hex(&bytes)
 }
 
-/// Returns a lease until no request of an invocation with this deadline can reach the CRM any more.
-pub(crate) fn new<'a>(key: &'a CallKey, holder: &'a str, now_ms: i64, deadline: Deadline) -> Lease<'a> {
-    Lease { key, holder, now_ms, until_ms: deadline.0 + GRACE_MS }
+/// Returns the time after which a request whose sender stopped waiting has no effect any more that the CRM's searches do
+/// not show, in milliseconds. It is a sum, because a request may arrive at the end of the grace period, and a search shows
+/// its record one lag later.
+pub(crate) fn grace_ms(crm: &dyn Crm) -> i64 {
+    GRACE_MS + crm.capabilities().search_lag().as_millis() as i64
+}
+
+/// Returns a lease until every request of an invocation with this deadline has reached the CRM or never will, and until
+/// the CRM's searches show its effect.
+pub(crate) fn new<'a>(
+    crm: &dyn Crm,
+    key: &'a CallKey,
+    holder: &'a str,
+    now_ms: i64,
+    deadline: Deadline,
+) -> Lease<'a> {
+    Lease { key, holder, now_ms, until_ms: deadline.0 + grace_ms(crm) }
 }
 
 /// Reads the item again until `is_settled` holds, the lease expires, or about three seconds are over. Returns the item as

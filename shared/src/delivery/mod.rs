@@ -44,7 +44,7 @@
 //!
 //! From each claim until its clean end, the item is in an index of due work, with the time when the lease expires. Once a
 //! minute, [`redrive::run`] reads what is due, claims each call as a request would, and continues with step 2 of a create
-//! or of an update. A [`breaker`] for each tenant spares a CRM that is down.
+//! or of an update. A [`breaker`] for each tenant or user spares a CRM that is down.
 //!
 //! # After a failure
 //!
@@ -84,7 +84,7 @@
 //! | [`mod@write`] | read, merge, change, finish |
 //! | [`sweep`] | the search for a late duplicate |
 //! | [`create`], [`update`] | the requests: a claim, and what follows it |
-//! | [`breaker`] | the circuit breaker of one tenant |
+//! | [`breaker`] | the circuit breaker of one tenant or user |
 //! | [`redrive`] | the requests once more, for work that is due |
 
 mod attempt;

@@ -1,8 +1,8 @@
 //! Redrive: delivers the work that is due, with the code that a request runs, without a caller.
 //!
-//! One run reads everything that is due and delivers it tenant by tenant. If a tenant's CRM is down or rate-limiting, its
-//! [`Breaker`] pauses delivery; then one call goes first, as a probe. Live requests have priority: half of a CRM's burst
-//! budget is left to them.
+//! One run reads everything that is due and delivers it tenant by tenant, or user by user if the CRM's rate limits are for
+//! a user. If the CRM is down or rate-limiting for one of them, its [`Breaker`] pauses delivery; then one call goes first,
+//! as a probe. Live requests have priority: half of a CRM's burst budget is left to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +19,14 @@ use crate::{
         attempt::Claim, breaker::Breaker, create, failure::Failure, lease, retry::SESSION_RETRY_WINDOW_MS,
         services::Services, write,
     },
-    model::{Deadline, TenantKey, UserKey},
-    store::{self, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
+    model::{Deadline, UserKey},
+    store::{self, BreakerKey, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
 
-/// The number of tenants that are served at the same time.
-const TENANTS_AT_ONCE: usize = 8;
-/// The number of calls of one tenant that are delivered at the same time.
+/// The number of groups that are served at the same time.
+const GROUPS_AT_ONCE: usize = 8;
+/// The number of calls of one group that are delivered at the same time.
 const CALLS_AT_ONCE: usize = 4;
 /// The number of users that are read at the same time.
 const USERS_AT_ONCE: usize = 16;
@@ -88,7 +88,7 @@ struct Run<'a> {
     services: &'a Services,
     deadline: Deadline,
     trace: &'a Trace,
-    /// The calls that were tried so far. Tenants and calls are served concurrently.
+    /// The calls that were tried so far. Groups and calls are served concurrently.
     report: Mutex<Report>,
 }
 
@@ -97,12 +97,6 @@ struct Delivery {
     due: Due,
     crm: &'static dyn Crm,
     user: Arc<StoredUser>,
-}
-
-/// The calls that are due at one tenant's CRM. All its users share its rate limits.
-struct Tenant {
-    key: TenantKey,
-    calls: Vec<Delivery>,
 }
 
 /// The result for one call.
@@ -129,10 +123,10 @@ impl Run<'_> {
         telemetry::record(Metric::QueueAgeMax, (now_ms - oldest_ms) / 1_000);
 
         calls.retain(|call| is_due(&call.due));
-        stream::iter(by_tenant(calls))
-            .for_each_concurrent(TENANTS_AT_ONCE, |tenant| async move {
-                if let Err(error) = self.serve(&tenant).await {
-                    tracing::warn!(%error, "the table failed while a tenant's work was delivered");
+        stream::iter(self.groups(calls))
+            .for_each_concurrent(GROUPS_AT_ONCE, |(key, calls)| async move {
+                if let Err(error) = self.serve(&key, &calls).await {
+                    tracing::warn!(%error, "the table failed while work was delivered");
                 }
             })
             .await;
@@ -181,16 +175,28 @@ impl Run<'_> {
         readable.collect()
     }
 
-    /// Delivers a tenant's calls until all are delivered, the breaker opens, or the time is over.
-    async fn serve(&self, tenant: &Tenant) -> Result<(), store::Error> {
+    /// Groups calls by those who share the CRM's rate limits, and keeps their order. The group whose first call has been
+    /// due the longest comes first.
+    fn groups(&self, calls: Vec<Delivery>) -> Vec<(BreakerKey, Vec<Delivery>)> {
+        let mut groups: BTreeMap<_, Vec<Delivery>> = BTreeMap::new();
+        for call in calls {
+            groups.entry(self.services.breaker_key(call.crm, &call.user.user)).or_default().push(call);
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, calls)| calls[0].due.due_ms);
+        groups
+    }
+
+    /// Delivers the calls of a group until all are delivered, the breaker opens, or the time is over.
+    async fn serve(&self, key: &BreakerKey, calls: &[Delivery]) -> Result<(), store::Error> {
         let now_ms = self.services.clock.now_ms();
-        let stored = self.services.store.breaker(&tenant.key);
+        let stored = self.services.store.breaker(key);
         let stored = self.services.sync_points.reach("redrive.rest", stored).await?;
         if stored.open_until_ms > now_ms {
             return Ok(());
         }
         let breaker = Breaker::new(stored);
-        let mut calls = tenant.calls.iter();
+        let mut calls = calls.iter();
         if breaker.needs_probe()
             && self.has_time()
             && let Some(call) = calls.next()
@@ -207,7 +213,7 @@ impl Run<'_> {
             .await;
         let state = breaker.state();
         if state != stored {
-            let set = self.services.store.set_breaker(&tenant.key, state, now_ms);
+            let set = self.services.store.set_breaker(key, state, now_ms);
             self.services.sync_points.reach("redrive.set_breaker", set).await?;
         }
         Ok(())
@@ -274,7 +280,7 @@ impl Run<'_> {
         let now_ms = services.clock.now_ms();
         let deadline = Deadline(self.deadline.0.min(now_ms + CALL_MS));
         let holder = lease::new_holder();
-        let lease = lease::new(key, &holder, now_ms, deadline);
+        let lease = lease::new(call.crm, key, &holder, now_ms, deadline);
         let user = StoredUser::clone(&call.user);
         match item.state {
             State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
@@ -328,20 +334,6 @@ impl Outcome {
             Outcome::Unreadable => "Unreadable",
         }
     }
-}
-
-/// Groups the calls by tenant and keeps their order.
-fn by_tenant(calls: Vec<Delivery>) -> Vec<Tenant> {
-    let mut tenants: Vec<Tenant> = Vec::new();
-    for call in calls {
-        let user = &call.user.user;
-        let key = user.tenant();
-        match tenants.iter_mut().find(|tenant| tenant.key == key) {
-            Some(tenant) => tenant.calls.push(call),
-            None => tenants.push(Tenant { key, calls: vec![call] }),
-        }
-    }
-    tenants
 }
 
 /// Returns the result of an attempt that failed. If it is not retried, it is a dead letter that no caller learns of.

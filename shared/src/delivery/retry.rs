@@ -1,8 +1,8 @@
 //! Retry policy: whether and when the redrive repeats an attempt that failed, and for how long.
 
 use crate::{
-    adapters::{Crm, Effect, ErrorKind},
-    delivery::{attempt::Claim, failure::Failure, lease::GRACE_MS},
+    adapters::{Effect, ErrorKind},
+    delivery::{attempt::Claim, failure::Failure, lease},
     model::{CallKey, hash::stable_hash},
     store::{self, Event, Release, State},
 };
@@ -12,6 +12,9 @@ use crate::{
 const BACK_OFF_MS: [i64; 4] = [5_000, 30_000, 2 * 60_000, 10 * 60_000];
 /// The delay before the next attempt to which the random delay is added, in milliseconds.
 const SHORTEST_DELAY_MS: i64 = 1_000;
+/// The delay before the next attempt after the record kept changing while it was written, in milliseconds. It is short,
+/// because the CRM is well.
+const CONFLICT_DELAY_MS: i64 = 5_000;
 /// The time for which work is retried while the CRM does not accept it, in milliseconds.
 const RETRY_WINDOW_MS: i64 = 72 * 3_600_000;
 /// The time for which work is retried while the user's session has ended, in milliseconds. It is longer because a person
@@ -43,7 +46,7 @@ impl Claim<'_> {
         let is_logged = self.item.state == State::Logged;
         if failure.effect() == Effect::Unknown {
             // The request may still reach the CRM.
-            let lease_expires_at_ms = now_ms + grace_ms(self.crm);
+            let lease_expires_at_ms = now_ms + lease::grace_ms(self.crm);
             let release = Release {
                 lease_expires_at_ms,
                 outcome_unknown: !is_logged,
@@ -65,6 +68,8 @@ impl Claim<'_> {
             }
             Some(kind) if !is_logged && is_permanent(kind) => Release { event: Event::GivenUp, ..release },
             _ if !self.is_retryable() => release,
+            // The next attempt merges with what has changed, so this is never permanent.
+            Some(ErrorKind::Conflict) => Release { due_ms: Some(now_ms + CONFLICT_DELAY_MS), ..release },
             _ if now_ms - self.item.waiting_since.unwrap_or(now_ms) >= retry_window_ms(failure) => {
                 Release { event: Event::GivenUp, ..release }
             }
@@ -92,14 +97,9 @@ impl Claim<'_> {
     }
 }
 
-/// Returns the time in which a request that got no response may still arrive and become visible, in milliseconds.
-fn grace_ms(crm: &dyn Crm) -> i64 {
-    GRACE_MS.max(crm.capabilities().search_lag().as_millis() as i64)
-}
-
 /// Returns `true` if the CRM would reject the same create again.
 fn is_permanent(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::NotFound | ErrorKind::Conflict)
+    matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::NotFound)
 }
 
 fn retry_window_ms(failure: &Failure) -> i64 {

@@ -6,7 +6,7 @@ use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url},
     delivery::{grant::unstored::UnstoredGrants, sync_point::SyncPoints, ways::Ways},
     model::{Clock, OAuthClient, SecretReader, User},
-    store::Store,
+    store::{BreakerKey, Store},
 };
 
 /// Clock, clients, CRMs and secrets of one process.
@@ -55,12 +55,17 @@ impl Services {
         Some(OAuth { token_url: with_base_url(&oauth.token_url, base_url)?, ..oauth })
     }
 
+    /// Returns the key of those whose requests the CRM counts together with this user's.
+    pub(crate) fn breaker_key(&self, crm: &dyn Crm, user: &User) -> BreakerKey {
+        match crm.capabilities().limit_scope {
+            LimitScope::Account => BreakerKey::Tenant(user.tenant()),
+            LimitScope::User => BreakerKey::User(user.key()),
+        }
+    }
+
     /// Returns the key of the rate limits that this user's requests count towards.
     pub(crate) fn budget(&self, crm: &dyn Crm, user: &User) -> String {
-        match crm.capabilities().limit_scope {
-            LimitScope::Account => format!("{} {}", crm.platform(), user.tenant().account),
-            LimitScope::User => user.key().to_string(),
-        }
+        self.breaker_key(crm, user).to_string()
     }
 
     /// Returns our registration with the CRM, if there is one.

@@ -22,8 +22,8 @@ use crate::{
 
 /// The number of times that one lease holder writes, if more updates are queued each time.
 const MAX_ROUNDS: usize = 5;
-/// The number of times that one change is tried, if the record changes between reading and changing it.
-const MAX_CONFLICTS: usize = 5;
+/// The number of times that one change is repeated, if the record changes between reading and changing it.
+const MAX_REPETITIONS: usize = 3;
 
 /// The result of writing. The lease was given back or has expired.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl Writer<'_, '_> {
 
     /// Reads the record, merges the details, and changes what differs.
     async fn change(&mut self, before: &LastWritten, details: &CallDetails) -> Result<Plan, Failure> {
-        for _ in 0..MAX_CONFLICTS {
+        for _ in 0..=MAX_REPETITIONS {
             let read_at_ms = self.grant.now_ms();
             let current = self.grant.read_record(self.record).await?;
             let plan = self.plan(&current, before, details);

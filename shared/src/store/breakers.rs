@@ -1,4 +1,6 @@
-//! State of the tenants' circuit breakers: until when the redrive sends a tenant's CRM no requests.
+//! State of the circuit breakers: until when the redrive sends a CRM no requests of a tenant or of a user.
+
+use std::fmt;
 
 use super::{
     Error, Store,
@@ -7,12 +9,30 @@ use super::{
     item_reader::ItemReader,
     keys::TableKey,
 };
-use crate::model::TenantKey;
+use crate::model::{TenantKey, UserKey};
 
 /// The time that the state is kept after the breaker has closed, in seconds.
 const BREAKER_TTL_S: i64 = 7 * 86_400;
 
-/// The state of a tenant's circuit breaker.
+/// The identity of those whose requests a CRM counts together in its rate limits. They share a circuit breaker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BreakerKey {
+    /// All users of a tenant.
+    Tenant(TenantKey),
+    /// One user.
+    User(UserKey),
+}
+
+impl fmt::Display for BreakerKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BreakerKey::Tenant(tenant) => write!(out, "{} {}", tenant.platform, tenant.account),
+            BreakerKey::User(user) => user.fmt(out),
+        }
+    }
+}
+
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerState {
     /// The redrive sends the CRM no requests before this time, in milliseconds since 1970.
@@ -22,12 +42,12 @@ pub struct BreakerState {
 }
 
 impl Store {
-    /// Reads the state of a tenant's breaker.
+    /// Reads the state of a breaker.
     ///
     /// # Errors
     /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
-    pub async fn breaker(&self, tenant: &TenantKey) -> Result<BreakerState, Error> {
-        let Some(item) = self.get(TableKey::breaker(tenant)).await? else {
+    pub async fn breaker(&self, key: &BreakerKey) -> Result<BreakerState, Error> {
+        let Some(item) = self.get(TableKey::breaker(key)).await? else {
             return Ok(BreakerState::default());
         };
         let reader = ItemReader(&item);
@@ -37,13 +57,13 @@ impl Store {
         })
     }
 
-    /// Stores the state of a tenant's breaker. `now_ms`: milliseconds since 1970.
+    /// Stores the state of a breaker. `now_ms`: milliseconds since 1970.
     ///
     /// # Errors
     /// Fails if the table does.
     pub async fn set_breaker(
         &self,
-        tenant: &TenantKey,
+        key: &BreakerKey,
         breaker: BreakerState,
         now_ms: i64,
     ) -> Result<(), Error> {
@@ -51,6 +71,6 @@ impl Store {
             .set(OPEN_UNTIL, number(breaker.open_until_ms))
             .set(FAILURES, number(breaker.consecutive_failures))
             .set(TTL, number(now_ms.max(breaker.open_until_ms) / 1_000 + BREAKER_TTL_S));
-        self.update(TableKey::breaker(tenant), update).await.map(drop)
+        self.update(TableKey::breaker(key), update).await.map(drop)
     }
 }

@@ -7,8 +7,11 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attributes::{PK, SK, text};
-use crate::model::{CallKey, Extension, Platform, SessionId, TenantKey, UserId, UserKey};
+use super::{
+    BreakerKey,
+    attributes::{PK, SK, text},
+};
+use crate::model::{CallKey, Extension, Platform, SessionId, UserId, UserKey};
 
 /// An item: attributes by name.
 pub(super) type TableItem = HashMap<String, AttributeValue>;
@@ -38,12 +41,15 @@ impl TableKey {
         TableKey { partition: user_partition(&call.user), sort }
     }
 
-    pub(super) fn breaker(tenant: &TenantKey) -> TableKey {
-        let (platform, account) = (escape(tenant.platform.as_str()), escape(&tenant.account));
-        TableKey {
-            partition: format!("{TENANT_PREFIX}{platform}#{account}"),
-            sort: BREAKER_SORT_KEY.to_owned(),
-        }
+    pub(super) fn breaker(key: &BreakerKey) -> TableKey {
+        let partition = match key {
+            BreakerKey::Tenant(tenant) => {
+                let (platform, account) = (escape(tenant.platform.as_str()), escape(&tenant.account));
+                format!("{TENANT_PREFIX}{platform}#{account}")
+            }
+            BreakerKey::User(user) => user_partition(user),
+        };
+        TableKey { partition, sort: BREAKER_SORT_KEY.to_owned() }
     }
 
     /// The key of an item that never exists.
@@ -109,6 +115,7 @@ fn unescape(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TenantKey;
 
     fn user(id: &str) -> UserKey {
         UserKey { platform: Platform::new("pipedrive").unwrap(), id: UserId::new(id).unwrap() }
@@ -148,6 +155,7 @@ mod tests {
         assert_eq!(form(TableKey::user(&call.user)), "U#pipedrive#7%23 USER");
         assert_eq!(form(TableKey::call(&call)), "U#pipedrive#7%23 C#1#101");
         assert_eq!(form(TableKey::call(&call.without_extension())), "U#pipedrive#7%23 C#1#");
-        assert_eq!(form(TableKey::breaker(&tenant)), "T#pipedrive#a%23b BREAKER");
+        assert_eq!(form(TableKey::breaker(&BreakerKey::Tenant(tenant))), "T#pipedrive#a%23b BREAKER");
+        assert_eq!(form(TableKey::breaker(&BreakerKey::User(user("7#")))), "U#pipedrive#7%23 BREAKER");
     }
 }

@@ -29,7 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_sdk_dynamodb::{Client, config::Builder, error::SdkError, types::AttributeValue};
 
-pub use breakers::BreakerState;
+pub use breakers::{BreakerKey, BreakerState};
 pub use call::{
     CallItem, Change, ClaimCreate, ClaimUpdate, Due, Enqueued, Event, Finish, HistoryEntry, LastWritten,
     Lease, Purpose, Rearmed, RecoveryCriteria, Release, SWEEP_AFTER_MS, State, TRANSITIONS,

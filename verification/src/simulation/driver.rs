@@ -19,7 +19,7 @@ use call_log::{
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
     model::{Clock, Credentials, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{app::App, config::Config, data_keys},
-    store::{BreakerState, CallItem, StoredUser},
+    store::{BreakerKey, BreakerState, CallItem, StoredUser},
     telemetry::Trace,
 };
 use tokio::{runtime, time::Instant};
@@ -165,8 +165,8 @@ impl Simulation {
         self.schedules += 1;
         if table::take_breaker_written() {
             // A schedule must not find the circuit breaker of the one before.
-            let closed =
-                self.app.store.set_breaker(&self.user.tenant(), BreakerState::default(), NOW_MS).await;
+            let key = BreakerKey::Tenant(self.user.tenant());
+            let closed = self.app.store.set_breaker(&key, BreakerState::default(), NOW_MS).await;
             closed.expect("the table responds");
             table::take_breaker_written();
         }

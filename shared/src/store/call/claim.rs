@@ -36,8 +36,8 @@ pub struct Lease<'a> {
     pub holder: &'a str,
     /// The time of the claim, in milliseconds since 1970.
     pub now_ms: i64,
-    /// The end of the lease, in milliseconds since 1970: the invocation's deadline, and the grace period in which a
-    /// request that it sent may still take effect.
+    /// The end of the lease, in milliseconds since 1970: the invocation's deadline, and the time in which a request that
+    /// it sent may still take effect or be missing in the CRM's searches.
     pub until_ms: i64,
 }
 

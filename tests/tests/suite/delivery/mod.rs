@@ -1,6 +1,8 @@
 //! Delivery: every call is logged exactly once, whatever fails. `docs/exactly-once.md` has the reasons.
 
+mod altered_crm;
 mod chaos;
+mod conflicts;
 mod costs;
 mod crashes;
 mod creates;
@@ -8,10 +10,12 @@ mod crm_failures;
 mod edits;
 mod finishes;
 mod grants;
+mod leases;
 mod orders;
 mod ownership;
 mod redrive;
 mod scripted;
+mod scopes;
 mod store;
 mod sweeps;
 mod transitions;

@@ -134,7 +134,7 @@ pub fn with<T>(use_crm: impl FnOnce(&mut CrmState) -> T) -> T {
 
 /// Returns a failure as the adapters report it.
 pub fn failure(kind: ErrorKind, effect: Effect) -> Error {
-    Error { kind, effect, reason: "simulated".to_owned() }
+    Error::new(kind, effect, "simulated")
 }
 
 impl CrmState {
