@@ -233,7 +233,6 @@ impl Successors<'_> {
     fn update_claim(&self, detail: Details) -> impl FnOnce(&mut ModelState, usize) + use<> {
         let scope = self.model.scope;
         let sweeps = self.is_sweep_due();
-        let completes = self.completes_first();
         let keeps_flag = !self.has(Mutant::SweepFlagClearedAtClaim);
         let stays_due = !self.has(Mutant::DueRemovedAtClaim);
         move |next, slot| {
@@ -246,11 +245,7 @@ impl Successors<'_> {
             item.given_up = false;
             item.needs_sweep &= !sweeps || keeps_flag;
             next.invocations[slot] = Invocation {
-                phase: match completes {
-                    _ if sweeps => Phase::SweepRead,
-                    true => Phase::CheckCompletion,
-                    false => Phase::Read,
-                },
+                phase: if sweeps { Phase::SweepRead } else { Phase::Read },
                 holds_lease: true,
                 seen_version: item.queued_version,
                 details: item.queued_details,

@@ -92,9 +92,7 @@ impl Successors<'_> {
                         let phase = self.after_change(slot);
                         self.go(slot, "reads: there is nothing to change", phase);
                     }
-                    Some(_) if self.reopens_unnoticed() => {
-                        self.go(slot, "reads the record, which its change will reopen", Phase::Keep);
-                    }
+                    Some(_) if self.reopens_unnoticed() => self.mark_pending(slot),
                     Some(body) => {
                         // The merge keeps everything except an older value of the same detail.
                         let replaces = self.has(Mutant::PatchWithoutRead) || self.model.scope.has_one_detail;
@@ -140,9 +138,6 @@ impl Successors<'_> {
     /// Adds the steps of an invocation that completes the record.
     pub(super) fn complete(&mut self, slot: usize) {
         let invocation = self.state.invocations[slot];
-        // A time entry comes before the details that wait. A record is closed when they are in it.
-        let is_once = self.model.scope.finish == Finish::WithDuration;
-        let then = if is_once { Phase::Read } else { Phase::Finish };
         match invocation.phase {
             Phase::CheckCompletion => self.check_deadline(slot, Phase::SendCompletion),
             Phase::SendCompletion => {
@@ -150,7 +145,7 @@ impl Successors<'_> {
                 if self.state.is_complete(invocation.record) {
                     return self.step(slot, "sees that the record is complete", |invocation| {
                         invocation.has_completed = true;
-                        invocation.phase = then;
+                        invocation.phase = Phase::Finish;
                     });
                 }
                 self.go(slot, "sends the completion", Phase::AwaitCompletion);
@@ -161,10 +156,10 @@ impl Successors<'_> {
                     self.step(slot, "gets the response: the record is completed", |invocation| {
                         invocation.has_landed = false;
                         invocation.has_completed = true;
-                        invocation.phase = then;
+                        invocation.phase = Phase::Finish;
                     });
                 }
-                self.lose_response(slot, if counts_as_done { then } else { Phase::OutcomeUnknown });
+                self.lose_response(slot, if counts_as_done { Phase::Finish } else { Phase::OutcomeUnknown });
                 if counts_as_done && let Some((_, next)) = self.out.last_mut() {
                     next.invocations[slot].has_completed = true;
                 }
@@ -181,17 +176,23 @@ impl Successors<'_> {
         if completes { Phase::CheckCompletion } else { Phase::Finish }
     }
 
-    /// Returns `true` if an invocation completes the record before it writes anything.
-    pub(super) fn completes_first(&self) -> bool {
-        self.model.scope.finish == Finish::WithDuration && self.state.item.finish_pending
-    }
-
     /// Returns `true` if a change would reopen the record before the item says that its completion is pending.
     fn reopens_unnoticed(&self) -> bool {
         self.model.scope.finish == Finish::AfterEachChange
             && !self.state.item.finish_pending
             && !self.has(Mutant::ReopenedUnnoticed)
             && !self.has(Mutant::PendingNotStored)
+    }
+
+    /// Adds the step that stores that the record has to be completed after the change.
+    fn mark_pending(&mut self, slot: usize) {
+        if self.may_write(slot) {
+            self.write(slot, "stores that it will reopen the record", None, |next| {
+                next.item.finish_pending = true
+            });
+        } else {
+            self.end(slot, "is refused: it has lost the lease");
+        }
     }
 
     /// The CRM rejects a change. Which of several details it rejects can only be found out by trying each.

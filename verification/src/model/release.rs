@@ -97,11 +97,10 @@ impl Successors<'_> {
             item.needs_sweep = !invocation.has_swept
                 && (item.needs_sweep || invocation.previous_outcome_unknown && flags_sweep);
             forget_unused(item);
-            // A time entry follows the create. Closing follows the create and each change.
-            item.finish_pending = match finish {
-                Finish::None => false,
-                Finish::WithDuration if was_logged => item.finish_pending && !invocation.has_completed,
-                Finish::WithDuration | Finish::AfterEachChange => stores_pending,
+            item.finish_pending = if was_logged {
+                item.finish_pending && !invocation.has_completed
+            } else {
+                finish != Finish::None && stores_pending
             };
             if applies_all {
                 item.applied_version = item.queued_version;
@@ -113,9 +112,8 @@ impl Successors<'_> {
             invocation.previous_outcome_unknown = false;
             invocation.seen_version = item.queued_version;
             invocation.details = item.queued_details;
-            invocation.has_completed &= finish == Finish::WithDuration;
-            let completes_first = finish == Finish::WithDuration && !invocation.has_completed && !was_logged;
-            invocation.phase = if completes_first { Phase::CheckCompletion } else { Phase::Read };
+            invocation.has_completed = false;
+            invocation.phase = Phase::Read;
         });
     }
 

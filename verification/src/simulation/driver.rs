@@ -170,6 +170,7 @@ impl Simulation {
             closed.expect("the table responds");
             table::take_breaker_written();
         }
+        self.app.api.services.ways = Default::default();
         self.app.api.services.unstored_grants = UnstoredGrants::default();
         self.app.api.services.crms = &crm::REGISTRY;
         Driver {

@@ -13,7 +13,7 @@ use call_log::{
 };
 
 use super::{
-    crm::{self, CrmRecord, Deleter},
+    crm::{self, CrmRecord, Deleter, record::Allowed},
     driver::{Driver, Interaction},
     requests::{Call, Detail, Request, Response},
     table,
@@ -132,7 +132,6 @@ fn check(
         }
     }
     let interactions = driver.interactions();
-    let rejects_completion = crm::with(|crm| crm.rejects_completion);
     for (call, item) in items {
         let (own, others): (Vec<_>, Vec<_>) =
             interactions.iter().partition(|interaction| interaction.call == Some(call));
@@ -145,7 +144,6 @@ fn check(
             others,
             broken_assumptions,
             interruptions: driver.interruptions(),
-            rejects_completion,
         };
         violations.extend(
             view.violations().into_iter().map(|violation| format!("call {}: {violation}", call.session)),
@@ -167,8 +165,6 @@ struct CallView<'a> {
     broken_assumptions: BrokenAssumptions,
     /// The number of crashes, lost responses and pauses.
     interruptions: usize,
-    /// The CRM rejects every completion.
-    rejects_completion: bool,
 }
 
 impl CallView<'_> {
@@ -220,12 +216,17 @@ impl CallView<'_> {
         match record {
             Some(record) => {
                 violations.extend(record.lost_edits());
-                violations.extend(record.completion_problem(&crm::capabilities(), self.rejects_completion));
+                let allowed = crm::with(|crm| match () {
+                    () if crm.rejects_completion => Allowed::Never,
+                    () if crm.forbidden_completions.contains(&record.id) => Allowed::Sometimes,
+                    () => Allowed::Always,
+                });
+                violations.extend(record.completion_problem(&crm::capabilities(), allowed));
                 if record.edits.is_empty() && !late && record.body.contains(EDITED) {
                     let body = &record.body;
                     violations.push(format!("the note counts as edited, and no person edited it: {body}"));
                 }
-                let is_there = |detail: Detail| detail.is_in(record);
+                let is_there = |detail: Detail| detail.is_kept_in(record);
                 violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
                 violations.extend(self.details_of_other_calls(record));
             }

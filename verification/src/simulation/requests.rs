@@ -111,16 +111,20 @@ impl Detail {
         }
     }
 
-    /// Returns `true` if a CRM record has this detail, or a person has replaced it.
+    /// Returns `true` if a CRM record has this detail, except where a person has replaced it.
+    pub fn is_kept_in(self, record: &CrmRecord) -> bool {
+        match self.field {
+            Field::Duration if record.edited_duration().is_some() => true,
+            Field::Subject if record.edited_subject().is_some() => record.body.contains(&self.text()),
+            _ => self.is_in(record),
+        }
+    }
+
+    /// Returns `true` if a CRM record has this detail.
     pub fn is_in(self, record: &CrmRecord) -> bool {
         match self.field {
-            Field::Duration => {
-                record.edited_duration().is_some() || record.duration == self.seconds().to_string()
-            }
-            Field::Subject => {
-                let is_there = record.edited_subject().is_some() || record.subject == self.text();
-                is_there && record.body.contains(&self.text())
-            }
+            Field::Duration => record.duration == self.seconds().to_string(),
+            Field::Subject => record.subject == self.text() && record.body.contains(&self.text()),
             _ => record.body.contains(&self.text()),
         }
     }

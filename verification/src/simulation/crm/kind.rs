@@ -81,12 +81,7 @@ impl Kind {
             [Format::Plain, Format::Html][rng.usize(..2)],
             recovery,
             [CompareAndSet::Exact, CompareAndSet::OneSecond, CompareAndSet::None][rng.usize(..3)],
-            if std::env::var_os("NO_FINISH").is_some() {
-                rng.usize(..4);
-                Finish::None
-            } else {
-                [Finish::None, Finish::None, Finish::WithDuration, Finish::AfterEachChange][rng.usize(..4)]
-            },
+            [Finish::None, Finish::None, Finish::WithDuration, Finish::AfterEachChange][rng.usize(..4)],
         )
     }
 }

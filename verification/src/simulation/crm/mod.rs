@@ -89,6 +89,8 @@ pub struct CrmState {
     pub rejects_completion: bool,
     /// Creates may land after the grace.
     pub breaks_grace: bool,
+    /// The records whose completion was forbidden. It may be missing in the end.
+    pub(super) forbidden_completions: Vec<CallLogId>,
     /// The records whose completion got no response.
     unanswered_completions: Vec<CallLogId>,
     /// The time in milliseconds since 1970.
@@ -179,6 +181,9 @@ impl CrmState {
     pub fn refuse(&mut self, paused_step: u64, kind: ErrorKind) {
         let Some(index) = self.index_of(paused_step) else { return };
         if self.messages[index].response.is_none() {
+            if let (Request::Complete(id, _), ErrorKind::Forbidden) = (&self.messages[index].request, &kind) {
+                self.forbidden_completions.push(id.clone());
+            }
             self.messages[index].response = Some(Err(failure(kind, Effect::None)));
         }
     }

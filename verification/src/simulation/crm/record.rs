@@ -39,6 +39,17 @@ pub enum Edit {
     Duration(String),
 }
 
+/// How often the CRM allows the completion of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::simulation) enum Allowed {
+    /// Each time.
+    Always,
+    /// Not each time.
+    Sometimes,
+    /// Never: it rejects it.
+    Never,
+}
+
 /// An end of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -189,13 +200,21 @@ impl CrmRecord {
     }
 
     /// Returns what is wrong with the completion of the record, when nothing is left to be done.
-    pub fn completion_problem(&self, crm: &Capabilities, is_rejected: bool) -> Option<String> {
+    pub(in crate::simulation) fn completion_problem(
+        &self,
+        crm: &Capabilities,
+        allowed: Allowed,
+    ) -> Option<String> {
         let entries = &self.entries;
-        let is_complete = match crm.finish {
-            Finish::None => return None,
-            Finish::AfterEachChange => self.is_closed != is_rejected,
-            Finish::WithDuration if is_rejected || self.duration.is_empty() => entries.is_empty(),
-            Finish::WithDuration => {
+        let is_complete = match (crm.finish, allowed) {
+            (Finish::None, _) => return None,
+            (Finish::AfterEachChange, Allowed::Always) => self.is_closed,
+            (Finish::AfterEachChange, Allowed::Sometimes) => true,
+            (Finish::AfterEachChange, Allowed::Never) => !self.is_closed,
+            (Finish::WithDuration, Allowed::Sometimes) => entries.len() <= 1,
+            (Finish::WithDuration, Allowed::Never) => entries.is_empty(),
+            (Finish::WithDuration, Allowed::Always) if self.duration.is_empty() => entries.is_empty(),
+            (Finish::WithDuration, Allowed::Always) => {
                 entries.len() == 1
                     && (self.edited_duration().is_some() || entries.first() == Some(&self.duration))
             }
