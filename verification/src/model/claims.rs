@@ -89,11 +89,10 @@ impl Successors<'_> {
                 });
             }
             Some(State::Logged) => {
-                let forgets_pending = self.has(Mutant::SettleWithPending);
                 let has_work = item.queued_details != NO_DETAILS
                     || item.has_payload
                     || item.needs_sweep
-                    || item.finish_pending && !forgets_pending;
+                    || item.finish_pending;
                 let is_due = match item.due {
                     Due::Soon => true,
                     Due::AtSweep => self.is_sweep_due(),

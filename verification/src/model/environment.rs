@@ -160,9 +160,11 @@ impl Successors<'_> {
                 continue;
             }
             let actor = Actor::Invocation(slot);
+            let forgets_pending = self.has(Mutant::PendingForgotten);
             let crashes = Step { actor, what: "crashes", nature: Nature::Chance, event: None };
             self.push(crashes, |next| {
                 next.faults.crashes -= 1;
+                next.item.finish_pending &= !forgets_pending;
                 next.abandon(slot);
                 next.end(slot);
             });

@@ -171,8 +171,7 @@ impl Successors<'_> {
     /// Returns the phase of an invocation whose record has all details.
     fn after_change(&self, slot: usize) -> Phase {
         let invocation = self.state.invocations[slot];
-        let is_pending = self.state.item.finish_pending || self.has(Mutant::PendingNotStored);
-        let completes = self.model.scope.finish != Finish::None && is_pending && !invocation.has_completed;
+        let completes = self.state.item.finish_pending && !invocation.has_completed;
         if completes { Phase::CheckCompletion } else { Phase::Finish }
     }
 
@@ -181,7 +180,6 @@ impl Successors<'_> {
         self.model.scope.finish == Finish::AfterEachChange
             && !self.state.item.finish_pending
             && !self.has(Mutant::ReopenedUnnoticed)
-            && !self.has(Mutant::PendingNotStored)
     }
 
     /// Adds the step that stores that the record has to be completed after the change.

@@ -87,7 +87,6 @@ impl Successors<'_> {
         let applies_all = self.has(Mutant::KeepAppliesQueued);
         let drops_lease = self.has(Mutant::KeepDropsLease);
         let finish = self.model.scope.finish;
-        let stores_pending = !self.has(Mutant::PendingNotStored);
         let was_logged = self.state.item.state == Some(State::Logged);
         self.write(slot, "stores the record's id and keeps the lease", Some(Event::Keep), |next| {
             let item = &mut next.item;
@@ -100,7 +99,7 @@ impl Successors<'_> {
             item.finish_pending = if was_logged {
                 item.finish_pending && !invocation.has_completed
             } else {
-                finish != Finish::None && stores_pending
+                finish != Finish::None
             };
             if applies_all {
                 item.applied_version = item.queued_version;
