@@ -30,7 +30,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) grant: Grant<'a>,
     /// The time zone of the note.
     pub(crate) zone: Zone,
-    /// What this invocation knows of the call, for the step that completes the record.
+    /// The facts that this invocation knows of the call, for the step that completes the record.
     pub(crate) facts: CallFacts,
 }
 

@@ -1,7 +1,5 @@
 //! A CRM record before it is created, and after.
 
-use std::collections::BTreeMap;
-
 use crate::{
     adapters::{CallFacts, Crm, NewCallLog, Recovery},
     delivery::attempt::Attempt,
@@ -52,34 +50,21 @@ impl Attempt<'_> {
             first_attempt: item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
-        let written = LastWritten {
+        let mut written = LastWritten {
             sections: content.fingerprints(),
             subject: Some(subject_fingerprint(&record.subject)),
-            fields: field_fingerprints(crm, [&record.facts]),
+            ..LastWritten::default()
         };
+        add_fields(&mut written, crm, &record.facts);
         Draft { payload, details, record, written }
     }
 }
 
-/// Returns the fingerprints of the CRM's own fields that a record has if one of these facts was sent, by name.
-pub(crate) fn field_fingerprints<'f>(
-    crm: &dyn Crm,
-    facts: impl IntoIterator<Item = &'f CallFacts>,
-) -> BTreeMap<String, String> {
-    let mut fingerprints = BTreeMap::<String, String>::new();
-    for (name, text) in facts.into_iter().flat_map(|facts| crm.fields(facts)) {
-        let (known, sent) = (fingerprints.entry(name.to_owned()).or_default(), fingerprint(&text));
-        if !is_field_fingerprint(known, &sent) {
-            known.push_str(if known.is_empty() { "" } else { " " });
-            known.push_str(&sent);
-        }
+/// Adds the fingerprints of the CRM's own fields that a record with these facts has.
+pub(crate) fn add_fields(written: &mut LastWritten, crm: &dyn Crm, facts: &CallFacts) {
+    for (name, text) in crm.fields(facts) {
+        written.add_field(name, &fingerprint(&text));
     }
-    fingerprints
-}
-
-/// Returns `true` if this fingerprint is one of those that are stored for a field.
-pub(crate) fn is_field_fingerprint(stored: &str, fingerprint: &str) -> bool {
-    stored.split(' ').any(|known| known == fingerprint)
 }
 
 /// Returns the custom subject, or one that names the other party.

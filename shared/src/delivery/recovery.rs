@@ -4,15 +4,13 @@
 //! and the way in which it was sent. Each attempt is looked for in its own way: by its key, in a list, or by a search. An
 //! attempt that was sent without any way to find it is not looked for.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     adapters::{CallFacts, Effect, Error, ErrorKind, NewCallLog, Recovery},
     delivery::{
         attempt::Attempt,
-        draft::{Draft, Record, field_fingerprints},
+        draft::{Draft, Record, add_fields},
         failure::Failure,
         ways,
     },
@@ -157,23 +155,22 @@ impl Attempt<'_> {
         let sections = Fingerprints::unconfirmed([&draft.written.sections, &least]);
         let written = match is_own {
             true => LastWritten { sections, ..draft.written.clone() },
-            false => LastWritten { sections, subject: None, fields: self.possible_fields(draft) },
+            false => self.possibly_written(sections, draft),
         };
         Record { id, written, missing: Some(draft.details.clone()) }
     }
 
-    /// Returns the fingerprints of the fields that any of the attempts may have sent.
-    fn possible_fields(&self, draft: &Draft<'_>) -> BTreeMap<String, String> {
+    /// Returns what the record has if any of the attempts created it, or a lease holder that died changed it.
+    fn possibly_written(&self, sections: Fingerprints, draft: &Draft<'_>) -> LastWritten {
         let item = &self.claim.item;
+        let mut written = LastWritten { sections, subject: None, fields: item.written.fields.clone() };
         let earlier = item.recovery_criteria.iter().map(RecoveryCriteria::details);
-        let sent = [draft.details.clone(), draft.payload.details.clone()].into_iter().chain(earlier);
-        let facts: Vec<_> = sent
-            .flat_map(|details| {
-                let with_queued = CallFacts::of(&details.clone().overlay(&item.queued_details));
-                [CallFacts::of(&details), with_queued]
-            })
-            .collect();
-        field_fingerprints(self.claim.crm, &facts)
+        for sent in [draft.details.clone(), draft.payload.details.clone()].into_iter().chain(earlier) {
+            add_fields(&mut written, self.claim.crm, &CallFacts::of(&sent));
+            let with_queued = sent.overlay(&item.queued_details);
+            add_fields(&mut written, self.claim.crm, &CallFacts::of(&with_queued));
+        }
+        written
     }
 }
 

@@ -5,10 +5,11 @@
 //! moment to see them written.
 
 use crate::{
-    adapters::Crm,
+    adapters::{CallFacts, Crm},
     delivery::{attempt::Claim, failure::Failure, lease, services::Services, write},
     model::{CallDetails, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
-    store::{self, CallItem, Change, ClaimUpdate, Enqueued, Event, Release, State, StoredUser},
+    note::fingerprint,
+    store::{self, CallItem, Change, ClaimUpdate, Enqueued, Event, Queued, Release, State, StoredUser},
 };
 
 /// The delay of the redrive after an update whose user is not connected or could not be read, in milliseconds.
@@ -74,7 +75,11 @@ pub async fn run(
 ) -> Result<Outcome, store::Error> {
     let holder = lease::new_holder();
     let (own_key, mut key) = (key.clone(), key);
-    let mut change = Change::New(&command.details);
+    let fields = crm.fields(&CallFacts::of(&command.details));
+    let fields = fields.into_iter().filter(|(_, text)| !text.is_empty());
+    let fields = fields.map(|(name, text)| (name.to_owned(), fingerprint(&text))).collect();
+    let queued = Queued { details: &command.details, fields: &fields };
+    let mut change = Change::New(queued);
 
     for _ in 0..MAX_CLAIMS {
         let now_ms = services.clock.now_ms();
@@ -109,7 +114,7 @@ pub async fn run(
             }
             ClaimUpdate::Absent | ClaimUpdate::Rejected(_) => {
                 key = own_key.clone();
-                let enqueue = services.store.enqueue_first(&key, &command.details, now_ms);
+                let enqueue = services.store.enqueue_first(&key, queued, now_ms);
                 match services.sync_points.reach("update.park", enqueue).await? {
                     Enqueued::Queued(_) => return Ok(Outcome::WaitingForCall),
                     Enqueued::ItemChanged => continue,
@@ -119,7 +124,7 @@ pub async fn run(
         if item.state == State::Deleted {
             return Ok(Outcome::Deleted);
         }
-        let enqueue = services.store.enqueue(&key, &command.details, now_ms);
+        let enqueue = services.store.enqueue(&key, queued, now_ms);
         match services.sync_points.reach("update.enqueue", enqueue).await? {
             Enqueued::Queued(item) => {
                 if let Some(outcome) = wait_for_holder(services, &key, *item, deadline).await? {

@@ -9,7 +9,6 @@ use crate::{
     adapters::{self, CallFacts, CallLog, CallLogChange, CompareAndSet, Effect, Error, ErrorKind, Fields},
     delivery::{
         attempt::{Attempt, Claim},
-        draft::is_field_fingerprint,
         failure::Failure,
         grant::Grant,
         lease,
@@ -240,8 +239,7 @@ impl Writer<'_, '_> {
             || ours.as_ref() == Some(&theirs);
         let subject = details.subject.clone().filter(|_| is_ours && ours.as_ref() != Some(&theirs));
 
-        let (fields, base_fields) =
-            correct(&crm.fields(&CallFacts::of(details)), &current.fields, &before.fields);
+        let (fields, base_fields) = correct(&crm.fields(&CallFacts::of(details)), &current.fields, before);
         let written = LastWritten {
             sections: merged.base,
             subject: if is_ours { ours.or(Some(theirs)) } else { before.subject.clone() },
@@ -260,18 +258,11 @@ impl Writer<'_, '_> {
 /// Returns the CRM's own fields to change, and the fingerprints of what we have written then. A field is ours if it equals
 /// what we wrote last or, in a record that was found, what any attempt may have sent. A field that a person has changed
 /// stays. So does a field that the CRM did not return, and one of which we do not know what we wrote, unless it is empty.
-fn correct(
-    ours: &Fields,
-    theirs: &Fields,
-    before: &BTreeMap<String, String>,
-) -> (Fields, BTreeMap<String, String>) {
-    let (mut changes, mut base) = (Fields::new(), before.clone());
+fn correct(ours: &Fields, theirs: &Fields, before: &LastWritten) -> (Fields, BTreeMap<String, String>) {
+    let (mut changes, mut base) = (Fields::new(), before.fields.clone());
     for (name, ours) in ours.iter().filter(|(_, ours)| !ours.is_empty()) {
         let Some(theirs) = theirs.get(name) else { continue };
-        let is_ours = match before.get(*name) {
-            Some(before) => is_field_fingerprint(before, &fingerprint(theirs)),
-            None => theirs.is_empty(),
-        };
+        let is_ours = before.is_field(name, &fingerprint(theirs)).unwrap_or(theirs.is_empty());
         if theirs != ours && is_ours {
             changes.insert(name, ours.clone());
         }

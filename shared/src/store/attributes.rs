@@ -46,8 +46,9 @@ pub(super) const QUEUED_VERSION: &str = "queued";
 /// Number, the value of [`QUEUED_VERSION`] up to which all queued details are in the CRM. Written by the lease holder
 /// at the end.
 pub(super) const APPLIED_VERSION: &str = "applied";
-/// Set of texts, fingerprints of details that a lease holder may have written to the CRM before it died. Added to with
-/// each queued update, removed when the lease holder confirms what it wrote.
+/// Set of texts, fingerprints of details that a lease holder may have written to the CRM before it died: of sections, and,
+/// with a dot before their names, of the CRM's own fields. Added to with each queued update, removed when the lease holder
+/// confirms what it wrote.
 pub(super) const UNCONFIRMED: &str = "unconfirmed";
 /// Map of texts, fingerprints of the note's sections as the lease holder last wrote them: the base of the merge.
 pub(super) const BASE: &str = "base";

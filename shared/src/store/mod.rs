@@ -32,7 +32,7 @@ use aws_sdk_dynamodb::{Client, config::Builder, error::SdkError, types::Attribut
 pub use breakers::{BreakerKey, BreakerState};
 pub use call::{
     CallItem, Change, ClaimCreate, ClaimUpdate, Due, Enqueued, Event, Finish, HistoryEntry, LastWritten,
-    Lease, Purpose, Rearmed, RecoveryCriteria, Release, SWEEP_AFTER_MS, State, TRANSITIONS,
+    Lease, Purpose, Queued, Rearmed, RecoveryCriteria, Release, SWEEP_AFTER_MS, State, TRANSITIONS,
 };
 pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};

@@ -1,10 +1,13 @@
 //! The beginning of an attempt: an invocation claims the call's lease, or queues its update for the lease holder.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     CallItem, Event, RecoveryCriteria, State,
     due::shard_of,
+    item::unconfirmed_field,
     transition::{state_after, states_before},
 };
 use crate::{
@@ -51,11 +54,28 @@ pub enum Purpose<'a> {
     Redrive,
 }
 
+/// Details to queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Queued<'a> {
+    /// The details.
+    pub details: &'a CallDetails,
+    /// Fingerprints of the values that the CRM's own fields will have, by name. A lease holder may write them and die.
+    pub fields: &'a BTreeMap<String, String>,
+}
+
+/// Details for which the CRM has no fields of its own.
+impl<'a> From<&'a CallDetails> for Queued<'a> {
+    fn from(details: &'a CallDetails) -> Queued<'a> {
+        static NO_FIELDS: BTreeMap<String, String> = BTreeMap::new();
+        Queued { details, fields: &NO_FIELDS }
+    }
+}
+
 /// The reason for a claim to update.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
     /// A request brings these details.
-    New(&'a CallDetails),
+    New(Queued<'a>),
     /// The request queued its details before, and the lease holder gave the lease back without writing them. They are
     /// not queued again, because they would replace newer ones.
     AlreadyQueued,
@@ -188,7 +208,7 @@ impl Store {
         };
         let update = acquire_lease(Update::when(condition).returning_item(), lease);
         let update = match change {
-            Change::New(details) => self.queue(lease.key, update, details)?,
+            Change::New(queued) => self.queue(lease.key, update, queued)?,
             Change::AlreadyQueued | Change::Due => update,
         };
         let outcome = self.update(TableKey::call(lease.key), with_values(update, states)).await?;
@@ -205,10 +225,10 @@ impl Store {
     /// # Errors
     /// Fails if the table does, with [`Error::Unreadable`] if the item cannot be read, and with [`Error::TooLarge`] if
     /// the details do not fit into it.
-    pub async fn enqueue(
+    pub async fn enqueue<'a>(
         &self,
         key: &CallKey,
-        details: &CallDetails,
+        queued: impl Into<Queued<'a>>,
         now_ms: i64,
     ) -> Result<Enqueued, Error> {
         let states = state_values(Event::Enqueue);
@@ -218,33 +238,33 @@ impl Store {
         );
         let update =
             Update::when(condition).value("logged", text(State::Logged.name())).value("now", number(now_ms));
-        self.enqueue_with(key, with_values(update, states), details).await
+        self.enqueue_with(key, with_values(update, states), queued.into()).await
     }
 
     /// Queues details for a call that has no item yet. `now_ms`: milliseconds since 1970.
     ///
     /// # Errors
     /// Fails if the table does, and with [`Error::TooLarge`] if the details do not fit into an item.
-    pub async fn enqueue_first(
+    pub async fn enqueue_first<'a>(
         &self,
         key: &CallKey,
-        details: &CallDetails,
+        queued: impl Into<Queued<'a>>,
         now_ms: i64,
     ) -> Result<Enqueued, Error> {
         let update = Update::when(format!("attribute_not_exists(#{PK})"))
             .set(STATE, text(next_state(None, Event::EnqueueFirst).name()))
             .set(LEASE_UNTIL, number(0))
             .set(TTL, number(now_ms / 1_000 + QUEUED_TTL_S));
-        self.enqueue_with(key, update, details).await
+        self.enqueue_with(key, update, queued.into()).await
     }
 
     async fn enqueue_with(
         &self,
         key: &CallKey,
         update: Update,
-        details: &CallDetails,
+        queued: Queued<'_>,
     ) -> Result<Enqueued, Error> {
-        let update = self.queue(key, update.returning_item(), details)?;
+        let update = self.queue(key, update.returning_item(), queued)?;
         Ok(match self.update(TableKey::call(key), update).await? {
             WriteOutcome::Written(item) => Enqueued::Queued(Box::new(self.read_call(&item)?)),
             WriteOutcome::ConditionFailed(_) => Enqueued::ItemChanged,
@@ -252,12 +272,13 @@ impl Store {
     }
 
     /// Adds details to the queue of a call.
-    fn queue(&self, key: &CallKey, update: Update, details: &CallDetails) -> Result<Update, Error> {
+    fn queue(&self, key: &CallKey, update: Update, queued: Queued<'_>) -> Result<Update, Error> {
         // A lease holder may write the details and die before it confirms that. Without their fingerprints, the next
         // one would take them for a person's edit.
-        let unconfirmed = Fingerprints::of_queued(details).unconfirmed_texts();
+        let mut unconfirmed = Fingerprints::of_queued(queued.details).unconfirmed_texts();
+        unconfirmed.extend(queued.fields.iter().map(|(name, hash)| unconfirmed_field(name, hash)));
         let mut update = update.increment(QUEUED_VERSION).add(UNCONFIRMED, unconfirmed);
-        for detail in details.named_details() {
+        for detail in queued.details.named_details() {
             let attribute = queued_detail(&detail.name);
             let value =
                 self.encrypt(&TableKey::call(key), &attribute, detail.value.to_string().as_bytes())?;

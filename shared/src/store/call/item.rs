@@ -50,12 +50,38 @@ impl LastWritten {
     fn read(reader: ItemReader<'_>) -> Result<LastWritten, Error> {
         let base = reader.texts(BASE)?;
         let pairs = base.iter().map(|(section, fingerprint)| (section.as_str(), fingerprint.as_str()));
-        Ok(LastWritten {
-            sections: Fingerprints::from_pairs(pairs).with_unconfirmed_texts(&reader.set(UNCONFIRMED)?),
+        let unconfirmed = reader.set(UNCONFIRMED)?;
+        let mut written = LastWritten {
+            sections: Fingerprints::from_pairs(pairs).with_unconfirmed_texts(&unconfirmed),
             subject: reader.text(BASE_SUBJECT)?,
             fields: reader.texts(BASE_FIELDS)?.into_iter().collect(),
-        })
+        };
+        for (name, fingerprint) in
+            unconfirmed.iter().filter_map(|text| text.strip_prefix('.')?.split_once(' '))
+        {
+            written.add_field(name, fingerprint);
+        }
+        Ok(written)
     }
+
+    /// Adds a fingerprint that a field may have.
+    pub(crate) fn add_field(&mut self, name: &str, fingerprint: &str) {
+        let known = self.fields.entry(name.to_owned()).or_default();
+        if !known.split(' ').any(|one| one == fingerprint) {
+            known.push_str(if known.is_empty() { "" } else { " " });
+            known.push_str(fingerprint);
+        }
+    }
+
+    /// Returns `true` if this is the fingerprint, or one of the fingerprints, of a field; `None` if none is known.
+    pub(crate) fn is_field(&self, name: &str, fingerprint: &str) -> Option<bool> {
+        self.fields.get(name).map(|known| known.split(' ').any(|one| one == fingerprint))
+    }
+}
+
+/// Returns the fingerprint of one of the CRM's own fields as a text of [`UNCONFIRMED`]. No section has such a name.
+pub(super) fn unconfirmed_field(name: &str, fingerprint: &str) -> String {
+    format!(".{name} {fingerprint}")
 }
 
 /// Criteria that find the record of an attempt whose outcome is unknown. A later request for the same call may name

@@ -11,7 +11,7 @@ mod payload;
 mod release;
 mod transition;
 
-pub use claim::{Change, ClaimCreate, ClaimUpdate, Enqueued, Lease, Purpose};
+pub use claim::{Change, ClaimCreate, ClaimUpdate, Enqueued, Lease, Purpose, Queued};
 pub use due::{Due, Rearmed};
 pub use item::{CallItem, HistoryEntry, LastWritten, RecoveryCriteria, SWEEP_AFTER_MS};
 pub use release::{Finish, Release};

@@ -93,7 +93,7 @@ async fn a_write_to_dynamodb_whose_response_was_lost_is_recognised() {
     let finished = app.store.finish(&lease, &id, &item, &LastWritten::default()).await.unwrap();
     assert!(matches!(finished, Finish::Released), "{finished:?}");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let claim = app.store.claim_update(&lease, Change::New(&CallDetails::default())).await.unwrap();
+    let claim = app.store.claim_update(&lease, Change::New((&CallDetails::default()).into())).await.unwrap();
     let ClaimUpdate::Claimed(item) = claim else { panic!("the invocation conflicts with its own claim") };
     assert_eq!(item.queued_version, 1, "queued once");
     assert_eq!(dynamodb.count(DYNAMODB), 6);
@@ -170,7 +170,7 @@ async fn if_an_updater_dies_the_next_update_after_its_lease_writes_its_details()
     let claim = test
         .app
         .store
-        .claim_update(&lease(&test, &key, "a dead holder"), Change::New(&details))
+        .claim_update(&lease(&test, &key, "a dead holder"), Change::New((&details).into()))
         .await
         .unwrap();
     assert!(matches!(claim, ClaimUpdate::Claimed(_)));
@@ -192,7 +192,7 @@ async fn the_lease_is_released_after_a_rejected_update_even_if_another_is_queued
     let lease = lease(&test, &key, "the holder");
     let details = CallDetails { result: Some("rejected".to_owned()), ..CallDetails::default() };
     let ClaimUpdate::Claimed(item) =
-        test.app.store.claim_update(&lease, Change::New(&details)).await.unwrap()
+        test.app.store.claim_update(&lease, Change::New((&details).into())).await.unwrap()
     else {
         panic!("the claim was rejected")
     };
@@ -270,4 +270,27 @@ async fn a_redrive_settles_the_call_of_a_lease_holder_that_died_with_nothing_to_
     assert!(matches!(claim, ClaimUpdate::Claimed(_)), "{claim:?}");
     test.redrive_for(2).await;
     check_settled(&test, "after its lease").await;
+}
+
+/// An updater dies after it has changed the duration; then another update corrects it, or a person has changed it.
+#[tokio::test]
+async fn a_duration_whose_writer_died_is_not_mistaken_for_an_edit() {
+    for (edit, expected) in [(None, "00:05"), (Some("00:30"), "00:30")] {
+        let test = logged().await;
+        let (other, dynamodb) = test.proxied_app().await;
+        test.crm.next(Route::UpdateActivity, SLOW);
+        let dying = start(&other, &test.user, "PATCH", update(json!({"duration": 180})));
+        wait_for_requests(&test, Route::UpdateActivity, 1).await;
+        for _ in 0..10 {
+            dynamodb.next(DYNAMODB, Fault::DropBeforeEffect);
+        }
+        assert_eq!(dying.await.unwrap().status, 503, "the result of the change could not be stored");
+        assert_eq!(activity(&test)["duration"], "00:03");
+        if let Some(edit) = edit {
+            test.crm.edit(5001, "duration", json!(edit));
+        }
+        test.pass(LEASE);
+        check(&test.patch(&update(json!({"duration": 300}))).await, UPDATED, "the next update");
+        assert_eq!(activity(&test)["duration"], expected);
+    }
 }

@@ -7,7 +7,7 @@ use call_log::{
 use tests::log::{Log, endings, values};
 
 use super::{
-    redrive::{check_settled, item},
+    redrive::{check_settled, item, random_letters},
     scripted::{Scripted, Step, start},
     *,
 };
@@ -112,6 +112,23 @@ async fn the_step_of_a_lease_holder_that_died_is_made_up_for() {
             crm.requests();
         }
     }
+}
+
+/// The content of the create is not stored, so only the mark in the item says that something is left to do.
+#[tokio::test]
+async fn the_step_of_a_call_that_is_too_long_to_store_is_made_up_for() {
+    let (test, crm) = start(LIST, Finish::AfterEachChange).await;
+    let mut long = call(SESSION);
+    long["additionalSubmission"] =
+        json!({"memo": random_letters().take(900_000).map(char::from).collect::<String>()});
+    crm.script().finishes.push_back(Step::Fails(ErrorKind::Unavailable, Effect::None));
+    check(&test.post(&long).await, LOGGED, "the step fails");
+    let waiting = item(&test).await;
+    assert!(waiting.finish_pending && waiting.due_at.is_some() && !waiting.has_undelivered());
+    crm.requests();
+    test.redrive_for(1).await;
+    assert_eq!(crm.requests(), ["read", "finish None"]);
+    check_finished(&test, "after the redrive").await;
 }
 
 #[tokio::test]

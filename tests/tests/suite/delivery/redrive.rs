@@ -334,7 +334,7 @@ async fn a_call_that_is_too_long_to_store_has_to_be_sent_again() {
 }
 
 /// Returns letters that compress badly.
-fn random_letters() -> impl Iterator<Item = u8> {
+pub(super) fn random_letters() -> impl Iterator<Item = u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     std::iter::repeat_with(move || {
         state ^= state << 13;
@@ -355,7 +355,7 @@ async fn a_redrive_does_not_settle_a_call_that_was_claimed_after_it_was_read() {
     test.app.store.claim_update(&lease("the first"), Change::AlreadyQueued).await.unwrap();
     let seen = item(&test).await;
     let details = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
-    test.app.store.claim_update(&lease("the second"), Change::New(&details)).await.unwrap();
+    test.app.store.claim_update(&lease("the second"), Change::New((&details).into())).await.unwrap();
     test.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
     let now = item(&test).await;
     assert_eq!((now.lease_holder.as_deref(), now.due_at), (Some("the second"), Some(now_ms)));

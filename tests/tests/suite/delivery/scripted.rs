@@ -37,7 +37,7 @@ pub(super) enum Step {
     Hangs,
 }
 
-/// What the CRM knows and does.
+/// The state of the CRM, and its next responses.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     /// The outcomes of the next creates.

@@ -87,7 +87,7 @@ async fn apply(test: &TestApp, key: &CallKey, event: Event) -> bool {
         }
         Event::ClaimUpdate => {
             matches!(
-                store.claim_update(&lease, Change::New(&CallDetails::default())).await.unwrap(),
+                store.claim_update(&lease, Change::New((&CallDetails::default()).into())).await.unwrap(),
                 ClaimUpdate::Claimed(_)
             )
         }
