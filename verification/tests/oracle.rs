@@ -2,20 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use call_log::adapters::Capabilities;
 use verification::simulation::{
-    crm::{self, CONDITIONAL, FakeCrm, MixUp, PLAIN},
+    crm::{self, CONDITIONAL, Defect, PLAIN},
     driver::{Driver, Simulation, runtime},
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
-    schedules,
+    schedules::{self, Options},
 };
 
 /// Runs a schedule with two calls of one user. Returns the broken promises.
-fn violations_of(
-    crm: &'static FakeCrm,
-    schedule: impl AsyncFnOnce(&mut Driver<'_>, &[Call; 2]),
-) -> Vec<String> {
+fn violations_of(crm: Capabilities, schedule: impl AsyncFnOnce(&mut Driver<'_>, &[Call; 2])) -> Vec<String> {
     runtime().block_on(tokio::task::coop::unconstrained(async {
         let mut simulation = Simulation::start().await;
         let calls = [Call::new("first", 0), Call::new("second", 3_600)];
@@ -46,17 +44,13 @@ async fn start_create(driver: &mut Driver<'_>, call: &Call) -> PausedStep {
     }
 }
 
-fn inject(mix_up: MixUp) {
-    crm::with(|crm| crm.mix_up = Some(mix_up));
-}
-
 fn assert_finds(violations: &[String], expected: &str) {
     assert!(violations.iter().any(|violation| violation.contains(expected)), "{expected}: {violations:#?}");
 }
 
 #[test]
-fn two_calls_without_a_mix_up_break_no_promise() {
-    for crm in [&CONDITIONAL, &PLAIN] {
+fn two_calls_without_a_defect_break_no_promise() {
+    for crm in [CONDITIONAL, PLAIN] {
         let violations = violations_of(crm, async |driver, [first, second]| {
             for (call, value) in [(first, 1), (second, 2)] {
                 send(driver, call, Request::Create).await;
@@ -69,7 +63,7 @@ fn two_calls_without_a_mix_up_break_no_promise() {
 
 #[test]
 fn a_redrive_of_two_calls_breaks_no_promise() {
-    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+    let violations = violations_of(PLAIN, async |driver, [first, second]| {
         for call in [first, second] {
             let paused = start_create(driver, call).await;
             driver.crash(paused.invocation, None);
@@ -80,9 +74,9 @@ fn a_redrive_of_two_calls_breaks_no_promise() {
 
 #[test]
 fn the_oracle_finds_a_call_that_adopts_the_record_of_another() {
-    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+    let violations = violations_of(PLAIN, async |driver, [first, second]| {
         send(driver, first, Request::Create).await;
-        inject(MixUp::FindsOtherCalls);
+        crm::inject(Defect::FindsOtherCalls);
         let paused = start_create(driver, second).await;
         driver.lose_response(paused, None).await;
         driver.run_to_end().await;
@@ -98,12 +92,12 @@ fn the_oracle_finds_a_call_that_adopts_the_record_of_another() {
 
 #[test]
 fn the_oracle_finds_a_redrive_that_adopts_the_record_of_another_call() {
-    let violations = violations_of(&CONDITIONAL, async |driver, [first, second]| {
+    let violations = violations_of(CONDITIONAL, async |driver, [first, second]| {
         send(driver, first, Request::Create).await;
         let paused = start_create(driver, second).await;
         driver.crash(paused.invocation, None);
         send(driver, second, update(2)).await;
-        inject(MixUp::FindsOtherCalls);
+        crm::inject(Defect::FindsOtherCalls);
     });
     assert_finds(&violations, "call second: the item names the record 5000 of another call");
     assert_finds(&violations, "changed the record 5000 of call first");
@@ -111,13 +105,13 @@ fn the_oracle_finds_a_redrive_that_adopts_the_record_of_another_call() {
 
 #[test]
 fn the_oracle_finds_a_sweep_that_deletes_the_record_of_another_call() {
-    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+    let violations = violations_of(PLAIN, async |driver, [first, second]| {
         send(driver, first, Request::Create).await;
         let paused = start_create(driver, second).await;
         driver.crash(paused.invocation, None);
         driver.advance(60_000).await;
         send(driver, second, Request::Create).await;
-        inject(MixUp::FindsOtherCalls);
+        crm::inject(Defect::FindsOtherCalls);
     });
     assert_finds(&violations, "deleted the record 5000 of call first");
     assert_finds(&violations, "call first: 1 records were created, 0 exist");
@@ -125,9 +119,9 @@ fn the_oracle_finds_a_sweep_that_deletes_the_record_of_another_call() {
 
 #[test]
 fn the_oracle_finds_a_response_that_names_the_record_of_another_call() {
-    let violations = violations_of(&PLAIN, async |driver, [first, second]| {
+    let violations = violations_of(PLAIN, async |driver, [first, second]| {
         send(driver, first, Request::Create).await;
-        inject(MixUp::NamesOtherCall);
+        crm::inject(Defect::NamesOtherCall);
         send(driver, second, Request::Create).await;
     });
     assert_finds(&violations, "call second: the item names the record 5000 of another call");
@@ -136,10 +130,10 @@ fn the_oracle_finds_a_response_that_names_the_record_of_another_call() {
 
 #[test]
 fn the_oracle_finds_a_change_of_the_record_of_another_call() {
-    let violations = violations_of(&CONDITIONAL, async |driver, [first, second]| {
+    let violations = violations_of(CONDITIONAL, async |driver, [first, second]| {
         send(driver, first, Request::Create).await;
         send(driver, second, Request::Create).await;
-        inject(MixUp::ChangesOtherCall);
+        crm::inject(Defect::ChangesOtherCall);
         send(driver, second, update(2)).await;
     });
     assert_finds(&violations, "changed the record 5000 of call first");
@@ -154,9 +148,13 @@ fn the_oracle_finds_a_change_of_the_record_of_another_call() {
 }
 
 #[test]
-fn random_schedules_find_every_mix_up() {
-    for mix_up in [MixUp::FindsOtherCalls, MixUp::NamesOtherCall, MixUp::ChangesOtherCall] {
-        let summary = schedules::run(0, 1_000, 2, Some(mix_up));
-        assert!(!summary.broken.is_empty(), "{mix_up:?} is not found in {} schedules", summary.schedules);
+fn random_schedules_find_every_defect() {
+    for defect in Defect::ALL {
+        // The share of one kind in the schedules of CI.
+        let options = Options { kind: defect.kind(), defect: Some(defect) };
+        let summary = schedules::run(0, 5_000, 2, options);
+        let count = summary.schedules();
+        assert!(!summary.broken.is_empty(), "{defect:?} is not found in {count} schedules");
+        println!("{defect:?}: found within {count} schedules: {:?}", summary.broken[0]);
     }
 }

@@ -39,7 +39,7 @@ fn every_call_of_an_outage_is_delivered_after_it() {
 
 #[test]
 fn no_edit_of_a_person_is_lost() {
-    for crm in [&crm::CONDITIONAL, &crm::PLAIN] {
+    for crm in [crm::CONDITIONAL, crm::PLAIN] {
         let edits = properties::edits(300, crm);
         assert!(edits.violations.is_empty(), "{:#?}", edits.violations);
         assert!(edits.edits > 500, "{} edits", edits.edits);

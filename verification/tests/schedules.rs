@@ -1,29 +1,32 @@
 //! The use-cases in random orders with random faults. `cargo run --release -p verification -- schedules` runs more.
 
-use verification::simulation::schedules;
+use verification::simulation::{
+    crm::Kind,
+    schedules::{self, Options},
+};
 
 #[test]
 fn no_schedule_breaks_a_promise() {
-    let summary = schedules::run(0, 3_000, 2, None);
+    let summary = schedules::run(0, 3_000, 2, Options::default());
     let broken: Vec<_> = summary
         .broken
         .iter()
-        .map(|broken| format!("seed {}: {}", broken.seed, broken.violations.join("; ")))
+        .map(|broken| format!("seed {}, {}: {}", broken.seed, broken.kind, broken.violations.join("; ")))
         .collect();
     assert!(
         broken.is_empty(),
-        "to replay one: `verification schedules --trace --seed ...`\n{}",
+        "to replay one: `verification schedules --kind ... --seed ... --trace`\n{}",
         broken.join("\n")
     );
-    assert_eq!(summary.schedules, 3_000);
+    assert_eq!(summary.kinds, Kind::ALL.map(|kind| (kind, 750)).into());
     assert!(summary.faults > 1_000 && summary.crashes > 500, "{summary:?}");
 }
 
 #[test]
 fn a_schedule_depends_only_on_its_seed() {
-    for seed in [5, 77] {
-        let (violations, trace) = schedules::replay(seed);
+    for seed in 76..80 {
+        let (violations, trace) = schedules::replay(seed, Options::default());
         assert!(violations.is_empty() && trace.len() > 5, "{violations:?}");
-        assert_eq!(schedules::replay(seed), (violations, trace), "seed {seed}");
+        assert_eq!(schedules::replay(seed, Options::default()), (violations, trace), "seed {seed}");
     }
 }

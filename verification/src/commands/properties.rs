@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
         token_requests == 1 && logged == 1_000,
         outage.violations.is_empty() && outage.most_probes <= 1 && outage.over_limit == 0,
     ];
-    for crm in [&crm::CONDITIONAL, &crm::PLAIN] {
+    for crm in [crm::CONDITIONAL, crm::PLAIN] {
         let edits = properties::edits(arguments.cases, crm);
         let lost = edits.violations.len();
         writeln!(out, "{} edits, compare-and-set {}: {lost} lost", edits.edits, crm.compare_and_set)?;

@@ -3,7 +3,10 @@
 use std::{io::Write, time::Instant};
 
 use super::Verdict;
-use crate::simulation::schedules;
+use crate::simulation::{
+    crm::Kind,
+    schedules::{self, Options},
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -13,6 +16,9 @@ pub(super) struct Arguments {
     /// The number of schedules
     #[arg(long, default_value_t = 20_000)]
     count: u64,
+    /// Only CRMs of this kind [default: all kinds in turn]
+    #[arg(long)]
+    kind: Option<Kind>,
     /// The number of threads
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -22,23 +28,29 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
+    let options = Options { kind: arguments.kind, defect: None };
     if arguments.trace {
-        let (violations, trace) = schedules::replay(arguments.seed);
+        let (violations, trace) = schedules::replay(arguments.seed, options);
         for line in trace.iter().chain(&violations) {
             writeln!(out, "{line}")?;
         }
         return Ok(violations.is_empty());
     }
     let started = Instant::now();
-    let summary = schedules::run(arguments.seed, arguments.count, arguments.threads, None);
+    let summary = schedules::run(arguments.seed, arguments.count, arguments.threads, options);
     for broken in &summary.broken {
-        writeln!(out, "seed {}: {}", broken.seed, broken.violations.join("; "))?;
-        writeln!(out, "    to replay it: verification schedules --seed {} --trace", broken.seed)?;
+        let (seed, kind) = (broken.seed, broken.kind);
+        writeln!(out, "seed {seed}, {kind}: {}", broken.violations.join("; "))?;
+        writeln!(out, "    to replay it: verification schedules --kind {kind} --seed {seed} --trace")?;
     }
+    for (kind, count) in &summary.kinds {
+        writeln!(out, "{count} of kind {kind}")?;
+    }
+    writeln!(out, "{} calls have a further record, because the CRM shows none", summary.repeated)?;
     writeln!(
         out,
         "{} schedules in {:.1} s: {} moves, {} requests to the table, {} faults, {} crashes; {} broke a promise",
-        summary.schedules,
+        summary.schedules(),
         started.elapsed().as_secs_f64(),
         summary.moves,
         summary.table_requests,

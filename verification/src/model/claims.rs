@@ -39,6 +39,7 @@ impl Successors<'_> {
             | Phase::SendPatch
             | Phase::AwaitPatch
             | Phase::ReadAfterPatch => self.change(slot),
+            Phase::CheckCompletion | Phase::SendCompletion | Phase::AwaitCompletion => self.complete(slot),
             Phase::Find | Phase::CheckPost | Phase::SendPost | Phase::AwaitPost | Phase::FindAfterPost => {
                 self.create(slot)
             }
@@ -88,7 +89,10 @@ impl Successors<'_> {
                 });
             }
             Some(State::Logged) => {
-                let has_work = item.queued_details != NO_DETAILS || item.has_payload || item.needs_sweep;
+                let has_work = item.queued_details != NO_DETAILS
+                    || item.has_payload
+                    || item.needs_sweep
+                    || item.finish_pending;
                 let is_due = match item.due {
                     Due::Soon => true,
                     Due::AtSweep => self.is_sweep_due(),
@@ -98,6 +102,13 @@ impl Successors<'_> {
                     let claim = self.update_claim(NO_DETAILS);
                     let what = "claims the due call to change its record";
                     self.write(slot, what, Some(Event::ClaimUpdate), |next| claim(next, slot));
+                }
+                if is_due && item.finish_pending && self.has(Mutant::CompletionWithoutClaim) {
+                    let what = "completes the record of the due call without a claim";
+                    self.step(slot, what, |invocation| {
+                        invocation.record = item.record;
+                        invocation.phase = Phase::CheckCompletion;
+                    });
                 }
                 if is_due && (!has_work || self.has(Mutant::SettleWithWork)) {
                     let what = "settles the item: there is nothing to do";

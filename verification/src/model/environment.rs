@@ -1,10 +1,13 @@
 //! The steps that no invocation takes itself: writes land or are lost, time passes, invocations crash, people act.
 
-use call_log::store::{Event, State};
+use call_log::{
+    adapters::Finish,
+    store::{Event, State},
+};
 
 use super::{
     mutant::Mutant,
-    scope::LateWrites,
+    scope::{LateWrites, Scope},
     state::{CrmRecord, CrmWrite, Due, Lease, Method, ModelState, Phase, RECORDS, SLOTS},
     step::{Actor, Nature, Step, Successors},
 };
@@ -18,7 +21,7 @@ enum Landed {
 }
 
 /// Carries out a write in the CRM.
-fn land(state: &mut ModelState, write: CrmWrite, has_compare_and_set: bool) -> Landed {
+fn land(state: &mut ModelState, write: CrmWrite, scope: &Scope) -> Landed {
     match write.method {
         Method::Post => match state.records.iter().position(|record| *record == CrmRecord::Absent) {
             Some(free) => {
@@ -33,9 +36,24 @@ fn land(state: &mut ModelState, write: CrmWrite, has_compare_and_set: bool) -> L
         },
         Method::Patch => match state.body(write.record) {
             None => Landed::NotDone(Phase::Deleted),
-            Some(body) if has_compare_and_set && body != write.read => Landed::NotDone(Phase::Read),
+            Some(body) if scope.has_compare_and_set && body != write.read => Landed::NotDone(Phase::Read),
             Some(_) => {
                 state.records[usize::from(write.record)] = CrmRecord::Live(write.body);
+                if scope.finish == Finish::AfterEachChange {
+                    state.completions[usize::from(write.record)] = 0;
+                }
+                Landed::Done(write.record)
+            }
+        },
+        Method::Complete => match state.body(write.record) {
+            None => Landed::NotDone(Phase::Deleted),
+            Some(_) => {
+                // The sender has seen no time entry, so it adds one. Closing twice is closing once.
+                let completions = &mut state.completions[usize::from(write.record)];
+                *completions = match scope.finish {
+                    Finish::WithDuration => *completions + 1,
+                    _ => 1,
+                };
                 Landed::Done(write.record)
             }
         },
@@ -58,13 +76,13 @@ impl Successors<'_> {
     }
 
     fn writes_land(&mut self) {
-        let has_compare_and_set = self.model.scope.has_compare_and_set;
+        let scope = self.model.scope;
         let step = |actor, what| Step { actor, what, nature: Nature::Progress, event: None };
         for index in 0..self.state.abandoned.len() {
             let Some(write) = self.state.abandoned[index] else { continue };
             self.push(step(Actor::Network, "an abandoned write reaches the CRM"), |next| {
                 next.abandoned[index] = None;
-                land(next, write, has_compare_and_set);
+                land(next, write, &scope);
             });
             let is_lost = step(Actor::Network, "an abandoned write is lost");
             self.push(is_lost, |next| next.abandoned[index] = None);
@@ -72,7 +90,7 @@ impl Successors<'_> {
         for slot in 0..SLOTS {
             let Some(write) = self.state.in_flight(slot) else { continue };
             let arrives = step(Actor::Invocation(slot), "has its write reach the CRM");
-            self.push(arrives, |next| match land(next, write, has_compare_and_set) {
+            self.push(arrives, |next| match land(next, write, &scope) {
                 Landed::Done(record) => {
                     let invocation = &mut next.invocations[slot];
                     invocation.has_landed = true;
@@ -142,9 +160,11 @@ impl Successors<'_> {
                 continue;
             }
             let actor = Actor::Invocation(slot);
+            let forgets_pending = self.has(Mutant::PendingForgotten);
             let crashes = Step { actor, what: "crashes", nature: Nature::Chance, event: None };
             self.push(crashes, |next| {
                 next.faults.crashes -= 1;
+                next.item.finish_pending &= !forgets_pending;
                 next.abandon(slot);
                 next.end(slot);
             });

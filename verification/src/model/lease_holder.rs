@@ -1,5 +1,7 @@
 //! The steps of a lease holder in the CRM: it creates, finds, reads and changes the record.
 
+use call_log::adapters::Finish;
+
 use super::{
     mutant::Mutant,
     state::{NO_DETAILS, NO_RECORD, Phase},
@@ -54,7 +56,10 @@ impl Successors<'_> {
                     // Without the queued details the record is not complete.
                     let is_incomplete = self.model.scope.rejected != NO_DETAILS
                         && invocation.details != invocation.seen_version;
-                    let phase = if is_incomplete { Phase::Keep } else { Phase::Finish };
+                    let keeps = is_incomplete
+                        || self.model.scope.finish != Finish::None
+                            && !self.has(Mutant::ReleasedBeforeCompletion);
+                    let phase = if keeps { Phase::Keep } else { Phase::Finish };
                     self.receive_response(slot, "gets the response: the record is created", phase);
                 }
                 let counts_as_failure = self.has(Mutant::UnansweredPostIsFailure);
@@ -84,8 +89,10 @@ impl Successors<'_> {
                     _ if invocation.is_late => {}
                     None => self.go(slot, "reads: the record is gone", Phase::Deleted),
                     Some(body) if invocation.details & !body == NO_DETAILS => {
-                        self.go(slot, "reads: there is nothing to change", Phase::Finish);
+                        let phase = self.after_change(slot);
+                        self.go(slot, "reads: there is nothing to change", phase);
                     }
+                    Some(_) if self.reopens_unnoticed() => self.mark_pending(slot),
                     Some(body) => {
                         // The merge keeps everything except an older value of the same detail.
                         let replaces = self.has(Mutant::PatchWithoutRead) || self.model.scope.has_one_detail;
@@ -110,7 +117,8 @@ impl Successors<'_> {
             }
             Phase::AwaitPatch => {
                 if invocation.has_landed {
-                    self.receive_response(slot, "gets the response: the record is changed", Phase::Finish);
+                    let phase = self.after_change(slot);
+                    self.receive_response(slot, "gets the response: the record is changed", phase);
                 }
                 let counts_as_done = self.has(Mutant::UnansweredPatchIsDone);
                 self.lose_response(slot, if counts_as_done { Phase::Finish } else { Phase::ReadAfterPatch });
@@ -119,10 +127,69 @@ impl Successors<'_> {
                 self.go(slot, "does not see its change, or cannot read", Phase::OutcomeUnknown);
                 let is_visible = body.is_some_and(|body| invocation.details & !body == NO_DETAILS);
                 if is_visible && !invocation.is_late {
-                    self.go(slot, "sees its change in the record", Phase::Finish);
+                    let phase = self.after_change(slot);
+                    self.go(slot, "sees its change in the record", phase);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Adds the steps of an invocation that completes the record.
+    pub(super) fn complete(&mut self, slot: usize) {
+        let invocation = self.state.invocations[slot];
+        match invocation.phase {
+            Phase::CheckCompletion => self.check_deadline(slot, Phase::SendCompletion),
+            Phase::SendCompletion => {
+                self.go(slot, "does not reach the CRM, or is refused", Phase::Failed);
+                if self.state.is_complete(invocation.record) {
+                    return self.step(slot, "sees that the record is complete", |invocation| {
+                        invocation.has_completed = true;
+                        invocation.phase = Phase::Finish;
+                    });
+                }
+                self.go(slot, "sends the completion", Phase::AwaitCompletion);
+            }
+            Phase::AwaitCompletion => {
+                let counts_as_done = self.has(Mutant::UnansweredCompletionIsDone);
+                if invocation.has_landed {
+                    self.step(slot, "gets the response: the record is completed", |invocation| {
+                        invocation.has_landed = false;
+                        invocation.has_completed = true;
+                        invocation.phase = Phase::Finish;
+                    });
+                }
+                self.lose_response(slot, if counts_as_done { Phase::Finish } else { Phase::OutcomeUnknown });
+                if counts_as_done && let Some((_, next)) = self.out.last_mut() {
+                    next.invocations[slot].has_completed = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the phase of an invocation whose record has all details.
+    fn after_change(&self, slot: usize) -> Phase {
+        let invocation = self.state.invocations[slot];
+        let completes = self.state.item.finish_pending && !invocation.has_completed;
+        if completes { Phase::CheckCompletion } else { Phase::Finish }
+    }
+
+    /// Returns `true` if a change would reopen the record before the item says that its completion is pending.
+    fn reopens_unnoticed(&self) -> bool {
+        self.model.scope.finish == Finish::AfterEachChange
+            && !self.state.item.finish_pending
+            && !self.has(Mutant::ReopenedUnnoticed)
+    }
+
+    /// Adds the step that stores that the record has to be completed after the change.
+    fn mark_pending(&mut self, slot: usize) {
+        if self.may_write(slot) {
+            self.write(slot, "stores that it will reopen the record", None, |next| {
+                next.item.finish_pending = true
+            });
+        } else {
+            self.end(slot, "is refused: it has lost the lease");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Mutants: rules of the protocol that are broken on purpose. A harmful mutant that no property detects is a gap in the
 //! properties.
 
+use call_log::adapters::Finish;
+
 use super::{
     explore::{Until, explore},
     property::Problem,
@@ -75,6 +77,12 @@ mutants! {
     RejectedTogether: "details that the CRM rejects are removed together with those that were queued beside them",
     RejectionForgetsQueued: "details that the CRM rejects are removed together with those queued during the attempt",
     RearmForgetsUnknown: "trying again forgets that an outcome is unknown",
+    PendingForgotten: "a crash forgets that the completion of the record is pending",
+    ReleasedBeforeCompletion: "the lease is given back before the record is completed",
+    CompletionWithoutClaim: "a redrive completes a record without a claim",
+    UnansweredCompletionIsDone: "a completion without a response counts as done",
+    ReopenedUnnoticed: "a change reopens a record before its completion is stored as pending",
+    FailureForgetsPending: "a failure leaves nothing due if only the completion of the record is pending",
     LostLeaseContinues: "an invocation that has lost the lease continues and changes the record",
     DeleteWithoutDeadlineCheck: "the deadline is not checked before a DELETE",
     UnknownStays: "an attempt without effect stores that its outcome is unknown",
@@ -100,7 +108,7 @@ pub fn harmless() -> &'static [Mutant] {
 }
 
 /// The scopes that are explored with a mutant, in this order, until one detects it.
-pub const SCOPES: [Scope; 11] = [
+pub const SCOPES: [Scope; 14] = [
     Scope::new(1, 1, 1, 0),
     Scope::new(1, 1, 1, 0).giving_up(),
     Scope::new(1, 1, 1, 0).one_deletion(),
@@ -111,6 +119,9 @@ pub const SCOPES: [Scope; 11] = [
     Scope::new(1, 2, 0, 0).one_detail(),
     Scope::new(1, 2, 1, 0).rejecting(1),
     Scope::new(3, 0, 1, 0).two_contacts(),
+    Scope::new(1, 0, 1, 0).completing(Finish::WithDuration),
+    Scope::new(1, 0, 1, 1).completing(Finish::WithDuration),
+    Scope::new(1, 1, 1, 0).completing(Finish::AfterEachChange),
     Scope::new(2, 1, 1, 1),
 ];
 

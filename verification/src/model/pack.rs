@@ -22,7 +22,7 @@ const STATES: [State; 7] = [
 ];
 const LEASES: [Lease; 3] = [Lease::Free, Lease::Held, Lease::Grace];
 const DUES: [Due; 3] = [Due::Never, Due::Soon, Due::AtSweep];
-const METHODS: [Method; 3] = [Method::Post, Method::Patch, Method::Delete];
+const METHODS: [Method; 4] = [Method::Post, Method::Patch, Method::Delete, Method::Complete];
 
 /// Packs numbers of a few bits each into one word.
 #[derive(Default)]
@@ -75,7 +75,10 @@ impl ModelState {
         words[3] = item.0;
 
         let mut crm = BitWriter::default();
-        for (record, contact) in self.records.iter().zip(self.record_contacts) {
+        for ((record, contact), completions) in
+            self.records.iter().zip(self.record_contacts).zip(self.completions)
+        {
+            crm.put(completions, 2);
             crm.put(contact, 1);
             crm.put(
                 match record {
@@ -143,6 +146,7 @@ impl Packed {
                 body => CrmRecord::Live(body - 4),
             };
             state.record_contacts[number] = crm.take(1);
+            state.completions[number] = crm.take(2);
         }
         state
     }
@@ -157,7 +161,7 @@ impl Item {
             to.put(details, 2);
         }
         to.put(self.due as u8, 2);
-        for flag in [self.needs_sweep, self.has_payload, self.given_up] {
+        for flag in [self.finish_pending, self.needs_sweep, self.has_payload, self.given_up] {
             to.flag(flag);
         }
         to.put(self.payload_contact, 1);
@@ -167,6 +171,7 @@ impl Item {
     fn unpack(from: &mut BitReader) -> Item {
         let (recovery_contacts, payload_contact) = (from.take(2), from.take(1));
         let (given_up, has_payload, needs_sweep) = (from.flag(), from.flag(), from.flag());
+        let finish_pending = from.flag();
         let due = DUES[usize::from(from.take(2))];
         let (applied_version, queued_details, queued_version, record) =
             (from.take(2), from.take(2), from.take(2), from.take(2));
@@ -182,6 +187,7 @@ impl Item {
             queued_details,
             applied_version,
             due,
+            finish_pending,
             needs_sweep,
             has_payload,
             payload_contact,
@@ -194,9 +200,14 @@ impl Item {
 impl Invocation {
     fn pack(&self, to: &mut BitWriter) {
         to.put(self.phase as u8, 5);
-        for flag in
-            [self.holds_lease, self.is_late, self.previous_outcome_unknown, self.has_landed, self.has_swept]
-        {
+        for flag in [
+            self.holds_lease,
+            self.is_late,
+            self.previous_outcome_unknown,
+            self.has_landed,
+            self.has_swept,
+            self.has_completed,
+        ] {
             to.flag(flag);
         }
         for details in [self.seen_version, self.details, self.read, self.record] {
@@ -210,7 +221,7 @@ impl Invocation {
         let (contact, duplicates) = (from.take(1), from.take(3));
         let (record, read, details, seen_version): (u8, Details, Details, Details) =
             (from.take(2), from.take(2), from.take(2), from.take(2));
-        let (has_swept, has_landed) = (from.flag(), from.flag());
+        let (has_completed, has_swept, has_landed) = (from.flag(), from.flag(), from.flag());
         let (previous_outcome_unknown, is_late, holds_lease) = (from.flag(), from.flag(), from.flag());
         let phase: Phase = PHASES[usize::from(from.take(5))];
         Invocation {
@@ -224,6 +235,7 @@ impl Invocation {
             record,
             has_landed,
             has_swept,
+            has_completed,
             duplicates,
             contact,
         }

@@ -1,6 +1,6 @@
 //! The properties: what must hold in every state, and how everything must end.
 
-use call_log::store::State;
+use call_log::{adapters::Finish, store::State};
 
 use super::{
     scope::{Protocol, Scope},
@@ -22,6 +22,10 @@ pub enum Problem {
     FalselyApplied,
     /// The call is logged, and the item does not name its record.
     NoRecordId,
+    /// The record is not completed, and no invocation will complete it.
+    NotCompleted,
+    /// A record was completed twice.
+    CompletedTwice,
     /// A record that a person deleted was created again.
     Recreated,
     /// No good end is reachable.
@@ -42,6 +46,8 @@ impl Problem {
             Problem::ConcurrentWrites => "two writes of one record are on their way at the same time",
             Problem::FalselyApplied => "the item says that an update is in the record, and it is not",
             Problem::NoRecordId => "the call is logged, and the item does not name its record",
+            Problem::NotCompleted => "the record is not completed, and no invocation will complete it",
+            Problem::CompletedTwice => "the record was completed twice",
             Problem::Recreated => "a record that a person deleted was created again",
             Problem::Doomed => "no good end is reachable any more",
             Problem::UnknownTransition => {
@@ -79,6 +85,9 @@ impl Scope {
         if self.assumptions_hold() {
             if state.live().count() > 1 {
                 return Some(Problem::Duplicate);
+            }
+            if state.completions.iter().any(|completions| *completions > 1) {
+                return Some(Problem::CompletedTwice);
             }
             if state.writes_in_flight() > 1 {
                 return Some(Problem::ConcurrentWrites);
@@ -120,7 +129,12 @@ impl Scope {
             Some(State::DeadLetter) => End::GivenUp,
             Some(State::Logged) => match state.body(item.record) {
                 None => End::Bad(Problem::LostCreate),
-                Some(body) if state.promised & !body == 0 => End::Good,
+                Some(body) if state.promised & !body == 0 => match self.finish {
+                    Finish::WithDuration | Finish::AfterEachChange if !state.is_complete(item.record) => {
+                        End::Bad(Problem::NotCompleted)
+                    }
+                    _ => End::Good,
+                },
                 Some(body) if item.given_up && state.promised & !(body | item.queued_details) == 0 => {
                     End::GivenUp
                 }

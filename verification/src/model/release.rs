@@ -1,6 +1,9 @@
 //! The end of every attempt: the result that it stores, and when the next invocation continues.
 
-use call_log::store::{Event, State};
+use call_log::{
+    adapters::Finish,
+    store::{Event, State},
+};
 
 use super::{
     claims::detail_of,
@@ -50,6 +53,9 @@ impl Successors<'_> {
         }
         let flags_sweep = !self.has(Mutant::SweepNeverFlagged);
         let leaves_out = self.has(Mutant::QueuedLeftOut) && self.state.item.state == Some(State::Creating);
+        let finishes_early = self.has(Mutant::ReleasedBeforeCompletion)
+            && self.model.scope.finish != Finish::None
+            && !is_logged;
         self.write(slot, "finishes", Some(Event::Finish), |next| {
             next.remove_holder();
             let item = &mut next.item;
@@ -60,10 +66,17 @@ impl Successors<'_> {
             item.queued_details &= if forgets_all || leaves_out { NO_DETAILS } else { !invocation.details };
             item.needs_sweep = !invocation.has_swept
                 && (item.needs_sweep || invocation.previous_outcome_unknown && flags_sweep);
+            item.finish_pending &= !invocation.has_completed;
             item.due = if item.needs_sweep { Due::AtSweep } else { Due::Never };
             item.has_payload = false;
             item.lease = Lease::Free;
             forget_unused(item);
+            if finishes_early {
+                item.finish_pending = true;
+                item.due = Due::Soon;
+                next.invocations[slot].phase = Phase::CheckCompletion;
+                return;
+            }
             next.end(slot);
         });
     }
@@ -73,6 +86,8 @@ impl Successors<'_> {
         let flags_sweep = !self.has(Mutant::SweepNeverFlagged) && !self.has(Mutant::KeepForgetsSweep);
         let applies_all = self.has(Mutant::KeepAppliesQueued);
         let drops_lease = self.has(Mutant::KeepDropsLease);
+        let finish = self.model.scope.finish;
+        let was_logged = self.state.item.state == Some(State::Logged);
         self.write(slot, "stores the record's id and keeps the lease", Some(Event::Keep), |next| {
             let item = &mut next.item;
             item.state = Some(State::Logged);
@@ -81,6 +96,11 @@ impl Successors<'_> {
             item.needs_sweep = !invocation.has_swept
                 && (item.needs_sweep || invocation.previous_outcome_unknown && flags_sweep);
             forget_unused(item);
+            item.finish_pending = if was_logged {
+                item.finish_pending && !invocation.has_completed
+            } else {
+                finish != Finish::None
+            };
             if applies_all {
                 item.applied_version = item.queued_version;
             }
@@ -91,6 +111,7 @@ impl Successors<'_> {
             invocation.previous_outcome_unknown = false;
             invocation.seen_version = item.queued_version;
             invocation.details = item.queued_details;
+            invocation.has_completed = false;
             invocation.phase = Phase::Read;
         });
     }
@@ -101,12 +122,14 @@ impl Successors<'_> {
         let is_logged = item.state == Some(State::Logged);
         let knows_work = invocation.seen_version & !item.applied_version != NO_DETAILS
             || item.has_payload
+            || item.finish_pending
             || item.needs_sweep && !invocation.has_swept;
         let forgets_due = self.has(Mutant::NotDueAfterFailure)
             || self.has(Mutant::FailureForgetsArrivals) && is_logged && !knows_work;
         let forgets_unknown = self.has(Mutant::FailureForgetsUnknown);
         let stays_unknown = self.has(Mutant::UnknownStays);
         let drops_payload = self.has(Mutant::FailureDropsPayload);
+        let forgets_pending = self.has(Mutant::FailureForgetsPending);
         self.write(slot, "releases the lease: nothing was changed", Some(Event::Failed), |next| {
             next.remove_holder();
             let item = &mut next.item;
@@ -116,7 +139,8 @@ impl Successors<'_> {
                     invocation.previous_outcome_unknown && !forgets_unknown || stays_unknown;
             }
             item.lease = Lease::Free;
-            item.due = if forgets_due { Due::Never } else { Due::Soon };
+            let only_pending = item.finish_pending && item.queued_details == NO_DETAILS;
+            item.due = if forgets_due || forgets_pending && only_pending { Due::Never } else { Due::Soon };
             item.has_payload &= !drops_payload;
             forget_unused(item);
             next.end(slot);
@@ -150,6 +174,7 @@ impl Successors<'_> {
                 item.queued_details &= if forgets_all { NO_DETAILS } else { !invocation.details };
             }
             item.due = match item.queued_details {
+                NO_DETAILS if item.finish_pending => Due::Soon,
                 NO_DETAILS if item.needs_sweep => Due::AtSweep,
                 NO_DETAILS => Due::Never,
                 _ => Due::Soon,
@@ -218,6 +243,7 @@ impl Successors<'_> {
             item.lease = Lease::Free;
             item.due = Due::Never;
             item.needs_sweep = false;
+            item.finish_pending = false;
             item.has_payload = false;
             forget_unused(item);
             if recreates {

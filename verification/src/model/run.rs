@@ -1,5 +1,7 @@
 //! The runs: explorations, each with the result that it is expected to show.
 
+use call_log::adapters::Finish;
+
 use super::{
     explore::{Explored, Until, explore},
     property::Problem,
@@ -34,8 +36,9 @@ const fn run(name: &'static str, scope: Scope, expected: Expected) -> Run {
 }
 
 /// The runs of the command.
-pub const RUNS: [Run; 13] = {
+pub const RUNS: [Run; 15] = {
     use Expected::{Clean, CleanInTheEnd, Problem as Shows};
+    use Finish::{AfterEachChange, WithDuration};
     use Problem::{Duplicate, LostUpdate};
     let late_post = Scope::new(2, 1, 2, 1).one_late(LateWrites::Posts);
     let late_patch = Scope::new(1, 2, 1, 1).one_late(LateWrites::Patches);
@@ -48,6 +51,8 @@ pub const RUNS: [Run; 13] = {
         run("one update is rejected", Scope::new(2, 2, 1, 1).rejecting(1), Clean),
         run("both updates bring one detail", Scope::new(2, 2, 2, 1).one_detail(), Clean),
         run("creates name two contacts", Scope::new(3, 1, 1, 1).two_contacts(), Clean),
+        run("a completion follows the create", Scope::new(1, 1, 2, 1).completing(WithDuration), Clean),
+        run("a completion follows each change", Scope::new(1, 2, 1, 0).completing(AfterEachChange), Clean),
         run("a POST lands late, no sweep", late_post.without_sweep(), Shows(Duplicate)),
         run("a POST lands late", late_post, CleanInTheEnd),
         run("a list is stale, no sweep", stale_list.without_sweep(), Shows(Duplicate)),
@@ -58,8 +63,9 @@ pub const RUNS: [Run; 13] = {
 };
 
 /// The same runs in smaller scopes, for the tests.
-pub const SMALL_RUNS: [Run; 13] = {
+pub const SMALL_RUNS: [Run; 15] = {
     use Expected::{Clean, CleanInTheEnd, Problem as Shows};
+    use Finish::{AfterEachChange, WithDuration};
     use Problem::{Duplicate, LostUpdate};
     let late_post = Scope::new(1, 1, 1, 0).one_late(LateWrites::Posts);
     let late_patch = Scope::new(1, 2, 1, 0).one_late(LateWrites::Patches);
@@ -72,6 +78,8 @@ pub const SMALL_RUNS: [Run; 13] = {
         run("one update is rejected", Scope::new(1, 2, 1, 0).rejecting(1), Clean),
         run("both updates bring one detail", Scope::new(1, 2, 1, 0).one_detail(), Clean),
         run("creates name two contacts", Scope::new(3, 1, 1, 0).two_contacts(), Clean),
+        run("a completion follows the create", Scope::new(1, 1, 1, 1).completing(WithDuration), Clean),
+        run("a completion follows each change", Scope::new(1, 1, 1, 0).completing(AfterEachChange), Clean),
         run("a POST lands late, no sweep", late_post.without_sweep(), Shows(Duplicate)),
         run("a POST lands late", late_post, CleanInTheEnd),
         run("a list is stale, no sweep", stale_list.without_sweep(), Shows(Duplicate)),

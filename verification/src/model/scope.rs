@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use call_log::adapters::Finish;
+
 use super::state::{
     Details, Due, Faults, Invocation, Item, ModelState, NO_DETAILS, NO_RECORD, Phase, REDRIVES, UPDATES,
 };
@@ -39,6 +41,8 @@ pub struct Scope {
     pub faults: Faults,
     /// The writes that may land after the grace, if any may.
     pub late: LateWrites,
+    /// The further request that completes a record.
+    pub finish: Finish,
     /// The CRM refuses to change a record that has changed since it was read.
     pub has_compare_and_set: bool,
     /// The CRM may reject the data, delivery may be given up, and an operator may have it tried again.
@@ -63,6 +67,7 @@ impl Scope {
             redrives: 2,
             faults: Faults { crashes, pauses, late_writes: 0, stale_lists: 0, deletions: 0 },
             late: LateWrites::Posts,
+            finish: Finish::None,
             has_compare_and_set: false,
             gives_up: false,
             rejected: NO_DETAILS,
@@ -101,6 +106,12 @@ impl Scope {
     /// Gives the CRM a compare-and-set.
     pub const fn compare_and_set(mut self) -> Scope {
         self.has_compare_and_set = true;
+        self
+    }
+
+    /// Lets a further request complete each record.
+    pub const fn completing(mut self, finish: Finish) -> Scope {
+        self.finish = finish;
         self
     }
 

@@ -76,6 +76,8 @@ pub struct Item {
     pub due: Due,
     /// A duplicate sweep is to follow.
     pub needs_sweep: bool,
+    /// The record still has to be completed.
+    pub finish_pending: bool,
     /// The payload of a create request is kept.
     pub has_payload: bool,
     /// The contact in that payload.
@@ -122,6 +124,12 @@ pub enum Phase {
     AwaitPatch,
     /// Reads the record after a PATCH without a response.
     ReadAfterPatch,
+    /// Checks its deadline before the completion of the record.
+    CheckCompletion,
+    /// Sends the completion, unless the CRM shows that the record is complete.
+    SendCompletion,
+    /// Waits for the response to the completion.
+    AwaitCompletion,
     /// Reads the record that the item names, for the duplicate sweep.
     SweepRead,
     /// Searches for duplicates.
@@ -146,7 +154,7 @@ pub enum Phase {
 }
 
 /// Every phase, in the order of its number.
-pub const PHASES: [Phase; 26] = [
+pub const PHASES: [Phase; 29] = [
     Phase::Start,
     Phase::Enqueue,
     Phase::AwaitHolder,
@@ -163,6 +171,9 @@ pub const PHASES: [Phase; 26] = [
     Phase::SendPatch,
     Phase::AwaitPatch,
     Phase::ReadAfterPatch,
+    Phase::CheckCompletion,
+    Phase::SendCompletion,
+    Phase::AwaitCompletion,
     Phase::SweepRead,
     Phase::SweepFind,
     Phase::CheckDelete,
@@ -198,6 +209,8 @@ pub struct Invocation {
     pub has_landed: bool,
     /// It has completed the duplicate sweep.
     pub has_swept: bool,
+    /// It has completed the record since it last changed it.
+    pub has_completed: bool,
     /// The records that it has to delete: one bit each.
     pub duplicates: u8,
     /// The contact of its create.
@@ -226,6 +239,8 @@ pub enum Method {
     Patch,
     /// Deletes a record.
     Delete,
+    /// Completes a record: adds a time entry, or closes it.
+    Complete,
 }
 
 /// A write on its way to the CRM.
@@ -269,6 +284,8 @@ pub struct ModelState {
     pub records: [CrmRecord; RECORDS],
     /// The contact of each record.
     pub record_contacts: [Contact; RECORDS],
+    /// The number of times that each record was completed since it was last opened.
+    pub completions: [u8; RECORDS],
     /// Writes on their way whose sender has stopped waiting.
     pub abandoned: [Option<CrmWrite>; ABANDONED],
     /// The faults that may still happen.
@@ -304,6 +321,11 @@ impl ModelState {
         }
     }
 
+    /// Returns `true` if a record is completed.
+    pub fn is_complete(&self, record: u8) -> bool {
+        self.completions.get(usize::from(record)).is_some_and(|completions| *completions > 0)
+    }
+
     /// Returns the write that an invocation has on its way.
     pub fn in_flight(&self, slot: usize) -> Option<CrmWrite> {
         let invocation = &self.invocations[slot];
@@ -311,12 +333,14 @@ impl ModelState {
             Phase::AwaitPost => Method::Post,
             Phase::AwaitPatch => Method::Patch,
             Phase::AwaitDelete => Method::Delete,
+            Phase::AwaitCompletion => Method::Complete,
             _ => return None,
         };
         let (record, body, read) = match method {
             Method::Post => (NO_RECORD, invocation.details, NO_DETAILS),
             Method::Patch => (invocation.record, invocation.read | invocation.details, invocation.read),
             Method::Delete => (invocation.next_duplicate(), NO_DETAILS, NO_DETAILS),
+            Method::Complete => (invocation.record, NO_DETAILS, NO_DETAILS),
         };
         let contact = invocation.contact;
         (!invocation.has_landed).then_some(CrmWrite { method, record, body, read, contact })
@@ -330,12 +354,13 @@ impl ModelState {
             Phase::SendPost => Some(Method::Post),
             Phase::SendPatch => Some(Method::Patch),
             Phase::SendDelete => Some(Method::Delete),
+            Phase::SendCompletion => Some(Method::Complete),
             _ => None,
         });
         abandoned.chain(awaited).chain(about_to)
     }
 
-    /// Returns how many POSTs and PATCHes are on their way.
+    /// Returns how many POSTs, PATCHes and completions are on their way.
     pub fn writes_in_flight(&self) -> usize {
         let abandoned = self.abandoned.iter().flatten().copied();
         let all = abandoned.chain((0..SLOTS).filter_map(|slot| self.in_flight(slot)));
@@ -397,6 +422,7 @@ impl Invocation {
             self.record = NO_RECORD;
             self.duplicates = 0;
             self.is_late = false;
+            self.has_completed = false;
         }
         if matches!(self.phase, Phase::Failed | Phase::OutcomeUnknown | Phase::Deleted) {
             self.details = NO_DETAILS;

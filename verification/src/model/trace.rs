@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     explore::Explored,
-    state::{CrmRecord, Details, Due, Item, Lease, ModelState, REDRIVES},
+    state::{Details, Due, Item, Lease, ModelState, REDRIVES},
     step::Actor,
 };
 
@@ -96,16 +96,17 @@ fn item(item: &Item) -> String {
     add(item.due == Due::Soon, "due");
     add(item.due == Due::AtSweep, "due at the sweep");
     add(item.needs_sweep, "needs sweep");
+    add(item.finish_pending, "completion pending");
     add(item.given_up, "given up");
     text
 }
 
 fn crm(state: &ModelState) -> String {
-    let records = state.records.iter().zip(state.record_contacts).zip(1..);
-    let records = records.filter_map(|((record, contact), number)| match record {
-        CrmRecord::Live(body) if contact == 0 => Some(format!("record {number}: {}", details(*body))),
-        CrmRecord::Live(body) => Some(format!("record {number}, of the other contact: {}", details(*body))),
-        CrmRecord::Absent | CrmRecord::Deleted => None,
+    let records = state.live().map(|(record, body)| {
+        let of_other = state.record_contacts[usize::from(record)] != 0;
+        let contact = if of_other { ", of the other contact" } else { "" };
+        let completed = if state.is_complete(record) { ", completed" } else { "" };
+        format!("record {}{contact}: {}{completed}", record + 1, details(body))
     });
     let records = records.collect::<Vec<_>>().join("; ");
     if records.is_empty() { "CRM: no record".to_owned() } else { records }

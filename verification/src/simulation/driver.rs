@@ -14,7 +14,7 @@ use std::{
 };
 
 use call_log::{
-    adapters::ErrorKind,
+    adapters::{Capabilities, ErrorKind},
     auth::Caller,
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
     model::{BreakerKey, Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
@@ -25,7 +25,7 @@ use call_log::{
 use tokio::{runtime, time::Instant};
 
 use super::{
-    crm::{self, CrmState, FakeCrm},
+    crm,
     requests::{self, Call, Request, Response},
     scheduler::{self, PauseEverywhere, PausedStep, Position},
     table::{self, Responses},
@@ -100,12 +100,13 @@ pub struct Interaction<'a> {
 /// The driver of one schedule.
 pub struct Driver<'s> {
     simulation: &'s Simulation,
-    crm: &'static FakeCrm,
     calls: Vec<Call>,
     invocations: Vec<Invocation<'s>>,
     started: Instant,
     /// The number of requests that have begun or ended.
     moments: usize,
+    /// The number of crashes, lost responses and pauses, each of which leaves an outcome unknown.
+    interruptions: usize,
     trace: Option<Vec<String>>,
 }
 
@@ -149,15 +150,15 @@ impl Simulation {
         Simulation { app, user, clock, schedules: SCHEDULES_PER_DATABASE }
     }
 
-    /// Begins a schedule about these calls.
+    /// Begins a schedule about these calls, with a CRM that can do this.
     ///
     /// # Panics
     ///
     /// Panics if the table does not respond.
-    pub async fn begin(&mut self, crm: &'static FakeCrm, calls: Vec<Call>, keeps_trace: bool) -> Driver<'_> {
+    pub async fn begin(&mut self, crm: Capabilities, calls: Vec<Call>, keeps_trace: bool) -> Driver<'_> {
         scheduler::clear();
         table::clear();
-        crm::with(|state| *state = CrmState::default());
+        crm::renew(crm, NOW_MS);
         self.clock.store(NOW_MS, Ordering::SeqCst);
         if self.schedules >= SCHEDULES_PER_DATABASE {
             self.renew().await;
@@ -170,16 +171,16 @@ impl Simulation {
             closed.expect("the table responds");
             table::take_breaker_written();
         }
+        self.app.api.services.ways = Default::default();
         self.app.api.services.unstored_grants = UnstoredGrants::default();
-        self.app.api.services.crms =
-            if crm.compare_and_set { &crm::ONLY_CONDITIONAL } else { &crm::ONLY_PLAIN };
+        self.app.api.services.crms = &crm::REGISTRY;
         Driver {
             simulation: self,
-            crm,
             calls,
             invocations: Vec::new(),
             started: Instant::now(),
             moments: 0,
+            interruptions: 0,
             trace: keeps_trace.then(Vec::new),
         }
     }
@@ -260,6 +261,8 @@ impl<'s> Driver<'s> {
     ///
     /// Panics if the table does not respond.
     pub async fn item(&self, call: &Call) -> Option<CallItem> {
+        // The table's faults are for invocations.
+        scheduler::set_running(usize::MAX, None);
         let key = self.simulation.caller().call(&call.session, None);
         self.simulation.app.store.call(&key).await.expect("the table responds")
     }
@@ -300,7 +303,7 @@ impl<'s> Driver<'s> {
             Some(call) => format!("#{number} starts for {}: {request:?}", call.session),
             None => format!("#{number} starts: {request:?}"),
         });
-        let (simulation, crm) = (self.simulation, self.crm);
+        let (simulation, crm) = (self.simulation, crm::REGISTRY[0]);
         let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
         let deadline = Deadline(self.now_ms() + time_ms);
         let sent = (call.clone(), request.clone());
@@ -349,6 +352,7 @@ impl<'s> Driver<'s> {
 
     /// Resumes a paused step. If the step starts now, the table gives these responses to its requests.
     pub async fn proceed(&mut self, paused: PausedStep, responses: Responses) {
+        self.interruptions += usize::from(responses != table::NORMAL);
         if paused.position == Position::Before {
             table::arm(paused.invocation, paused.step, responses);
         }
@@ -385,6 +389,7 @@ impl<'s> Driver<'s> {
     /// The invocation stops waiting for the response. A request that is still on its way lands after this time, in
     /// milliseconds, or never.
     pub async fn lose_response(&mut self, paused: PausedStep, lands_in_ms: Option<i64>) {
+        self.interruptions += 1;
         let now_ms = self.now_ms();
         let lands_at = lands_in_ms.map(|ms| now_ms + ms);
         crm::with(|crm| crm.abandon(paused.number, lands_at, now_ms + crm::GRACE_MS));
@@ -394,6 +399,7 @@ impl<'s> Driver<'s> {
 
     /// The invocation crashes. Its requests on their way to the CRM land after this time, in milliseconds, or never.
     pub fn crash(&mut self, invocation: usize, lands_in_ms: Option<i64>) {
+        self.interruptions += 1;
         let lands_at = lands_in_ms.map(|ms| self.now_ms() + ms);
         for paused in scheduler::paused().into_iter().filter(|paused| paused.invocation == invocation) {
             crm::with(|crm| crm.abandon(paused.number, lands_at, i64::MAX));
@@ -403,6 +409,7 @@ impl<'s> Driver<'s> {
 
     /// Advances the time while every invocation stands still. Requests on their way land.
     pub async fn advance(&mut self, ms: i64) {
+        self.interruptions += usize::from(!self.running().is_empty());
         tokio::time::advance(Duration::from_millis(ms.unsigned_abs())).await;
         self.catch_up().await;
     }
@@ -449,6 +456,11 @@ impl<'s> Driver<'s> {
         if self.running().is_empty() {
             self.invocations.clear();
         }
+    }
+
+    /// Returns the number of crashes, lost responses and pauses so far.
+    pub fn interruptions(&self) -> usize {
+        self.interruptions
     }
 
     /// Returns the response of an invocation.

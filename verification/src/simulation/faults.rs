@@ -62,7 +62,7 @@ pub enum Fault {
 /// Returns the faults that are injected at a step.
 fn faults_at(step: &str, depth: Depth) -> Vec<Fault> {
     let (first, rest) = match step {
-        "crm.create_log" | "crm.update_log" | "crm.remove_log" => (
+        "crm.create_log" | "crm.update_log" | "crm.finish_log" | "crm.remove_log" => (
             vec![Fault::ResponseLost(Some(0)), Fault::ResponseLost(Some(LATE_MS))],
             vec![
                 Fault::ResponseLost(None),
@@ -168,7 +168,7 @@ impl Runner {
         self.is_clean =
             is_plain && !scenario.before.iter().any(|action| matches!(action, Action::AddUnreadableItem));
         self.runs += 1;
-        let call = Call::new(format!("run-{}", self.runs), 0);
+        let call = Call { has_duration: scenario.has_duration, ..Call::new(format!("run-{}", self.runs), 0) };
         let mut driver = self.simulation.begin(scenario.crm, vec![call], keeps_trace).await;
         crm::with(|crm| crm.tokens = Some(self.host.clone()));
         for action in &scenario.before {
@@ -361,6 +361,8 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused:
         (Action::FailNextRead, _) => fail_next_read(),
         (Action::Tokens(exchanges), _) => host.set_next(exchanges),
         (Action::DeleteRecord, _) => crm::with(|crm| crm.delete()),
+        (Action::RefuseKey(refuses), _) => crm::with(|crm| crm.refuses_key = *refuses),
+        (Action::RejectCompletion, _) => crm::with(|crm| crm.rejects_completion = true),
         (Action::AddDuplicate, _) => crm::with(|crm| crm.add_duplicate()),
         (Action::SetBurstBudget(left), _) => crm::with(|crm| crm.burst_budget = Some(*left)),
         (Action::Disconnect, _) => driver.connect(None).await,

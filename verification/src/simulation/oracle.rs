@@ -6,14 +6,14 @@
 //! mistakes for that of another call.
 
 use call_log::{
-    adapters::ErrorKind,
+    adapters::{ErrorKind, Recovery},
     delivery::{Failure, create, update},
     model::{CallDetails, CallLogId, SessionId},
     store::{CallItem, State},
 };
 
 use super::{
-    crm::{self, CrmRecord, Deleter},
+    crm::{self, CrmRecord, Deleter, record::Allowed},
     driver::{Driver, Interaction},
     requests::{Call, Detail, Request, Response},
     table,
@@ -108,8 +108,7 @@ fn is_complete(driver: &Driver<'_>, items: &[(Call, Option<CallItem>)]) -> bool 
             || item.state == State::Retry && item.payload.is_some();
         is_free && !is_unfinished
     };
-    items.iter().all(|(_, item)| item.as_ref().is_none_or(is_settled))
-        && crm::with(|crm| crm.messages.is_empty())
+    items.iter().all(|(_, item)| item.as_ref().is_none_or(is_settled)) && crm::with(|crm| crm.is_quiet())
 }
 
 fn check(
@@ -137,7 +136,15 @@ fn check(
         let (own, others): (Vec<_>, Vec<_>) =
             interactions.iter().partition(|interaction| interaction.call == Some(call));
         let records = records.iter().filter(|record| record.call == call.session).collect();
-        let view = CallView { call, item: item.as_ref(), records, own, others, broken_assumptions };
+        let view = CallView {
+            call,
+            item: item.as_ref(),
+            records,
+            own,
+            others,
+            broken_assumptions,
+            interruptions: driver.interruptions(),
+        };
         violations.extend(
             view.violations().into_iter().map(|violation| format!("call {}: {violation}", call.session)),
         );
@@ -156,6 +163,8 @@ struct CallView<'a> {
     /// The requests for other calls.
     others: Vec<&'a Interaction<'a>>,
     broken_assumptions: BrokenAssumptions,
+    /// The number of crashes, lost responses and pauses.
+    interruptions: usize,
 }
 
 impl CallView<'_> {
@@ -172,21 +181,27 @@ impl CallView<'_> {
             return violations;
         }
         let late = self.broken_assumptions.late_crm_writes;
+        // A CRM that shows nothing gets a create again if the outcome is unknown. That may make a further record.
+        let may_repeat = crm::capabilities().recovery.contains(&Recovery::None);
+        let most = if may_repeat { 1 + self.interruptions } else { 1 };
         // A call that the CRM rejects, or whose user is not connected, is given up. Alarms report that.
         let is_given_up =
             self.item.is_some_and(|item| matches!(item.state, State::DeadLetter | State::Retry));
         let is_promised = !is_given_up
             && self.own.iter().any(|interaction| interaction.response.is_some_and(promises_record));
-        if created > 1 && !late || live.len() > 1 || is_promised && live.is_empty() {
+        if created > most && !late || live.len() > most || is_promised && live.is_empty() {
             violations.push(format!("{created} records were created, {} exist", live.len()));
         }
-        let record = live.first().copied();
+        let named = self.item.and_then(|item| item.log_id.as_ref());
+        let record = live.iter().copied().find(|record| Some(&record.id) == named).or(live.first().copied());
         for id in self.own.iter().filter_map(|interaction| interaction.response?.record()) {
-            if !late && record.is_none_or(|record| record.id != *id) {
+            let is_own = record.is_some_and(|record| record.id == *id)
+                || may_repeat && live.iter().any(|record| record.id == *id);
+            if !late && !is_own {
                 violations.push(format!("a response names the record {id}, which is not the call's record"));
             }
         }
-        if self.item.and_then(|item| item.log_id.as_ref()) != record.map(|record| &record.id) {
+        if named != record.map(|record| &record.id) {
             violations.push(format!("the item does not name the record: {:?}", self.item));
         }
         if let Some(item) = self.item.filter(|item| item.state == State::Logged) {
@@ -200,11 +215,18 @@ impl CallView<'_> {
         }
         match record {
             Some(record) => {
-                if !record.is_edited && !late && record.body.contains(EDITED) {
+                violations.extend(record.lost_edits());
+                let allowed = crm::with(|crm| match () {
+                    () if crm.rejects_completion => Allowed::Never,
+                    () if crm.forbidden_completions.contains(&record.id) => Allowed::Sometimes,
+                    () => Allowed::Always,
+                });
+                violations.extend(record.completion_problem(&crm::capabilities(), allowed));
+                if record.edits.is_empty() && !late && record.body.contains(EDITED) {
                     let body = &record.body;
                     violations.push(format!("the note counts as edited, and no person edited it: {body}"));
                 }
-                let is_there = |detail: Detail| detail.is_in(record);
+                let is_there = |detail: Detail| detail.is_kept_in(record);
                 violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
                 violations.extend(self.details_of_other_calls(record));
             }

@@ -26,6 +26,8 @@ pub struct Call {
     pub session: SessionId,
     /// When the call began, in milliseconds since 1970.
     pub start_ms: i64,
+    /// The create requests bring the duration of the call.
+    pub has_duration: bool,
 }
 
 impl Call {
@@ -36,7 +38,7 @@ impl Call {
     /// Panics if the session id is empty.
     pub fn new(session: impl Into<String>, seconds: i64) -> Call {
         let session = SessionId::new(session).expect("a valid session id");
-        Call { session, start_ms: START_MS + seconds * 1_000 }
+        Call { session, start_ms: START_MS + seconds * 1_000, has_duration: true }
     }
 }
 
@@ -106,6 +108,15 @@ impl Detail {
         match self.field {
             Field::Recording => format!("https://rec.example/{}.", self.value),
             field => format!("The {field:?} {}.", self.value),
+        }
+    }
+
+    /// Returns `true` if a CRM record has this detail, except where a person has replaced it.
+    pub fn is_kept_in(self, record: &CrmRecord) -> bool {
+        match self.field {
+            Field::Duration if record.edited_duration().is_some() => true,
+            Field::Subject if record.edited_subject().is_some() => record.body.contains(&self.text()),
+            _ => self.is_in(record),
         }
     }
 
@@ -195,7 +206,7 @@ pub fn create(call: &Call, request: &Request) -> CreateCallLog {
         contact_number: Some(number),
         note: Some("Wants a quote".to_owned()),
         start: DateTime::from_timestamp_millis(call.start_ms),
-        duration: Some(CallDuration::Seconds(65)),
+        duration: Some(if call.has_duration { CallDuration::Seconds(65) } else { CallDuration::Pending }),
         ..CallDetails::default()
     };
     CreateCallLog {

@@ -2,13 +2,13 @@
 //! which request gets the faults, and what else happens during that request.
 
 use call_log::{
-    adapters::ErrorKind,
+    adapters::{Capabilities, ErrorKind},
     model::{Credentials, Secret},
 };
 use chrono::{DateTime, TimeDelta};
 
 use super::{
-    crm::{CONDITIONAL, FakeCrm, PLAIN},
+    crm::{BLIND, CLOSING, CONDITIONAL, PLAIN, TIMED},
     driver::NOW_MS,
     requests::{
         Detail,
@@ -53,6 +53,10 @@ pub enum Action {
     Tokens(Vec<TokenExchange>),
     /// A person deletes the record.
     DeleteRecord,
+    /// The CRM starts or stops refusing the key.
+    RefuseKey(bool),
+    /// The CRM rejects every completion of a record.
+    RejectCompletion,
     /// A duplicate of the record appears, as a create that lands too late makes one.
     AddDuplicate,
     /// So much is left of the CRM's burst budget.
@@ -73,7 +77,9 @@ pub struct Scenario {
     /// The name.
     pub name: &'static str,
     /// The CRM.
-    pub crm: &'static FakeCrm,
+    pub crm: Capabilities,
+    /// The create requests bring the duration of the call.
+    pub has_duration: bool,
     /// The stored credentials of the user.
     pub credentials: Option<Credentials>,
     /// The actions before the main request.
@@ -90,7 +96,8 @@ pub struct Scenario {
 fn scenario(name: &'static str, before: &[Action], main: Request) -> Scenario {
     Scenario {
         name,
-        crm: &PLAIN,
+        crm: PLAIN,
+        has_duration: true,
         credentials: connected(),
         before: before.to_vec(),
         main,
@@ -136,13 +143,54 @@ pub(super) const UNREADABLE_ITEM: &str = r#"{"TableName": "calls", "Item": {
     "pk": {"S": "U#memory#12345-memory"}, "sk": {"S": "C#other#"}, "state": {"S": "FUTURE"}, "lease_until": {"N": "0"},
     "due_shard": {"S": "D#0"}, "due_at": {"N": "1"}}}"#;
 
-/// Returns every scenario. They alternate between the two CRMs.
+/// Returns every scenario. Those whose steps are the same in every kind of CRM alternate between two CRMs.
 pub(super) fn all() -> Vec<Scenario> {
     let mut scenarios = [creates(), updates(), redrives(), grants()].concat();
     for scenario in scenarios.iter_mut().step_by(2) {
-        scenario.crm = &CONDITIONAL;
+        scenario.crm = CONDITIONAL;
     }
+    scenarios.extend(kinds());
     scenarios
+}
+
+/// Returns the scenarios of the steps that not every kind of CRM has.
+fn kinds() -> Vec<Scenario> {
+    use Action::{Advance, CrashAt, LoseResponse, RefuseKey, RejectCompletion, Send};
+    use Request::{Create, Redrive};
+    let logged = Send(Create);
+    let crashed = |step, position| [CrashAt(Create, step, position, None), Advance(2 * LEASE_MS)];
+    let lost_create = |name, crm| {
+        let scenario = scenario(name, &[], Create);
+        Scenario { crm, ..scenario }.with("crm.create_log", InFlight, 1, LoseResponse(Some(0)))
+    };
+    let closing = |name, before: &[Action], main| Scenario { crm: CLOSING, ..scenario(name, before, main) };
+    let timed = |name, before: &[Action], main| Scenario { crm: TIMED, ..scenario(name, before, main) };
+    let late_duration = timed("an update with the duration that its record waits for", &[], Create);
+    vec![
+        lost_create("a create with a key whose response is lost", CLOSING),
+        lost_create("a create before a search whose response is lost", TIMED),
+        lost_create("a create that nothing shows and whose response is lost", BLIND),
+        closing("a create whose key is refused", &[RefuseKey(true)], Create),
+        closing(
+            "a redrive of a create whose key is refused since",
+            &[&crashed("crm.create_log", After)[..], &[RefuseKey(true)]].concat(),
+            Redrive,
+        ),
+        closing("a redrive of a record that is not closed", &crashed("crm.finish_log", Before), Redrive),
+        closing(
+            "an update of a closed record",
+            std::slice::from_ref(&logged),
+            update(&[AiNote, Duration], 1),
+        ),
+        closing(
+            "an update of a record that cannot be closed",
+            &[RejectCompletion, logged.clone()],
+            update(&[AiNote], 1),
+        ),
+        timed("a redrive of a record without its time entry", &crashed("crm.finish_log", Before), Redrive),
+        timed("an update that corrects the duration", &[logged.clone()], update(&[Duration], 1)),
+        Scenario { has_duration: false, before: vec![logged], main: update(&[Duration], 1), ..late_duration },
+    ]
 }
 
 fn creates() -> Vec<Scenario> {

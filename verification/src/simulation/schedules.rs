@@ -1,14 +1,18 @@
 //! Random schedules: orders and faults drawn from a seed.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
 
-use call_log::adapters::{Effect, ErrorKind};
+use call_log::{
+    adapters::{Capabilities, CompareAndSet, Effect, ErrorKind, Finish},
+    store::State,
+};
 
 use super::{
-    crm::{self, CONDITIONAL, MixUp, PLAIN},
+    crm::{self, Defect, Edit, End, Kind},
     driver::{Driver, Simulation, runtime},
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
@@ -28,6 +32,8 @@ const MAX_BROKEN: usize = 3;
 pub struct BrokenSchedule {
     /// The seed.
     pub seed: u64,
+    /// The kind of the CRM.
+    pub kind: Kind,
     /// The broken promises.
     pub violations: Vec<String>,
 }
@@ -35,8 +41,10 @@ pub struct BrokenSchedule {
 /// The result of many schedules.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// The number of schedules.
-    pub schedules: u64,
+    /// The number of schedules of each kind of CRM.
+    pub kinds: BTreeMap<Kind, u64>,
+    /// The number of calls with a further record, because the CRM shows nothing and the create was repeated.
+    pub repeated: usize,
     /// The number of moves of the driver.
     pub moves: u64,
     /// The number of requests to the table.
@@ -49,15 +57,35 @@ pub struct Summary {
     pub broken: Vec<BrokenSchedule>,
 }
 
+impl Summary {
+    /// Returns the number of schedules.
+    pub fn schedules(&self) -> u64 {
+        self.kinds.values().sum()
+    }
+}
+
+/// What a run of schedules is restricted to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The kind of the CRM; `None`: the kind that belongs to the seed.
+    pub kind: Option<Kind>,
+    /// The defect that is injected, so that a test sees whether the oracle finds it.
+    pub defect: Option<Defect>,
+}
+
 /// The rest of a schedule.
 struct Plan {
     rng: fastrand::Rng,
+    crm: Capabilities,
     calls: Vec<Call>,
     /// The requests that have not started, each with the index of its call.
     requests: Vec<(usize, Request)>,
     crashes_left: u32,
     faults_left: u32,
     pauses_left: u32,
+    edits_left: u32,
+    /// The number of times that the CRM starts or stops refusing the key.
+    key_changes_left: u32,
     /// The detail that the CRM rejects.
     rejects: Option<Detail>,
     broken_assumptions: BrokenAssumptions,
@@ -67,11 +95,15 @@ struct Plan {
 }
 
 impl Plan {
-    fn draw(seed: u64) -> Plan {
+    fn draw(seed: u64, kind: Kind) -> Plan {
         let mut rng = fastrand::Rng::with_seed(seed);
+        let crm = kind.draw(&mut rng);
         let mut calls = vec![Call::new(seed.to_string(), seed as i64 % 100_000)];
         if rng.u8(..SECOND_CALL_ONE_IN) == 0 {
             calls.push(Call::new(format!("{seed}-second"), seed as i64 % 100_000 + 3_600));
+        }
+        if crm.finish == Finish::WithDuration {
+            calls.iter_mut().for_each(|call| call.has_duration = rng.u8(..3) > 0);
         }
         let mut requests = Vec::new();
         for call in 0..calls.len() {
@@ -91,15 +123,21 @@ impl Plan {
         let crashes_left = [0, 0, 1, 1, 2][rng.usize(..5)];
         let faults_left = [0, 1, 1, 2, 3][rng.usize(..5)];
         let pauses_left = [0, 0, 1, 2][rng.usize(..4)];
-        let broken_assumptions =
-            BrokenAssumptions { late_crm_writes: rng.u8(..12) == 0, late_table_writes: false };
+        let edits_left = [0, 0, 0, 1, 2][rng.usize(..5)];
+        let key_changes_left = if kind == Kind::Key { [0, 0, 1, 2][rng.usize(..4)] } else { 0 };
+        // Without its key, a record that lands late is not found by it.
+        let late_crm_writes = rng.u8(..12) == 0 && key_changes_left == 0;
+        let broken_assumptions = BrokenAssumptions { late_crm_writes, late_table_writes: false };
         Plan {
             rng,
+            crm,
             calls,
             requests,
             crashes_left,
             faults_left,
             pauses_left,
+            edits_left,
+            key_changes_left,
             rejects,
             broken_assumptions,
             moves: 0,
@@ -148,6 +186,17 @@ impl Plan {
             driver.advance(ms).await;
             return;
         }
+        if self.take(|plan| &mut plan.key_changes_left, 12) {
+            let refuses = crm::with(|crm| {
+                crm.refuses_key ^= true;
+                crm.refuses_key
+            });
+            driver.add_trace(|| format!("the CRM {} the key", if refuses { "refuses" } else { "accepts" }));
+            return;
+        }
+        if self.take(|plan| &mut plan.edits_left, 12) {
+            return self.edit(driver).await;
+        }
         if table::late_writes() > 0 && self.one_in(6) {
             if let Some(write) = table::deliver_late_write() {
                 driver.add_trace(|| format!("a late write arrives: {write}"));
@@ -192,6 +241,46 @@ impl Plan {
             table::NORMAL
         };
         driver.proceed(paused, responses).await;
+    }
+
+    /// A person edits the record of a call, unless that would be lost: without an exact compare-and-set, an edit between
+    /// the reading of a record and its change is.
+    async fn edit(&mut self, driver: &mut Driver<'_>) {
+        if self.crm.compare_and_set == CompareAndSet::OneSecond {
+            driver.advance(1_000).await;
+        }
+        let call = &self.calls[self.rng.usize(..self.calls.len())];
+        let item = driver.item(call).await;
+        // The first subject that is known of a recovered record counts as ours.
+        let logged = item.filter(|item| item.state == State::Logged && item.written.subject.is_some());
+        let Some(id) = logged.and_then(|item| item.log_id) else { return };
+        let is_between = |paused: &PausedStep| {
+            (paused.step, paused.position) == ("crm.read_log", Position::After)
+                || paused.step == "update.mark"
+                || paused.step == "crm.update_log" && paused.position != Position::After
+        };
+        let now_ms = driver.now_ms();
+        let is_lost = match self.crm.compare_and_set {
+            CompareAndSet::Exact => false,
+            CompareAndSet::OneSecond => {
+                crm::with(|crm| crm.live().any(|record| record.changed_at / 1_000 == now_ms / 1_000))
+            }
+            CompareAndSet::None => {
+                scheduler::paused().iter().any(is_between) || crm::with(|crm| crm.has_change_on_its_way())
+            }
+        };
+        if is_lost {
+            return;
+        }
+        let number = self.edits_left;
+        let edit = match self.rng.u8(..4) {
+            0 => Edit::Line(format!("A person's line {number}."), End::Start),
+            1 => Edit::Line(format!("A person's line {number}."), End::Last),
+            2 => Edit::Subject(format!("A person's subject {number}.")),
+            _ => Edit::Duration(format!("{}", 9_000 + number)),
+        };
+        driver.add_trace(|| format!("a person edits {id}: {edit:?}"));
+        crm::with(|crm| crm.edit_record(&id, edit));
     }
 
     /// Decides about a request on its way to the CRM.
@@ -253,22 +342,30 @@ fn describe(paused: PausedStep) -> String {
 async fn run_one(
     simulation: &mut Simulation,
     seed: u64,
-    mix_up: Option<MixUp>,
+    options: Options,
     keeps_trace: bool,
     summary: &mut Summary,
 ) -> (Vec<String>, Vec<String>) {
-    let mut plan = Plan::draw(seed);
-    let crm = if plan.rng.bool() { &CONDITIONAL } else { &PLAIN };
+    let kind = options.kind.unwrap_or(Kind::of_seed(seed));
+    let mut plan = Plan::draw(seed, kind);
+    let hides_existing = plan.rng.bool();
+    let rejects_completion = plan.rng.u8(..8) == 0;
     let completion = if plan.rng.u8(..3) == 0 { Completion::Client } else { Completion::Redrive };
-    let mut driver = simulation.begin(crm, plan.calls.clone(), keeps_trace).await;
+    let mut driver = simulation.begin(plan.crm, plan.calls.clone(), keeps_trace).await;
     // The SDK draws its pauses from this generator. Creating a new table may have drawn too.
     fastrand::seed(seed);
     crm::with(|crm| {
         crm.breaks_grace = plan.broken_assumptions.late_crm_writes;
         crm.rejects = plan.rejects;
-        crm.mix_up = mix_up;
+        crm.hides_existing = hides_existing;
+        crm.rejects_completion = rejects_completion;
     });
-    driver.add_trace(|| format!("the CRM rejects {:?}", plan.rejects));
+    options.defect.into_iter().for_each(crm::inject);
+    driver.add_trace(|| format!("the CRM: {:?}", plan.crm));
+    driver.add_trace(|| {
+        let (rejects, completion) = (&plan.rejects, if rejects_completion { " and completions" } else { "" });
+        format!("it rejects {rejects:?}{completion}; it names existing records: {}", !hides_existing)
+    });
     let mut violations = Vec::new();
     while !plan.requests.is_empty() || !driver.running().is_empty() {
         if plan.moves > MAX_MOVES {
@@ -281,12 +378,14 @@ async fn run_one(
         violations = oracle::complete(&mut driver, completion, plan.broken_assumptions).await;
     }
     let trace = driver.trace().to_vec();
-    summary.schedules += 1;
+    *summary.kinds.entry(kind).or_default() += 1;
+    let count = |call: &Call| crm::with(|crm| crm.live_of(&call.session).count());
+    summary.repeated += plan.calls.iter().filter(|call| count(call) > 1).count();
     summary.moves += plan.moves;
     summary.crashes += plan.crashes;
     summary.faults += plan.faults;
     if !violations.is_empty() {
-        summary.broken.push(BrokenSchedule { seed, violations: violations.clone() });
+        summary.broken.push(BrokenSchedule { seed, kind, violations: violations.clone() });
     }
     (violations, trace)
 }
@@ -296,20 +395,19 @@ async fn run_one(
 /// # Panics
 ///
 /// Panics if the simulation does not start.
-pub fn replay(seed: u64) -> (Vec<String>, Vec<String>) {
+pub fn replay(seed: u64, options: Options) -> (Vec<String>, Vec<String>) {
     runtime().block_on(tokio::task::coop::unconstrained(async {
         let mut simulation = Simulation::start().await;
-        run_one(&mut simulation, seed, None, true, &mut Summary::default()).await
+        run_one(&mut simulation, seed, options, true, &mut Summary::default()).await
     }))
 }
 
-/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules. A
-/// mix-up makes the fake CRM mistake records, so that a test sees whether the oracle finds it.
+/// Runs so many schedules, from the first seed on, in so many threads. Stops early after a few broken schedules.
 ///
 /// # Panics
 ///
 /// Panics if a thread of the simulation panics.
-pub fn run(first: u64, count: u64, threads: usize, mix_up: Option<MixUp>) -> Summary {
+pub fn run(first: u64, count: u64, threads: usize, options: Options) -> Summary {
     let next = AtomicU64::new(first);
     let is_over = AtomicBool::new(false);
     let work = || {
@@ -321,7 +419,7 @@ pub fn run(first: u64, count: u64, threads: usize, mix_up: Option<MixUp>) -> Sum
                 if seed >= first + count {
                     break;
                 }
-                run_one(&mut simulation, seed, mix_up, false, &mut summary).await;
+                run_one(&mut simulation, seed, options, false, &mut summary).await;
                 if summary.broken.len() >= MAX_BROKEN {
                     is_over.store(true, Ordering::Relaxed);
                 }
@@ -335,7 +433,10 @@ pub fn run(first: u64, count: u64, threads: usize, mix_up: Option<MixUp>) -> Sum
         threads.into_iter().map(|thread| thread.join().expect("the thread ends")).collect::<Vec<_>>()
     });
     summaries.into_iter().fold(Summary::default(), |mut all, one| {
-        all.schedules += one.schedules;
+        for (kind, count) in one.kinds {
+            *all.kinds.entry(kind).or_default() += count;
+        }
+        all.repeated += one.repeated;
         all.moves += one.moves;
         all.table_requests += one.table_requests;
         all.crashes += one.crashes;

@@ -69,17 +69,7 @@ impl Crm for FakeCrm {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            format: self.format,
-            recovery: &[Recovery::ConsistentList],
-            compare_and_set: match self.compare_and_set {
-                true => CompareAndSet::Exact,
-                false => CompareAndSet::None,
-            },
-            finish: Finish::None,
-            limits: Limits::UNLIMITED,
-            limit_scope: LimitScope::Account,
-        }
+        DEFECT.get().map_or(capabilities(), |defect| defect.declared(capabilities()))
     }
 
     fn presentation(&self) -> Presentation {
@@ -118,12 +108,11 @@ impl Crm for FakeCrm {
         self.read(access, |crm| {
             let record = crm.live().find(|record| record.id == *id);
             let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
-            Ok(CallLog {
-                subject: Some(record.subject.clone()),
-                body: record.body.clone(),
-                fields: [(DURATION, record.duration.clone())].into(),
-                version: self.compare_and_set.then(|| record.version.to_string()),
-            })
+            let mut shown = record.shown(capabilities().compare_and_set);
+            if has(Defect::FieldsOverwritten) {
+                shown.fields.insert(DURATION, String::new());
+            }
+            Ok(shown)
         })
     }
 
@@ -133,8 +122,42 @@ impl Crm for FakeCrm {
         id: &CallLogId,
         change: &CallLogChange,
     ) -> Result<(), Error> {
-        let request = Request::Change(id.clone(), change.clone());
+        let version = change.version.clone().filter(|_| !has(Defect::VersionNotSent));
+        let request = Request::Change(id.clone(), CallLogChange { version, ..change.clone() });
         self.send(access, "crm.update_log", request).await.map(drop)
+    }
+
+    async fn finish_record(
+        &self,
+        access: &Access<'_>,
+        id: &CallLogId,
+        facts: &CallFacts,
+    ) -> Result<(), Error> {
+        let finish = capabilities().finish;
+        let completion = self.read(access, |crm| {
+            if has(Defect::FinishNotRepeated) && crm.unanswered_completions.contains(id) {
+                return Ok(None);
+            }
+            let record = crm.live().find(|record| record.id == *id);
+            let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
+            let entry = record.entries.first().filter(|_| !has(Defect::FinishRepeatedBlindly));
+            let seconds = facts.seconds().map(|seconds| seconds.to_string());
+            Ok(match (finish, seconds, entry) {
+                (Finish::AfterEachChange, ..) => (!record.is_closed).then_some(Completion::Close),
+                (Finish::WithDuration, Some(seconds), None) => Some(Completion::AddEntry(seconds)),
+                (Finish::WithDuration, Some(seconds), Some(entry)) => {
+                    (*entry != seconds).then_some(Completion::CorrectEntry(seconds))
+                }
+                _ => None,
+            })
+        })?;
+        match completion {
+            Some(completion) => {
+                let request = Request::Complete(id.clone(), completion);
+                self.send(access, "crm.finish_log", request).await.map(drop)
+            }
+            None => Ok(()),
+        }
     }
 
     async fn find_records(
@@ -143,14 +166,7 @@ impl Crm for FakeCrm {
         log: &NewCallLog,
         _: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
-        self.read(access, |crm| {
-            // A real CRM does not know the session either: an adapter has to recognise a record by its contents.
-            let ignores_start = crm.mix_up == Some(MixUp::FindsOtherCalls);
-            let is_found = |record: &&CrmRecord| {
-                record.contact == log.contact.id && (ignores_start || record.start == log.facts.start)
-            };
-            Ok(crm.live().filter(is_found).map(|record| record.id.clone()).collect())
-        })
+        self.read(access, |crm| Ok(crm.found(log)))
     }
 
     async fn delete_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {

@@ -1,25 +1,33 @@
-//! A CRM in memory, one per thread. Requests to it can land late or never, and responses can be lost. Its list shows
-//! every record that was created before.
+//! A CRM in memory, one per thread. Requests to it can land late or never, and responses can be lost. Its [`kind`] says
+//! what it can do.
 //!
 //! The CRM knows the ground truth: for each record, which call's attempt created it with which request. It does not
 //! learn that from what the record says, but from the scheduler, which knows for which call an invocation acts. A
-//! change or a deletion by an attempt for another call is a violation.
+//! change, a completion or a deletion by an attempt for another call is a violation.
 
 mod adapter;
+pub mod kind;
+mod message;
+pub mod record;
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use call_log::{
     adapters::{
         Access, Authentication, Authorization, CallFacts, CallLog, CallLogChange, Capabilities,
-        ClientAuthentication, CompareAndSet, Crm, Effect, Error, ErrorKind, Fields, Finish, LimitScope,
-        NewCallLog, NewContact, OAuth, Presentation, RateLimits, Recovery, budget::Allowance,
+        ClientAuthentication, Crm, Effect, Error, ErrorKind, Fields, Finish, NewCallLog, NewContact, OAuth,
+        Presentation, RateLimits, Recovery, budget::Allowance,
     },
-    model::{CallLogId, Contact, ContactId, Credentials, SessionId, User},
-    note::{Format, Limits},
+    model::{CallLogId, Contact, Credentials, SessionId, User},
 };
 use chrono::{DateTime, Utc};
+pub use kind::{BLIND, CLOSING, CONDITIONAL, Defect, Kind, PLAIN, TIMED};
+use message::{Abandoned, Completion, Message, Request};
+pub use record::{CrmRecord, Deleter, Edit, End, Sender};
 
 use super::{
     requests::{self, Detail},
@@ -39,132 +47,12 @@ const DURATION: &str = "duration";
 /// The window of the rate limit, in milliseconds.
 const WINDOW_MS: i64 = 2_000;
 
-/// The adapter of a CRM without compare-and-set.
-pub static PLAIN: FakeCrm = FakeCrm { format: Format::Plain, compare_and_set: false };
-/// The adapter of a CRM with compare-and-set.
-pub static CONDITIONAL: FakeCrm = FakeCrm { format: Format::Html, compare_and_set: true };
-
-/// The registry with only [`PLAIN`].
-pub(super) static ONLY_PLAIN: [&dyn Crm; 1] = [&PLAIN];
-/// The registry with only [`CONDITIONAL`].
-pub(super) static ONLY_CONDITIONAL: [&dyn Crm; 1] = [&CONDITIONAL];
-
-/// An adapter of this thread's CRM.
+/// The adapter of this thread's CRM.
 #[derive(Debug)]
-pub struct FakeCrm {
-    /// The format of a record's body.
-    pub format: Format,
-    /// The CRM refuses to change a record that has changed since it was read.
-    pub compare_and_set: bool,
-}
+pub struct FakeCrm;
 
-/// The sender of a request that may change the CRM, as the simulation knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sender {
-    /// The number of the invocation.
-    pub invocation: usize,
-    /// The number of the step at which it is paused while the request is on its way.
-    pub paused_step: u64,
-    /// The call for which it acts.
-    pub call: SessionId,
-}
-
-/// A record of the CRM.
-#[derive(Clone, Debug)]
-pub struct CrmRecord {
-    /// The id.
-    pub id: CallLogId,
-    /// The call that the record belongs to.
-    pub call: SessionId,
-    /// The sender of the create; `None` if a scenario added the record.
-    pub created_by: Option<Sender>,
-    /// The contact.
-    pub contact: ContactId,
-    /// When the call began.
-    pub start: Option<DateTime<Utc>>,
-    /// The subject.
-    pub subject: String,
-    /// The body.
-    pub body: String,
-    /// The duration of the call in seconds; empty while it is unknown.
-    pub duration: String,
-    /// The number of the version, for compare-and-set.
-    pub version: u64,
-    /// The actor that deleted the record.
-    pub deleted_by: Option<Deleter>,
-    /// A person has changed the record.
-    pub is_edited: bool,
-}
-
-/// The actor that deleted a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deleter {
-    /// A user of the CRM.
-    Person,
-    /// The duplicate sweep.
-    Sweep,
-}
-
-/// A defect that mistakes the record of one call for that of another. Tests of the oracle inject it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MixUp {
-    /// A search returns the records of every call with the same contact.
-    FindsOtherCalls,
-    /// The response to a create names the record of another call.
-    NamesOtherCall,
-    /// A change is applied to the record of another call.
-    ChangesOtherCall,
-}
-
-/// A request that may change the CRM.
-#[derive(Clone, Debug)]
-enum Request {
-    Create(Box<NewCallLog>),
-    Change(CallLogId, CallLogChange),
-    Remove(CallLogId),
-}
-
-impl Request {
-    /// Returns `true` if the request writes this detail into a record.
-    fn writes(&self, detail: Detail) -> bool {
-        let (subject, body) = match self {
-            Request::Create(log) => (Some(&log.subject), Some(&log.body)),
-            Request::Change(_, change) => (change.subject.as_ref(), change.body.as_ref()),
-            Request::Remove(_) => (None, None),
-        };
-        subject.into_iter().chain(body).any(|text| text.contains(&detail.text()))
-    }
-}
-
-/// A request on its way to the CRM, or the response on its way back.
-#[derive(Clone, Debug)]
-pub struct Message {
-    sender: Sender,
-    /// The request lands before this time or never, in milliseconds since 1970.
-    lands_before: i64,
-    request: Request,
-    /// The response; `None` if the request has not landed.
-    response: Option<Result<CallLogId, Error>>,
-    abandoned: Option<Abandoned>,
-}
-
-/// A request whose sender has stopped waiting for the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Abandoned {
-    /// When it lands, in milliseconds since 1970; `None` if never.
-    lands_at: Option<i64>,
-}
-
-impl Message {
-    fn new(sender: Sender, lands_before: i64, request: Request) -> Message {
-        Message { sender, lands_before, request, response: None, abandoned: None }
-    }
-
-    /// Returns when the request lands although its sender has stopped waiting, in milliseconds since 1970.
-    fn lands_at(&self) -> Option<i64> {
-        self.abandoned.and_then(|abandoned| abandoned.lands_at)
-    }
-}
+/// The registry with only the fake CRM.
+pub(super) static REGISTRY: [&dyn Crm; 1] = [&FakeCrm];
 
 /// The state of the CRM.
 #[derive(Debug, Default)]
@@ -172,7 +60,7 @@ pub struct CrmState {
     /// Every record that was ever created.
     pub records: Vec<CrmRecord>,
     /// The messages on their way.
-    pub messages: Vec<Message>,
+    messages: Vec<Message>,
     /// The number of changes that took effect.
     pub changed: usize,
     /// The error that the next read returns instead of a result.
@@ -193,10 +81,20 @@ pub struct CrmState {
     pub over_limit: usize,
     /// The CRM rejects every record with this detail.
     pub rejects: Option<Detail>,
+    /// The CRM refuses creates with a key.
+    pub refuses_key: bool,
+    /// The CRM's refusal of a record that exists already does not name it.
+    pub hides_existing: bool,
+    /// The CRM rejects every completion of a record.
+    pub rejects_completion: bool,
     /// Creates may land after the grace.
     pub breaks_grace: bool,
-    /// The defect that mistakes records.
-    pub mix_up: Option<MixUp>,
+    /// The records whose completion was forbidden. It may be missing in the end.
+    pub(super) forbidden_completions: Vec<CallLogId>,
+    /// The records whose completion got no response.
+    unanswered_completions: Vec<CallLogId>,
+    /// The time in milliseconds since 1970.
+    now_ms: i64,
     /// Requests that were sent while another that may change the same record could still land.
     pub collisions: Vec<String>,
     /// Requests for one call that touched the record of another call.
@@ -205,6 +103,30 @@ pub struct CrmState {
 
 thread_local! {
     static CRM: RefCell<CrmState> = RefCell::default();
+    static CAPABILITIES: Cell<Capabilities> = const { Cell::new(PLAIN) };
+    static DEFECT: Cell<Option<Defect>> = const { Cell::new(None) };
+}
+
+/// Replaces this thread's CRM by an empty one that can do this.
+pub(super) fn renew(capabilities: Capabilities, now_ms: i64) {
+    CAPABILITIES.set(capabilities);
+    DEFECT.set(None);
+    with(|crm| *crm = CrmState { now_ms, ..CrmState::default() });
+}
+
+/// Returns what this thread's CRM can do.
+pub fn capabilities() -> Capabilities {
+    CAPABILITIES.get()
+}
+
+/// Injects a defect until the CRM is replaced.
+pub fn inject(defect: Defect) {
+    DEFECT.set(Some(defect));
+}
+
+/// Returns `true` if this defect is injected.
+fn has(defect: Defect) -> bool {
+    DEFECT.get() == Some(defect)
 }
 
 /// Gives access to the state of this thread's CRM.
@@ -226,6 +148,11 @@ impl CrmState {
     /// Returns the records of a call that are not deleted.
     pub fn live_of(&self, call: &SessionId) -> impl Iterator<Item = &CrmRecord> {
         self.live().filter(move |record| record.call == *call)
+    }
+
+    /// Returns `true` if no request is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// Removes and returns the violations and collisions.
@@ -254,6 +181,9 @@ impl CrmState {
     pub fn refuse(&mut self, paused_step: u64, kind: ErrorKind) {
         let Some(index) = self.index_of(paused_step) else { return };
         if self.messages[index].response.is_none() {
+            if let (Request::Complete(id, _), ErrorKind::Forbidden) = (&self.messages[index].request, &kind) {
+                self.forbidden_completions.push(id.clone());
+            }
             self.messages[index].response = Some(Err(failure(kind, Effect::None)));
         }
     }
@@ -267,6 +197,9 @@ impl CrmState {
             let breaks_grace = self.breaks_grace && matches!(message.request, Request::Create(_));
             let bound = if breaks_grace { i64::MAX } else { message.lands_before };
             message.abandoned = Some(Abandoned { lands_at: lands_at.map(|at| at.min(bound - 1)) });
+            if let Request::Complete(id, _) = &message.request {
+                self.unanswered_completions.push(id.clone());
+            }
         }
         self.messages.retain(|message| message.abandoned.is_none() || message.response.is_none());
     }
@@ -275,17 +208,26 @@ impl CrmState {
         self.messages.iter().position(|message| message.sender.paused_step == paused_step)
     }
 
-    /// A person adds text at the start or at the end of each body.
-    pub fn edit(&mut self, text: &str, at_start: bool) {
+    /// A person edits the records that are not deleted.
+    pub fn edit(&mut self, edit: &Edit) {
+        let now_ms = self.now_ms;
         for record in self.records.iter_mut().filter(|record| record.deleted_by.is_none()) {
-            record.body = if at_start {
-                format!("{text}\n{}", record.body)
-            } else {
-                format!("{}\n{text}\n", record.body)
-            };
-            record.version += 1;
-            record.is_edited = true;
+            record.edit(edit.clone(), now_ms);
         }
+    }
+
+    /// A person edits this record.
+    pub(super) fn edit_record(&mut self, id: &CallLogId, edit: Edit) {
+        let now_ms = self.now_ms;
+        if let Some(record) = self.live_mut(id) {
+            record.edit(edit, now_ms);
+        }
+    }
+
+    /// Returns `true` if a change may still land.
+    pub(super) fn has_change_on_its_way(&self) -> bool {
+        let mut messages = self.messages.iter();
+        messages.any(|message| message.response.is_none() && matches!(message.request, Request::Change(..)))
     }
 
     /// A person deletes the records.
@@ -326,10 +268,14 @@ impl CrmState {
     /// Lands the abandoned requests that are due, and drops those that can no longer land.
     pub fn advance_to(&mut self, now_ms: i64) {
         let is_due = |message: &Message| message.lands_at().is_some_and(|at| at <= now_ms);
-        while let Some(index) = self.messages.iter().position(is_due) {
+        loop {
+            let due = self.messages.iter().enumerate().filter(|(_, message)| is_due(message));
+            let Some((index, _)) = due.min_by_key(|(_, message)| message.lands_at()) else { break };
             let message = self.messages.remove(index);
+            self.now_ms = message.lands_at().unwrap_or(now_ms).max(self.now_ms);
             let _ = self.carry_out(&message.sender, &message.request);
         }
+        self.now_ms = now_ms;
         // Nothing lands after the grace, even if the sender still waits.
         let breaks_grace = self.breaks_grace;
         self.messages.retain(|message| {
@@ -346,67 +292,102 @@ impl CrmState {
             return Err(failure(ErrorKind::Rejected { message }, Effect::None));
         }
         match request {
-            Request::Create(log) => {
-                let id = self.next_id();
-                let named = self.other_record(sender, MixUp::NamesOtherCall);
-                self.records.push(CrmRecord {
-                    id: id.clone(),
-                    call: sender.call.clone(),
-                    created_by: Some(sender.clone()),
-                    contact: log.contact.id.clone(),
-                    start: log.facts.start,
-                    subject: log.subject.clone(),
-                    body: log.body.clone(),
-                    duration: log.facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default(),
-                    version: 1,
-                    deleted_by: None,
-                    is_edited: false,
-                });
-                match requests::session_of(&log.additional) {
-                    Some(call) if call == sender.call => {}
-                    call => self.report(sender, format!("created {id} with the payload of {call:?}")),
-                }
-                Ok(named.unwrap_or(id))
-            }
+            Request::Create(log) => self.create(sender, log),
             Request::Change(id, change) => {
-                let other = self.other_record(sender, MixUp::ChangesOtherCall);
+                let other = self.other_record(sender, Defect::ChangesOtherCall);
+                let now_ms = self.now_ms;
                 let record = self.live_mut(other.as_ref().unwrap_or(id));
                 let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
-                let is_stale = |version: &String| *version != record.version.to_string();
-                if other.is_none() && change.version.as_ref().is_some_and(is_stale) {
+                let is_conflict = change.version.is_some()
+                    && change.version != record.shown_version(capabilities().compare_and_set);
+                if other.is_none() && is_conflict {
                     return Err(failure(ErrorKind::Conflict, Effect::None));
                 }
-                record.version += 1;
-                if let Some(body) = &change.body {
-                    record.body.clone_from(body);
-                }
-                if let Some(subject) = &change.subject {
-                    record.subject.clone_from(subject);
-                }
-                if let Some(duration) = change.fields.get(DURATION) {
-                    record.duration.clone_from(duration);
-                }
-                let (changed, owner) = (record.id.clone(), record.call.clone());
+                record.change(change, now_ms);
                 self.changed += 1;
-                if owner != sender.call {
-                    self.report(sender, format!("changed the record {changed} of call {owner}"));
+                let touched = other.unwrap_or_else(|| id.clone());
+                self.check_owner(sender, &touched, "changed");
+                Ok(id.clone())
+            }
+            Request::Complete(id, completion) => {
+                if self.rejects_completion {
+                    let message = "this record cannot be completed".to_owned();
+                    return Err(failure(ErrorKind::Rejected { message }, Effect::None));
                 }
+                let record = self.live_mut(id);
+                let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
+                match completion {
+                    Completion::AddEntry(duration) => record.entries.push(duration.clone()),
+                    Completion::CorrectEntry(duration) => record.entries[0].clone_from(duration),
+                    Completion::Close => record.is_closed = true,
+                }
+                self.check_owner(sender, id, "completed");
                 Ok(id.clone())
             }
             Request::Remove(id) => {
                 if let Some(record) = self.live_mut(id) {
-                    if record.is_edited {
+                    if !record.edits.is_empty() {
                         return Err(failure(ErrorKind::Conflict, Effect::None));
                     }
                     record.deleted_by = Some(Deleter::Sweep);
-                    let owner = record.call.clone();
-                    if owner != sender.call {
-                        self.report(sender, format!("deleted the record {id} of call {owner}"));
-                    }
+                    self.check_owner(sender, id, "deleted");
                 }
                 Ok(id.clone())
             }
         }
+    }
+
+    fn create(&mut self, sender: &Sender, log: &NewCallLog) -> Result<CallLogId, Error> {
+        if log.recovery == Recovery::ByKey {
+            if self.refuses_key {
+                return Err(failure(ErrorKind::KeyRefused, Effect::None));
+            }
+            let hides = self.hides_existing;
+            let has_key = |record: &&mut CrmRecord| {
+                record.deleted_by.is_none() && record.sent_as == Recovery::ByKey && record.tag == log.tag
+            };
+            if let Some(existing) = self.records.iter_mut().find(has_key) {
+                let id = existing.id.clone();
+                if has(Defect::CreateOverwrites) {
+                    (existing.subject, existing.body) = (log.subject.clone(), log.body.clone());
+                    return Ok(id);
+                }
+                return Err(failure(ErrorKind::AlreadyExists((!hides).then_some(id)), Effect::None));
+            }
+        }
+        let id = self.next_id();
+        let named = self.other_record(sender, Defect::NamesOtherCall);
+        self.records.push(CrmRecord::new(id.clone(), sender, log, self.now_ms));
+        match requests::session_of(&log.additional) {
+            Some(call) if call == sender.call => {}
+            call => self.report(sender, format!("created {id} with the payload of {call:?}")),
+        }
+        Ok(named.unwrap_or(id))
+    }
+
+    /// Returns the records that a search in the way of `log` shows.
+    fn found(&self, log: &NewCallLog) -> Vec<CallLogId> {
+        let ways = capabilities().recovery;
+        let ignores_start = has(Defect::FindsOtherCalls);
+        // A real CRM does not know the session either: an adapter has to recognise a record by its contents or its tag.
+        let is_same = |record: &CrmRecord| match ways {
+            [Recovery::ByKey, ..] if !ignores_start => {
+                record.tag == log.tag && record.sent_as.name() == log.recovery.name()
+            }
+            _ => record.contact == log.contact.id && (ignores_start || record.start == log.facts.start),
+        };
+        let is_shown = |record: &CrmRecord| match log.recovery {
+            Recovery::ByKey => {
+                !has(Defect::KeyNotRead) && !(has(Defect::EarlierWayForgotten) && self.refuses_key)
+            }
+            Recovery::ConsistentList => true,
+            Recovery::LaggingSearch(_) => {
+                record.created_at + capabilities().search_lag().as_millis() as i64 <= self.now_ms
+            }
+            Recovery::None => false,
+        };
+        let found = self.live().filter(|record| is_same(record) && is_shown(record));
+        found.map(|record| record.id.clone()).collect()
     }
 
     fn live_mut(&mut self, id: &CallLogId) -> Option<&mut CrmRecord> {
@@ -414,9 +395,16 @@ impl CrmState {
     }
 
     /// Returns the record of another call, if this defect is injected.
-    fn other_record(&self, sender: &Sender, mix_up: MixUp) -> Option<CallLogId> {
+    fn other_record(&self, sender: &Sender, defect: Defect) -> Option<CallLogId> {
         let mut others = self.live().filter(|record| record.call != sender.call);
-        (self.mix_up == Some(mix_up)).then(|| others.next().map(|record| record.id.clone()))?
+        has(defect).then(|| others.next().map(|record| record.id.clone()))?
+    }
+
+    /// Reports a request that has touched the record of another call.
+    fn check_owner(&mut self, sender: &Sender, id: &CallLogId, what: &str) {
+        if let Some(owner) = self.owner(id).filter(|owner| **owner != sender.call).cloned() {
+            self.report(sender, format!("{what} the record {id} of call {owner}"));
+        }
     }
 
     fn report(&mut self, sender: &Sender, what: String) {
@@ -428,13 +416,13 @@ impl CrmState {
     /// Puts a message on its way. Two requests that may change one record must never be on their way at the same time.
     fn receive(&mut self, message: Message) {
         let others =
-            self.messages.iter().filter(|other| other.response.is_none() && may_collide(other, &message));
+            self.messages.iter().filter(|other| other.response.is_none() && other.may_collide(&message));
         for other in others {
             self.collisions.push(format!(
                 "a request is sent while {} may still land, until {}",
                 match other.request {
                     Request::Create(_) => "a create",
-                    Request::Change(..) | Request::Remove(_) => "a change",
+                    Request::Change(..) | Request::Complete(..) | Request::Remove(_) => "a change",
                 },
                 other.lands_before
             ));
@@ -458,16 +446,4 @@ impl CrmState {
 fn burst(limit: i64, remaining: i64, seconds: u64) -> RateLimits {
     let resets_in = Some(Duration::from_secs(seconds));
     RateLimits { burst: Some(Allowance { limit: Some(limit), remaining, resets_in }), daily: None }
-}
-
-/// Returns `true` if two requests may change the same record, or create two records of one call.
-fn may_collide(one: &Message, other: &Message) -> bool {
-    match (&one.request, &other.request) {
-        (Request::Create(_), Request::Create(_)) => one.sender.call == other.sender.call,
-        (
-            Request::Change(one, _) | Request::Remove(one),
-            Request::Change(other, _) | Request::Remove(other),
-        ) => one == other,
-        _ => false,
-    }
 }

@@ -1,0 +1,84 @@
+//! The requests on their way to the fake CRM, and the responses on their way back.
+
+use call_log::{
+    adapters::{CallLogChange, Error, NewCallLog},
+    model::CallLogId,
+};
+
+use super::Sender;
+use crate::simulation::requests::Detail;
+
+/// A request that may change the CRM.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Create(Box<NewCallLog>),
+    Change(CallLogId, CallLogChange),
+    /// Adds a time entry with this duration or corrects the one that exists, or closes the record.
+    Complete(CallLogId, Completion),
+    Remove(CallLogId),
+}
+
+/// The completion of a record.
+#[derive(Clone, Debug)]
+pub(super) enum Completion {
+    /// Adds a time entry with this duration in seconds.
+    AddEntry(String),
+    /// Corrects the first time entry.
+    CorrectEntry(String),
+    /// Closes the record.
+    Close,
+}
+
+impl Request {
+    /// Returns `true` if the request writes this detail into a record.
+    pub(super) fn writes(&self, detail: Detail) -> bool {
+        let (subject, body) = match self {
+            Request::Create(log) => (Some(&log.subject), Some(&log.body)),
+            Request::Change(_, change) => (change.subject.as_ref(), change.body.as_ref()),
+            Request::Complete(..) | Request::Remove(_) => (None, None),
+        };
+        subject.into_iter().chain(body).any(|text| text.contains(&detail.text()))
+    }
+}
+
+/// A request on its way to the CRM, or the response on its way back.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) sender: Sender,
+    /// The request lands before this time or never, in milliseconds since 1970.
+    pub(super) lands_before: i64,
+    pub(super) request: Request,
+    /// The response; `None` if the request has not landed.
+    pub(super) response: Option<Result<CallLogId, Error>>,
+    pub(super) abandoned: Option<Abandoned>,
+}
+
+/// A request whose sender has stopped waiting for the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Abandoned {
+    /// When it lands, in milliseconds since 1970; `None` if never.
+    pub(super) lands_at: Option<i64>,
+}
+
+impl Message {
+    pub(super) fn new(sender: Sender, lands_before: i64, request: Request) -> Message {
+        Message { sender, lands_before, request, response: None, abandoned: None }
+    }
+
+    /// Returns when the request lands although its sender has stopped waiting, in milliseconds since 1970.
+    pub(super) fn lands_at(&self) -> Option<i64> {
+        self.abandoned.and_then(|abandoned| abandoned.lands_at)
+    }
+
+    /// Returns `true` if two requests may change the same record, or create two records of one call.
+    pub(super) fn may_collide(&self, other: &Message) -> bool {
+        match (&self.request, &other.request) {
+            (Request::Create(_), Request::Create(_)) => self.sender.call == other.sender.call,
+            (
+                Request::Change(one, _) | Request::Complete(one, _) | Request::Remove(one),
+                Request::Change(other, _) | Request::Complete(other, _) | Request::Remove(other),
+            ) => one == other,
+            _ => false,
+        }
+    }
+}
