@@ -53,7 +53,7 @@ impl Response {
 pub fn create_responses(crm: &dyn Crm) -> Vec<Response> {
     use create::Outcome;
     let mut outcomes = vec![
-        Outcome::Logged(log()),
+        Outcome::Logged { log: log(), shortened: Vec::new() },
         Outcome::AlreadyLogged(log()),
         Outcome::BeingLogged,
         Outcome::Unsettled { wait_ms: 30_000, is_deferred: true },
@@ -73,7 +73,7 @@ pub fn create_responses(crm: &dyn Crm) -> Vec<Response> {
 pub fn update_responses(crm: &dyn Crm) -> Vec<Response> {
     use update::Outcome;
     let outcomes = [
-        Outcome::Updated { log: log(), body: String::new() },
+        Outcome::Updated { log: log(), body: String::new(), shortened: Vec::new() },
         Outcome::UpdatedByOther { log: log() },
         Outcome::Queued { log: log() },
         Outcome::WaitingForCall,
@@ -139,7 +139,7 @@ fn failures() -> impl Iterator<Item = Failure> {
 fn explain_create(outcome: &create::Outcome) -> Explanation {
     use create::Outcome;
     let (cause, action) = match outcome {
-        Outcome::Logged(_) => ("The CRM has a new record.", "Nothing."),
+        Outcome::Logged { .. } => ("The CRM has a new record.", "Nothing."),
         Outcome::AlreadyLogged(_) => {
             ("The call was logged before, or a concurrent request has logged it.", "Nothing.")
         }

@@ -9,12 +9,15 @@ use crate::{
     adapters::{Crm, ErrorKind},
     api::wire::ResponseBody,
     delivery::{Failure, create, update},
+    note::Section,
     store,
     telemetry::{self, Metric},
 };
 
 /// The title of the section that says what the service will do.
 const NEXT: &str = "What happens next";
+/// The title of the section that says which parts of the note are missing in the CRM.
+const SHORTENED: &str = "Shortened";
 /// The title of the section that says what the user can do.
 const ACTION: &str = "What to do";
 
@@ -24,7 +27,10 @@ pub(super) fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, R
     telemetry::set_field("outcome", variant(&outcome));
     let name = crm.display_name();
     match outcome {
-        Outcome::Logged(log) => ok(ResponseBody::success("Call logged", 2000).with_log_id(&log)),
+        Outcome::Logged { log, shortened } => {
+            let body = ResponseBody::success("Call logged", 2000).with_log_id(&log);
+            ok(with_shortened(body, name, &shortened))
+        }
         Outcome::AlreadyLogged(log) => {
             ok(ResponseBody::success("Call already logged", 3000).with_log_id(&log))
         }
@@ -59,8 +65,10 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
     telemetry::set_field("outcome", variant(&outcome));
     let name = crm.display_name();
     match outcome {
-        Outcome::Updated { log, body } => {
-            ok(ResponseBody::success("Call log updated.", 2000).with_log_id(&log).with_updated_note(body))
+        Outcome::Updated { log, body, shortened } => {
+            let body =
+                ResponseBody::success("Call log updated.", 2000).with_log_id(&log).with_updated_note(body);
+            ok(with_shortened(body, name, &shortened))
         }
         Outcome::UpdatedByOther { log } => {
             ok(ResponseBody::success("Call log updated.", 2000).with_log_id(&log))
@@ -76,6 +84,16 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
         Outcome::NotConnected => not_connected(),
         Outcome::Failed { failure, is_deferred } => failed(name, failure, "The update", is_deferred),
     }
+}
+
+/// Adds to a response which sections of the note the CRM does not show in full.
+fn with_shortened(body: ResponseBody, crm: &str, shortened: &[Section]) -> ResponseBody {
+    if shortened.is_empty() {
+        return body;
+    }
+    let sections: Vec<_> = shortened.iter().map(|section| section.label()).collect();
+    let text = format!("The note is longer than {crm} accepts. Cut or left out: {}.", sections.join(", "));
+    body.with_section(SHORTENED, text)
 }
 
 /// Returns the response to a user who is not connected to a CRM.

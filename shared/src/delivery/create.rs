@@ -12,9 +12,10 @@ use crate::{
         failure::Failure,
         lease,
         services::Services,
-        ways,
+        ways, write,
     },
     model::{CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, Payload, Secret},
+    note::Section,
     store::{self, CallItem, ClaimCreate, Event, Finish, Purpose, Release, State, StoredUser},
     telemetry::{self, Metric},
 };
@@ -25,8 +26,13 @@ const MAX_CLAIMS: usize = 3;
 /// The result of a request to log a call.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The call is logged as this CRM record.
-    Logged(CallLogId),
+    /// The call is logged.
+    Logged {
+        /// The record.
+        log: CallLogId,
+        /// The sections of the note that the record does not show in full, because the CRM accepts only shorter notes.
+        shortened: Vec<Section>,
+    },
     /// An earlier request logged the call as this CRM record.
     AlreadyLogged(CallLogId),
     /// Another invocation is logging the call and has not finished yet.
@@ -211,7 +217,12 @@ impl Attempt<'_> {
                         services.ways.remember(user, draft.record.recovery, now_ms);
                     }
                     let missing = lacks_queued.then(CallDetails::default);
-                    return Ok(Some(Record { id, written: draft.written, missing }));
+                    return Ok(Some(Record {
+                        id,
+                        written: draft.written,
+                        shortened: draft.shortened,
+                        missing,
+                    }));
                 }
                 Err(failure) => failure,
             };
@@ -256,28 +267,29 @@ impl Attempt<'_> {
 
     /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
     async fn complete(self, record: Record) -> Result<Outcome, store::Error> {
-        let id = record.id.clone();
-        self.settle(record).await?;
+        let log = record.id.clone();
+        let shortened = self.settle(record).await?;
         telemetry::count(Metric::Created);
-        Ok(Outcome::Logged(id))
+        Ok(Outcome::Logged { log, shortened })
     }
 
-    /// Does what [`complete`](Attempt::complete) says, whatever it reports to the caller.
-    async fn settle(mut self, record: Record) -> Result<(), store::Error> {
-        let Record { id, written, missing } = record;
+    /// Does what [`complete`](Attempt::complete) says, whatever it reports to the caller. Returns the sections that the
+    /// record does not show in full.
+    async fn settle(mut self, record: Record) -> Result<Vec<Section>, store::Error> {
+        let Record { id, written, shortened, missing } = record;
         let queued_version = self.claim.item.queued_version;
         self.claim.item.finish_pending = self.has_finish();
         if missing.is_some() || self.needs_finish() {
             let Finish::MoreQueued(item) = self.claim.keep("create.keep", &id, &written).await? else {
                 lease::lost("the lease expired before the record's id was stored");
-                return Ok(());
+                return Ok(shortened);
             };
             self.claim.item = *item;
             if missing.is_some() || self.claim.item.queued_version != queued_version {
-                return self.write(missing.unwrap_or_default()).await.map(drop);
+                return self.write(missing.unwrap_or_default()).await.map(write::Outcome::shortened);
             }
             if let Err(failure) = self.finish_record(&id).await {
-                return self.claim.fail_write(failure).await.map(drop);
+                return self.claim.fail_write(failure).await.map(|_| shortened);
             }
         } else {
             telemetry::state(self.claim.item.state.name(), State::Logged.name());
@@ -286,11 +298,11 @@ impl Attempt<'_> {
             Finish::Released => {}
             Finish::MoreQueued(item) => {
                 self.claim.item = *item;
-                self.write(CallDetails::default()).await?;
+                return self.write(CallDetails::default()).await.map(write::Outcome::shortened);
             }
             Finish::Lost => lease::lost("the lease expired before the record's id was stored"),
         }
-        Ok(())
+        Ok(shortened)
     }
 }
 

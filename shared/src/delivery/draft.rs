@@ -4,7 +4,7 @@ use crate::{
     adapters::{CallFacts, Capabilities, Crm, NewCallLog, Recovery},
     delivery::attempt::Attempt,
     model::{CallDetails, CallLogId, CallTag, Contact, Direction, Payload},
-    note::{self, Content, fingerprint, subject_fingerprint},
+    note::{self, Content, Section, fingerprint, subject_fingerprint},
     store::LastWritten,
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Draft<'p> {
     pub(crate) record: NewCallLog,
     /// The content that the record will have, to store with its id.
     pub(crate) written: LastWritten,
+    /// The sections that the body does not show in full, because the CRM accepts only shorter ones.
+    pub(crate) shortened: Vec<Section>,
 }
 
 /// A record that is in the CRM.
@@ -26,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) id: CallLogId,
     /// The content that it certainly or possibly has.
     pub(crate) written: LastWritten,
+    /// The sections that this attempt did not write in full.
+    pub(crate) shortened: Vec<Section>,
     /// Details that it may lack. `None`: it has everything that was known when it was created.
     pub(crate) missing: Option<CallDetails>,
 }
@@ -42,6 +46,7 @@ impl Attempt<'_> {
         let content = Content::new(&details, &self.grant.user().user.settings, self.zone);
         let Capabilities { format, limits, .. } = crm.capabilities();
         let composed = note::compose_within(format, &content, &limits);
+        let shortened = composed.shortened();
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
             recovery,
@@ -58,7 +63,7 @@ impl Attempt<'_> {
             ..LastWritten::default()
         };
         add_fields(&mut written, crm, &record.facts);
-        Draft { payload, details, record, written }
+        Draft { payload, details, record, written, shortened }
     }
 }
 

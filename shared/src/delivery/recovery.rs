@@ -99,7 +99,13 @@ impl Attempt<'_> {
         for log in self.searches(draft) {
             let found = match self.grant.find_records(&log, since).await {
                 // No record has a key that the CRM does not take.
-                Err(failure) if failure.kind() == Some(&ErrorKind::KeyRefused) => continue,
+                Err(failure) if failure.kind() == Some(&ErrorKind::KeyRefused) => {
+                    // Unless the administrator removed the key after an attempt was sent with it.
+                    if self.claim.item.outcome_unknown {
+                        telemetry::count(Metric::DuplicatePossible);
+                    }
+                    continue;
+                }
                 found => found?,
             };
             if found.len() > 1 {
@@ -158,7 +164,7 @@ impl Attempt<'_> {
             true => LastWritten { sections, ..draft.written.clone() },
             false => self.possibly_written(sections, draft),
         };
-        Record { id, written, missing: Some(draft.details.clone()) }
+        Record { id, written, shortened: Vec::new(), missing: Some(draft.details.clone()) }
     }
 
     /// Returns what the record has if any of the attempts created it, or a lease holder that died changed it.

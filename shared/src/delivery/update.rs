@@ -8,7 +8,7 @@ use crate::{
     adapters::{CallFacts, Crm},
     delivery::{attempt::Claim, failure::Failure, lease, services::Services, write},
     model::{CallDetails, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
-    note::fingerprint,
+    note::{Section, fingerprint},
     store::{self, CallItem, Change, ClaimUpdate, Enqueued, Event, Queued, Release, State, StoredUser},
 };
 
@@ -26,6 +26,8 @@ pub enum Outcome {
         log: CallLogId,
         /// The record's note.
         body: String,
+        /// The sections of the note that the record does not show in full, because the CRM accepts only shorter notes.
+        shortened: Vec<Section>,
     },
     /// Another invocation has written the details.
     UpdatedByOther {
@@ -55,7 +57,7 @@ pub enum Outcome {
 impl From<write::Outcome> for Outcome {
     fn from(outcome: write::Outcome) -> Outcome {
         match outcome {
-            write::Outcome::Updated { log, body } => Outcome::Updated { log, body },
+            write::Outcome::Updated { log, body, shortened } => Outcome::Updated { log, body, shortened },
             write::Outcome::Deleted => Outcome::Deleted,
             write::Outcome::Failed { failure, is_deferred } => Outcome::Failed { failure, is_deferred },
         }

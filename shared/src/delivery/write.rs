@@ -30,8 +30,13 @@ const MAX_REPETITIONS: usize = 3;
 /// The result of writing. The lease was given back or has expired.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The record has the details. This is its body.
-    Updated { log: CallLogId, body: String },
+    /// The record has the details.
+    Updated {
+        log: CallLogId,
+        body: String,
+        /// The sections that the body does not show in full.
+        shortened: Vec<Section>,
+    },
     /// The record was deleted in the CRM.
     Deleted,
     /// The record lacks details.
@@ -40,6 +45,16 @@ pub(crate) enum Outcome {
         /// The redrive will try again.
         is_deferred: bool,
     },
+}
+
+impl Outcome {
+    /// Returns the sections that the record does not show in full.
+    pub(crate) fn shortened(self) -> Vec<Section> {
+        match self {
+            Outcome::Updated { shortened, .. } => shortened,
+            Outcome::Deleted | Outcome::Failed { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Claim<'_> {
@@ -89,7 +104,7 @@ impl Attempt<'_> {
                     }
                     self.claim.fail_write(failure).await?;
                     telemetry::count(Metric::Updated);
-                    return Ok(Outcome::Updated { log, body: plan.body });
+                    return Ok(Outcome::Updated { log, body: plan.body, shortened: plan.shortened });
                 }
                 (Err(failure), unfinished) => {
                     let outcome = self.claim.fail_write(unfinished.unwrap_or(failure)).await?;
@@ -99,7 +114,7 @@ impl Attempt<'_> {
                 }
             };
             let finish = self.claim.finish("update.finish", &log, &plan.written).await?;
-            let outcome = Outcome::Updated { log: log.clone(), body: plan.body };
+            let outcome = Outcome::Updated { log: log.clone(), body: plan.body, shortened: plan.shortened };
             match finish {
                 Finish::Released => {
                     telemetry::count(Metric::Updated);
@@ -233,6 +248,7 @@ impl Writer<'_, '_> {
         let content = Content::new(details, &self.grant.user().user.settings, self.zone);
         let Capabilities { format, limits, .. } = crm.capabilities();
         let merged = note::merge_within(format, &current.body, &before.sections, &content, &limits);
+        let shortened = merged.shortened();
 
         let theirs = current.subject.as_deref().unwrap_or_default();
         let ours = details.subject.as_deref().map(|subject| limits.cut_subject(subject));
@@ -255,7 +271,7 @@ impl Writer<'_, '_> {
             fields,
             version: current.version.clone(),
         };
-        Plan { change, body: merged.body, written }
+        Plan { change, body: merged.body, written, shortened }
     }
 }
 
@@ -282,6 +298,8 @@ struct Plan {
     change: CallLogChange,
     body: String,
     written: LastWritten,
+    /// The sections that the body does not show in full.
+    shortened: Vec<Section>,
 }
 
 impl Plan {

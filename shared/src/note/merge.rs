@@ -29,6 +29,11 @@ pub struct Merged {
 }
 
 impl Merged {
+    /// Returns the sections that the body does not show in full.
+    pub fn shortened(&self) -> Vec<Section> {
+        self.cut.iter().chain(&self.left_out).copied().collect()
+    }
+
     fn new(body: String, base: Fingerprints, ours: &Content) -> Merged {
         let shortened = |(section, value): (Section, &str)| {
             let known = base.get(section).filter(|known| known.is_shortened())?;

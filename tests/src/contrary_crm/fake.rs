@@ -40,12 +40,6 @@ impl FakeContraryCrm {
         FakeContraryCrm { proxy: Proxy::around(router(records.clone())), records }
     }
 
-    /// Sets if the fake refuses texts that are longer than [`MAX_BODY`](super::adapter::MAX_BODY) and
-    /// [`MAX_SUBJECT`](super::adapter::MAX_SUBJECT).
-    pub fn limit_texts(&self, on: bool) {
-        self.records().limits_texts = on;
-    }
-
     fn records(&self) -> MutexGuard<'_, Records> {
         lock(&self.records)
     }

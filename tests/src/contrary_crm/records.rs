@@ -193,7 +193,6 @@ impl Records {
             access: BTreeSet::new(),
             refresh: REFRESH_TOKEN.to_owned(),
             keys_are_off: false,
-            limits_texts: false,
             changes: BTreeSet::new(),
             used: [0, 0],
             next: 0,
@@ -275,7 +274,7 @@ impl Records {
 
     /// Returns a text as it is stored, with the changes that are switched on.
     fn stored(&self, text: &str, max_utf16: usize) -> Result<String, Problem> {
-        if self.limits_texts && text.encode_utf16().count() > max_utf16 {
+        if text.encode_utf16().count() > max_utf16 {
             return Err(Problem::invalid(&format!("A text here has at most {max_utf16} characters.")));
         }
         let mut text = text.to_owned();

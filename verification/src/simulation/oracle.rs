@@ -317,7 +317,7 @@ fn promises_record(response: &Response) -> bool {
     use create::Outcome;
     match response {
         Response::Create(Ok(outcome)) => match outcome {
-            Outcome::Logged(_) | Outcome::AlreadyLogged(_) | Outcome::BeingLogged => true,
+            Outcome::Logged { .. } | Outcome::AlreadyLogged(_) | Outcome::BeingLogged => true,
             Outcome::Unsettled { is_deferred, .. } | Outcome::Failed { is_deferred, .. } => *is_deferred,
             Outcome::NoContact { .. } | Outcome::NotConnected => false,
         },

@@ -158,9 +158,9 @@ impl Response {
     /// Returns the id of the record that the response names.
     pub fn record(&self) -> Option<&CallLogId> {
         match self {
-            Response::Create(Ok(create::Outcome::Logged(log) | create::Outcome::AlreadyLogged(log))) => {
-                Some(log)
-            }
+            Response::Create(Ok(
+                create::Outcome::Logged { log, .. } | create::Outcome::AlreadyLogged(log),
+            )) => Some(log),
             Response::Update(Ok(
                 update::Outcome::Updated { log, .. }
                 | update::Outcome::UpdatedByOther { log }

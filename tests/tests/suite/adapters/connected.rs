@@ -14,7 +14,7 @@ use call_log::{
         CallDetails, CallDuration, CallKey, CallLogId, CallTag, Clock, Contact, CrmAccount, Deadline,
         Direction, Platform, SessionId, Settings, User, UserId, Zone,
     },
-    note::{self, Content},
+    note::{self, Content, Limits},
     startup::transport,
 };
 use serde_json::{Map, json};
@@ -50,6 +50,8 @@ pub(super) enum Feature {
     CompareAndSet,
     /// Completing a record ([`Crm::finish_record`]).
     Finish,
+    /// A limit on the length of texts ([`Limits`]).
+    Limits,
     /// An authorization server ([`Crm::oauth`]).
     OAuth,
     /// Deleting a record that was not changed after its creation ([`Crm::delete_record`]).
@@ -113,6 +115,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
                 (capabilities.compare_and_set != CompareAndSet::None, "`compare_and_set` is `None`")
             }
             Feature::Finish => (capabilities.finish != Finish::None, "`finish` is `None`"),
+            Feature::Limits => (capabilities.limits != Limits::UNLIMITED, "`limits` is `UNLIMITED`"),
             Feature::OAuth => (self.crm.oauth(&self.user).is_some(), "`oauth` returns `None`"),
             Feature::DeleteRecord => return self.fake.keeps_records(),
         };

@@ -58,7 +58,6 @@ async fn a_create_chooses_its_key_and_a_search_sends_the_tag_as_a_field() {
 #[tokio::test]
 async fn texts_are_measured_in_utf_16_code_units() {
     let connected = connect();
-    connected.fake.limit_texts(true);
     let words =
         |max: usize| ErrorKind::Rejected { message: format!("A text here has at most {max} characters.") };
     for (subject, text, refusal) in [

@@ -158,6 +158,39 @@ impl SecretReader for Registration {
 }
 
 #[tokio::test]
+async fn a_note_that_is_longer_than_the_crm_accepts_is_cut_and_the_caller_learns_of_it() {
+    each_with(Feature::Limits, async |connected| {
+        let running = Running::start(connected).await;
+        let limits = connected.crm.capabilities().limits;
+        let transcript = "He said that he would think about it. 🙂 ".repeat(limits.max_body.unwrap());
+        let Contact { id, kind, .. } = &connected.fake.contacts()[0];
+        let mut create = call("1");
+        create["contactId"] = json!(id.as_str());
+        create["contactType"] = json!(kind.as_deref().unwrap_or("contact"));
+        create["transcript"] = json!(transcript);
+        let created = running.request("POST", &create).await;
+        let name = connected.crm.display_name();
+        let notice = format!("The note is longer than {name} accepts. Cut or left out: Transcript.");
+        assert_eq!(created.message(), "Call logged", "{created:?}");
+        assert!(created.body.to_string().contains(&notice), "{created:?}");
+        let id = CallLogId::new(created.log_id().unwrap()).unwrap();
+        let record = running.read(&id).await;
+        assert!(record.body.contains("Wants a quote") && record.body.contains("He said"), "{}", record.body);
+        assert!(limits.fits_body(&record.body), "{}", record.body);
+
+        // The same transcript is neither new nor a person's edit, and what a person wrote is never cut.
+        running.edit(&id, "Wants a quote", "Wants two quotes").await;
+        let before = running.read(&id).await.body;
+        let update = json!({ "sessionId": "1", "transcript": transcript });
+        let updated = running.request("PATCH", &update).await;
+        assert_eq!(updated.message(), "Call log updated.", "{updated:?}");
+        assert!(updated.body.to_string().contains(&notice), "{updated:?}");
+        assert_eq!(running.read(&id).await.body, before, "{name}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_edit_window_is_recorded_if_the_crm_cannot_compare_versions() {
     let log = Log::capture();
     each(async |connected| {
