@@ -49,7 +49,6 @@ pub(super) struct Records {
     /// The only refresh token that is valid.
     pub(super) refresh: String,
     pub(super) keys_are_off: bool,
-    pub(super) limits_texts: bool,
     pub(super) changes: BTreeSet<Change>,
     /// The numbers of requests and of searches in this window.
     used: [i64; 2],

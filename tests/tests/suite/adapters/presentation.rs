@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use call_log::adapters::presentation::{Connect, Control};
 use tests::fake_crm::FAKES;
 
-use super::connected::user;
+use super::connected::Connected;
 
 #[test]
 fn a_crm_is_connected_with_oauth_if_and_only_if_it_has_an_authorization_server() {
     for start in FAKES {
-        let crm = start().adapter();
-        let connect = crm.presentation().connect;
-        assert!(!connect.is_empty(), "{} cannot be connected", crm.platform());
-        assert_eq!(connect.contains(&Connect::OAuth), crm.oauth(&user(crm)).is_some(), "{}", crm.platform());
+        let connected = Connected::new(start());
+        let connect = connected.crm.presentation().connect;
+        assert!(!connect.is_empty(), "{} cannot be connected", connected.name());
+        let has_oauth = connected.crm.oauth(&connected.user).is_some();
+        assert_eq!(connect.contains(&Connect::OAuth), has_oauth, "{}", connected.name());
     }
 }
 
