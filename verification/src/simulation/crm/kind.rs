@@ -52,14 +52,14 @@ const fn capabilities(
     }
 }
 
-/// A CRM with a list and without compare-and-set, as Pipedrive.
+/// A CRM with a list and without compare-and-set.
 pub const PLAIN: Capabilities = capabilities(Format::Plain, LIST, CompareAndSet::None, Finish::None);
-/// A CRM with a list and compare-and-set, as the Example CRM.
+/// A CRM with a list and compare-and-set.
 pub const CONDITIONAL: Capabilities = capabilities(Format::Html, LIST, CompareAndSet::Exact, Finish::None);
-/// A CRM with a key that closes its records, as Dynamics.
+/// A CRM with a key that closes its records.
 pub const CLOSING: Capabilities =
     capabilities(Format::Html, KEYS[1], CompareAndSet::Exact, Finish::AfterEachChange);
-/// A CRM with a search and a time entry for each call, as Clio.
+/// A CRM with a search and a time entry for each call.
 pub const TIMED: Capabilities =
     capabilities(Format::Plain, SEARCHES[2], CompareAndSet::Exact, Finish::WithDuration);
 /// A CRM without any way to find a record.
