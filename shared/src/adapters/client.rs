@@ -164,6 +164,7 @@ impl Access<'_> {
             crm_status = status.as_u16(),
             rate_limit = limits.burst.map(|burst| burst.limit),
             rate_limit_remaining = limits.burst.map(|burst| burst.remaining),
+            rate_limit_reset = limits.burst.and_then(|burst| burst.resets_in).map(|time| time.as_secs()),
             daily_requests_left = limits.daily.map(|daily| daily.remaining),
             "the CRM responded"
         );

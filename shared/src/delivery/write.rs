@@ -201,9 +201,13 @@ impl Writer<'_, '_> {
             if plan.change.is_empty() {
                 return Ok(plan);
             }
-            self.reopen().await?;
+            let is_exact = self.grant.crm().capabilities().compare_and_set == CompareAndSet::Exact;
+            if self.is_marked_now().await? && !is_exact {
+                // A person may have changed the record meanwhile.
+                continue;
+            }
             let changed = self.grant.update_record(self.record, &plan.change).await;
-            if self.grant.crm().capabilities().compare_and_set != CompareAndSet::Exact {
+            if !is_exact {
                 telemetry::record(Metric::EditWindow, self.grant.now_ms() - read_at_ms);
             }
             match changed {
@@ -219,10 +223,11 @@ impl Writer<'_, '_> {
         Err(Error::new(ErrorKind::Conflict, Effect::None, "the record kept changing").into())
     }
 
-    /// Stores that the record has to be completed after the change, if the CRM needs that.
-    async fn reopen(&mut self) -> Result<(), Failure> {
+    /// Stores that the record has to be completed after the change, if the CRM needs that and the table does not say so yet.
+    /// Returns `true` if it did.
+    async fn is_marked_now(&mut self) -> Result<bool, Failure> {
         if self.reopens || self.claim.crm.capabilities().finish != adapters::Finish::AfterEachChange {
-            return Ok(());
+            return Ok(false);
         }
         let services = self.claim.services;
         let mark = services.store.mark_finish_pending(&self.claim.lease);
@@ -231,7 +236,7 @@ impl Writer<'_, '_> {
             lease::lost("the lease expired before the record was changed");
             return Err(Failure::unavailable("another invocation has the lease"));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads the record after a change without a response. Returns `None` unless the record shows the change: if it does

@@ -155,7 +155,7 @@ pub(super) fn all() -> Vec<Scenario> {
 
 /// Returns the scenarios of the steps that not every kind of CRM has.
 fn kinds() -> Vec<Scenario> {
-    use Action::{Advance, CrashAt, LoseResponse, RefuseKey, RejectCompletion, Send};
+    use Action::{Advance, CrashAt, LoseResponse, Refuse, RefuseKey, RejectCompletion, Send};
     use Request::{Create, Redrive};
     let logged = Send(Create);
     let crashed = |step, position| [CrashAt(Create, step, position, None), Advance(2 * LEASE_MS)];
@@ -181,6 +181,12 @@ fn kinds() -> Vec<Scenario> {
             "an update of a closed record",
             std::slice::from_ref(&logged),
             update(&[AiNote, Duration], 1),
+        ),
+        closing("an update of a record whose closing fails", &[logged.clone()], update(&[AiNote], 2)).with(
+            "crm.finish_log",
+            InFlight,
+            1,
+            Refuse(ErrorKind::Unavailable),
         ),
         closing(
             "an update of a record that cannot be closed",

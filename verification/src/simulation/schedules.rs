@@ -256,7 +256,6 @@ impl Plan {
         let Some(id) = logged.and_then(|item| item.log_id) else { return };
         let is_between = |paused: &PausedStep| {
             (paused.step, paused.position) == ("crm.read_log", Position::After)
-                || paused.step == "update.mark"
                 || paused.step == "crm.update_log" && paused.position != Position::After
         };
         let now_ms = driver.now_ms();

@@ -214,10 +214,9 @@ impl CrmRecord {
             (Finish::WithDuration, Allowed::Sometimes) => entries.len() <= 1,
             (Finish::WithDuration, Allowed::Never) => entries.is_empty(),
             (Finish::WithDuration, Allowed::Always) if self.duration.is_empty() => entries.is_empty(),
-            (Finish::WithDuration, Allowed::Always) => {
-                entries.len() == 1
-                    && (self.edited_duration().is_some() || entries.first() == Some(&self.duration))
-            }
+            // A person may have entered a duration that no request brings.
+            (Finish::WithDuration, Allowed::Always) if self.edited_duration().is_some() => entries.len() <= 1,
+            (Finish::WithDuration, Allowed::Always) => *entries == [self.duration.as_str()],
         };
         let (is_closed, duration) = (self.is_closed, &self.duration);
         (!is_complete).then(|| {

@@ -281,10 +281,10 @@ async fn the_debug_log_has_every_response_of_the_crm_with_its_remaining_rate_lim
     let responses: Vec<_> = lines.iter().filter(|line| line["message"] == "the CRM responded").collect();
     let (none, all) = ([const { None }; 4], [Some(100), Some(99), Some(2), Some(9_999)]);
     let expected = [
-        ("GET", "/api/v2/persons", 500, none),
-        ("GET", "/api/v2/persons", 200, all),
-        ("GET", "/v1/activityTypes", 200, all),
-        ("POST", "/api/v2/activities", 200, all),
+        ("GET", "persons/{id}", 500, none),
+        ("GET", "persons/{id}", 200, all),
+        ("GET", "activityTypes", 200, all),
+        ("POST", "activities", 200, all),
     ];
     assert_eq!(responses.len(), expected.len(), "{log}");
     for (line, (method, route, status, limits)) in responses.into_iter().zip(expected) {
