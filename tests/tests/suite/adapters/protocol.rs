@@ -179,7 +179,7 @@ async fn a_note_that_is_longer_than_the_crm_accepts_is_cut_and_the_caller_learns
         assert!(limits.fits_body(&record.body), "{}", record.body);
 
         // The same transcript is neither new nor a person's edit, and what a person wrote is never cut.
-        running.edit(&id, "Wants a quote", "Wants two quotes").await;
+        running.edit(&id, "Wants a quote", "Wants a table").await;
         let before = running.read(&id).await.body;
         let update = json!({ "sessionId": "1", "transcript": transcript });
         let updated = running.request("PATCH", &update).await;
