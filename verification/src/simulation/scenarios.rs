@@ -157,7 +157,7 @@ pub(super) fn all() -> Vec<Scenario> {
 fn kinds() -> Vec<Scenario> {
     use Action::{Advance, CrashAt, LoseResponse, Refuse, RefuseKey, RejectCompletion, Send};
     use Request::{Create, Redrive};
-    let logged = Send(Create);
+    let logged = [Send(Create)];
     let crashed = |step, position| [CrashAt(Create, step, position, None), Advance(2 * LEASE_MS)];
     let lost_create = |name, crm| {
         let scenario = scenario(name, &[], Create);
@@ -177,12 +177,8 @@ fn kinds() -> Vec<Scenario> {
             Redrive,
         ),
         closing("a redrive of a record that is not closed", &crashed("crm.finish_log", Before), Redrive),
-        closing(
-            "an update of a closed record",
-            std::slice::from_ref(&logged),
-            update(&[AiNote, Duration], 1),
-        ),
-        closing("an update of a record whose closing fails", &[logged.clone()], update(&[AiNote], 2)).with(
+        closing("an update of a closed record", &logged, update(&[AiNote, Duration], 1)),
+        closing("an update of a record whose closing fails", &logged, update(&[AiNote], 2)).with(
             "crm.finish_log",
             InFlight,
             1,
@@ -190,12 +186,17 @@ fn kinds() -> Vec<Scenario> {
         ),
         closing(
             "an update of a record that cannot be closed",
-            &[RejectCompletion, logged.clone()],
+            &[RejectCompletion, Send(Create)],
             update(&[AiNote], 1),
         ),
         timed("a redrive of a record without its time entry", &crashed("crm.finish_log", Before), Redrive),
-        timed("an update that corrects the duration", &[logged.clone()], update(&[Duration], 1)),
-        Scenario { has_duration: false, before: vec![logged], main: update(&[Duration], 1), ..late_duration },
+        timed("an update that corrects the duration", &logged, update(&[Duration], 1)),
+        Scenario {
+            has_duration: false,
+            before: logged.to_vec(),
+            main: update(&[Duration], 1),
+            ..late_duration
+        },
     ]
 }
 

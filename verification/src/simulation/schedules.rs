@@ -64,7 +64,7 @@ impl Summary {
     }
 }
 
-/// What a run of schedules is restricted to.
+/// The restrictions of a run of schedules.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// The kind of the CRM; `None`: the kind that belongs to the seed.

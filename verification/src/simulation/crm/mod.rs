@@ -378,7 +378,7 @@ impl CrmState {
         };
         let is_shown = |record: &CrmRecord| match log.recovery {
             Recovery::ByKey => {
-                !has(Defect::KeyNotRead) && !(has(Defect::EarlierWayForgotten) && self.refuses_key)
+                !(has(Defect::KeyNotRead) || has(Defect::EarlierWayForgotten) && self.refuses_key)
             }
             Recovery::ConsistentList => true,
             Recovery::LaggingSearch(_) => {

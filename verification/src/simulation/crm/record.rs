@@ -39,7 +39,7 @@ pub enum Edit {
     Duration(String),
 }
 
-/// How often the CRM allows the completion of a record.
+/// The frequency with which the CRM allows the completion of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::simulation) enum Allowed {
     /// Each time.
