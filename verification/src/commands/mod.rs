@@ -7,6 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+mod defects;
 mod faults;
 mod model;
 mod mutants;
@@ -44,6 +45,10 @@ enum Command {
     /// A schedule depends only on its seed, so that a failing one can be replayed. An oracle checks the promises; it knows
     /// for each CRM record which call it was created for.
     Schedules(schedules::Arguments),
+    /// Mutation testing of the simulation: breaks one rule at a time, and prints the first schedule that detects it
+    ///
+    /// A defect that no schedule detects shows a gap in the schedules or in the oracle.
+    Defects(defects::Arguments),
     /// Property tests: many requests at the same time, every order, a long outage, people's edits
     ///
     /// They run the real use-cases in the same simulation as the schedules.
@@ -62,6 +67,7 @@ impl Arguments {
             Command::Mutants(arguments) => mutants::run(&arguments, &mut out),
             Command::Faults(arguments) => faults::run(&arguments, &mut out),
             Command::Schedules(arguments) => schedules::run(&arguments, &mut out),
+            Command::Defects(arguments) => defects::run(&arguments, &mut out),
             Command::Properties(arguments) => properties::run(&arguments, &mut out),
         };
         match verdict {
