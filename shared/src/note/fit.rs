@@ -24,7 +24,7 @@ const CUT_ORDER: [Section; 7] = [
     Section::AgentNote,
 ];
 
-/// Composes a body within limits: [`compose`](super::compose), but with the base to store and with the sections that
+/// Composes a body within limits: [`compose`](super::compose()), but with the base to store and with the sections that
 /// are cut or left out.
 pub fn compose_within(format: Format, content: &Content, limits: &Limits) -> Merged {
     let body = compose(format, content);
