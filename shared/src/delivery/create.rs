@@ -265,7 +265,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
+    /// Settles the record of the call, and returns the outcome for the caller.
     async fn complete(self, record: Record) -> Result<Outcome, store::Error> {
         let log = record.id.clone();
         let shortened = self.settle(record).await?;
@@ -273,8 +273,8 @@ impl Attempt<'_> {
         Ok(Outcome::Logged { log, shortened })
     }
 
-    /// Does what [`complete`](Attempt::complete) says, whatever it reports to the caller. Returns the sections that the
-    /// record does not show in full.
+    /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
+    /// Returns the sections that the record does not show in full.
     async fn settle(mut self, record: Record) -> Result<Vec<Section>, store::Error> {
         let Record { id, written, shortened, missing } = record;
         let queued_version = self.claim.item.queued_version;

@@ -308,7 +308,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// Returns `true` if the record that this plan was made from lacks nothing: the change before it was made.
+    /// Returns `true` if there is nothing to change: the CRM has made the change whose response was lost.
     fn is_done(&self) -> bool {
         self.change.is_empty()
     }
