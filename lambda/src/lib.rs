@@ -2,6 +2,11 @@
 //!
 //! A function's binary names the one route that it serves, so that it links no other handlers.
 
+use std::{
+    future::{Future, ready},
+    pin::Pin,
+};
+
 use bytes::Bytes;
 use call_log::{
     api::{Invocation, Route},
@@ -10,7 +15,7 @@ use call_log::{
     telemetry::Trace,
 };
 pub use lambda_http::Error;
-use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_http::{Body, IntoResponse, Request, RequestExt, Response};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -26,7 +31,7 @@ pub async fn serve(route: &'static Route) -> Result<(), Error> {
     lambda_http::run(service_fn(|request: Request| handle(&app, route, request))).await
 }
 
-async fn handle(app: &App, route: &Route, request: Request) -> Result<Response<Body>, Error> {
+async fn handle(app: &App, route: &Route, request: Request) -> Result<TextResponse, Error> {
     let context = request.lambda_context();
     let invocation = Invocation {
         deadline: deadline(&context),
@@ -35,7 +40,17 @@ async fn handle(app: &App, route: &Route, request: Request) -> Result<Response<B
     };
     let request = request.map(|body| Bytes::from(body.to_vec()));
     let response = panics::caught(app.handle(route, request, &invocation)).await?;
-    Ok(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned())))
+    Ok(TextResponse(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned()))))
+}
+
+/// A response that `lambda_http` passes on as it is. It decodes any other body by its `charset`, which links the tables of
+/// all encodings of the Web.
+struct TextResponse(Response<Body>);
+
+impl IntoResponse for TextResponse {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(ready(self.0))
+    }
 }
 
 /// Serves the redrive: each invocation delivers the work that is due and returns the counts. Events are ignored.
