@@ -61,7 +61,10 @@ pub(crate) struct NewActivity {
 pub(crate) struct ActivityChange {
     pub(crate) subject: Option<String>,
     pub(crate) body: Option<String>,
+    pub(crate) direction: Option<String>,
+    pub(crate) start_time: Option<String>,
     pub(crate) duration_seconds: Option<u64>,
+    pub(crate) result: Option<String>,
 }
 
 /// A change, as it is published to listeners.

@@ -117,16 +117,8 @@ impl Store {
     }
 
     pub(crate) fn add_activity(&self, new: NewActivity) -> Result<Activity, Rejection> {
-        let direction = ["Inbound", "Outbound"]
-            .into_iter()
-            .find(|direction| direction.eq_ignore_ascii_case(&new.direction))
-            .ok_or_else(|| Rejection::Invalid("the direction must be Inbound or Outbound".to_owned()))?;
-        let start_time = match new.start_time {
-            Some(text) => Some(timestamp(text.parse::<DateTime<Utc>>().map_err(|_| {
-                Rejection::Invalid(format!("the startTime {text:?} is not an RFC 3339 time"))
-            })?)),
-            None => None,
-        };
+        let direction = direction(&new.direction)?;
+        let start_time = new.start_time.as_deref().map(start_time).transpose()?;
         let now = timestamp(self.clock.now());
         self.change(RecordKind::Activity, |data| {
             if !data.contacts.iter().any(|contact| contact.id == new.contact_id) {
@@ -137,7 +129,7 @@ impl Store {
                 contact_id: new.contact_id,
                 subject: new.subject,
                 body: new.body,
-                direction: direction.to_owned(),
+                direction,
                 start_time,
                 duration_seconds: new.duration_seconds,
                 result: new.result,
@@ -159,6 +151,8 @@ impl Store {
         change: ActivityChange,
     ) -> Result<Activity, Rejection> {
         let now = timestamp(self.clock.now());
+        let direction = change.direction.as_deref().map(direction).transpose()?;
+        let start_time = change.start_time.as_deref().map(start_time).transpose()?;
         self.change(RecordKind::Activity, |data| {
             let activity =
                 data.activities.iter_mut().find(|activity| activity.id == id).ok_or(Rejection::NotFound)?;
@@ -171,9 +165,12 @@ impl Store {
             if let Some(body) = change.body {
                 activity.body = body;
             }
-            if let Some(seconds) = change.duration_seconds {
-                activity.duration_seconds = Some(seconds);
+            if let Some(direction) = direction {
+                activity.direction = direction;
             }
+            activity.start_time = start_time.or_else(|| activity.start_time.take());
+            activity.duration_seconds = change.duration_seconds.or(activity.duration_seconds);
+            activity.result = change.result.or_else(|| activity.result.take());
             activity.version += 1;
             activity.updated_at = now;
             Ok((activity.id.clone(), activity.clone()))
@@ -217,6 +214,20 @@ impl Store {
     fn data(&self) -> MutexGuard<'_, Data> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns a direction as it is stored.
+fn direction(text: &str) -> Result<String, Rejection> {
+    let known = ["Inbound", "Outbound"].into_iter().find(|known| known.eq_ignore_ascii_case(text));
+    let known =
+        known.ok_or_else(|| Rejection::Invalid("the direction must be Inbound or Outbound".to_owned()))?;
+    Ok(known.to_owned())
+}
+
+/// Returns a start as it is stored.
+fn start_time(text: &str) -> Result<String, Rejection> {
+    let invalid = |_| Rejection::Invalid(format!("the startTime {text:?} is not an RFC 3339 time"));
+    text.parse::<DateTime<Utc>>().map(timestamp).map_err(invalid)
 }
 
 /// Returns the digits, by which two telephone numbers are compared.

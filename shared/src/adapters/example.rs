@@ -3,23 +3,29 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm, CrmRequest,
     Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Presentation, Recovery,
-    exchange::body, json::lenient, presentation::Connect,
+    json::lenient, presentation::Connect,
 };
 use crate::{
-    model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
+    model::{CallDuration, CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::{Format, Limits},
 };
 
 /// The version of an activity that was not changed after its creation.
 const FIRST_VERSION: u64 = 1;
+/// The name of the field with the direction.
+const DIRECTION: &str = "direction";
+/// The name of the field with the start, in RFC 3339 with milliseconds, in UTC.
+const START: &str = "startTime";
 /// The name of the field with the duration in seconds.
 const DURATION: &str = "durationSeconds";
+/// The name of the field with the result.
+const RESULT: &str = "result";
 
 /// The adapter of the Example CRM.
 #[derive(Debug)]
@@ -36,7 +42,19 @@ struct Activity {
     #[serde(default, deserialize_with = "lenient")]
     start_time: Option<DateTime<Utc>>,
     duration_seconds: Option<u64>,
+    result: Option<String>,
     version: u64,
+}
+
+impl Activity {
+    fn facts(&self) -> CallFacts {
+        CallFacts {
+            direction: Some(self.direction),
+            start: self.start_time,
+            duration: self.duration_seconds.map(CallDuration::Seconds),
+            result: self.result.clone(),
+        }
+    }
 }
 
 /// The activities of a contact, newest first.
@@ -60,18 +78,6 @@ struct Person {
 #[derive(Debug, Deserialize)]
 struct Persons {
     contacts: Vec<Person>,
-}
-
-/// The fields of an activity that a request writes.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Change<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_seconds: Option<u64>,
 }
 
 #[async_trait]
@@ -120,19 +126,28 @@ impl Crm for Example {
     }
 
     fn fields(&self, facts: &CallFacts) -> Fields {
-        [(DURATION, facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default())].into()
+        let direction = facts.direction.map(|direction| direction.as_str().to_owned());
+        let duration = facts.seconds().map(|seconds| seconds.to_string());
+        [
+            (DIRECTION, direction.unwrap_or_default()),
+            (START, facts.start.map(timestamp).unwrap_or_default()),
+            (DURATION, duration.unwrap_or_default()),
+            (RESULT, facts.result.clone().unwrap_or_default()),
+        ]
+        .into()
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
-        let activity = json!({
+        let mut activity = json!({
             "contactId": log.contact.id.as_str(),
             "subject": log.subject,
             "body": log.body,
-            "direction": log.facts.direction.unwrap_or(Direction::Outbound).as_str(),
-            "startTime": log.facts.start.map(timestamp),
-            "durationSeconds": log.facts.seconds(),
-            "result": log.facts.result,
+            // The CRM requires a direction.
+            "direction": Direction::Outbound.as_str(),
         });
+        for (name, value) in written(&self.fields(&log.facts)) {
+            activity[name] = value;
+        }
         let request = CrmRequest::create("activities", "/example-crm/v1/activities", activity);
         let response = access.send(request).await?;
         let created: Activity = response.json()?;
@@ -142,11 +157,10 @@ impl Crm for Example {
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let request = CrmRequest::read("activities/{id}", activity_path(id)?);
         let activity: Activity = access.send(request).await?.json()?;
-        let duration = activity.duration_seconds.map(|seconds| seconds.to_string());
         Ok(CallLog {
+            fields: self.fields(&activity.facts()),
             subject: Some(activity.subject),
             body: activity.body,
-            fields: [(DURATION, duration.unwrap_or_default())].into(),
             version: Some(quoted(activity.version)),
         })
     }
@@ -160,12 +174,11 @@ impl Crm for Example {
         if change.is_empty() {
             return Ok(());
         }
-        let fields = Change {
-            subject: change.subject.as_deref(),
-            body: change.body.as_deref(),
-            duration_seconds: change.fields.get(DURATION).and_then(|seconds| seconds.parse().ok()),
-        };
-        let mut request = CrmRequest::update("activities/{id}", activity_path(id)?, body(&fields));
+        let texts = [("subject", &change.subject), ("body", &change.body)];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, json!(text.as_ref()?))));
+        let fields: Map<_, _> =
+            texts.chain(written(&change.fields)).map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut request = CrmRequest::update("activities/{id}", activity_path(id)?, Value::Object(fields));
         if let Some(version) = &change.version {
             request = request.header("if-match", version);
         }
@@ -212,6 +225,15 @@ impl Crm for Example {
         let response = access.send(request).await?;
         contact(response.json()?).ok_or_else(|| response.malformed())
     }
+}
+
+/// Returns the values of a request from fields. One without a value is left out.
+fn written(fields: &Fields) -> impl Iterator<Item = (&'static str, Value)> {
+    let with_value = fields.iter().filter(|(_, text)| !text.is_empty());
+    with_value.map(|(name, text)| match *name {
+        DURATION => (DURATION, json!(text.parse::<u64>().ok())),
+        name => (name, json!(text)),
+    })
 }
 
 /// Returns `true` if an earlier attempt to create `log` has made this activity.

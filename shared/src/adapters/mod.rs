@@ -236,9 +236,13 @@ pub trait Crm: fmt::Debug + Send + Sync {
         RateLimits::from_common_headers(headers)
     }
 
-    /// Returns the CRM's own fields for what is known of a call, as canonical text. Records are created with these values,
+    /// Returns the CRM's own fields for what is known of a call, as canonical text: each field that a correction can change,
+    /// whatever of the call it shows (start, duration, direction, result). Records are created with these values,
     /// [`read_record`](Crm::read_record) returns the same names, and
-    /// [`update_record`](Crm::update_record) corrects them.
+    /// [`update_record`](Crm::update_record) corrects them. No field is named `subject`.
+    ///
+    /// An update often brings one fact alone. A field that needs two, such as the end of the call, is an empty text unless
+    /// both are known. What the CRM has as two fields and a person changes as one (a date and its time) is one field here.
     fn fields(&self, facts: &CallFacts) -> Fields;
 
     /// Creates the CRM record of a call.

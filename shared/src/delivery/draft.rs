@@ -1,10 +1,15 @@
 //! A CRM record before it is created, and after.
 
+use std::collections::BTreeMap;
+
 use crate::{
     adapters::{CallFacts, Capabilities, Crm, NewCallLog, Recovery},
-    delivery::attempt::Attempt,
-    model::{CallDetails, CallLogId, CallTag, Contact, Direction, Payload},
-    note::{self, Content, Section, fingerprint, subject_fingerprint},
+    delivery::{
+        attempt::Attempt,
+        subject::{self, Subject},
+    },
+    model::{CallDetails, CallLogId, CallTag, Payload},
+    note::{self, Content, Section, fingerprint},
     store::LastWritten,
 };
 
@@ -47,21 +52,20 @@ impl Attempt<'_> {
         let Capabilities { format, limits, .. } = crm.capabilities();
         let composed = note::compose_within(format, &content, &limits);
         let shortened = composed.shortened();
+        let subject = Subject::new(&details, payload.contact.name.as_deref(), &limits);
+        let base_subject = subject.base();
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
             recovery,
-            subject: limits.cut_subject(&subject(&details, &payload.contact)).into_owned(),
+            subject: subject.text,
             body: composed.body,
             contact: payload.contact.clone(),
             facts: CallFacts::of(&details),
             first_attempt: item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
-        let mut written = LastWritten {
-            sections: composed.base,
-            subject: Some(subject_fingerprint(&record.subject)),
-            ..LastWritten::default()
-        };
+        let mut written =
+            LastWritten { sections: composed.base, subject: Some(base_subject), ..LastWritten::default() };
         add_fields(&mut written, crm, &record.facts);
         Draft { payload, details, record, written, shortened }
     }
@@ -74,20 +78,10 @@ pub(crate) fn add_fields(written: &mut LastWritten, crm: &dyn Crm, facts: &CallF
     }
 }
 
-/// Returns the custom subject, or one that names the other party.
-fn subject(details: &CallDetails, contact: &Contact) -> String {
-    if let Some(subject) = &details.subject {
-        return subject.clone();
-    }
-    let party = details.other_party();
-    let name = [
-        contact.name.as_deref(),
-        party.and_then(|party| party.name.as_deref()),
-        details.contact_number.as_deref(),
-    ];
-    let name = name.into_iter().flatten().next().unwrap_or("unknown");
-    match details.direction {
-        Some(Direction::Inbound) => format!("Inbound Call from {name}"),
-        _ => format!("Outbound Call to {name}"),
-    }
+/// Returns the fingerprints of what a lease holder may write into the CRM's own fields, and as generated subject, because of
+/// these details, by the names of the fields.
+pub(crate) fn queued_fields(crm: &dyn Crm, details: &CallDetails) -> BTreeMap<String, String> {
+    let fields = crm.fields(&CallFacts::of(details)).into_iter().filter(|(_, text)| !text.is_empty());
+    let fields = fields.map(|(name, text)| (name.to_owned(), fingerprint(&text)));
+    fields.chain(subject::queued(details, &crm.capabilities().limits)).collect()
 }

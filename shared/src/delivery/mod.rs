@@ -80,6 +80,7 @@
 //! | [`lease`] | names and times of leases, and waiting for a lease holder |
 //! | [`attempt`] | a claimed call and its grant; the ways to give the lease back |
 //! | [`retry`] | the retry policy |
+//! | [`subject`] | the subject of a record, and its corrections |
 //! | [`draft`] | a record before and after its creation |
 //! | [`recovery`] | the search for the record of an earlier attempt |
 //! | [`finish`] | the step that completes a record |
@@ -101,6 +102,7 @@ mod recovery;
 pub mod redrive;
 mod retry;
 pub mod services;
+mod subject;
 mod sweep;
 pub mod sync_point;
 pub mod update;

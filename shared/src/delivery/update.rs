@@ -5,10 +5,10 @@
 //! moment to see them written.
 
 use crate::{
-    adapters::{CallFacts, Crm},
-    delivery::{attempt::Claim, failure::Failure, lease, services::Services, write},
+    adapters::Crm,
+    delivery::{attempt::Claim, draft::queued_fields, failure::Failure, lease, services::Services, write},
     model::{CallDetails, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
-    note::{Section, fingerprint},
+    note::Section,
     store::{self, CallItem, Change, ClaimUpdate, Enqueued, Event, Queued, Release, State, StoredUser},
 };
 
@@ -77,9 +77,7 @@ pub async fn run(
 ) -> Result<Outcome, store::Error> {
     let holder = lease::new_holder();
     let (own_key, mut key) = (key.clone(), key);
-    let fields = crm.fields(&CallFacts::of(&command.details));
-    let fields = fields.into_iter().filter(|(_, text)| !text.is_empty());
-    let fields = fields.map(|(name, text)| (name.to_owned(), fingerprint(&text))).collect();
+    let fields = queued_fields(crm, &command.details);
     let queued = Queued { details: &command.details, fields: &fields };
     let mut change = Change::New(queued);
 

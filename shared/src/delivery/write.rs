@@ -3,7 +3,7 @@
 //! A record is never changed without having been read, so a person's edit is merged and not overwritten. If the CRM
 //! rejects a change, each detail is written on its own, so that one bad detail does not keep the others out.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use crate::{
     adapters::{
@@ -14,10 +14,10 @@ use crate::{
         attempt::{Attempt, Claim},
         failure::Failure,
         grant::Grant,
-        lease,
+        lease, subject,
     },
     model::{CallDetails, CallLogId, Zone},
-    note::{self, Content, Section, fingerprint, is_subject, subject_fingerprint},
+    note::{self, Content, Section, fingerprint},
     store::{self, Event, Finish, LastWritten, Release},
     telemetry::{self, Metric},
 };
@@ -256,20 +256,9 @@ impl Writer<'_, '_> {
         let shortened = merged.shortened();
 
         let theirs = current.subject.as_deref().unwrap_or_default();
-        let ours = details.subject.as_deref().map(|subject| limits.cut_subject(subject));
-        let has_ours = ours.as_ref().is_some_and(|ours| is_subject(&subject_fingerprint(ours), theirs));
-        // Of a recovered record we do not know which subject we sent, so we treat its current subject as ours.
-        let is_ours = before.subject.as_ref().is_none_or(|before| is_subject(before, theirs))
-            || before.sections.is_unconfirmed(Section::Subject, theirs)
-            || has_ours;
-        let subject_base = match is_ours {
-            true => Some(subject_fingerprint(ours.as_deref().unwrap_or(theirs))),
-            false => before.subject.clone(),
-        };
-        let subject = ours.filter(|_| is_ours && !has_ours).map(Cow::into_owned);
-
+        let (subject, base_subject) = subject::correct(theirs, before, details, &limits);
         let (fields, base_fields) = correct(&crm.fields(&CallFacts::of(details)), &current.fields, before);
-        let written = LastWritten { sections: merged.base, subject: subject_base, fields: base_fields };
+        let written = LastWritten { sections: merged.base, subject: base_subject, fields: base_fields };
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,
@@ -285,6 +274,7 @@ impl Writer<'_, '_> {
 /// stays. So does a field that the CRM did not return, and one of which we do not know what we wrote, unless it is empty.
 fn correct(ours: &Fields, theirs: &Fields, before: &LastWritten) -> (Fields, BTreeMap<String, String>) {
     let (mut changes, mut base) = (Fields::new(), before.fields.clone());
+    subject::settle(&mut base);
     for (name, ours) in ours.iter().filter(|(_, ours)| !ours.is_empty()) {
         let Some(theirs) = theirs.get(name) else { continue };
         let is_ours = before.is_field(name, &fingerprint(theirs)).unwrap_or(theirs.is_empty());

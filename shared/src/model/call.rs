@@ -27,10 +27,13 @@ impl Direction {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// The name that RingCentral shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The telephone number, in E.164 if RingCentral knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone_number: Option<String>,
     /// The number of a RingCentral extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension_number: Option<String>,
 }
 

@@ -36,6 +36,8 @@ pub struct CallDetails {
     pub to: Option<Party>,
     /// The contact's telephone number.
     pub contact_number: Option<String>,
+    /// The contact's name in the CRM.
+    pub contact_name: Option<String>,
     /// The agent's note, or one of [`PLACEHOLDER_NOTES`].
     pub note: Option<String>,
     /// The custom subject, if the user gave one.
@@ -90,7 +92,12 @@ impl CallDetails {
 
     /// Returns the other end of the call, if the direction is known.
     pub fn other_party(&self) -> Option<&Party> {
-        match self.direction? {
+        self.other_party_of(self.direction?)
+    }
+
+    /// Returns the other end of a call with this direction.
+    pub fn other_party_of(&self, direction: Direction) -> Option<&Party> {
+        match direction {
             Direction::Inbound => self.from.as_ref(),
             Direction::Outbound => self.to.as_ref(),
         }
@@ -157,6 +164,7 @@ impl CallDetails {
             from: self.from.or(other.from),
             to: self.to.or(other.to),
             contact_number: self.contact_number.or(other.contact_number),
+            contact_name: self.contact_name.or(other.contact_name),
             note: self.note.or(other.note),
             subject: self.subject.or(other.subject),
             start: self.start.or(other.start),
@@ -228,15 +236,15 @@ mod tests {
                 any::<u64>().prop_map(CallDuration::Seconds)
             ]),
             (recording, voicemail) in (any_link(), any_link()),
-            texts in proptest::array::uniform11(any_text()),
+            texts in proptest::array::uniform12(any_text()),
             legs in any_legs(),
         ) -> CallDetails {
-            let [contact_number, subject, result, ai_note, transcript, ace_score, ace_link, ace_transcript, ace_summary,
-                ace_bulleted_summary, session] = texts;
+            let [contact_number, contact_name, subject, result, ai_note, transcript, ace_score, ace_link, ace_transcript,
+                ace_summary, ace_bulleted_summary, session] = texts;
             CallDetails {
                 session: session.and_then(SessionId::new),
-                direction, from, to, contact_number, note, subject, start, duration, result, recording, voicemail,
-                ai_note, transcript, ace_score, ace_link, ace_transcript, ace_summary, ace_bulleted_summary, legs,
+                direction, from, to, contact_number, contact_name, note, subject, start, duration, result, recording,
+                voicemail, ai_note, transcript, ace_score, ace_link, ace_transcript, ace_summary, ace_bulleted_summary, legs,
             }
         }
     }
@@ -325,8 +333,8 @@ mod tests {
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
         assert_eq!(
             names.join(" "),
-            "direction from to contact_number note subject start duration result recording voicemail ai_note \
-             transcript ace_score ace_link ace_transcript ace_summary ace_bulleted_summary legs"
+            "direction from to contact_number contact_name note subject start duration result recording voicemail \
+             ai_note transcript ace_score ace_link ace_transcript ace_summary ace_bulleted_summary legs"
         );
     }
 }

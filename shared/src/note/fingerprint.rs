@@ -32,8 +32,10 @@ pub(crate) fn subject_fingerprint(subject: &str) -> String {
     hash(Form::Kept) + &forms_of(subject, hash)
 }
 
-/// Returns `true` if `subject` is the subject that has this fingerprint, or what a CRM may have made of it.
+/// Returns `true` if `subject` is the subject that has this fingerprint, or what a CRM may have made of it. A mark may
+/// follow the fingerprint, after a space.
 pub fn is_subject(known: &str, subject: &str) -> bool {
+    let known = known.split_once(' ').map_or(known, |(known, _)| known);
     let (words, forms) = known.split_at_checked(WORDS_DIGITS).unwrap_or((known, ""));
     Hashes { words, forms }.is_of(has_rare(subject), |form| fingerprint(&folded(subject, form)).into())
 }

@@ -81,6 +81,9 @@ pub(super) trait Markup {
     /// Returns the value that an encoded text stands for.
     fn decode(&self, section: Section, encoded: &str) -> String;
 
+    /// Corrects the labels that depend on the direction of the call. The values stay.
+    fn relabel(&self, _segments: &mut [Segment<'_>], _direction: Direction) {}
+
     /// Inserts a section that has no neighbours in the body yet.
     fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>);
 

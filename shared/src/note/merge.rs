@@ -67,6 +67,9 @@ pub(super) fn merge_without(
     let markup = format.markup();
     let mut segments = parse(format, existing).segments;
     let mut base = base.clone();
+    if let Some(direction) = ours.direction {
+        markup.relabel(&mut segments, direction);
+    }
     confirm_standing_texts(markup, &segments, &mut base);
     for section in left_out {
         remove(markup, &mut segments, base.get(*section), *section, ours.get(*section));

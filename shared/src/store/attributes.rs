@@ -52,7 +52,7 @@ pub(super) const APPLIED_VERSION: &str = "applied";
 pub(super) const UNCONFIRMED: &str = "unconfirmed";
 /// Map of texts, fingerprints of the note's sections as the lease holder last wrote them: the base of the merge.
 pub(super) const BASE: &str = "base";
-/// Text, the fingerprint of the subject as the lease holder last wrote it.
+/// Text, the fingerprint of the subject as the lease holder last wrote it, and a space and a mark if it was generated.
 pub(super) const BASE_SUBJECT: &str = "base_subject";
 /// Map of texts, fingerprints of the CRM's own fields as the lease holder last wrote them, or the fingerprints, separated
 /// by spaces, of what attempts may have sent.

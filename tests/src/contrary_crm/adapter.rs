@@ -35,6 +35,8 @@ pub const API_VERSION: (&str, &str) = ("x-api-version", "3");
 const FIRST_VERSION: &str = "W/\"1\"";
 /// The name of the field with the direction.
 const WAY: &str = "way";
+/// The name of the field with the start.
+const START: &str = "startedAt";
 /// The name of the field with the result.
 const OUTCOME: &str = "outcome";
 /// The regions, each with a host of its own. There are no others.
@@ -61,12 +63,14 @@ struct Problem {
 
 /// A call.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Call {
     id: String,
     headline: String,
     text: String,
     way: Option<String>,
     outcome: Option<String>,
+    started_at: Option<DateTime<Utc>>,
     reference: Option<String>,
 }
 
@@ -215,8 +219,7 @@ impl Crm for ContraryCrm {
             Direction::Inbound => "in",
             Direction::Outbound => "out",
         });
-        [(WAY, way.unwrap_or_default().to_owned()), (OUTCOME, facts.result.clone().unwrap_or_default())]
-            .into()
+        fields(way.map(str::to_owned), facts.result.clone(), facts.start)
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
@@ -224,7 +227,6 @@ impl Crm for ContraryCrm {
         call.insert("party".to_owned(), json!({ "kind": kind(&log.contact), "id": log.contact.id.as_str() }));
         call.insert("headline".to_owned(), json!(log.subject));
         call.insert("text".to_owned(), json!(log.body));
-        call.insert("startedAt".to_owned(), json!(log.facts.start.map(timestamp)));
         let response = if log.recovery == Recovery::ByKey {
             let request = CrmRequest::create("calls/key:{tag}", key_path(log), Value::Object(call));
             send(access, request.method(Method::PUT).header("if-none-match", "*")).await?
@@ -243,7 +245,7 @@ impl Crm for ContraryCrm {
         Ok(CallLog {
             subject: Some(call.headline),
             body: call.text,
-            fields: [(WAY, call.way.unwrap_or_default()), (OUTCOME, call.outcome.unwrap_or_default())].into(),
+            fields: fields(call.way, call.outcome, call.started_at),
             version: Some(version.to_owned()),
         })
     }
@@ -374,6 +376,13 @@ fn result<T: DeserializeOwned>(response: &CrmResponse) -> Result<T, Error> {
 fn created<'r>(response: &'r CrmResponse, path: &str) -> Result<&'r str, Error> {
     let id = response.header("location").and_then(|location| location.strip_prefix(path));
     id.filter(|id| is_guid(id)).ok_or_else(|| response.malformed())
+}
+
+/// Returns the fields, from what is known of a call or from its record.
+fn fields(way: Option<String>, outcome: Option<String>, start: Option<DateTime<Utc>>) -> Fields {
+    [(WAY, way), (OUTCOME, outcome), (START, start.map(timestamp))]
+        .map(|(name, text)| (name, text.unwrap_or_default()))
+        .into()
 }
 
 /// Returns the fields of a request. A field without a value is left out.

@@ -123,12 +123,13 @@ pub(super) struct PartyId {
 
 /// The body of a request that changes a call.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CallChange {
     pub(super) headline: Option<String>,
     pub(super) text: Option<String>,
     pub(super) way: Option<Way>,
     pub(super) outcome: Option<String>,
+    pub(super) started_at: Option<DateTime<Utc>>,
 }
 
 /// The body of a request that creates or changes a time entry.
@@ -267,6 +268,7 @@ impl Records {
         fields.text = text.unwrap_or_else(|| fields.text.clone());
         fields.way = change.way.or(fields.way);
         fields.outcome = change.outcome.or_else(|| fields.outcome.clone());
+        fields.started_at = change.started_at.or(fields.started_at);
         stored.version += 1;
         Ok(stored.version)
     }

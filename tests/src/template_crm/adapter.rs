@@ -51,7 +51,13 @@ struct Persons {
     persons: Vec<Person>,
 }
 
-/// Fill in: the name of the field with the duration.
+// Fill in: the names of the fields that a correction of the call can change.
+
+/// The field with the direction.
+const DIRECTION: &str = "direction";
+/// The field with the start, in RFC 3339 with milliseconds, in UTC.
+const START: &str = "start";
+/// The field with the duration in seconds.
 const DURATION: &str = "seconds";
 
 /// Fill in: the name of the CRM.
@@ -114,22 +120,20 @@ impl Crm for TemplateCrm {
     // headers of the CRM's own, and `finish_record` if a further request completes a record.
 
     // Fill in: the fields beside subject and body that an update can correct. A value is written as it is read, so that
-    // equal values have equal texts; a value that is not known is an empty text.
+    // equal values have equal texts; a value that is not known is an empty text. So is one that needs two facts, such as the
+    // end of the call, unless both are known.
     fn fields(&self, facts: &CallFacts) -> Fields {
-        [(DURATION, facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default())].into()
+        fields(facts.direction.map(Direction::as_str), facts.start, facts.seconds())
     }
 
     // Fill in: the request that creates a record. If the CRM needs other requests before, they only read. The first
     // argument of a request is its name in log lines; it contains no id.
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
-        let call = json!({
-            "personId": log.contact.id.as_str(),
-            "title": log.subject,
-            "text": log.body,
-            "direction": direction(log).as_str(),
-            "start": log.facts.start.map(timestamp),
-            "seconds": log.facts.seconds(),
-        });
+        let mut call = written(&self.fields(&log.facts));
+        call.insert("personId".to_owned(), json!(log.contact.id.as_str()));
+        call.insert("title".to_owned(), json!(log.subject));
+        call.insert("text".to_owned(), json!(log.body));
+        let call = Value::Object(call);
         let response = access.send(CrmRequest::create("calls", "/v1/calls", call)).await?;
         let created: Call = response.json()?;
         CallLogId::new(created.id).ok_or_else(|| response.malformed())
@@ -138,13 +142,8 @@ impl Crm for TemplateCrm {
     // Fill in: the request that reads a record. If the CRM has versions, return the version as its condition is written.
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let call: Call = access.send(CrmRequest::read("calls/{id}", call_path(id)?)).await?.json()?;
-        let duration = call.seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
-        Ok(CallLog {
-            subject: Some(call.title),
-            body: call.text,
-            fields: [(DURATION, duration)].into(),
-            version: None,
-        })
+        let fields = fields(Some(&call.direction), call.start, call.seconds);
+        Ok(CallLog { subject: Some(call.title), body: call.text, fields, version: None })
     }
 
     // Fill in: the request that changes a record. It contains only the fields of `change`. If the CRM has versions, send
@@ -155,15 +154,12 @@ impl Crm for TemplateCrm {
         id: &CallLogId,
         change: &CallLogChange,
     ) -> Result<(), Error> {
-        let mut fields = Map::new();
+        let mut fields = written(&change.fields);
         if let Some(subject) = &change.subject {
             fields.insert("title".to_owned(), json!(subject));
         }
         if let Some(body) = &change.body {
             fields.insert("text".to_owned(), json!(body));
-        }
-        if let Some(seconds) = change.fields.get(DURATION).and_then(|text| text.parse::<u64>().ok()) {
-            fields.insert("seconds".to_owned(), json!(seconds));
         }
         if fields.is_empty() {
             return Ok(());
@@ -215,7 +211,7 @@ impl Crm for TemplateCrm {
 /// Fill in: compare the fields that the CRM returns exactly as they were sent. Compare the title and the duration only
 /// if the text does not identify the call, because people and updates change them.
 fn is_same_call(call: &Call, log: &NewCallLog) -> bool {
-    call.direction == direction(log).as_str()
+    log.facts.direction.is_none_or(|direction| call.direction == direction.as_str())
         && call.start.map(|start| start.timestamp()) == log.facts.start.map(|start| start.timestamp())
         && log
             .matches_body(Format::Plain, &call.text)
@@ -243,9 +239,25 @@ fn contact(person: Person) -> Option<Contact> {
     })
 }
 
-/// Returns the direction of the call. Fill in: the CRM's word for a call whose direction is not known.
-fn direction(log: &NewCallLog) -> Direction {
-    log.facts.direction.unwrap_or(Direction::Outbound)
+/// Returns the fields, from what is known of a call or from its record.
+fn fields(direction: Option<&str>, start: Option<DateTime<Utc>>, seconds: Option<u64>) -> Fields {
+    [
+        (DIRECTION, direction.map(str::to_owned)),
+        (START, start.map(timestamp)),
+        (DURATION, seconds.map(|seconds| seconds.to_string())),
+    ]
+    .map(|(name, text)| (name, text.unwrap_or_default()))
+    .into()
+}
+
+/// Returns the JSON of a request from fields. One without a value is left out. Fill in: fields that are no texts.
+fn written(fields: &Fields) -> Map<String, Value> {
+    let value = |name: &str, text: &str| match name {
+        DURATION => json!(text.parse::<u64>().ok()),
+        _ => json!(text),
+    };
+    let with_value = fields.iter().filter(|(_, text)| !text.is_empty());
+    with_value.map(|(name, text)| ((*name).to_owned(), value(name, text))).collect()
 }
 
 /// Formats a time. Fill in: the format of the CRM.

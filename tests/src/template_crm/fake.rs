@@ -167,6 +167,8 @@ struct NewCall {
 struct CallChange {
     title: Option<String>,
     text: Option<String>,
+    direction: Option<String>,
+    start: Option<DateTime<Utc>>,
     seconds: Option<u64>,
 }
 
@@ -235,6 +237,10 @@ async fn update_call(
     if let Some(text) = change.text {
         call.fields.text = text;
     }
+    if let Some(direction) = change.direction {
+        call.fields.direction = direction;
+    }
+    call.fields.start = change.start.or(call.fields.start);
     call.fields.seconds = change.seconds.or(call.fields.seconds);
     Json(&*call).into_response()
 }

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use self::{
     call_type::{call_type, forget_call_type},
-    wire::{Activity, Change, Created, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person, data},
+    wire::{
+        Activity, Change, Created, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person, Times, data,
+    },
 };
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
@@ -33,6 +35,8 @@ use crate::{
 const MAX_PAGES: usize = 3;
 /// The number of digits at the end of a telephone number that its national and its international form have in common.
 const SHARED_DIGITS: usize = 8;
+/// The name of the field with the due date and time in UTC, as `YYYY-MM-DD HH:MM`: the start of the call.
+const DUE: &str = "due";
 /// The name of the field with the duration, as `HH:MM`.
 const DURATION: &str = "duration";
 
@@ -118,14 +122,19 @@ impl Crm for Pipedrive {
     }
 
     fn fields(&self, facts: &CallFacts) -> Fields {
-        [(DURATION, hours_and_minutes(facts).unwrap_or_default())].into()
+        let due = facts
+            .start
+            .map(|start| due(&start.format("%Y-%m-%d").to_string(), &start.format("%H:%M").to_string()));
+        let duration = facts.seconds().map(|seconds| in_hours(seconds.div_ceil(60)));
+        [(DUE, due.unwrap_or_default()), (DURATION, duration.unwrap_or_default())].into()
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let person = person_id(&log.contact.id)?;
         let org = organisation(access, person).await?;
         let call_type = call_type(access).await?;
-        let activity = new_activity(log, person, org, owner(access), &call_type);
+        let fields = self.fields(&log.facts);
+        let activity = new_activity(log, &fields, person, org, owner(access), &call_type);
         let created =
             access.send(CrmRequest::create("activities", "/api/v2/activities", body(&activity))).await;
         if let Err(Error { kind: ErrorKind::Rejected { .. }, .. }) = created {
@@ -139,16 +148,11 @@ impl Crm for Pipedrive {
 
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let activity = read_activity(access, id).await?;
-        let duration = minutes(activity.duration.as_deref()).map(in_hours).unwrap_or_default();
+        let fields = shown_fields(&activity);
         let note = activity
             .note
             .ok_or_else(|| Error::new(ErrorKind::Malformed, Effect::None, "the response contains no note"))?;
-        Ok(CallLog {
-            subject: activity.subject,
-            body: note.unwrap_or_default(),
-            fields: [(DURATION, duration)].into(),
-            version: None,
-        })
+        Ok(CallLog { subject: activity.subject, body: note.unwrap_or_default(), fields, version: None })
     }
 
     async fn update_record(
@@ -163,7 +167,7 @@ impl Crm for Pipedrive {
         let fields = Change {
             subject: change.subject.as_deref(),
             note: change.body.as_deref(),
-            duration: change.fields.get(DURATION).map(String::as_str),
+            times: times(&change.fields),
         };
         let request = CrmRequest::update("activities/{id}", activity_path(id)?, body(&fields));
         access.send(request).await?.json::<Value>().map(drop)
@@ -177,7 +181,8 @@ impl Crm for Pipedrive {
     ) -> Result<Vec<CallLogId>, Error> {
         let person = person_id(&log.contact.id)?;
         let call_type = call_type(access).await?;
-        let expected = new_activity(log, person, None, owner(access), &call_type);
+        let fields = self.fields(&log.facts);
+        let expected = new_activity(log, &fields, person, None, owner(access), &call_type);
         let mut ids: Vec<u64> = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -248,6 +253,7 @@ impl Crm for Pipedrive {
 /// Returns the activity that a call log becomes.
 fn new_activity<'a>(
     log: &'a NewCallLog,
+    fields: &'a Fields,
     person: u64,
     org: Option<u64>,
     owner: Option<u64>,
@@ -256,7 +262,6 @@ fn new_activity<'a>(
     let deal = additional(log, ["deals", "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
     // Pipedrive links an activity to one of them. If both are sent, it keeps the deal.
     let lead = additional(log, ["leads", "lead"]).find_map(lead_id).filter(|_| deal.is_none());
-    let start = log.facts.start;
     NewActivity {
         subject: &log.subject,
         kind: call_type,
@@ -264,9 +269,7 @@ fn new_activity<'a>(
         org_id: org,
         deal_id: deal,
         lead_id: lead,
-        due_date: start.map(|start| start.format("%Y-%m-%d").to_string()),
-        due_time: start.map(|start| start.format("%H:%M").to_string()),
-        duration: hours_and_minutes(&log.facts),
+        times: times(fields),
         done: true,
         note: &log.body,
         participants: [NewParticipant { person_id: person, primary: true }],
@@ -279,20 +282,17 @@ fn is_same_call(activity: &Activity, expected: &NewActivity<'_>, log: &NewCallLo
     let participants = || activity.participants.iter().flatten().map(|other| other.person_id.0);
     let participates =
         || activity.person_id.map(|id| id.0) == Some(person) || participants().any(|id| id == person);
-    let same_minutes = |expected: &Option<String>, found: &Option<String>| {
-        expected.is_none() || minutes(expected.as_deref()) == minutes(found.as_deref())
-    };
+    let (sent, shown) = (Pipedrive.fields(&log.facts), shown_fields(activity));
+    let is_shown = |name| sent[name].is_empty() || shown.get(name) == Some(&sent[name]);
     let note = activity.note.iter().flatten().next().map_or("", String::as_str);
     !activity.is_deleted
         && activity.kind.as_deref() == Some(expected.kind)
         && (expected.owner_id.is_none() || activity.owner_id.map(|id| id.0) == expected.owner_id)
-        && (expected.due_date.is_none() || activity.due_date == expected.due_date)
-        && same_minutes(&expected.due_time, &activity.due_time)
+        && is_shown(DUE)
         && participates()
-        && log.matches_body(Format::Html, note).unwrap_or_else(|| {
-            activity.subject.as_deref() == Some(expected.subject)
-                && same_minutes(&expected.duration, &activity.duration)
-        })
+        && log
+            .matches_body(Format::Html, note)
+            .unwrap_or_else(|| activity.subject.as_deref() == Some(expected.subject) && is_shown(DURATION))
 }
 
 /// The request for a page of a person's done activities, newest first.
@@ -358,9 +358,30 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// Formats a duration as `HH:MM`, rounded up to whole minutes. `None` while the duration is unknown.
-fn hours_and_minutes(facts: &CallFacts) -> Option<String> {
-    facts.seconds().map(|seconds| in_hours(seconds.div_ceil(60)))
+/// Returns the fields of an activity. One that the response does not contain is left out.
+fn shown_fields(activity: &Activity) -> Fields {
+    let Activity { due_date, due_time, duration, .. } = activity;
+    let due = due_date.as_ref().zip(due_time.as_ref()).map(|(date, time)| match date {
+        Some(date) => due(date, time.as_deref().unwrap_or_default()),
+        None => String::new(),
+    });
+    let duration = duration.as_ref().map(|time| minutes(time.as_deref()).map(in_hours).unwrap_or_default());
+    [(DUE, due), (DURATION, duration)].into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
+}
+
+/// Returns the times of a request from fields. One without a value is left out.
+fn times(fields: &Fields) -> Times<'_> {
+    let (due_date, due_time) = fields.get(DUE).and_then(|due| due.split_once(' ')).unzip();
+    let duration = fields.get(DURATION).map(String::as_str).filter(|duration| !duration.is_empty());
+    Times { due_date, due_time, duration }
+}
+
+/// Returns a due date and its time as one text. An activity of a whole day has no time.
+fn due(date: &str, time: &str) -> String {
+    match minutes(Some(time)) {
+        Some(minutes) => format!("{date} {}", in_hours(minutes)),
+        None => date.to_owned(),
+    }
 }
 
 /// Formats minutes as `HH:MM`.

@@ -20,9 +20,13 @@ pub(super) struct Activity {
     pub(super) note: Option<Option<String>>,
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
-    pub(super) due_date: Option<String>,
-    pub(super) due_time: Option<String>,
-    pub(super) duration: Option<String>,
+    /// `Some(None)` is a field without a value. `None` is a field that the response does not contain.
+    #[serde(default, deserialize_with = "present")]
+    pub(super) due_date: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) due_time: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) duration: Option<Option<String>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) owner_id: Option<Number>,
     #[serde(default, deserialize_with = "lenient")]
@@ -84,12 +88,8 @@ pub(super) struct NewActivity<'a> {
     pub(super) deal_id: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lead_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) due_date: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) due_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) duration: Option<String>,
+    #[serde(flatten)]
+    pub(super) times: Times<'a>,
     pub(super) done: bool,
     pub(super) note: &'a str,
     /// `person_id` is read-only. Pipedrive derives it from the primary participant.
@@ -109,6 +109,20 @@ pub(super) struct Change<'a> {
     pub(super) subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<&'a str>,
+    #[serde(flatten)]
+    pub(super) times: Times<'a>,
+}
+
+/// The times of an activity that a request writes. A field that is `None` is left out.
+#[derive(Debug, Serialize)]
+pub(super) struct Times<'a> {
+    /// `YYYY-MM-DD`, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due_date: Option<&'a str>,
+    /// `HH:MM`, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) due_time: Option<&'a str>,
+    /// `HH:MM`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) duration: Option<&'a str>,
 }

@@ -12,13 +12,17 @@ pub(super) fn read_contact_number(
     Ok(given.or_else(|| details.other_party()?.phone_number.clone()))
 }
 
+/// Returns the contact's name.
+pub(super) fn read_contact_name(top: &Fields<'_>) -> Result<Option<String>, InputError> {
+    either(top.inside("contactInfo")?.text("name")?, || top.text("contactName"))
+}
+
 /// Returns the contact, or `None` if the request names none.
 pub(super) fn read_contact(top: &Fields<'_>, details: &CallDetails) -> Result<Option<Contact>, InputError> {
     let info = top.inside("contactInfo")?;
     let id = either(info.get("id", &value::CONTACT_ID)?, || top.get("contactId", &value::CONTACT_ID))?;
     let kind = either(info.text("type")?, || top.text("contactType"))?;
-    let name = either(info.text("name")?, || top.text("contactName"))?;
-    let phone_number = details.contact_number.clone();
+    let (name, phone_number) = (details.contact_name.clone(), details.contact_number.clone());
     Ok(id.and_then(ContactId::new).map(|id| Contact { id, kind, name, phone_number }))
 }
 
@@ -30,7 +34,9 @@ mod tests {
     use crate::model::{Direction, Party};
 
     fn check<T: std::fmt::Debug + PartialEq>(body: Value, field: fn(Contact) -> T, expected: Option<T>) {
-        let contact = read_contact(&Fields::of(body.as_object().unwrap()), &CallDetails::default()).unwrap();
+        let top = Fields::of(body.as_object().unwrap());
+        let contact_name = read_contact_name(&top).unwrap();
+        let contact = read_contact(&top, &CallDetails { contact_name, ..CallDetails::default() }).unwrap();
         assert_eq!(contact.map(field), expected, "{body}");
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     InputError,
-    contact::{read_contact, read_contact_number},
+    contact::{read_contact, read_contact_name, read_contact_number},
     fields::Fields,
     json,
     record::{read_authorization, read_details, read_extension, read_user_id, read_zone},
@@ -29,6 +29,7 @@ pub fn read_create(body: &[u8]) -> Result<CreateCallLog, InputError> {
     call.require("direction", &value::DIRECTION)?;
     let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call)? };
     details.contact_number = read_contact_number(&top, &details)?;
+    details.contact_name = read_contact_name(&top)?;
     Ok(CreateCallLog {
         session,
         extension: read_extension(&call)?,
@@ -138,6 +139,7 @@ mod tests {
                 from: Some(bob),
                 to: Some(ada),
                 contact_number: text("+12135550111"),
+                contact_name: text("Bob Client"),
                 note: text("Wants a quote\nCall back Friday"),
                 subject: text("Inbound Call from Bob Client"),
                 start: Some("2025-03-12T15:45:25Z".parse().unwrap()),

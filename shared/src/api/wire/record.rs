@@ -17,7 +17,7 @@ const PARTY: ValueType<Party> = ValueType {
     read: party,
 };
 
-/// Reads the details of a call, except the session and the contact's number. Fields that contain a RingCentral token
+/// Reads the details of a call, except the session and the contact. Fields that contain a RingCentral token
 /// (`recordingDownloadLink`, `recording.downloadUrl`) are never read.
 pub(super) fn read_details(call: &Fields<'_>) -> Result<CallDetails, InputError> {
     let direction = call.get("direction", &value::DIRECTION)?;
@@ -27,6 +27,7 @@ pub(super) fn read_details(call: &Fields<'_>) -> Result<CallDetails, InputError>
         from: call.get("from", &PARTY)?,
         to: call.get("to", &PARTY)?,
         contact_number: None,
+        contact_name: None,
         note: call.text("note")?,
         subject: either(call.text("subject")?, || call.text("customSubject"))?,
         start: call.get("startTime", &time::TIME)?,

@@ -2,6 +2,7 @@
 
 use super::{
     InputError,
+    contact::{read_contact_name, read_contact_number},
     fields::Fields,
     json,
     record::{read_authorization, read_details, read_extension, read_user_id, read_zone},
@@ -21,10 +22,13 @@ pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, InputError> {
     // `existingCallLog` only identifies the call. Its other fields are older values.
     let identity = call.clone().or(top.inside("existingCallLog")?);
     let session = identity.require("sessionId", &value::SESSION)?;
+    let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call)? };
+    details.contact_number = read_contact_number(&top, &details)?;
+    details.contact_name = read_contact_name(&top)?;
     Ok(UpdateCallLog {
         extension: read_extension(&identity)?,
         user: read_user_id(&top)?,
-        details: CallDetails { session: Some(session.clone()), ..read_details(&call)? },
+        details,
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
         session,
@@ -109,6 +113,15 @@ mod tests {
             Extension::new("7"),
         );
         check(json!({"sessionId": 1, "hashedExtensionId": "h"}), |u| u.extension, Extension::new("h"));
+        check(json!({"sessionId": 1, "contactName": "Bob"}), |u| u.details.contact_name, text("Bob"));
+        let contact = json!({"name": "Bob", "phoneNumber": "+3"});
+        let read_contact = |u: UpdateCallLog| (u.details.contact_name, u.details.contact_number);
+        check(json!({"sessionId": 1, "contactInfo": contact}), read_contact, (text("Bob"), text("+3")));
+        // Without a number of the contact, it is the other party's if the update tells which party that is.
+        let from = json!({"phoneNumber": "+1"});
+        check(json!({"sessionId": 1, "from": from}), |u| u.details.contact_number, None);
+        let inbound = json!({"sessionId": 1, "direction": "Inbound", "from": from, "to": "+2"});
+        check(inbound, |u| u.details.contact_number, text("+1"));
         check(json!({"sessionId": 1, "timezoneOffset": 5.5}), |u| u.zone, Zone::parse("+05:30"));
     }
 

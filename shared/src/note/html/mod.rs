@@ -62,6 +62,17 @@ impl Markup for Html {
         }
     }
 
+    fn relabel(&self, segments: &mut [Segment<'_>], direction: Direction) {
+        let Some(at) = find(segments, SegmentKind::Section(Section::ContactNumber)) else { return };
+        let (segment, [right, wrong]) = (&mut segments[at], number_labels(direction));
+        let before = segment.raw[..segment.value.start].to_ascii_lowercase();
+        if let Some(start) = before.find(&wrong.to_ascii_lowercase()) {
+            segment.raw.to_mut().replace_range(start..start + wrong.len(), right);
+            let moved = |offset: usize| offset + right.len() - wrong.len();
+            segment.value = moved(segment.value.start)..moved(segment.value.end);
+        }
+    }
+
     fn place(&self, segments: &mut Vec<Segment<'_>>, entry: Entry<'_>) {
         let kind = SegmentKind::Section(entry.section);
         let written = self.write(entry, None);
@@ -109,11 +120,23 @@ fn label(entry: Entry<'_>, over: Option<&str>) -> &'static str {
     if entry.section != Section::ContactNumber {
         return traits.html_label;
     }
-    let is_recipients = match entry.direction {
-        Some(direction) => direction == Direction::Outbound,
-        None => over.is_some_and(|over| over.to_ascii_lowercase().contains("recipient phone number")),
-    };
-    traits.aliases[usize::from(is_recipients)]
+    let is_recipients =
+        || over.is_some_and(|over| over.to_ascii_lowercase().contains("recipient phone number"));
+    let direction = entry.direction.unwrap_or_else(|| match is_recipients() {
+        true => Direction::Outbound,
+        false => Direction::Inbound,
+    });
+    let [right, _] = number_labels(direction);
+    right
+}
+
+/// Returns the label of the contact's number in a call with this direction, and the one that it would have otherwise.
+fn number_labels(direction: Direction) -> [&'static str; 2] {
+    let labels = Section::ContactNumber.traits().aliases;
+    match direction {
+        Direction::Inbound => [labels[0], labels[1]],
+        Direction::Outbound => [labels[1], labels[0]],
+    }
 }
 
 /// Returns `true` for an absolute `http` or `https` URL that cannot end the attribute it is written into.

@@ -149,3 +149,31 @@ fn the_base_after_a_merge_is_what_we_wrote_or_accepted() {
         content(&[(NOTE, "n"), result("a")[0]]).fingerprints()
     );
 }
+
+#[test]
+fn the_label_of_the_contacts_number_follows_the_direction() {
+    let with = |direction, values: &[(Section, &str)]| {
+        Content::of(direction, values.iter().map(|(section, value)| (*section, (*value).to_owned())))
+    };
+    let number = [(Section::ContactNumber, "+1 & 2"), (Section::Result, "Stopped")];
+    let (outbound, inbound) = (Some(Direction::Outbound), Some(Direction::Inbound));
+    let outbound_body = compose(Format::Html, &with(outbound, &number));
+    let inbound_body = compose(Format::Html, &with(inbound, &number));
+    assert_ne!(outbound_body, inbound_body);
+    let base = with(outbound, &number).fingerprints();
+    // The number is not part of the correction, or it is as it was.
+    for values in [&[][..], &number[..1]] {
+        for (existing, direction, expected) in [
+            (&outbound_body, inbound, &inbound_body),
+            (&inbound_body, outbound, &outbound_body),
+            (&outbound_body, outbound, &outbound_body),
+            (&outbound_body, None, &outbound_body),
+        ] {
+            let merged = merge(Format::Html, existing, &base, &with(direction, values));
+            assert_eq!(merged.body, *expected, "{direction:?} {values:?}");
+        }
+    }
+    let edited = outbound_body.replace("<b>", "<strong>").replace("</b>", "</strong>").replace("+1 ", "+7 ");
+    let merged = merge(Format::Html, &edited, &base, &with(inbound, &number));
+    assert_eq!(merged.body, edited.replace("Recipient phone", "Caller phone"), "a person's number stays");
+}

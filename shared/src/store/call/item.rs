@@ -39,7 +39,7 @@ pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
 pub struct LastWritten {
     /// Fingerprints of the note's sections, and unconfirmed ones: of what a lease holder that died may have written.
     pub sections: Fingerprints,
-    /// The fingerprint of the subject; `None`: not known.
+    /// The fingerprint of the subject, with a mark if it was generated; `None`: not known.
     pub subject: Option<String>,
     /// Fingerprints of the CRM's own fields, by name: several, separated by spaces, if it is not known which of them an
     /// attempt sent. A field that is absent is not known.

@@ -8,12 +8,14 @@
 //! - [`faults`]: faults of the CRM and of the network;
 //! - [`confinement`]: credentials and personal data stay where they belong;
 //! - [`protocol`]: the whole app with each adapter;
+//! - [`corrections`]: the whole app with each adapter, and calls whose facts are corrected;
 //! - [`template`]: the steps of `docs/add-a-crm.md`;
 //! - a file for each CRM, with the cases of that CRM only.
 
 mod confinement;
 mod connected;
 mod contrary;
+mod corrections;
 mod faults;
 mod features;
 mod pipedrive;
@@ -256,6 +258,57 @@ async fn a_create_writes_once_and_last() {
 }
 
 #[tokio::test]
+async fn a_created_record_shows_the_fields_of_its_call() {
+    each(async |connected| {
+        let log = connected.log(START);
+        let all = log.facts.clone();
+        let pending = Some(CallDuration::Pending);
+        for facts in [
+            CallFacts { direction: Some(Direction::Outbound), ..all.clone() },
+            CallFacts { duration: pending, result: None, ..all.clone() },
+            CallFacts { start: None, ..all.clone() },
+            all,
+        ] {
+            let sent = NewCallLog { facts: facts.clone(), tag: connected.new_tag(), ..log.clone() };
+            let id = connected.create(&sent).await;
+            let shown = connected.read(&id).await.fields;
+            assert_eq!(shown, connected.crm.fields(&facts), "{} {facts:?}", connected.name());
+        }
+    })
+    .await;
+}
+
+/// An update often brings one fact alone. It must not change a field that needs another one too.
+#[test]
+fn a_field_has_a_value_once_all_its_facts_are_known() {
+    let all = CallFacts {
+        direction: Some(Direction::Outbound),
+        start: START.parse().ok(),
+        duration: Some(CallDuration::Seconds(65)),
+        result: Some("Missed".to_owned()),
+    };
+    for start in FAKES {
+        let crm = start().adapter();
+        let whole = crm.fields(&all);
+        assert!(whole.values().all(|text| !text.is_empty()), "{}: {whole:?}", crm.platform());
+        assert!(!whole.contains_key("subject"), "{}: the subject is no field", crm.platform());
+        for known in 0..16_u8 {
+            let is_known = |bit: u8| known & 1 << bit != 0;
+            let facts = CallFacts {
+                direction: all.direction.filter(|_| is_known(0)),
+                start: all.start.filter(|_| is_known(1)),
+                duration: all.duration.filter(|_| is_known(2)),
+                result: all.result.clone().filter(|_| is_known(3)),
+            };
+            for (name, text) in crm.fields(&facts) {
+                let is_right = text.is_empty() || whole.get(name) == Some(&text);
+                assert!(is_right, "{}: {name} is {text} for {facts:?}", crm.platform());
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_update_changes_the_fields_that_it_contains_and_no_others() {
     each(async |connected| {
         let id = connected.create(&connected.log(START)).await;
@@ -263,7 +316,7 @@ async fn an_update_changes_the_fields_that_it_contains_and_no_others() {
         let updates = || connected.proxy().count(connected.routes.update);
         let facts = CallFacts {
             direction: Some(Direction::Outbound),
-            start: None,
+            start: "2025-03-11T09:05:00Z".parse().ok(),
             duration: Some(CallDuration::Seconds(3_599)),
             result: Some("Missed".to_owned()),
         };

@@ -97,7 +97,8 @@ async fn durations_are_whole_minutes_rounded_up() {
         assert!(connected.find(&log).await.contains(&id), "{seconds} s");
         let change = CallLogChange { fields: connected.crm.fields(&log.facts), ..CallLogChange::default() };
         connected.crm.update_record(&connected.access(), &id, &change).await.unwrap();
-        assert_eq!(connected.sent(), json!({ "duration": expected }));
+        let times = json!({ "due_date": "2025-03-12", "due_time": "15:45", "duration": expected });
+        assert_eq!(connected.sent(), times);
     }
 }
 

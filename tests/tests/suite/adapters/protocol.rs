@@ -35,8 +35,8 @@ use super::{
 };
 
 /// Processes whose only CRM is the connected one, with their table, and a connected user.
-struct Running<'c> {
-    connected: &'c Connected,
+pub(super) struct Running<'c> {
+    pub(super) connected: &'c Connected,
     dynamodb: DynamoDb,
     clock: Arc<AtomicI64>,
     user: User,
@@ -45,7 +45,7 @@ struct Running<'c> {
 
 impl<'c> Running<'c> {
     /// Starts a process, with a user who is connected by an API key.
-    async fn start(connected: &'c Connected) -> Running<'c> {
+    pub(super) async fn start(connected: &'c Connected) -> Running<'c> {
         Running::with(connected, connected.fake.credentials().remove(0)).await
     }
 
@@ -63,11 +63,11 @@ impl<'c> Running<'c> {
     }
 
     /// Replaces the process by a new one, which shares only the table and the CRM with it.
-    async fn restart(&mut self) {
+    pub(super) async fn restart(&mut self) {
         self.app = process(self.connected, &self.dynamodb, &self.clock).await;
     }
 
-    async fn request(&self, method: &str, body: &Value) -> Response {
+    pub(super) async fn request(&self, method: &str, body: &Value) -> Response {
         let token = self.app.issue_token(&self.user, 1);
         send(&self.app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
     }
@@ -97,7 +97,7 @@ impl<'c> Running<'c> {
     }
 
     /// Lets time pass, and runs the redrive once a minute.
-    async fn redrive_for(&self, minutes: u64) {
+    pub(super) async fn redrive_for(&self, minutes: u64) {
         for _ in 0..minutes {
             self.clock.fetch_add(60_000, Ordering::SeqCst);
             self.connected.fake.advance(Duration::from_secs(60));
@@ -114,7 +114,7 @@ impl<'c> Running<'c> {
         self.connected.crm.update_record(&self.connected.access(), id, &change).await.unwrap();
     }
 
-    async fn read(&self, id: &CallLogId) -> CallLog {
+    pub(super) async fn read(&self, id: &CallLogId) -> CallLog {
         self.connected.read(id).await
     }
 

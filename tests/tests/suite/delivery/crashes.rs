@@ -272,25 +272,50 @@ async fn a_redrive_settles_the_call_of_a_lease_holder_that_died_with_nothing_to_
     check_settled(&test, "after its lease").await;
 }
 
-/// An updater dies after it has changed the duration; then another update corrects it, or a person has changed it.
+/// An updater dies after it has changed a field; then another update corrects it, or a person has changed it.
 #[tokio::test]
-async fn a_duration_whose_writer_died_is_not_mistaken_for_an_edit() {
-    for (edit, expected) in [(None, "00:05"), (Some("00:30"), "00:30")] {
+async fn a_field_whose_writer_died_is_not_mistaken_for_an_edit() {
+    // The field of the activity, two corrections, the value after the first one, a person's edit, and the value in the end.
+    let start = |minutes: i64| json!({"startTime": 1_741_794_325_000_i64 + minutes * 60_000});
+    let duration = |seconds: i64| json!({"duration": seconds});
+    let turned = |direction: &str| json!({"direction": direction});
+    let named = |name: &str| json!({"direction": "Inbound", "contactName": name});
+    let [bob, ann] = [
+        ["Outbound Call to Bob Client", "Inbound Call from Bob Client"],
+        ["Inbound Call from Ann", "Inbound Call from Bea"],
+    ];
+    for (field, first, second, written, edit, expected) in [
+        ("duration", duration(180), duration(300), "00:03", None, "00:05"),
+        ("duration", duration(180), duration(300), "00:03", Some("00:30"), "00:30"),
+        ("due_time", start(1), start(2), "15:46", None, "15:47"),
+        ("due_time", start(1), start(2), "15:46", Some("09:30"), "09:30"),
+        ("subject", turned("Outbound"), turned("Inbound"), bob[0], None, bob[1]),
+        ("subject", turned("Outbound"), turned("Inbound"), bob[0], Some("Bob, urgent"), "Bob, urgent"),
+        ("subject", named("Ann"), named("Bea"), ann[0], None, ann[1]),
+        (
+            "subject",
+            named("Ann"),
+            named("Bea"),
+            ann[0],
+            Some("Inbound Call from Anne"),
+            "Inbound Call from Anne",
+        ),
+    ] {
         let test = logged().await;
         let (other, dynamodb) = test.proxied_app().await;
         test.crm.next(Route::UpdateActivity, SLOW);
-        let dying = start(&other, &test.user, "PATCH", update(json!({"duration": 180})));
+        let dying = super::start(&other, &test.user, "PATCH", update(first.clone()));
         wait_for_requests(&test, Route::UpdateActivity, 1).await;
         for _ in 0..10 {
             dynamodb.next(DYNAMODB, Fault::DropBeforeEffect);
         }
         assert_eq!(dying.await.unwrap().status, 503, "the result of the change could not be stored");
-        assert_eq!(activity(&test)["duration"], "00:03");
+        assert_eq!(activity(&test)[field], written, "{first}");
         if let Some(edit) = edit {
-            test.crm.edit(5001, "duration", json!(edit));
+            test.crm.edit(5001, field, json!(edit));
         }
         test.pass(LEASE);
-        check(&test.patch(&update(json!({"duration": 300}))).await, UPDATED, "the next update");
-        assert_eq!(activity(&test)["duration"], expected);
+        check(&test.patch(&update(second)).await, UPDATED, "the next update");
+        assert_eq!(activity(&test)[field], expected, "{first} {edit:?}");
     }
 }

@@ -99,6 +99,11 @@ async fn a_change_contains_only_the_fields_that_changed() {
         (json!({"duration": 130}), vec!["note", "duration"]),
         (json!({"duration": "pending"}), vec![]),
         (json!({"duration": 130, "result": "Accepted"}), vec![]),
+        // The note's time has seconds, the activity's has not.
+        (json!({"startTime": 1_741_794_330_000_i64}), vec!["note"]),
+        (json!({"startTime": 1_741_794_390_000_i64}), vec!["note", "due_date", "due_time"]),
+        (json!({"direction": "Inbound", "contactName": "Bob Client"}), vec![]),
+        (json!({"contactName": "Robert"}), vec!["subject"]),
         (json!({"note": "", "aiNote": null, "from": {}}), vec![]),
     ] {
         let before = test.crm.count(Route::UpdateActivity);

@@ -97,7 +97,12 @@ impl Crm for FakeCrm {
     }
 
     fn fields(&self, facts: &CallFacts) -> Fields {
-        [(DURATION, facts.seconds().map(|seconds| seconds.to_string()).unwrap_or_default())].into()
+        let direction = facts.direction.map(|direction| direction.as_str().to_owned());
+        let start = facts.start.map(|start| start.timestamp_millis().to_string());
+        let duration = facts.seconds().map(|seconds| seconds.to_string());
+        [(DIRECTION, direction), (START, start), (DURATION, duration)]
+            .map(|(name, text)| (name, text.unwrap_or_default()))
+            .into()
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {

@@ -42,6 +42,10 @@ const MIN_TIME: Duration = Duration::from_millis(250);
 /// The longest time from the sender's deadline, or the moment it stops waiting, to the effect of its request, in
 /// milliseconds.
 pub const GRACE_MS: i64 = 30_000;
+/// The name of the field with the direction.
+const DIRECTION: &str = "direction";
+/// The name of the field with the start, in milliseconds since 1970.
+const START: &str = "start";
 /// The name of the field with the duration in seconds.
 const DURATION: &str = "duration";
 /// The window of the rate limit, in milliseconds.

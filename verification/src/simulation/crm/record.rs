@@ -6,7 +6,7 @@ use call_log::{
 };
 use chrono::{DateTime, Utc};
 
-use super::DURATION;
+use super::{DIRECTION, DURATION, START};
 
 /// The sender of a request that may change the CRM, as the simulation knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct CrmRecord {
     pub sent_as: Recovery,
     /// The contact.
     pub contact: ContactId,
+    /// The direction of the call; empty while it is unknown.
+    pub direction: String,
     /// When the call began.
     pub start: Option<DateTime<Utc>>,
     /// The subject.
@@ -108,6 +110,7 @@ impl CrmRecord {
             tag: log.tag.clone(),
             sent_as: log.recovery,
             contact: log.contact.id.clone(),
+            direction: log.facts.direction.map(|direction| direction.as_str().to_owned()).unwrap_or_default(),
             start: log.facts.start,
             subject: log.subject.clone(),
             body: log.body.clone(),
@@ -126,7 +129,12 @@ impl CrmRecord {
         CallLog {
             subject: Some(self.subject.clone()),
             body: self.body.clone(),
-            fields: [(DURATION, self.duration.clone())].into(),
+            fields: [
+                (DIRECTION, self.direction.clone()),
+                (START, self.start.map(|start| start.timestamp_millis().to_string()).unwrap_or_default()),
+                (DURATION, self.duration.clone()),
+            ]
+            .into(),
             version: self.shown_version(compare_and_set),
         }
     }
@@ -146,6 +154,12 @@ impl CrmRecord {
         }
         if let Some(subject) = &change.subject {
             self.subject.clone_from(subject);
+        }
+        if let Some(direction) = change.fields.get(DIRECTION) {
+            self.direction.clone_from(direction);
+        }
+        if let Some(start) = change.fields.get(START) {
+            self.start = start.parse().ok().and_then(DateTime::from_timestamp_millis);
         }
         if let Some(duration) = change.fields.get(DURATION) {
             self.duration.clone_from(duration);
