@@ -24,7 +24,7 @@
 //! The exit code is 1 if a check fails. A problem in the model is printed with the shortest trace that leads to it.
 //!
 //! The last three commands run the code of the functions, the SDK, an embedded DynamoDB and a CRM in memory, in one
-//! thread with a simulated clock. Every step of an invocation that leaves the process pauses at a driver. The driver
+//! thread with a simulated clock. One of the CRMs is the Contrary CRM of `tests/`, with its adapter and its HTTP requests. Every step of an invocation that leaves the process pauses at a driver. The driver
 //! resumes one invocation at a time, crashes it, or loses the response.
 //!
 //! # What the model checks

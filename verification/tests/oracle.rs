@@ -4,7 +4,7 @@
 
 use call_log::adapters::Capabilities;
 use verification::simulation::{
-    crm::{self, CONDITIONAL, Defect, PLAIN},
+    crm::{self, CONDITIONAL, Defect, Kind, PLAIN},
     driver::{Driver, Simulation, runtime},
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
@@ -158,9 +158,16 @@ fn random_schedules_find_defects() {
         Defect::VersionNotSent,
         Defect::FieldsOverwritten,
     ] {
-        let options = Options { kind: defect.kind(), defect: Some(defect) };
-        let summary = schedules::run(0, 500, 2, options);
-        let count = summary.schedules();
-        assert!(!summary.broken.is_empty(), "{defect:?} is not found in {count} schedules");
+        assert_is_found(defect, defect.kind());
     }
+    // The defects that the network makes, because the adapter is the real one.
+    for defect in [Defect::KeyNotRead, Defect::VersionNotSent, Defect::FinishRepeatedBlindly] {
+        assert_is_found(defect, Some(Kind::Contrary));
+    }
+}
+
+fn assert_is_found(defect: Defect, kind: Option<Kind>) {
+    let summary = schedules::run(0, 500, 2, Options { kind, defect: Some(defect) });
+    let count = summary.schedules();
+    assert!(!summary.broken.is_empty(), "{defect:?} is not found in {count} schedules of {kind:?}");
 }

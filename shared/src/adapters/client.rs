@@ -4,16 +4,19 @@
 //! Nothing here repeats a request, because only delivery knows if a write may be repeated. The HTTP client follows no
 //! redirect, because the header with the API key would be sent to the new host too.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::{
     RequestBuilder, StatusCode,
-    header::{AUTHORIZATION, DATE, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue},
 };
 
 use super::{
     Authentication, Budgets, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, RateLimits,
-    exchange::Intent, meaning::interpret,
+    exchange::{Intent, Method},
+    meaning::interpret,
 };
 use crate::{
     model::{Clock, Credentials, Deadline, Secret, User},
@@ -32,7 +35,76 @@ const RESERVE: Duration = Duration::from_millis(1_500);
 const MIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The HTTP client of the process, which every adapter uses.
-pub use reqwest::Client as HttpClient;
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: reqwest::Client,
+    /// The replacement of the network in a simulation.
+    transport: Option<Arc<dyn Transport>>,
+}
+
+/// A replacement of the network, for a simulation in one process.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Takes a request to a CRM or to its token host, and returns the response. `deadline`: the end of the invocation, for
+    /// a request to a CRM.
+    ///
+    /// # Errors
+    ///
+    /// If no response arrives: the possible effect of the request.
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        deadline: Option<Deadline>,
+    ) -> Result<http::Response<Bytes>, Effect>;
+}
+
+/// A response, as it was received.
+pub(super) struct Received {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// The body, or the reason why it is incomplete.
+    pub(super) body: Result<Vec<u8>, ErrorKind>,
+}
+
+impl From<reqwest::Client> for HttpClient {
+    fn from(client: reqwest::Client) -> HttpClient {
+        HttpClient { client, transport: None }
+    }
+}
+
+impl HttpClient {
+    /// The same client, whose requests go to `transport`.
+    #[must_use]
+    pub fn through(self, transport: Arc<dyn Transport>) -> HttpClient {
+        HttpClient { transport: Some(transport), ..self }
+    }
+
+    /// Begins a request.
+    pub(super) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends a request and receives the response. Only a transport needs the deadline, because the request has a timeout.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        deadline: Option<Deadline>,
+    ) -> Result<Received, Error> {
+        let Some(transport) = &self.transport else {
+            let response = request.send().await.map_err(|failure| no_response(&failure))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            return Ok(Received { status, headers, body: read(response).await });
+        };
+        let request = request.build().and_then(http::Request::<reqwest::Body>::try_from);
+        let request = request.map_err(|failure| no_response(&failure))?;
+        let bytes = |body: reqwest::Body| Bytes::copy_from_slice(body.as_bytes().unwrap_or_default());
+        let response = transport.send(request.map(bytes), deadline).await;
+        let response =
+            response.map_err(|effect| Error::new(ErrorKind::Unavailable, effect, "no response"))?;
+        let (head, body) = response.into_parts();
+        Ok(Received { status: head.status, headers: head.headers, body: Ok(body.into()) })
+    }
+}
 
 /// Access to the CRM of one user, for the time of one invocation.
 #[derive(Clone, Debug)]
@@ -78,7 +150,7 @@ impl Access<'_> {
         let timeout = self.timeout(request.intent)?;
         let outgoing = self
             .http
-            .request(request.method.clone(), format!("{}{}", self.base_url, request.path))
+            .request(request.method.clone(), &format!("{}{}", self.base_url, request.path))
             .query(&request.query)
             .headers(telemetry::headers())
             .timeout(timeout);
@@ -90,14 +162,13 @@ impl Access<'_> {
             outgoing = outgoing.json(body);
         }
         let started = self.clock.now_ms();
-        let (metric, result) = match outgoing.send().await {
-            Ok(response) => {
-                let (status, mut headers) = (response.status(), response.headers().clone());
+        let (metric, result) = match self.http.send(outgoing, Some(self.deadline)).await {
+            Ok(Received { status, mut headers, body }) => {
                 // A response without a date counts as sent now (RFC 9110, section 6.6.1).
                 headers.entry(DATE).or_insert_with(|| self.date());
                 let limits = self.crm.rate_limits(&headers);
                 self.record_response(&request, status, &limits);
-                let (body, incomplete) = match read(response).await {
+                let (body, incomplete) = match body {
                     Ok(body) => (body, None),
                     Err(kind) => (Vec::new(), Some(kind)),
                 };
@@ -108,7 +179,7 @@ impl Access<'_> {
                 };
                 (metric_of(status, &result), result.map(|()| response))
             }
-            Err(failure) => (Metric::CrmUnanswered, Err(no_response(&failure))),
+            Err(failure) => (Metric::CrmUnanswered, Err(failure)),
         };
         let now_ms = self.clock.now_ms();
         telemetry::count(metric);
@@ -215,7 +286,7 @@ fn secret_of(credentials: &Credentials) -> &Secret {
 }
 
 /// Translates a request that got no response. Only a failed connection proves that nothing was sent.
-pub(super) fn no_response(failure: &reqwest::Error) -> Error {
+fn no_response(failure: &reqwest::Error) -> Error {
     if failure.is_connect() || failure.is_builder() {
         Error::new(ErrorKind::Unavailable, Effect::None, "no connection")
     } else if failure.is_timeout() {
@@ -226,7 +297,7 @@ pub(super) fn no_response(failure: &reqwest::Error) -> Error {
 }
 
 /// Reads the body of a response. Fails if it is too long or incomplete.
-pub(super) async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, ErrorKind> {
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, ErrorKind> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|_| ErrorKind::Unavailable)? {
         if bytes.len() + chunk.len() > MAX_RESPONSE {

@@ -38,7 +38,7 @@ use serde_json::Value;
 use crate::model::{CallLogId, Contact, Credentials, Secret, User};
 pub use budget::{Budgets, RateLimits};
 pub use capability::{Authentication, Capabilities, CompareAndSet, Finish, LimitScope, Recovery};
-pub use client::{Access, Authorization, HttpClient};
+pub use client::{Access, Authorization, HttpClient, Transport};
 pub use error::{Effect, Error, ErrorKind};
 pub use exchange::{CrmRequest, CrmResponse, HeaderMap};
 pub use hosts::{account_label, is_listed};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Crm, Effect, HttpClient, client, json::number};
+use super::{Crm, Effect, HttpClient, client::Received, exchange::Method, json::number};
 use crate::{
     model::{OAuthClient, Secret},
     telemetry,
@@ -90,7 +90,8 @@ pub async fn renew_grant(
 ) -> Result<RenewedGrant, RenewalError> {
     let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
     form.extend(oauth.extra.iter().map(|(name, value)| (*name, value.as_str())));
-    let mut request = http.post(&oauth.token_url).headers(telemetry::headers()).timeout(RENEWAL_TIMEOUT);
+    let request = http.request(Method::POST, &oauth.token_url);
+    let mut request = request.headers(telemetry::headers()).timeout(RENEWAL_TIMEOUT);
     if let Some(client) = client {
         match oauth.client_authentication {
             ClientAuthentication::Basic => {
@@ -101,13 +102,12 @@ pub async fn renew_grant(
             }
         }
     }
-    let response =
-        request.form(&form).send().await.map_err(|failure| match client::no_response(&failure).effect {
-            Effect::None => RenewalError::NotSent,
-            Effect::Unknown => RenewalError::OutcomeUnknown,
-        })?;
-    let status = response.status();
-    let body = client::read(response).await.unwrap_or_default();
+    let response = http.send(request.form(&form), None).await;
+    let Received { status, body, .. } = response.map_err(|error| match error.effect {
+        Effect::None => RenewalError::NotSent,
+        Effect::Unknown => RenewalError::OutcomeUnknown,
+    })?;
+    let body = body.unwrap_or_default();
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |name: &str| json.get(name)?.as_str().map(Secret::new);
     if crm.is_grant_refused(&json) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Map;
 
 use crate::{
-    adapters::{CallFacts, CallLog, NewCallLog, Recovery},
+    adapters::{CallFacts, CallLog, ErrorKind, NewCallLog, Recovery},
     delivery::{attempt::Attempt, failure::Failure, ways},
     model::{CallDetails, CallLogId, CallTag, Contact},
     note::{self, Content},
@@ -38,7 +38,11 @@ impl Attempt<'_> {
             if record.recovery == Recovery::None {
                 continue;
             }
-            found.extend(self.grant.find_records(&record, since).await?);
+            match self.grant.find_records(&record, since).await {
+                // No record is found by a key that the CRM no longer takes.
+                Err(failure) if failure.kind() == Some(&ErrorKind::KeyRefused) => {}
+                records => found.extend(records?),
+            }
         }
         for duplicate in found.into_iter().filter(|found| found != kept) {
             telemetry::count(Metric::DuplicateFound);

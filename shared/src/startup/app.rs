@@ -85,7 +85,7 @@ impl App {
         }
         let services = Services {
             clock,
-            http,
+            http: http.into(),
             store,
             crms: REGISTRY,
             crm_base_urls,

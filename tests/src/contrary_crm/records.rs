@@ -17,98 +17,98 @@ use super::adapter::{MAX_BODY, MAX_SUBJECT, SEARCH_LAG};
 use crate::fake_crm::Change;
 
 /// The API key that the fake accepts.
-pub(super) const API_KEY: &str = "contrary-api-key";
+pub const API_KEY: &str = "contrary-api-key";
 /// The session that is open when the fake starts.
-pub(super) const SESSION: &str = "contrary-session-0";
+pub const SESSION: &str = "contrary-session-0";
 /// The refresh token that is valid when the fake starts.
-pub(super) const REFRESH_TOKEN: &str = "contrary-refresh-0";
+pub const REFRESH_TOKEN: &str = "contrary-refresh-0";
 
 /// Our client id and secret.
-pub(super) const CLIENT: [&str; 2] = ["contrary-client", "contrary-client-secret"];
+pub const CLIENT: [&str; 2] = ["contrary-client", "contrary-client-secret"];
 /// The number of requests that a user may send in [`INTERVAL_MS`].
-const LIMIT: i64 = 1_000;
+pub const LIMIT: i64 = 1_000;
 /// The number of searches that a user may send in [`INTERVAL_MS`].
 const SEARCH_LIMIT: i64 = 500;
 /// The window of both limits, in milliseconds.
-pub(super) const INTERVAL_MS: u64 = 10_000;
+pub const INTERVAL_MS: u64 = 10_000;
 /// The lifetime of a session that a login opens, in seconds.
-pub(super) const SESSION_SECONDS: i64 = 600;
+pub const SESSION_SECONDS: i64 = 600;
 
 /// The records and the state of the fake.
 #[derive(Debug)]
-pub(super) struct Records {
+pub struct Records {
     clock: Clock,
     /// The time by which tests have advanced the clock.
-    pub(super) advanced: TimeDelta,
-    pub(super) parties: Vec<Party>,
-    pub(super) calls: Vec<StoredCall>,
+    pub advanced: TimeDelta,
+    pub parties: Vec<Party>,
+    pub calls: Vec<StoredCall>,
     /// Sessions with the time when each ends.
-    pub(super) sessions: BTreeMap<String, DateTime<Utc>>,
+    pub sessions: BTreeMap<String, DateTime<Utc>>,
     /// Access tokens, which open sessions and are good for nothing else.
-    pub(super) access: BTreeSet<String>,
+    pub access: BTreeSet<String>,
     /// The only refresh token that is valid.
-    pub(super) refresh: String,
-    pub(super) keys_are_off: bool,
-    pub(super) changes: BTreeSet<Change>,
+    pub refresh: String,
+    pub keys_are_off: bool,
+    pub changes: BTreeSet<Change>,
     /// The numbers of requests and of searches in this window.
-    used: [i64; 2],
+    pub used: [i64; 2],
     next: u64,
 }
 
 /// A person or a company. A person can have the id of a company.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Party {
-    pub(super) kind: String,
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) number: String,
+pub struct Party {
+    pub kind: String,
+    pub id: String,
+    pub name: String,
+    pub number: String,
 }
 
 /// A call with what the API does not show.
 #[derive(Clone, Debug)]
-pub(super) struct StoredCall {
-    pub(super) call: Call,
-    pub(super) key: Option<String>,
-    pub(super) version: u64,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) time: Vec<TimeEntry>,
+pub struct StoredCall {
+    pub call: Call,
+    pub key: Option<String>,
+    pub version: u64,
+    pub created_at: DateTime<Utc>,
+    pub time: Vec<TimeEntry>,
 }
 
 /// A call, as the API returns it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Call {
-    pub(super) id: String,
+pub struct Call {
+    pub id: String,
     #[serde(flatten)]
-    pub(super) fields: NewCall,
+    pub fields: NewCall,
 }
 
 /// A time entry, as the API returns it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TimeEntry {
-    pub(super) id: String,
-    pub(super) seconds: u64,
-    pub(super) changed_by: &'static str,
+pub struct TimeEntry {
+    pub id: String,
+    pub seconds: u64,
+    pub changed_by: &'static str,
 }
 
 /// The body of a request that creates a call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct NewCall {
-    pub(super) party: PartyId,
-    pub(super) headline: String,
-    pub(super) text: String,
-    pub(super) way: Option<Way>,
-    pub(super) outcome: Option<String>,
-    pub(super) started_at: Option<DateTime<Utc>>,
+pub struct NewCall {
+    pub party: PartyId,
+    pub headline: String,
+    pub text: String,
+    pub way: Option<Way>,
+    pub outcome: Option<String>,
+    pub started_at: Option<DateTime<Utc>>,
     /// Any text, which need not be unique.
-    pub(super) reference: Option<String>,
+    pub reference: Option<String>,
 }
 
 /// The direction of a call.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Way {
+pub enum Way {
     In,
     Out,
 }
@@ -116,58 +116,58 @@ pub(super) enum Way {
 /// A reference to a party.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PartyId {
-    pub(super) kind: String,
-    pub(super) id: String,
+pub struct PartyId {
+    pub kind: String,
+    pub id: String,
 }
 
 /// The body of a request that changes a call.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct CallChange {
-    pub(super) headline: Option<String>,
-    pub(super) text: Option<String>,
-    pub(super) way: Option<Way>,
-    pub(super) outcome: Option<String>,
-    pub(super) started_at: Option<DateTime<Utc>>,
+pub struct CallChange {
+    pub headline: Option<String>,
+    pub text: Option<String>,
+    pub way: Option<Way>,
+    pub outcome: Option<String>,
+    pub started_at: Option<DateTime<Utc>>,
 }
 
 /// The body of a request that creates or changes a time entry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Time {
-    pub(super) seconds: u64,
+pub struct Time {
+    pub seconds: u64,
 }
 
 /// The body of a request that creates a party.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewParty {
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) number: String,
+pub struct NewParty {
+    pub kind: String,
+    pub name: String,
+    pub number: String,
 }
 
 /// An error: a status, a code, a sentence, and the id of the record that is in the way of a create.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) id: Option<String>,
+pub struct Problem {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: String,
+    pub id: Option<String>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: &str) -> Problem {
+    pub fn new(status: StatusCode, code: &'static str, message: &str) -> Problem {
         Problem { status, code, message: message.to_owned(), id: None }
     }
 
     /// Data that is not accepted. The status of this error is 200.
-    pub(super) fn invalid(message: &str) -> Problem {
+    pub fn invalid(message: &str) -> Problem {
         Problem::new(StatusCode::OK, "INVALID_DATA", message)
     }
 
-    pub(super) fn not_found() -> Problem {
+    pub fn not_found() -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such record.")
     }
 }
@@ -183,7 +183,7 @@ impl IntoResponse for Problem {
 }
 
 impl Records {
-    pub(super) fn new(clock: Clock) -> Records {
+    pub fn new(clock: Clock) -> Records {
         let mut records = Records {
             sessions: [(SESSION.to_owned(), clock.now() + TimeDelta::days(365))].into(),
             clock,
@@ -206,23 +206,23 @@ impl Records {
         records
     }
 
-    pub(super) fn now(&self) -> DateTime<Utc> {
+    pub fn now(&self) -> DateTime<Utc> {
         self.clock.now() + self.advanced
     }
 
     /// Returns a new number.
-    pub(super) fn number(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
     /// Returns a new id.
-    fn id(&mut self) -> String {
+    pub fn id(&mut self) -> String {
         format!("c0ffee00-{:04x}-4000-8000-00000000cafe", self.number())
     }
 
     /// Counts a request towards its limit, and returns the limit and the requests that are left.
-    pub(super) fn count_request(&mut self, is_search: bool) -> (i64, i64) {
+    pub fn count_request(&mut self, is_search: bool) -> (i64, i64) {
         let (used, limit) = match is_search {
             true => (&mut self.used[1], SEARCH_LIMIT),
             false => (&mut self.used[0], LIMIT),
@@ -231,7 +231,7 @@ impl Records {
         (limit, limit - *used % limit)
     }
 
-    pub(super) fn add_party(&mut self, new: NewParty) -> Result<Party, Problem> {
+    pub fn add_party(&mut self, new: NewParty) -> Result<Party, Problem> {
         if !["person", "company"].contains(&new.kind.as_str()) || new.name.is_empty() || new.number.is_empty()
         {
             return Err(Problem::invalid("A party has a kind, a name and a number."));
@@ -242,7 +242,7 @@ impl Records {
     }
 
     /// Stores a new call and returns its id.
-    pub(super) fn add_call(&mut self, key: Option<String>, fields: NewCall) -> Result<String, Problem> {
+    pub fn add_call(&mut self, key: Option<String>, fields: NewCall) -> Result<String, Problem> {
         let PartyId { kind, id } = &fields.party;
         if !self.parties.iter().any(|party| party.kind == *kind && party.id == *id) {
             return Err(Problem::invalid(&format!("There is no such {kind}.")));
@@ -259,7 +259,7 @@ impl Records {
         Ok(id)
     }
 
-    pub(super) fn change_call(&mut self, position: usize, change: CallChange) -> Result<u64, Problem> {
+    pub fn change_call(&mut self, position: usize, change: CallChange) -> Result<u64, Problem> {
         let text = |text: Option<String>, max| text.map(|text| self.stored(&text, max)).transpose();
         let (headline, text) = (text(change.headline, MAX_SUBJECT)?, text(change.text, MAX_BODY)?);
         let stored = &mut self.calls[position];
@@ -291,12 +291,12 @@ impl Records {
         Ok(text)
     }
 
-    pub(super) fn position(&self, id: &str) -> Result<usize, Problem> {
+    pub fn position(&self, id: &str) -> Result<usize, Problem> {
         self.calls.iter().position(|stored| stored.call.id == id).ok_or_else(Problem::not_found)
     }
 
     /// Returns the calls with this reference that the search already shows, oldest first.
-    pub(super) fn search(&self, reference: &str, created_since: DateTime<Utc>) -> Vec<&Call> {
+    pub fn search(&self, reference: &str, created_since: DateTime<Utc>) -> Vec<&Call> {
         let lag = TimeDelta::from_std(SEARCH_LAG).expect("a short time");
         let is_hit = |stored: &&StoredCall| {
             stored.call.fields.reference.as_deref() == Some(reference)
@@ -308,6 +308,6 @@ impl Records {
 }
 
 /// Reads the body of a request.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::invalid(&format!("The body is not valid: {error}")))
 }

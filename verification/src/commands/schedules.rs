@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The number of schedules
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 25_000)]
     count: u64,
     /// Only CRMs of this kind [default: all kinds in turn]
     #[arg(long)]

@@ -14,19 +14,21 @@ use std::{
 };
 
 use call_log::{
-    adapters::{Capabilities, ErrorKind},
+    adapters::{Capabilities, Crm, ErrorKind},
     auth::Caller,
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
-    model::{BreakerKey, Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
+    model::{BreakerKey, Clock, Credentials, Deadline, OAuthClient, Secret, User},
     startup::{app::App, config::Config, data_keys},
     store::{BreakerState, CallItem, StoredUser},
     telemetry::Trace,
 };
+use tests::contrary_crm::{ContraryCrm, records::CLIENT};
 use tokio::{runtime, time::Instant};
 
 use super::{
-    crm,
+    crm::{self, network::Network},
     requests::{self, Call, Request, Response},
+    scenarios,
     scheduler::{self, PauseEverywhere, PausedStep, Position},
     table::{self, Responses},
 };
@@ -50,20 +52,13 @@ pub fn runtime() -> runtime::Runtime {
     builder.enable_time().start_paused(true).build().expect("a runtime")
 }
 
-/// Returns the same runtime with sockets, for the renewal of grants.
-///
-/// # Panics
-///
-/// Panics if the runtime cannot be built.
-pub fn runtime_with_sockets() -> runtime::Runtime {
-    let mut builder = runtime::Builder::new_current_thread();
-    builder.enable_all().start_paused(true).build().expect("a runtime")
-}
-
-/// The application, its table and its user: what the schedules of one thread share.
+/// The application, its table and its users: what the schedules of one thread share.
 #[derive(Debug)]
 pub struct Simulation {
     app: App,
+    /// The CRM of the schedule.
+    crm: &'static dyn Crm,
+    /// Its user.
     user: User,
     clock: Arc<AtomicI64>,
     /// The number of schedules that have used the database.
@@ -117,7 +112,7 @@ impl fmt::Debug for Driver<'_> {
 }
 
 impl Simulation {
-    /// Starts the application with one connected user.
+    /// Starts the application.
     ///
     /// # Panics
     ///
@@ -133,21 +128,19 @@ impl Simulation {
             ("JWT_SECRET", "a secret for simulations that is long enough"),
         ]);
         let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned()));
+        let mut config = config.expect("a valid configuration");
+        let [id, secret] = CLIENT;
+        let client = OAuthClient { id: id.to_owned(), secret: Secret::new(secret) };
+        config.oauth_clients.insert(ContraryCrm.platform().to_owned(), client);
         let clock = Arc::new(AtomicI64::new(NOW_MS));
-        let app = App::new(config.expect("a valid configuration"), Clock::Manual(clock.clone())).await;
+        let app = App::new(config, Clock::Manual(clock.clone())).await;
         let mut app = app.expect("the application starts");
         app.api.services.store = app.store.with_sdk(table::configure);
         app.api.services.sync_points = SyncPoints::observed_by(Arc::new(PauseEverywhere));
-        let user = User {
-            id: UserId::new("12345-memory").expect("a valid user id"),
-            platform: Platform::new("memory").expect("a valid platform"),
-            hostname: None,
-            account: CrmAccount::default(),
-            zone: None,
-            settings: Settings::default(),
-            credentials: Some(Credentials::ApiKey(Secret::new("key"))),
-        };
-        Simulation { app, user, clock, schedules: SCHEDULES_PER_DATABASE }
+        app.api.services.crms = &crm::REGISTRY;
+        app.api.services.http = app.http.clone().through(Arc::new(Network));
+        let crm = crm::REGISTRY[0];
+        Simulation { app, crm, user: crm::user(crm), clock, schedules: SCHEDULES_PER_DATABASE }
     }
 
     /// Begins a schedule about these calls, with a CRM that can do this.
@@ -159,21 +152,25 @@ impl Simulation {
         scheduler::clear();
         table::clear();
         crm::renew(crm, NOW_MS);
+        self.crm = crm::adapter(crm);
+        self.user = crm::user(self.crm);
         self.clock.store(NOW_MS, Ordering::SeqCst);
         if self.schedules >= SCHEDULES_PER_DATABASE {
             self.renew().await;
         }
         self.schedules += 1;
         if table::take_breaker_written() {
-            // A schedule must not find the circuit breaker of the one before.
-            let key = BreakerKey::Tenant(self.user.tenant());
-            let closed = self.app.store.set_breaker(&key, BreakerState::default(), NOW_MS).await;
-            closed.expect("the table responds");
+            // A schedule must not find the circuit breaker of an earlier one.
+            for user in crm::REGISTRY.map(crm::user) {
+                for key in [BreakerKey::Tenant(user.tenant()), BreakerKey::User(user.key())] {
+                    let closed = self.app.store.set_breaker(&key, BreakerState::default(), NOW_MS).await;
+                    closed.expect("the table responds");
+                }
+            }
             table::take_breaker_written();
         }
         self.app.api.services.ways = Default::default();
         self.app.api.services.unstored_grants = UnstoredGrants::default();
-        self.app.api.services.crms = &crm::REGISTRY;
         Driver {
             simulation: self,
             calls,
@@ -185,7 +182,7 @@ impl Simulation {
         }
     }
 
-    /// Replaces the table by one with only the user.
+    /// Replaces the table by one with only the users.
     ///
     /// # Panics
     ///
@@ -195,17 +192,9 @@ impl Simulation {
         table::renew();
         self.schedules = 0;
         self.app.store.create_table().await.expect("the table is created");
-        self.connect(self.user.credentials.clone()).await;
-    }
-
-    /// Stores the user with these credentials.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the table does not respond.
-    pub async fn connect(&self, credentials: Option<Credentials>) {
-        let user = User { credentials, ..self.user.clone() };
-        self.app.store.put_user(&user).await.expect("the user is stored");
+        for user in crm::REGISTRY.map(crm::user) {
+            self.app.store.put_user(&user).await.expect("the user is stored");
+        }
     }
 
     fn caller(&self) -> Caller {
@@ -225,7 +214,21 @@ impl<'s> Driver<'s> {
     ///
     /// Panics if the table does not respond.
     pub async fn connect(&self, credentials: Option<Credentials>) {
-        self.simulation.connect(credentials).await;
+        let user = User { credentials, ..self.simulation.user.clone() };
+        self.simulation.app.store.put_user(&user).await.expect("the user is stored");
+    }
+
+    /// The user connects again, if the session has ended.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn connect_again(&mut self) {
+        if crm::with(|crm| crm.has_single_use_grants()) && self.has_session_ended().await {
+            self.add_trace(|| "the user connects again".to_owned());
+            crm::with(|crm| crm.reconnections += 1);
+            self.connect(crm::connection(scenarios::connected())).await;
+        }
     }
 
     /// Another process claims the renewal of the user's grant.
@@ -303,7 +306,7 @@ impl<'s> Driver<'s> {
             Some(call) => format!("#{number} starts for {}: {request:?}", call.session),
             None => format!("#{number} starts: {request:?}"),
         });
-        let (simulation, crm) = (self.simulation, crm::REGISTRY[0]);
+        let (simulation, crm) = (self.simulation, self.simulation.crm);
         let time_ms = if request == Request::Redrive { REDRIVE_MS } else { INVOCATION_MS };
         let deadline = Deadline(self.now_ms() + time_ms);
         let sent = (call.clone(), request.clone());
@@ -358,18 +361,6 @@ impl<'s> Driver<'s> {
         }
         scheduler::resume(paused);
         self.poll(paused.invocation).await;
-        if paused.position == Position::Before && paused.step.starts_with("grant.exchange") {
-            self.wait_for_token_host(paused.invocation).await;
-        }
-    }
-
-    /// Waits for the token host, which is a thread of its own. No simulated time passes.
-    async fn wait_for_token_host(&mut self, invocation: usize) {
-        while self.sleeping().contains(&invocation) {
-            std::thread::sleep(Duration::from_micros(20));
-            tokio::task::yield_now().await;
-            self.poll(invocation).await;
-        }
     }
 
     /// The request on its way lands, and the CRM responds.

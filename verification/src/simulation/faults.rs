@@ -10,7 +10,7 @@ use call_log::adapters::{Effect, ErrorKind};
 
 use super::{
     crm,
-    driver::{Driver, Simulation, runtime_with_sockets},
+    driver::{Driver, Simulation, runtime},
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
     scenarios::{self, Action, Scenario},
@@ -73,7 +73,7 @@ fn faults_at(step: &str, depth: Depth) -> Vec<Fault> {
                 Fault::Pause,
             ],
         ),
-        "crm.read_log" | "crm.find_logs" => (vec![Fault::ReadFails, Fault::Pause], vec![]),
+        "crm.read_log" | "crm.find_logs" | "grant.login" => (vec![Fault::ReadFails, Fault::Pause], vec![]),
         "grant.exchange" | "grant.exchange_again" => (
             vec![Fault::Tokens(TokenExchange::ResponseLost), Fault::Pause],
             vec![Fault::Tokens(TokenExchange::NotDelivered), Fault::Tokens(TokenExchange::Overloaded)],
@@ -128,6 +128,18 @@ struct Run {
     peer: Peer,
 }
 
+impl Run {
+    /// Returns `true` if the CRM accepts each refresh token once, and the one that replaces it may be lost.
+    fn may_lose_grant(&self) -> bool {
+        const STEPS: [&str; 5] =
+            ["grant.exchange", "grant.exchange_again", "grant.login", "grant.keep", "grant.pause"];
+        let is_lost = |action: &Action| matches!(action, Action::Tokens(next) if next.contains(&TokenExchange::ResponseLost));
+        self.scenario.crm == crm::kind::contrary()
+            && (self.fault.is_some_and(|(step, ..)| STEPS.contains(&step))
+                || self.scenario.before.iter().any(is_lost))
+    }
+}
+
 /// The simulation of one thread, with its token host.
 struct Runner {
     simulation: Simulation,
@@ -139,7 +151,7 @@ struct Runner {
 
 impl Runner {
     async fn start() -> Runner {
-        Runner { simulation: Simulation::start().await, host: TokenHost::start(), runs: 0, is_clean: false }
+        Runner { simulation: Simulation::start().await, host: TokenHost::default(), runs: 0, is_clean: false }
     }
 
     /// Runs a scenario without a fault. Returns the steps of its main request, each with the number of its occurrence.
@@ -161,16 +173,19 @@ impl Runner {
         let scenario = &run.scenario;
         // A person's actions and an unreadable item must not affect the next run.
         let is_plain = scenario.credentials == scenarios::connected() && scenario.after.is_empty();
-        if !(is_plain && self.is_clean) {
+        let is_contrary = scenario.crm == crm::kind::contrary();
+        if !(self.is_clean && (is_plain || is_contrary)) {
             self.simulation.renew().await;
-            self.simulation.connect(scenario.credentials.clone()).await;
         }
-        self.is_clean =
-            is_plain && !scenario.before.iter().any(|action| matches!(action, Action::AddUnreadableItem));
+        self.is_clean = (is_plain || is_contrary && scenario.after.is_empty())
+            && !scenario.before.iter().any(|action| matches!(action, Action::AddUnreadableItem));
         self.runs += 1;
         let call = Call { has_duration: scenario.has_duration, ..Call::new(format!("run-{}", self.runs), 0) };
         let mut driver = self.simulation.begin(scenario.crm, vec![call], keeps_trace).await;
         crm::with(|crm| crm.tokens = Some(self.host.clone()));
+        if !is_plain || is_contrary {
+            driver.connect(crm::connection(scenario.credentials.clone())).await;
+        }
         for action in &scenario.before {
             act(&mut driver, &self.host, action, None).await;
         }
@@ -192,7 +207,8 @@ impl Runner {
             late_table_writes: run.fault.is_some_and(|(_, _, fault)| is_late(fault)),
         };
         let mut violations = oracle::complete(&mut driver, completion, broken_assumptions).await;
-        if driver.has_session_ended().await {
+        let must_connect = driver.has_session_ended().await || crm::with(|crm| crm.reconnections > 0);
+        if must_connect && !run.may_lose_grant() {
             violations.push("the user has to connect again".to_owned());
         }
         let trace = driver.trace().to_vec();
@@ -366,7 +382,7 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused:
         (Action::AddDuplicate, _) => crm::with(|crm| crm.add_duplicate()),
         (Action::SetBurstBudget(left), _) => crm::with(|crm| crm.burst_budget = Some(*left)),
         (Action::Disconnect, _) => driver.connect(None).await,
-        (Action::Connect, _) => driver.connect(scenarios::connected()).await,
+        (Action::Connect, _) => driver.connect(crm::connection(scenarios::connected())).await,
         (Action::ClaimRenewal, _) => driver.claim_renewal().await,
         (Action::AddUnreadableItem, _) => table::execute("PutItem", scenarios::UNREADABLE_ITEM),
         (Action::Refuse(_) | Action::LoseResponse(_) | Action::Table(_), None) => {}
@@ -384,7 +400,7 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused:
 pub fn run(threads: usize, depth: Depth) -> Summary {
     let scenarios = Mutex::new(scenarios::all());
     let work = || {
-        runtime_with_sockets().block_on(tokio::task::coop::unconstrained(async {
+        runtime().block_on(tokio::task::coop::unconstrained(async {
             let mut runner = Runner::start().await;
             let mut summary = Summary::default();
             let next = || scenarios.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -68,6 +68,7 @@ pub async fn complete(
         }
         let due = items.iter().filter_map(|(_, item)| item.as_ref()?.due_at).max().unwrap_or(0);
         driver.advance(MINUTE_MS.max(due - driver.now_ms())).await;
+        driver.connect_again().await;
         let mut needs_redrive = completion == Completion::Redrive;
         for (call, item) in items.iter().filter(|_| completion == Completion::Client) {
             if is_unlogged(item.as_ref()) {
@@ -181,8 +182,10 @@ impl CallView<'_> {
             return violations;
         }
         let late = self.broken_assumptions.late_crm_writes;
-        // A CRM that shows nothing gets a create again if the outcome is unknown. That may make a further record.
-        let may_repeat = crm::capabilities().recovery.contains(&Recovery::None);
+        // A CRM that shows nothing gets a create again if the outcome is unknown. That may make a further record. So does
+        // one whose administrator switched off the keys by which it would have shown the record.
+        let may_repeat =
+            crm::capabilities().recovery.contains(&Recovery::None) || crm::with(|crm| crm.hides_keyed);
         let most = if may_repeat { 1 + self.interruptions } else { 1 };
         // A call that the CRM rejects, or whose user is not connected, is given up. Alarms report that.
         let is_given_up =
@@ -225,6 +228,9 @@ impl CallView<'_> {
                 if record.edits.is_empty() && !late && record.body.contains(EDITED) {
                     let body = &record.body;
                     violations.push(format!("the note counts as edited, and no person edited it: {body}"));
+                }
+                if record.start.map(|start| start.timestamp_millis()) != Some(self.call.start_ms) {
+                    violations.push(format!("the record {} has the start of another call", record.id));
                 }
                 let is_there = |detail: Detail| detail.is_kept_in(record);
                 violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));

@@ -7,7 +7,7 @@ use call_log::{
 
 use super::{
     crm::{self, CONDITIONAL, Edit, End, PLAIN},
-    driver::{Driver, Interaction, NOW_MS, Simulation, runtime, runtime_with_sockets},
+    driver::{Driver, Interaction, NOW_MS, Simulation, runtime},
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
@@ -146,23 +146,23 @@ pub struct GrantExpiry {
 ///
 /// # Panics
 ///
-/// Panics if the simulation or the token host does not start.
+/// Panics if the simulation does not start.
 pub fn grant_expiry(calls: usize, seconds_left: i64) -> GrantExpiry {
-    runtime_with_sockets().block_on(tokio::task::coop::unconstrained(async {
+    runtime().block_on(tokio::task::coop::unconstrained(async {
         let mut simulation = Simulation::start().await;
-        let host = TokenHost::start();
+        let host = TokenHost::default();
         simulation.renew().await;
+        let calls = numbered_calls(calls);
+        let mut driver = simulation.begin(PLAIN, calls.clone(), false).await;
+        crm::with(|crm| crm.tokens = Some(host.clone()));
         let expires_at = chrono::DateTime::from_timestamp_millis(NOW_MS + seconds_left * 1_000);
-        simulation
+        driver
             .connect(Some(Credentials::OAuth {
                 access_token: Secret::new("access-0"),
                 refresh_token: Some(Secret::new("refresh-0")),
                 expires_at,
             }))
             .await;
-        let calls = numbered_calls(calls);
-        let mut driver = simulation.begin(PLAIN, calls.clone(), false).await;
-        crm::with(|crm| crm.tokens = Some(host.clone()));
         for call in &calls {
             driver.start_for(call, Request::Create).await;
         }

@@ -15,6 +15,8 @@ use super::crm::CrmRecord;
 
 /// When the first call of a schedule began, in milliseconds since 1970.
 pub const START_MS: i64 = 1_741_794_325_000;
+/// The ids of the contacts of a create, and of a create with another contact.
+pub(super) const CONTACTS: [&str; 2] = ["77", "78"];
 /// The field of a create's additional submission that names the session, so that the fake CRM knows whose payload it gets.
 /// The application passes the field on and does not use it.
 const SESSION_FIELD: &str = "session";
@@ -192,7 +194,7 @@ impl Response {
 /// Panics if an id of the simulation is invalid.
 pub fn create(call: &Call, request: &Request) -> CreateCallLog {
     let number = "+12135550111".to_owned();
-    let contact = if *request == Request::CreateWithOtherContact { "78" } else { "77" };
+    let contact = CONTACTS[usize::from(*request == Request::CreateWithOtherContact)];
     let contact = Contact {
         id: ContactId::new(contact).expect("a valid contact id"),
         kind: None,

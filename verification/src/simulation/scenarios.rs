@@ -8,7 +8,7 @@ use call_log::{
 use chrono::{DateTime, TimeDelta};
 
 use super::{
-    crm::{BLIND, CLOSING, CONDITIONAL, PLAIN, TIMED},
+    crm::{BLIND, CLOSING, CONDITIONAL, PLAIN, TIMED, kind::contrary},
     driver::NOW_MS,
     requests::{
         Detail,
@@ -75,7 +75,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The name.
-    pub name: &'static str,
+    pub name: String,
     /// The CRM.
     pub crm: Capabilities,
     /// The create requests bring the duration of the call.
@@ -93,9 +93,9 @@ pub struct Scenario {
     pub after: Vec<Action>,
 }
 
-fn scenario(name: &'static str, before: &[Action], main: Request) -> Scenario {
+fn scenario(name: &str, before: &[Action], main: Request) -> Scenario {
     Scenario {
-        name,
+        name: name.to_owned(),
         crm: PLAIN,
         has_duration: true,
         credentials: connected(),
@@ -110,6 +110,15 @@ impl Scenario {
     fn with(mut self, step: &'static str, position: Position, occurrence: usize, action: Action) -> Scenario {
         self.script.push((step, position, occurrence, action));
         self
+    }
+
+    /// Returns the same scenario with the Contrary CRM.
+    fn contrary(mut self) -> Scenario {
+        // No two records have the same key.
+        if self.before.iter().any(|action| matches!(action, Action::AddDuplicate)) {
+            self.before.insert(0, Action::RefuseKey(true));
+        }
+        Scenario { name: format!("Contrary CRM: {}", self.name), crm: contrary(), ..self }
     }
 
     fn after(mut self, action: Action) -> Scenario {
@@ -143,13 +152,17 @@ pub(super) const UNREADABLE_ITEM: &str = r#"{"TableName": "calls", "Item": {
     "pk": {"S": "U#memory#12345-memory"}, "sk": {"S": "C#other#"}, "state": {"S": "FUTURE"}, "lease_until": {"N": "0"},
     "due_shard": {"S": "D#0"}, "due_at": {"N": "1"}}}"#;
 
-/// Returns every scenario. Those whose steps are the same in every kind of CRM alternate between two CRMs.
+/// Returns every scenario. Those whose steps are the same in every kind of CRM alternate between two CRMs. The Contrary CRM
+/// has all of them, except those of a CRM that shows nothing.
 pub(super) fn all() -> Vec<Scenario> {
     let mut scenarios = [creates(), updates(), redrives(), grants()].concat();
     for scenario in scenarios.iter_mut().step_by(2) {
         scenario.crm = CONDITIONAL;
     }
     scenarios.extend(kinds());
+    let contrary = scenarios.iter().filter(|scenario| scenario.crm != BLIND).cloned().map(Scenario::contrary);
+    let contrary: Vec<_> = contrary.collect();
+    scenarios.extend(contrary);
     scenarios
 }
 
@@ -159,12 +172,13 @@ fn kinds() -> Vec<Scenario> {
     use Request::{Create, Redrive};
     let logged = [Send(Create)];
     let crashed = |step, position| [CrashAt(Create, step, position, None), Advance(2 * LEASE_MS)];
-    let lost_create = |name, crm| {
+    let lost_create = |name: &str, crm| {
         let scenario = scenario(name, &[], Create);
         Scenario { crm, ..scenario }.with("crm.create_log", InFlight, 1, LoseResponse(Some(0)))
     };
-    let closing = |name, before: &[Action], main| Scenario { crm: CLOSING, ..scenario(name, before, main) };
-    let timed = |name, before: &[Action], main| Scenario { crm: TIMED, ..scenario(name, before, main) };
+    let closing =
+        |name: &str, before: &[Action], main| Scenario { crm: CLOSING, ..scenario(name, before, main) };
+    let timed = |name: &str, before: &[Action], main| Scenario { crm: TIMED, ..scenario(name, before, main) };
     let late_duration = timed("an update with the duration that its record waits for", &[], Create);
     vec![
         lost_create("a create with a key whose response is lost", CLOSING),
@@ -320,8 +334,8 @@ fn updates() -> Vec<Scenario> {
 
 fn redrives() -> Vec<Scenario> {
     use Action::{
-        AddDuplicate, AddUnreadableItem, Advance, CrashAt, FailNextRead, Refuse, Send, SendRateLimited,
-        SetBurstBudget,
+        AddDuplicate, AddUnreadableItem, Advance, CrashAt, FailNextRead, Refuse, RefuseKey, Send,
+        SendRateLimited, SetBurstBudget,
     };
     use Request::{Create, Redrive};
     let crashed_create = |step, position, lands| [CrashAt(Create, step, position, lands), Advance(LEASE_MS)];
@@ -355,6 +369,15 @@ fn redrives() -> Vec<Scenario> {
             .with("crm.create_log", InFlight, 1, Refuse(ErrorKind::RateLimited { retry_after: None })),
         scenario("a duplicate sweep", &before_sweep, Redrive),
         scenario(
+            "a duplicate sweep whose key is refused since",
+            &[
+                &crashed_create("crm.create_log", InFlight, None)[..],
+                &[RefuseKey(true), Send(Create), Advance(SWEEP_MS)],
+            ]
+            .concat(),
+            Redrive,
+        ),
+        scenario(
             "a redrive of an item with nothing to do",
             &[Send(Create), CrashAt(update(&[], 0), "update.claim", After, None), Advance(LEASE_MS)],
             Redrive,
@@ -372,7 +395,7 @@ fn grants() -> Vec<Scenario> {
     use Action::{ClaimRenewal, Table, Tokens};
     use TokenExchange::{NotDelivered, Overloaded, Rejected, ResponseLost};
     let expired =
-        |name, before: &[Action]| scenario(name, before, Request::Create).granted("access-0", Some(-1));
+        |name: &str, before: &[Action]| scenario(name, before, Request::Create).granted("access-0", Some(-1));
     vec![
         scenario("a grant that is about to expire", &[], Request::Create).granted("access-0", Some(300)),
         expired("an expired grant", &[]),

@@ -18,8 +18,12 @@ use super::{
     requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
     table,
+    tokens::TokenExchange,
 };
 
+/// The ways in which the exchange of a refresh token fails.
+const FAILURES: [TokenExchange; 3] =
+    [TokenExchange::ResponseLost, TokenExchange::NotDelivered, TokenExchange::Overloaded];
 /// One schedule in so many has a second call of the same user, with a session and a start of its own.
 const SECOND_CALL_ONE_IN: u8 = 4;
 /// More moves than any schedule needs.
@@ -89,6 +93,8 @@ struct Plan {
     /// The detail that the CRM rejects.
     rejects: Option<Detail>,
     broken_assumptions: BrokenAssumptions,
+    /// The response to the exchange of a refresh token was lost.
+    lost_renewals: bool,
     moves: u64,
     crashes: u64,
     faults: u64,
@@ -124,7 +130,8 @@ impl Plan {
         let faults_left = [0, 1, 1, 2, 3][rng.usize(..5)];
         let pauses_left = [0, 0, 1, 2][rng.usize(..4)];
         let edits_left = [0, 0, 0, 1, 2][rng.usize(..5)];
-        let key_changes_left = if kind == Kind::Key { [0, 0, 1, 2][rng.usize(..4)] } else { 0 };
+        let has_key = matches!(kind, Kind::Key | Kind::Contrary);
+        let key_changes_left = if has_key { [0, 0, 1, 2][rng.usize(..4)] } else { 0 };
         // Without its key, a record that lands late is not found by it.
         let late_crm_writes = rng.u8(..12) == 0 && key_changes_left == 0;
         let broken_assumptions = BrokenAssumptions { late_crm_writes, late_table_writes: false };
@@ -140,6 +147,7 @@ impl Plan {
             key_changes_left,
             rejects,
             broken_assumptions,
+            lost_renewals: false,
             moves: 0,
             crashes: 0,
             faults: 0,
@@ -218,6 +226,9 @@ impl Plan {
         }
         let is_faulty = self.take(|plan| &mut plan.faults_left, 12);
         self.faults += u64::from(is_faulty);
+        if is_faulty && paused.position == Position::Before && self.fail_renewal(paused, driver) {
+            return driver.proceed(paused, table::NORMAL).await;
+        }
         if paused.position == Position::InFlight {
             return self.crm_write(driver, paused, is_faulty).await;
         }
@@ -241,6 +252,22 @@ impl Plan {
             table::NORMAL
         };
         driver.proceed(paused, responses).await;
+    }
+
+    /// Lets the exchange of a refresh token or the login after it fail. Returns `false` if the step is another one.
+    fn fail_renewal(&mut self, paused: PausedStep, driver: &mut Driver<'_>) -> bool {
+        let exchange = match paused.step {
+            "grant.exchange" | "grant.exchange_again" => Some(FAILURES[self.rng.usize(..FAILURES.len())]),
+            "grant.login" => None,
+            _ => return false,
+        };
+        driver.add_trace(|| format!("#{} {}: fails: {exchange:?}", paused.invocation, describe(paused)));
+        self.lost_renewals |= exchange == Some(TokenExchange::ResponseLost);
+        crm::with(|crm| match exchange {
+            Some(exchange) => crm.tokens.get_or_insert_default().set_next(&[exchange]),
+            None => crm.next_read_fails = Some(crm::failure(ErrorKind::Unavailable, Effect::None)),
+        });
+        true
     }
 
     /// A person edits the record of a call, unless that would be lost: without an exact compare-and-set, an edit between
@@ -278,6 +305,9 @@ impl Plan {
             2 => Edit::Subject(format!("A person's subject {number}.")),
             _ => Edit::Duration(format!("{}", 9_000 + number)),
         };
+        if matches!(edit, Edit::Duration(_)) && crm::with(|crm| crm.keeps_no_duration()) {
+            return;
+        }
         driver.add_trace(|| format!("a person edits {id}: {edit:?}"));
         crm::with(|crm| crm.edit_record(&id, edit));
     }
@@ -351,6 +381,10 @@ async fn run_one(
     let rejects_completion = plan.rng.u8(..8) == 0;
     let completion = if plan.rng.u8(..3) == 0 { Completion::Client } else { Completion::Redrive };
     let mut driver = simulation.begin(plan.crm, plan.calls.clone(), keeps_trace).await;
+    if let Some(connection) = crm::with(|crm| crm.draw_connection(&mut plan.rng)) {
+        driver.add_trace(|| format!("the user connects: {connection:?}"));
+        driver.connect(Some(connection)).await;
+    }
     // The SDK draws its pauses from this generator. Creating a new table may have drawn too.
     fastrand::seed(seed);
     crm::with(|crm| {
@@ -375,6 +409,10 @@ async fn run_one(
     }
     if violations.is_empty() {
         violations = oracle::complete(&mut driver, completion, plan.broken_assumptions).await;
+        let may_lose_grant = plan.lost_renewals || driver.interruptions() > 0;
+        if crm::with(|crm| crm.reconnections > 0) && !may_lose_grant {
+            violations.push("the user had to connect again".to_owned());
+        }
     }
     let trace = driver.trace().to_vec();
     *summary.kinds.entry(kind).or_default() += 1;

@@ -1,15 +1,11 @@
-//! A token host on the loopback interface that rotates refresh tokens (RFC 6749, section 6). Each refresh token is valid
-//! once, and the one before the newest once more, as the FAPI 2.0 Security Profile requires.
-//!
-//! Grants are renewed over HTTP, so the token host is the only part of the simulation with a socket and a thread of its
-//! own. No simulated time passes while the driver waits for it.
+//! A token host that rotates refresh tokens (RFC 6749, section 6). Each refresh token is valid once, and the one before the
+//! newest once more, as the FAPI 2.0 Security Profile requires.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use call_log::adapters::Effect;
+use http::{Response, StatusCode};
 
 /// The result of an exchange of a refresh token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,106 +33,93 @@ struct State {
     accepts_previous: bool,
 }
 
-/// A running token host.
-#[derive(Clone, Debug)]
-pub struct TokenHost {
-    /// The token URL. It is static because an adapter names its token host by a constant.
-    pub url: &'static str,
-    state: Arc<Mutex<State>>,
-}
+/// A token host. Its clones are the same host.
+#[derive(Clone, Debug, Default)]
+pub struct TokenHost(Arc<Mutex<State>>);
 
 impl TokenHost {
-    /// Starts a token host that runs as long as the program.
-    ///
-    /// # Panics
-    ///
-    /// Panics if no port on the loopback interface is free.
-    pub fn start() -> TokenHost {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}/token", listener.local_addr().expect("the address of the listener"));
-        let host = TokenHost { url: url.leak(), state: Arc::default() };
-        let state = host.state.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = state.clone();
-                thread::spawn(move || while serve(&stream, &state).is_some() {});
-            }
-        });
-        host
-    }
-
     /// Starts over with the token `refresh-0`.
     pub fn reset(&self, accepts_previous: bool) {
-        *lock(&self.state) = State { accepts_previous, ..State::default() };
+        *self.state() = State { accepts_previous, ..State::default() };
     }
 
     /// Sets the results of the next exchanges.
     pub fn set_next(&self, exchanges: &[TokenExchange]) {
-        lock(&self.state).next = exchanges.iter().rev().copied().collect();
+        self.state().next = exchanges.iter().rev().copied().collect();
     }
 
     /// Returns the number of requests.
     pub fn requests(&self) -> u64 {
-        lock(&self.state).requests
+        self.state().requests
     }
 
     /// Returns `true` if this is the newest access token.
     pub fn is_valid(&self, access_token: &str) -> bool {
-        access_token == format!("access-{}", lock(&self.state).renewals)
+        access_token == format!("access-{}", self.state().renewals)
+    }
+
+    /// Carries out the exchange of a refresh token, given by a form.
+    ///
+    /// # Errors
+    ///
+    /// The possible effect of the request, if no response arrives.
+    pub(super) fn exchange(&self, form: &[u8]) -> Result<Response<Bytes>, Effect> {
+        self.meet_next(|| self.renew(form), invalid_grant)
+    }
+
+    /// Gives an exchange the next result. `carry_out` is the exchange itself, `reject` the host's refusal.
+    pub(super) fn meet_next(
+        &self,
+        carry_out: impl FnOnce() -> Response<Bytes>,
+        reject: impl FnOnce() -> Response<Bytes>,
+    ) -> Result<Response<Bytes>, Effect> {
+        let next = {
+            let mut state = self.state();
+            state.requests += 1;
+            state.next.pop().unwrap_or_default()
+        };
+        match next {
+            TokenExchange::Succeeds => Ok(carry_out()),
+            TokenExchange::ResponseLost => {
+                carry_out();
+                Err(Effect::Unknown)
+            }
+            TokenExchange::NotDelivered => Err(Effect::Unknown),
+            TokenExchange::Rejected => Ok(reject()),
+            TokenExchange::Overloaded => Ok(response(StatusCode::SERVICE_UNAVAILABLE, "{}")),
+        }
+    }
+
+    fn renew(&self, form: &[u8]) -> Response<Bytes> {
+        let mut state = self.state();
+        let is_sent = |number: u64| {
+            let field = format!("refresh_token=refresh-{number}");
+            form.split(|byte| *byte == b'&').any(|pair| pair == field.as_bytes())
+        };
+        let is_newest = is_sent(state.renewals);
+        let is_previous = state.renewals > 0 && is_sent(state.renewals - 1);
+        if !(is_newest || is_previous && state.accepts_previous) {
+            return invalid_grant();
+        }
+        state.renewals += u64::from(is_newest);
+        let number = state.renewals;
+        let grant = format!(
+            r#"{{"access_token":"access-{number}","refresh_token":"refresh-{number}","token_type":"Bearer","expires_in":3600}}"#
+        );
+        response(StatusCode::OK, grant)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+fn invalid_grant() -> Response<Bytes> {
+    response(StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#)
 }
 
-/// Serves one request. Returns `None` if the connection is to be closed.
-fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let form = String::from_utf8(body).ok()?;
-    let token = form.split('&').find_map(|pair| pair.strip_prefix("refresh_token="))?;
-    let (status, body) = exchange(&mut lock(state), token)?;
-    let response = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(response.as_bytes()).ok()
-}
-
-fn exchange(state: &mut State, token: &str) -> Option<(&'static str, String)> {
-    state.requests += 1;
-    let invalid_grant = || Some(("400 Bad Request", r#"{"error":"invalid_grant"}"#.to_owned()));
-    let next = state.next.pop().unwrap_or_default();
-    match next {
-        TokenExchange::NotDelivered => return None,
-        TokenExchange::Overloaded => return Some(("503 Service Unavailable", "{}".to_owned())),
-        TokenExchange::Rejected => return invalid_grant(),
-        TokenExchange::Succeeds | TokenExchange::ResponseLost => {}
-    }
-    let is_newest = token == format!("refresh-{}", state.renewals);
-    let is_previous = state.renewals > 0 && token == format!("refresh-{}", state.renewals - 1);
-    if !(is_newest || is_previous && state.accepts_previous) {
-        return invalid_grant();
-    }
-    state.renewals += u64::from(is_newest);
-    let number = state.renewals;
-    let body = format!(
-        r#"{{"access_token":"access-{number}","refresh_token":"refresh-{number}","token_type":"Bearer","expires_in":3600}}"#
-    );
-    (next != TokenExchange::ResponseLost).then_some(("200 OK", body))
+fn response(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
 }

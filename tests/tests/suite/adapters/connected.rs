@@ -8,7 +8,7 @@ use std::{
 use call_log::{
     adapters::{
         Access, Authorization, Budgets, CallFacts, CallLog, CompareAndSet, Crm, ErrorKind, Finish,
-        NewCallLog, Recovery,
+        HttpClient, NewCallLog, Recovery,
     },
     model::{
         CallDetails, CallDuration, CallKey, CallLogId, CallTag, Clock, Contact, CrmAccount, Deadline,
@@ -61,7 +61,7 @@ pub(super) enum Feature {
 /// An adapter, the fake of its CRM, and what the adapter needs for requests.
 pub(super) struct Connected<F: ?Sized = dyn FakeCrm> {
     pub(super) crm: &'static dyn Crm,
-    pub(super) http: reqwest::Client,
+    pub(super) http: HttpClient,
     pub(super) clock: Clock,
     pub(super) budgets: Budgets,
     pub(super) user: User,
@@ -93,7 +93,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
         let crm = fake.adapter();
         Connected {
             crm,
-            http: transport::client().unwrap(),
+            http: transport::client().unwrap().into(),
             clock: Clock::System,
             budgets: Budgets::default(),
             user: User { hostname: fake.own_hosts()[0].0.map(str::to_owned), ..user(crm) },

@@ -51,7 +51,7 @@ async fn renew(
     };
     let registration =
         client.map(|_| OAuthClient { id: CLIENT_ID.to_owned(), secret: Secret::new(CLIENT_SECRET) });
-    let http = transport::client().unwrap();
+    let http = transport::client().unwrap().into();
     let refresh_token = Secret::new("refresh+token/1=");
     let renewed = renew_grant(&http, &SessionCrm, &oauth, registration.as_ref(), &refresh_token).await;
     let mut seen = std::mem::take(&mut *seen.lock().unwrap());
@@ -162,7 +162,7 @@ async fn a_token_request_without_a_connection_was_not_sent() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let user = user(CrmAccount::default());
     let oauth = OAuth { token_url: format!("http://{closed}/token"), ..SessionCrm.oauth(&user).unwrap() };
-    let http = transport::client().unwrap();
+    let http = transport::client().unwrap().into();
     let renewed = renew_grant(&http, &SessionCrm, &oauth, None, &Secret::new("r")).await;
     assert!(matches!(renewed, Err(RenewalError::NotSent)), "{renewed:?}");
 }

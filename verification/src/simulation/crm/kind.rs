@@ -3,13 +3,15 @@
 use std::{fmt, time::Duration};
 
 use call_log::{
-    adapters::{Capabilities, CompareAndSet, Finish, LimitScope, Recovery},
+    adapters::{Capabilities, CompareAndSet, Crm, Finish, LimitScope, Recovery},
     note::{Format, Limits},
 };
 
+use tests::contrary_crm::ContraryCrm;
+
 use super::GRACE_MS;
 
-/// The way in which the CRM shows what a create without a response did.
+/// The way in which the CRM shows what a create without a response did, or the one CRM whose real adapter is simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
     /// The call tag is a unique key.
@@ -20,6 +22,8 @@ pub enum Kind {
     Search,
     /// Nothing shows it: the create is repeated.
     None,
+    /// The Contrary CRM: a key, and a search while an administrator has switched keys off.
+    Contrary,
 }
 
 const LIST: &[Recovery] = &[Recovery::ConsistentList];
@@ -66,11 +70,16 @@ pub const TIMED: Capabilities =
 pub const BLIND: Capabilities =
     capabilities(Format::Plain, &[Recovery::None], CompareAndSet::None, Finish::None);
 
+/// Returns what the Contrary CRM can do.
+pub fn contrary() -> Capabilities {
+    ContraryCrm.capabilities()
+}
+
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Key, Kind::List, Kind::Search, Kind::None];
+    pub const ALL: [Kind; 5] = [Kind::Key, Kind::List, Kind::Search, Kind::None, Kind::Contrary];
 
-    /// Returns the kind of the schedule with this seed. Any four seeds in a row have all kinds.
+    /// Returns the kind of the schedule with this seed. Any five seeds in a row have all kinds.
     pub fn of_seed(seed: u64) -> Kind {
         Kind::ALL[(seed % Kind::ALL.len() as u64) as usize]
     }
@@ -83,6 +92,7 @@ impl Kind {
             Kind::List => LIST,
             Kind::Search => ways(SEARCHES),
             Kind::None => &[Recovery::None],
+            Kind::Contrary => return contrary(),
         };
         capabilities(
             [Format::Plain, Format::Html][rng.usize(..2)],
@@ -100,6 +110,7 @@ impl fmt::Display for Kind {
             Kind::List => "list",
             Kind::Search => "search",
             Kind::None => "none",
+            Kind::Contrary => "contrary",
         })
     }
 }

@@ -1,9 +1,11 @@
 //! The requests on their way to the fake CRM, and the responses on their way back.
 
+use bytes::Bytes;
 use call_log::{
     adapters::{CallLogChange, Error, NewCallLog},
     model::CallLogId,
 };
+use http::Response;
 
 use super::Sender;
 use crate::simulation::requests::Detail;
@@ -16,6 +18,24 @@ pub(super) enum Request {
     /// Adds a time entry with this duration or corrects the one that exists, or closes the record.
     Complete(CallLogId, Completion),
     Remove(CallLogId),
+    /// A request of an adapter that speaks HTTP, with the record that it changes.
+    Http(Write, Option<CallLogId>, http::Request<Bytes>),
+}
+
+/// The purpose of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    Create,
+    Change,
+    Complete,
+    Remove,
+}
+
+/// The response to a request: the id of the record, or a response of HTTP.
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    Record(CallLogId),
+    Http(Response<Bytes>),
 }
 
 /// The completion of a record.
@@ -30,12 +50,37 @@ pub(super) enum Completion {
 }
 
 impl Request {
+    /// Returns the purpose of the request, and the record that exists already.
+    pub(super) fn target(&self) -> (Write, Option<&CallLogId>) {
+        match self {
+            Request::Create(_) => (Write::Create, None),
+            Request::Change(id, _) => (Write::Change, Some(id)),
+            Request::Complete(id, _) => (Write::Complete, Some(id)),
+            Request::Remove(id) => (Write::Remove, Some(id)),
+            Request::Http(write, id, _) => (*write, id.as_ref()),
+        }
+    }
+
+    pub(super) fn creates(&self) -> bool {
+        self.target().0 == Write::Create
+    }
+
+    /// Returns the record that the request completes.
+    pub(super) fn completes(&self) -> Option<&CallLogId> {
+        let (write, id) = self.target();
+        id.filter(|_| write == Write::Complete)
+    }
+
     /// Returns `true` if the request writes this detail into a record.
     pub(super) fn writes(&self, detail: Detail) -> bool {
+        if let Request::Http(_, _, request) = self {
+            let text = detail.text();
+            return request.body().windows(text.len()).any(|window| window == text.as_bytes());
+        }
         let (subject, body) = match self {
             Request::Create(log) => (Some(&log.subject), Some(&log.body)),
             Request::Change(_, change) => (change.subject.as_ref(), change.body.as_ref()),
-            Request::Complete(..) | Request::Remove(_) => (None, None),
+            Request::Complete(..) | Request::Remove(_) | Request::Http(..) => (None, None),
         };
         subject.into_iter().chain(body).any(|text| text.contains(&detail.text()))
     }
@@ -49,7 +94,7 @@ pub(super) struct Message {
     pub(super) lands_before: i64,
     pub(super) request: Request,
     /// The response; `None` if the request has not landed.
-    pub(super) response: Option<Result<CallLogId, Error>>,
+    pub(super) response: Option<Result<Reply, Error>>,
     pub(super) abandoned: Option<Abandoned>,
 }
 
@@ -72,12 +117,9 @@ impl Message {
 
     /// Returns `true` if two requests may change the same record, or create two records of one call.
     pub(super) fn may_collide(&self, other: &Message) -> bool {
-        match (&self.request, &other.request) {
-            (Request::Create(_), Request::Create(_)) => self.sender.call == other.sender.call,
-            (
-                Request::Change(one, _) | Request::Complete(one, _) | Request::Remove(one),
-                Request::Change(other, _) | Request::Complete(other, _) | Request::Remove(other),
-            ) => one == other,
+        match (self.request.target(), other.request.target()) {
+            ((Write::Create, _), (Write::Create, _)) => self.sender.call == other.sender.call,
+            ((_, Some(one)), (_, Some(other))) => one == other,
             _ => false,
         }
     }

@@ -1,14 +1,18 @@
 //! A CRM in memory, one per thread. Requests to it can land late or never, and responses can be lost. Its [`kind`] says
-//! what it can do.
+//! what it can do. The CRMs of most kinds have an adapter of their own here, which passes values; the Contrary CRM has its
+//! real adapter, whose HTTP requests the [`network`] takes to its real fake.
 //!
 //! The CRM knows the ground truth: for each record, which call's attempt created it with which request. It does not
 //! learn that from what the record says, but from the scheduler, which knows for which call an invocation acts. A
 //! change, a completion or a deletion by an attempt for another call is a violation.
 
 mod adapter;
+mod contrary;
 pub mod kind;
 mod message;
+pub mod network;
 pub mod record;
+mod registry;
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,12 +26,15 @@ use call_log::{
         ClientAuthentication, Crm, Effect, Error, ErrorKind, Fields, Finish, NewCallLog, NewContact, OAuth,
         Presentation, RateLimits, Recovery, budget::Allowance,
     },
-    model::{CallLogId, Contact, Credentials, SessionId, User},
+    model::{CallLogId, Contact, Credentials, Deadline, SessionId, User},
 };
 use chrono::{DateTime, Utc};
+use contrary::Contrary;
+pub use contrary::connection;
 pub use kind::{BLIND, CLOSING, CONDITIONAL, Defect, Kind, PLAIN, TIMED};
-use message::{Abandoned, Completion, Message, Request};
+use message::{Abandoned, Completion, Message, Reply, Request, Write};
 pub use record::{CrmRecord, Deleter, Edit, End, Sender};
+pub(super) use registry::{REGISTRY, adapter, user};
 
 use super::{
     requests::{self, Detail},
@@ -54,9 +61,6 @@ const WINDOW_MS: i64 = 2_000;
 /// The adapter of this thread's CRM.
 #[derive(Debug)]
 pub struct FakeCrm;
-
-/// The registry with only the fake CRM.
-pub(super) static REGISTRY: [&dyn Crm; 1] = [&FakeCrm];
 
 /// The state of the CRM.
 #[derive(Debug, Default)]
@@ -93,6 +97,12 @@ pub struct CrmState {
     pub rejects_completion: bool,
     /// Creates may land after the grace.
     pub breaks_grace: bool,
+    /// The Contrary CRM, if this is it. [`records`](CrmState::records) are then copies of its records.
+    contrary: Option<Contrary>,
+    /// The CRM has refused to look for a record by its key. It may have one.
+    pub(super) hides_keyed: bool,
+    /// The number of times that the user had to connect again.
+    pub(super) reconnections: usize,
     /// The records whose completion was forbidden. It may be missing in the end.
     pub(super) forbidden_completions: Vec<CallLogId>,
     /// The records whose completion got no response.
@@ -115,7 +125,8 @@ thread_local! {
 pub(super) fn renew(capabilities: Capabilities, now_ms: i64) {
     CAPABILITIES.set(capabilities);
     DEFECT.set(None);
-    with(|crm| *crm = CrmState { now_ms, ..CrmState::default() });
+    let contrary = (capabilities == kind::contrary()).then(|| Contrary::new(now_ms));
+    with(|crm| *crm = CrmState { now_ms, contrary, ..CrmState::default() });
 }
 
 /// Returns what this thread's CRM can do.
@@ -136,6 +147,17 @@ fn has(defect: Defect) -> bool {
 /// Gives access to the state of this thread's CRM.
 pub fn with<T>(use_crm: impl FnOnce(&mut CrmState) -> T) -> T {
     CRM.with_borrow_mut(use_crm)
+}
+
+/// Sends a request that may change the CRM, and waits for the response. `deadline`: the end of the sender's invocation.
+async fn deliver(step: &'static str, deadline: Deadline, request: Request) -> Result<Reply, Error> {
+    let call = scheduler::acting_call().await;
+    let resumed = scheduler::pause(step, Position::InFlight);
+    let paused_step = resumed.number();
+    let sender = Sender { invocation: scheduler::running(), paused_step, call };
+    with(|crm| crm.receive(Message::new(sender, deadline.0 + GRACE_MS, request)));
+    resumed.await;
+    with(|crm| crm.response_to(paused_step))
 }
 
 /// Returns a failure as the adapters report it.
@@ -185,7 +207,7 @@ impl CrmState {
     pub fn refuse(&mut self, paused_step: u64, kind: ErrorKind) {
         let Some(index) = self.index_of(paused_step) else { return };
         if self.messages[index].response.is_none() {
-            if let (Request::Complete(id, _), ErrorKind::Forbidden) = (&self.messages[index].request, &kind) {
+            if let (Some(id), ErrorKind::Forbidden) = (self.messages[index].request.completes(), &kind) {
                 self.forbidden_completions.push(id.clone());
             }
             self.messages[index].response = Some(Err(failure(kind, Effect::None)));
@@ -198,10 +220,10 @@ impl CrmState {
         if let Some(index) = self.index_of(paused_step) {
             let message = &mut self.messages[index];
             message.lands_before = message.lands_before.min(lands_before);
-            let breaks_grace = self.breaks_grace && matches!(message.request, Request::Create(_));
+            let breaks_grace = self.breaks_grace && message.request.creates();
             let bound = if breaks_grace { i64::MAX } else { message.lands_before };
             message.abandoned = Some(Abandoned { lands_at: lands_at.map(|at| at.min(bound - 1)) });
-            if let Request::Complete(id, _) = &message.request {
+            if let Some(id) = message.request.completes() {
                 self.unanswered_completions.push(id.clone());
             }
         }
@@ -214,29 +236,36 @@ impl CrmState {
 
     /// A person edits the records that are not deleted.
     pub fn edit(&mut self, edit: &Edit) {
-        let now_ms = self.now_ms;
-        for record in self.records.iter_mut().filter(|record| record.deleted_by.is_none()) {
-            record.edit(edit.clone(), now_ms);
-        }
+        let ids: Vec<_> = self.live().map(|record| record.id.clone()).collect();
+        ids.iter().for_each(|id| self.edit_record(id, edit.clone()));
     }
 
     /// A person edits this record.
     pub(super) fn edit_record(&mut self, id: &CallLogId, edit: Edit) {
         let now_ms = self.now_ms;
-        if let Some(record) = self.live_mut(id) {
-            record.edit(edit, now_ms);
+        let Some(record) = self.live_mut(id) else { return };
+        record.edit(edit, now_ms);
+        let record = record.clone();
+        if let Some(contrary) = &self.contrary {
+            contrary.write(&record);
+            self.copy_records(None);
         }
     }
 
     /// Returns `true` if a change may still land.
     pub(super) fn has_change_on_its_way(&self) -> bool {
+        self.is_on_its_way(Write::Change)
+    }
+
+    fn is_on_its_way(&self, write: Write) -> bool {
         let mut messages = self.messages.iter();
-        messages.any(|message| message.response.is_none() && matches!(message.request, Request::Change(..)))
+        messages.any(|message| message.response.is_none() && message.request.target().0 == write)
     }
 
     /// A person deletes the records.
     pub fn delete(&mut self) {
         self.records.iter_mut().for_each(|record| record.deleted_by = Some(Deleter::Person));
+        self.contrary.iter().for_each(Contrary::delete);
     }
 
     /// Counts a request. Returns the error if the CRM is down or the request is over the limit.
@@ -260,7 +289,7 @@ impl CrmState {
     /// Adds a duplicate of the first record, as a create that lands too late makes one.
     pub fn add_duplicate(&mut self) {
         if let Some(record) = self.records.first().cloned() {
-            let id = self.next_id();
+            let id = self.contrary.as_ref().map_or_else(|| self.next_id(), Contrary::duplicate);
             self.records.push(CrmRecord { id, created_by: None, ..record });
         }
     }
@@ -284,19 +313,28 @@ impl CrmState {
         let breaks_grace = self.breaks_grace;
         self.messages.retain(|message| {
             let is_over = message.response.is_none() && message.lands_before <= now_ms;
-            let may_land = breaks_grace && matches!(message.request, Request::Create(_));
+            let may_land = breaks_grace && message.request.creates();
             !is_over || may_land && message.abandoned != Some(Abandoned { lands_at: None })
         });
     }
 
     /// Carries a request out and compares the record that it touches with the ground truth.
-    fn carry_out(&mut self, sender: &Sender, request: &Request) -> Result<CallLogId, Error> {
+    fn carry_out(&mut self, sender: &Sender, request: &Request) -> Result<Reply, Error> {
         if self.rejects.is_some_and(|detail| request.writes(detail)) {
             let message = "this detail is not allowed".to_owned();
             return Err(failure(ErrorKind::Rejected { message }, Effect::None));
         }
-        match request {
-            Request::Create(log) => self.create(sender, log),
+        if self.rejects_completion && request.completes().is_some() {
+            let message = "this record cannot be completed".to_owned();
+            return Err(failure(ErrorKind::Rejected { message }, Effect::None));
+        }
+        let id = match request {
+            Request::Http(_, _, http) => {
+                let response = self.carry_out_http(http);
+                self.copy_records(Some(sender));
+                return Ok(Reply::Http(response));
+            }
+            Request::Create(log) => self.create(sender, log)?,
             Request::Change(id, change) => {
                 let other = self.other_record(sender, Defect::ChangesOtherCall);
                 let now_ms = self.now_ms;
@@ -311,13 +349,9 @@ impl CrmState {
                 self.changed += 1;
                 let touched = other.unwrap_or_else(|| id.clone());
                 self.check_owner(sender, &touched, "changed");
-                Ok(id.clone())
+                id.clone()
             }
             Request::Complete(id, completion) => {
-                if self.rejects_completion {
-                    let message = "this record cannot be completed".to_owned();
-                    return Err(failure(ErrorKind::Rejected { message }, Effect::None));
-                }
                 let record = self.live_mut(id);
                 let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
                 match completion {
@@ -326,7 +360,7 @@ impl CrmState {
                     Completion::Close => record.is_closed = true,
                 }
                 self.check_owner(sender, id, "completed");
-                Ok(id.clone())
+                id.clone()
             }
             Request::Remove(id) => {
                 if let Some(record) = self.live_mut(id) {
@@ -336,9 +370,10 @@ impl CrmState {
                     record.deleted_by = Some(Deleter::Sweep);
                     self.check_owner(sender, id, "deleted");
                 }
-                Ok(id.clone())
+                id.clone()
             }
-        }
+        };
+        Ok(Reply::Record(id))
     }
 
     fn create(&mut self, sender: &Sender, log: &NewCallLog) -> Result<CallLogId, Error> {
@@ -348,7 +383,9 @@ impl CrmState {
             }
             let hides = self.hides_existing;
             let has_key = |record: &&mut CrmRecord| {
-                record.deleted_by.is_none() && record.sent_as == Recovery::ByKey && record.tag == log.tag
+                record.deleted_by.is_none()
+                    && record.sent_as == Recovery::ByKey
+                    && record.tag == log.tag.as_str()
             };
             if let Some(existing) = self.records.iter_mut().find(has_key) {
                 let id = existing.id.clone();
@@ -376,7 +413,7 @@ impl CrmState {
         // A real CRM does not know the session either: an adapter has to recognise a record by its contents or its tag.
         let is_same = |record: &CrmRecord| match ways {
             [Recovery::ByKey, ..] if !ignores_start => {
-                record.tag == log.tag && record.sent_as.name() == log.recovery.name()
+                record.tag == log.tag.as_str() && record.sent_as.name() == log.recovery.name()
             }
             _ => record.contact == log.contact.id && (ignores_start || record.start == log.facts.start),
         };
@@ -424,10 +461,7 @@ impl CrmState {
         for other in others {
             self.collisions.push(format!(
                 "a request is sent while {} may still land, until {}",
-                match other.request {
-                    Request::Create(_) => "a create",
-                    Request::Change(..) | Request::Complete(..) | Request::Remove(_) => "a change",
-                },
+                if other.request.creates() { "a create" } else { "a change" },
                 other.lands_before
             ));
         }
@@ -435,7 +469,7 @@ impl CrmState {
     }
 
     /// Removes the message of this paused step and returns the response to it.
-    fn response_to(&mut self, paused_step: u64) -> Result<CallLogId, Error> {
+    fn response_to(&mut self, paused_step: u64) -> Result<Reply, Error> {
         let is_awaited =
             |message: &Message| message.sender.paused_step == paused_step && message.abandoned.is_none();
         let index = self.messages.iter().position(is_awaited);

@@ -2,7 +2,7 @@
 
 use call_log::{
     adapters::{CallLog, CallLogChange, Capabilities, CompareAndSet, Finish, NewCallLog, Recovery},
-    model::{CallLogId, CallTag, ContactId, SessionId},
+    model::{CallLogId, ContactId, SessionId},
 };
 use chrono::{DateTime, Utc};
 
@@ -71,7 +71,7 @@ pub struct CrmRecord {
     /// When the create took effect, in milliseconds since 1970.
     pub created_at: i64,
     /// The call tag.
-    pub tag: CallTag,
+    pub tag: String,
     /// The way in which the call tag was sent.
     pub sent_as: Recovery,
     /// The contact.
@@ -107,7 +107,7 @@ impl CrmRecord {
             call: sender.call.clone(),
             created_by: Some(sender.clone()),
             created_at: now_ms,
-            tag: log.tag.clone(),
+            tag: log.tag.to_string(),
             sent_as: log.recovery,
             contact: log.contact.id.clone(),
             direction: log.facts.direction.map(|direction| direction.as_str().to_owned()).unwrap_or_default(),
