@@ -158,6 +158,10 @@ def permissions_are_the_calls_that_the_code_makes(files):
     operations = "get|put|update|delete|batch_get|batch_write|transact_get|transact_write"
     calls = re.findall(rf"\.((?:{operations})_items?|query|scan|\w+_table|update_time_to_live)\(\)", store)
     calls = {"".join(word.title() for word in call.split("_")) for call in calls}
+    if "TransactWriteItems" in calls:
+        # It needs the permissions of its parts.
+        parts = re.findall(r"TransactWriteItem::builder\(\)\.(update|delete|put)\(", store)
+        calls = calls - {"TransactWriteItems"} | {f"{part.title()}Item" for part in parts}
     expected = {f"dynamodb:{call}" for call in calls - OPERATOR_CALLS}
     services = {"AmazonSSM": "ssm", "TrentService": "kms"}
     expected |= {f"{services[s]}:{call}" for s, call in re.findall(r'"(AmazonSSM|TrentService)\.(\w+)"', all_code)}

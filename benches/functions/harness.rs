@@ -117,6 +117,7 @@ fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
         ("JWT_SECRET", test_app::JWT_SECRET),
+        ("HASH_KEY", test_app::HASH_KEY),
         ("CREDENTIALS_KEY_FILE", key_file.as_str()),
         (reference_crm::BASE_URL_VARIABLE, crm),
         // For the floor, which knows no adapter.

@@ -10,7 +10,7 @@ use crate::{examples, output};
 ///
 /// Without a command, it serves everything on this machine: an embedded DynamoDB, both routes, and an Example CRM with
 /// its web page. All other commands use the table that the environment names (TABLE_NAME, AWS_REGION,
-/// AWS_ENDPOINT_URL_DYNAMODB, JWT_SECRET, ...). Without TABLE_NAME, they use the table that `call-log serve` keeps in the
+/// AWS_ENDPOINT_URL_DYNAMODB, JWT_SECRET, HASH_KEY, ...). Without TABLE_NAME, they use the table that `call-log serve` keeps in the
 /// current directory.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "call-log", version = env!("CALL_LOG_VERSION"), arg_required_else_help = false)]

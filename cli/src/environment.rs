@@ -19,7 +19,10 @@ use crate::error::CommandError;
 pub const LOCAL_TABLE: &str = "call-log";
 const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8000";
 const LOCAL_DIRECTORY: &str = ".call-log";
-const SECRET_FILE: &str = "jwt-secret";
+/// The file with the secret that signs callers' tokens.
+pub const SECRET_FILE: &str = "jwt-secret";
+/// The file with the key of the hashes of extension ids.
+pub const HASH_KEY_FILE: &str = "hash-key";
 const KEY_FILE: &str = "credentials.key";
 /// The variable with the path of the key file.
 pub const KEY_FILE_VARIABLE: &str = "CREDENTIALS_KEY_FILE";
@@ -50,21 +53,24 @@ pub fn table() -> String {
 /// Fails if neither exists, if the configuration is invalid, or if a secret or key is unavailable.
 pub async fn app() -> Result<App, CommandError> {
     let directory = Path::new(LOCAL_DIRECTORY);
-    let local_secret = match variable("TABLE_NAME") {
+    let stored = |file: &str| {
+        read_secret(directory, file).map_err(|error| CommandError::DataDirectory(directory.join(file), error))
+    };
+    let local = match variable("TABLE_NAME") {
         Some(_) => None,
         None => {
-            let stored = read_secret(directory)
-                .map_err(|error| CommandError::DataDirectory(directory.join(SECRET_FILE), error))?;
-            Some(stored.or(variable("JWT_SECRET")).ok_or(CommandError::NoTable)?)
+            let secret = stored(SECRET_FILE)?.or(variable("JWT_SECRET")).ok_or(CommandError::NoTable)?;
+            Some((secret, stored(HASH_KEY_FILE)?))
         }
     };
-    let config = Config::read(|name| match (variable(name), &local_secret) {
+    let config = Config::read(|name| match (variable(name), &local) {
         (Some(value), _) => Some(value),
         (None, None) => None,
-        (None, Some(secret)) => match name {
+        (None, Some((secret, hash_key))) => match name {
             "TABLE_NAME" => Some(LOCAL_TABLE.to_owned()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(LOCAL_ENDPOINT.to_owned()),
             "JWT_SECRET" => Some(secret.clone()),
+            "HASH_KEY" => hash_key.clone(),
             KEY_FILE_VARIABLE => existing_key_file(directory),
             _ => None,
         },
@@ -72,17 +78,17 @@ pub async fn app() -> Result<App, CommandError> {
     Ok(App::new(config.map_err(StartError::from)?, Clock::System).await?)
 }
 
-/// Returns the token secret of a data directory, and creates it on the first use. Only its owner can read the file.
+/// Returns the secret in this file of a data directory, and creates it on the first use. Only its owner can read the file.
 ///
 /// # Errors
 ///
 /// Fails if the file cannot be read or created.
-pub fn local_secret(directory: &Path) -> io::Result<String> {
-    if let Some(secret) = read_secret(directory)? {
+pub fn local_secret(directory: &Path, file: &str) -> io::Result<String> {
+    if let Some(secret) = read_secret(directory, file)? {
         return Ok(secret);
     }
     let secret = random_secret();
-    create_atomically(&directory.join(SECRET_FILE), |path| {
+    create_atomically(&directory.join(file), |path| {
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -137,8 +143,8 @@ pub fn random_secret() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read_secret(directory: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(directory.join(SECRET_FILE)) {
+fn read_secret(directory: &Path, file: &str) -> io::Result<Option<String>> {
+    match fs::read_to_string(directory.join(file)) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -152,8 +152,8 @@ impl CommandError {
         let (cause, action) = match self {
             CommandError::NoTable => (
                 "`TABLE_NAME` is not set, and `call-log serve` has not run in the current directory.",
-                "Start `call-log serve` in this directory, or set TABLE_NAME, JWT_SECRET, CREDENTIALS_KEY_FILE and \
-                 either AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.",
+                "Start `call-log serve` in this directory, or set TABLE_NAME, JWT_SECRET, HASH_KEY, CREDENTIALS_KEY_FILE \
+                 and either AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.",
             ),
             CommandError::Start(error) => return error.explain(),
             CommandError::Table { error, .. } => return error.explain(),

@@ -187,6 +187,7 @@ async fn start_errors() -> Vec<(String, Explanation)> {
             let own = [
                 ("TABLE_NAME", "call-log"),
                 ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+                ("HASH_KEY", "0123456789abcdef"),
                 ("CREDENTIALS_KEY_FILE", key.as_str()),
                 ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
             ];
@@ -206,6 +207,7 @@ async fn start_errors() -> Vec<(String, Explanation)> {
         StartError::Config(_) =>
             start(&[("TABLE_NAME", "")]).await,
             start(&[("JWT_SECRET", "")]).await,
+            start(&[("HASH_KEY", "")]).await,
             start(&[("AWS_ENDPOINT_URL_DYNAMODB", "")]).await,
             start(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]).await,
             start(&[("AWS_ENDPOINT_URL_DYNAMODB", "8000")]).await;

@@ -27,8 +27,9 @@ Examples:
   call-log serve --port 0 --dynamodb-port 0       use free ports, and print them
   JWT_SECRET=... call-log serve                   accept tokens that are signed with this secret
 
-The data directory contains the table, the data of the Example CRM, the token secret and the key that encrypts
-credentials. CREDENTIALS_KEY_FILE names another key file. With --in-memory, the key file is a temporary file.";
+The data directory contains the table, the data of the Example CRM, the token secret, the key that hashes extension ids
+and the key that encrypts credentials. CREDENTIALS_KEY_FILE names another key file. With --in-memory, the key file is a
+temporary file.";
 
 pub(crate) const DEMO: &str = "\
 Examples:
@@ -47,7 +48,8 @@ pub(crate) const USER_PUT: &str = r#"Examples:
 
 The file has "id", "platform", "hostname", "timezone" or "timezoneOffset", "userSettings", and "credentials":
 {"type": "apiKey", "apiKey"} or {"type": "oauth", "accessToken", "refreshToken", "expiresAt"}. Some CRMs also need
-"apiHost", "loginHost", "account", "crmUserId" or "ownerId"."#;
+"apiHost", "loginHost", "crmUserId" or "ownerId". "account" (or "tenant") is the CRM's id of the account; without it, the
+CRM is asked."#;
 
 pub(crate) const USER_SHOW: &str = "\
 Examples:
@@ -102,7 +104,8 @@ Examples:
   psql \"$DATABASE_URL\" -c 'COPY users TO STDOUT CSV HEADER' | call-log import users - --format csv
 
 Columns: id, platform, hostname, timezoneName, timezoneOffset, accessToken, refreshToken, tokenExpiry, userSettings,
-and the fields apiHost, loginHost, account, crmUserId, ownerId of the user file; other columns are ignored.";
+platformAdditionalInfo (companyId), and the fields apiHost, loginHost, account, tenant, crmUserId, ownerId of the user
+file; other columns are ignored.";
 
 pub(crate) const IMPORT_CALL_LOGS: &str = "\
 Examples:
@@ -123,7 +126,8 @@ Examples:
 
 pub(crate) const TABLE: &str = "\
 Examples:
-  TABLE_NAME=call-log AWS_REGION=eu-central-1 JWT_SECRET=... CREDENTIALS_KEY_FILE=credentials.key call-log table create";
+  export JWT_SECRET=... HASH_KEY=... CREDENTIALS_KEY_FILE=credentials.key
+  TABLE_NAME=call-log AWS_REGION=eu-central-1 call-log table create";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

@@ -19,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use call_log::{
-    api::{self, Invocation, MAX_BODY},
+    api::{self, Invocation, MAX_BODY, account},
     auth::Caller,
     model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{app::App, config::Config, error::StartError},
@@ -76,6 +76,8 @@ pub struct Local {
     pub crm_key: String,
     /// The secret that signs callers' tokens.
     pub jwt_secret: String,
+    /// The key of the hashes of extension ids.
+    pub hash_key: String,
     /// The path of the file with the key that encrypts credentials.
     pub key_file: String,
     servers: JoinSet<()>,
@@ -96,11 +98,13 @@ impl Local {
         let lock = directory.as_deref().map(lock_directory).transpose()?;
         let in_directory =
             |error| CommandError::DataDirectory(directory.clone().unwrap_or_else(std::env::temp_dir), error);
-        let jwt_secret = match (environment::variable("JWT_SECRET"), &directory) {
-            (Some(secret), _) => secret,
-            (None, Some(directory)) => environment::local_secret(directory).map_err(in_directory)?,
-            (None, None) => environment::random_secret(),
+        let secret = |variable: &str, file: &str| match (environment::variable(variable), &directory) {
+            (Some(secret), _) => Ok(secret),
+            (None, Some(directory)) => environment::local_secret(directory, file).map_err(in_directory),
+            (None, None) => Ok(environment::random_secret()),
         };
+        let jwt_secret = secret("JWT_SECRET", environment::SECRET_FILE)?;
+        let hash_key = secret("HASH_KEY", environment::HASH_KEY_FILE)?;
         let (key_file, temporary) = match &directory {
             Some(directory) => (environment::local_key_file(directory).map_err(in_directory)?, None),
             None => {
@@ -124,6 +128,7 @@ impl Local {
             "TABLE_NAME" => Some(table.clone()),
             "AWS_ENDPOINT_URL_DYNAMODB" => Some(dynamodb_url.clone()),
             "JWT_SECRET" => Some(jwt_secret.clone()),
+            "HASH_KEY" => Some(hash_key.clone()),
             KEY_FILE_VARIABLE => Some(key_file.clone()),
             "CRM_BASE_URL_EXAMPLE" => environment::variable(name).or_else(|| Some(url.clone())),
             // Nothing here uses the AWS account of the shell, and only its KMS decrypts its data keys.
@@ -165,6 +170,7 @@ impl Local {
             user,
             crm_key,
             jwt_secret,
+            hash_key,
             key_file,
             servers,
             _lock: lock,
@@ -235,18 +241,22 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
         platform: Platform::new("example").expect("the name of the platform is not empty"),
         id: UserId::new(DEMO_USER).expect("the id of the demo user is not empty"),
     };
-    if let Some(stored) = app.store.user(&key).await? {
-        return Ok(stored.user);
-    }
-    let user = User {
-        id: key.id,
-        platform: key.platform,
-        hostname: None,
-        account: CrmAccount::default(),
-        zone: None,
-        settings: Settings::default(),
-        credentials: Some(Credentials::ApiKey(Secret::new(environment::random_secret()))),
+    let mut user = match app.store.user(&key).await? {
+        Some(stored) if stored.user.account.id.is_some() => return Ok(stored.user),
+        Some(stored) => stored.user,
+        None => User {
+            id: key.id,
+            platform: key.platform,
+            hostname: None,
+            account: CrmAccount::default(),
+            zone: None,
+            settings: Settings::default(),
+            credentials: Some(Credentials::ApiKey(Secret::new(environment::random_secret()))),
+        },
     };
+    let crm = app.crm(user.platform.as_str()).expect("the registry has the Example CRM");
+    let deadline = Deadline(app.clock.now_ms() + REQUEST_MS);
+    account::find_account(app, crm, &mut user, deadline).await?;
     app.store.put_user(&user).await?;
     Ok(user)
 }

@@ -52,6 +52,10 @@ impl FakeCrm for FakeExampleCrm {
         format!("Bearer {API_KEY}")
     }
 
+    fn account(&self) -> String {
+        "example".to_owned()
+    }
+
     fn contacts(&self) -> [Contact; 2] {
         ["c-1", "c-2"].map(|id| contact(id, None))
     }

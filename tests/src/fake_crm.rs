@@ -47,6 +47,9 @@ pub trait FakeCrm: fmt::Debug {
     /// Two contacts that exist when the fake starts.
     fn contacts(&self) -> [Contact; 2];
 
+    /// The account to which every credential of the fake belongs.
+    fn account(&self) -> String;
+
     /// The requests for which the suite queues faults. `recovery` is the way in which an attempt is found.
     fn routes(&self, recovery: Recovery) -> Routes;
 

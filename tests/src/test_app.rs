@@ -33,6 +33,9 @@ pub const REDRIVE_MS: i64 = 60_000;
 /// The secret that signs the tests' tokens.
 pub const JWT_SECRET: &str = "a secret for tests that is long enough";
 
+/// The key of the tests' hashes of extension ids.
+pub const HASH_KEY: &str = "a key of hashes for tests";
+
 /// An app with its own table, CRM and clock, and one connected user.
 #[derive(Debug)]
 pub struct TestApp {
@@ -77,6 +80,7 @@ pub fn environment(
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("JWT_SECRET", JWT_SECRET),
+        ("HASH_KEY", HASH_KEY),
         ("CREDENTIALS_KEY_FILE", key_file.as_str()),
         ("CRM_BASE_URL_PIPEDRIVE", base_url.as_str()),
     ];
@@ -175,18 +179,37 @@ impl TestApp {
     }
 }
 
-/// Returns the user with this id, which ends in the name of the platform, as in `12345-pipedrive`.
+/// Returns the user with this id, which ends in the name of the platform, as in `12345-pipedrive`. All of them belong to
+/// one company.
 pub fn user(id: &str, credentials: Option<Credentials>) -> User {
     let platform = id.rsplit('-').next().and_then(Platform::new).expect("the id ends in its platform");
     User {
         id: UserId::new(id).expect("an id"),
         platform,
         hostname: Some("acme.pipedrive.com".to_owned()),
-        account: CrmAccount::default(),
+        account: CrmAccount { id: Some(crate::pipedrive::COMPANY.to_string()), ..CrmAccount::default() },
         zone: None,
         settings: Settings::default(),
         credentials,
     }
+}
+
+/// Returns the table key of the first log of a session of these users, as JSON of DynamoDB's API.
+pub fn first_log_key(session: &str) -> Value {
+    json!({"pk": {"S": format!("C#pipedrive#{}#{session}", crate::pipedrive::COMPANY)}, "sk": {"S": "L#0"}})
+}
+
+/// Returns letters that compress badly.
+pub fn random_letters(count: usize) -> String {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let letter = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let letter = char::from(b'0' + (state % 64) as u8);
+        if letter.is_ascii_alphanumeric() { letter } else { '-' }
+    };
+    std::iter::repeat_with(letter).take(count).collect()
 }
 
 pub fn api_key(key: &str) -> Credentials {

@@ -6,6 +6,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use verification::simulation::faults::{self, Depth};
 
+/// The steps that no scenario reaches, because the simulation has one log of each call, and one user, who never moves. The
+/// files `identities.rs` and `moved_users.rs` in `tests/tests/suite/delivery/` reach them.
+const ELSEWHERE: [&str; 4] = ["create.add", "create.teach", "redrive.discard", "update.teach"];
+
 /// Returns the names of the steps in the sources of the use-cases.
 fn steps_in_sources() -> BTreeSet<String> {
     fn read(directory: &Path, names: &mut BTreeSet<String>) {
@@ -34,7 +38,8 @@ fn no_fault_at_any_step_breaks_a_promise() {
     assert!(broken.is_empty(), "{} of {} runs:\n{}", broken.len(), summary.runs, broken.join("\n"));
 
     let reached: BTreeSet<_> = summary.steps.keys().map(|name| (*name).to_owned()).collect();
-    let missed: Vec<_> = steps_in_sources().difference(&reached).cloned().collect();
+    let mut missed = steps_in_sources();
+    missed.retain(|step| !reached.contains(step) && !ELSEWHERE.contains(&step.as_str()));
     assert!(missed.is_empty(), "no scenario reaches {missed:?}");
     assert!(
         reached.len() >= 39 && summary.places >= 200,

@@ -21,12 +21,16 @@ use std::{
 
 use call_log::{
     adapters::{self, hosts, hosts::ForeignHost},
-    model::{Platform, SessionId, User, UserId, UserKey},
+    api::account::{self, AccountSource},
+    model::{CallKey, Deadline, LogKey, Platform, SessionId, User, UserId, UserKey},
     startup::app::App,
-    store::StoredUser,
+    store::{self, CallItem, StoredUser},
 };
 
 use crate::{arguments::Command, error::CommandError};
+
+/// The time in which a CRM must say which account a user belongs to, in milliseconds.
+const ACCOUNT_MS: i64 = 10_000;
 
 /// Runs a command.
 ///
@@ -65,6 +69,18 @@ async fn find_user(app: &App, id: &str) -> Result<StoredUser, CommandError> {
     Err(CommandError::UnknownUser(id.to_owned()))
 }
 
+/// Reads the logs of a session that the user can reach.
+async fn calls_of_session(
+    app: &App,
+    user: &User,
+    session: &SessionId,
+) -> Result<Vec<(LogKey, CallItem)>, CommandError> {
+    let call = |header_user| CallKey { tenant: user.tenant(), session: session.clone(), header_user };
+    let mut logs = app.store.logs_of_call(&call(None)).await?;
+    logs.extend(app.store.logs_of_call(&call(Some(user.id.clone()))).await?);
+    Ok(logs)
+}
+
 fn session_id(session: &str) -> Result<SessionId, CommandError> {
     SessionId::new(session).ok_or(CommandError::EmptyId("session"))
 }
@@ -83,6 +99,13 @@ fn check_hosts(user: &User) -> Result<(), String> {
             None => format!("`{name}` is missing: expected the company's host at {}", crm.display_name()),
         }
     })
+}
+
+/// Finds the CRM account of a user who is about to be stored, and sets it in the user.
+async fn find_account(app: &App, user: &mut User) -> Result<AccountSource, store::Error> {
+    let Some(crm) = app.crm(user.platform.as_str()) else { return Ok(AccountSource::Unknown) };
+    let deadline = Deadline(app.clock.now_ms() + ACCOUNT_MS);
+    account::find_account(app, crm, user, deadline).await
 }
 
 pub(crate) fn unknown_platform() -> String {

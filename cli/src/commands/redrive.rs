@@ -1,13 +1,9 @@
 //! `call-log redrive`: delivers what is due now, or schedules a call's dead letters for delivery.
 
-use call_log::{
-    model::{CallKey, Deadline},
-    store::Rearmed,
-    telemetry::Trace,
-};
+use call_log::{model::Deadline, store::Rearmed, telemetry::Trace};
 use serde_json::json;
 
-use super::{find_user, session_id};
+use super::{calls_of_session, find_user, session_id};
 use crate::{arguments::Output, environment, error::CommandError, output};
 
 /// The time limit of a run, in milliseconds.
@@ -44,13 +40,12 @@ async fn rearm(id: &str, session: &str, output: Output) -> Result<(), CommandErr
     let session = session_id(session)?;
     let app = environment::app().await?;
     let user = find_user(&app, id).await?.user;
-    let calls = app.store.calls_of_session(&user.key(), &session).await?;
+    let calls = calls_of_session(&app, &user, &session).await?;
     if calls.is_empty() {
         return Err(CommandError::UnknownCall { user: id.to_owned(), session: session.to_string() });
     }
     let mut rearmed = 0;
-    for (extension, item) in calls {
-        let key = CallKey { user: user.key(), session: session.clone(), extension };
+    for (key, item) in calls {
         if app.store.rearm(&key, &item, app.clock.now_ms()).await? == Rearmed::Done {
             rearmed += 1;
         }

@@ -47,7 +47,7 @@ async fn announce_and_serve(local: &mut Local, data_dir: Option<&Path>) -> Resul
 }
 
 fn announce(local: &Local, data_dir: Option<&Path>) -> std::io::Result<()> {
-    let Local { url, dynamodb_url, table, user, jwt_secret, key_file, .. } = local;
+    let Local { url, dynamodb_url, table, user, jwt_secret, hash_key, key_file, .. } = local;
     let data = data_dir
         .map_or("all data is in memory".to_owned(), |path| format!("all data is in {}", path.display()));
     let token = local.token();
@@ -71,6 +71,7 @@ To use this table from other directories, or from the functions (cargo lambda wa
 
 export TABLE_NAME={table} AWS_ENDPOINT_URL_DYNAMODB={dynamodb_url} CRM_BASE_URL_EXAMPLE={url}
 export CREDENTIALS_KEY_FILE='{key_file}'
+export HASH_KEY={hash_key}
 export JWT_SECRET={jwt_secret}"#,
         user = user.id,
     ))

@@ -1,14 +1,15 @@
 //! `call-log show`: shows the state and history of one call.
 
 use call_log::{
-    model::{CallLogId, Extension, SessionId, User},
+    model::{CallLogId, ExtensionIdentity, LogKey, SessionId, User, UserId},
+    startup::app::App,
     store::{CallItem, State},
     telemetry::session_hash,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{find_user, session_id};
+use super::{calls_of_session, find_user, session_id};
 use crate::{
     arguments::Output,
     environment,
@@ -20,36 +21,62 @@ pub(super) async fn run(id: &str, session: &str, output: Output) -> Result<(), C
     let session = session_id(session)?;
     let app = environment::app().await?;
     let user = find_user(&app, id).await?.user;
-    let calls = app.store.calls_of_session(&user.key(), &session).await?;
-    if calls.is_empty() {
+    let logs = logs_of_session(&app, &user, &session).await?;
+    if logs.is_empty() {
         return Err(CommandError::UnknownCall { user: id.to_owned(), session: session.to_string() });
     }
     let now_ms = app.clock.now_ms();
     if output.json {
-        let logs =
-            calls.iter().map(|(extension, item)| document(&user, &session, extension.as_ref(), item, now_ms));
+        let logs = logs.iter().map(|log| document(log, now_ms));
         return Ok(output::print_document(&logs.collect())?);
     }
-    for (extension, item) in calls {
-        print(describe(&user, &session, extension.as_ref(), &item, now_ms))?;
+    for log in &logs {
+        print(describe(&user, log, now_ms))?;
     }
     Ok(())
 }
 
+/// A call log, with what the item of the call's first log knows of it.
+struct Log {
+    key: LogKey,
+    identity: ExtensionIdentity,
+    creator: Option<UserId>,
+    item: CallItem,
+}
+
+/// Reads the logs of a session that the user can reach, with their identities.
+async fn logs_of_session(app: &App, user: &User, session: &SessionId) -> Result<Vec<Log>, CommandError> {
+    let mut logs = Vec::new();
+    for (key, item) in calls_of_session(app, user, session).await? {
+        let of_first = app.store.call(&key.first()).await?;
+        let known = of_first.map(|first| first.known_logs()).unwrap_or_default();
+        let known = known.into_iter().find(|log| log.slot == key.slot);
+        let (identity, creator) =
+            known.map_or((item.identity.clone(), item.creator.clone()), |log| (log.identity, log.creator));
+        logs.push(Log { key, identity, creator, item });
+    }
+    Ok(logs)
+}
+
 /// Describes a call log for a person.
-fn describe(
-    user: &User,
-    session: &SessionId,
-    extension: Option<&Extension>,
-    item: &CallItem,
-    now_ms: i64,
-) -> String {
-    let extension = extension.map_or(String::new(), |extension| format!(", extension {extension}"));
+fn describe(user: &User, Log { key, identity, creator, item }: &Log, now_ms: i64) -> String {
+    let session = &key.call.session;
+    let extension = match (&identity.number, &identity.hash) {
+        (Some(number), _) => format!(", extension {number}"),
+        (None, Some(hash)) => format!(", extension {hash}"),
+        (None, None) => String::new(),
+    };
     let mut lines = vec![format!("Session {session}{extension}")];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<9}{text}"));
     line("State", format!("{}: {}", item.state.name(), meaning(item, now_ms)));
     if let Some(log) = &item.log_id {
         line("Record", log.to_string());
+    }
+    if let Some(creator) = creator {
+        line("Creator", creator.to_string());
+    }
+    if let Some(user) = &item.written.note_user {
+        line("Note of", user.to_string());
     }
     if let Some(first) = item.first_at {
         line("First", format!("attempt at {}", time(first.timestamp_millis())));
@@ -80,22 +107,18 @@ fn describe(
     for entry in &item.history {
         line("", format!("{}  {}", time(entry.at_ms), entry.what));
     }
-    line("Hash", format!("{} (session_hash of the log lines)", session_hash(&user.key(), session)));
+    line("Hash", format!("{} (session_hash of the log lines)", session_hash(&user.platform, session)));
     lines.join("\n")
 }
 
 /// Describes a call log for a script.
-fn document(
-    user: &User,
-    session: &SessionId,
-    extension: Option<&Extension>,
-    item: &CallItem,
-    now_ms: i64,
-) -> Value {
-    let history = item.history.iter();
+fn document(Log { key, identity, creator, item }: &Log, now_ms: i64) -> Value {
+    let (session, history) = (&key.call.session, item.history.iter());
     json!({
         "sessionId": session.as_str(),
-        "extension": extension.map(Extension::as_str),
+        "extension": {"hash": identity.hash, "number": identity.number},
+        "creator": creator.as_ref().map(UserId::as_str),
+        "noteUser": item.written.note_user.as_ref().map(UserId::as_str),
         "state": item.state.name(),
         "meaning": meaning(item, now_ms),
         "logId": item.log_id.as_ref().map(CallLogId::as_str),
@@ -109,7 +132,7 @@ fn document(
         "isDeadLetter": is_dead(item),
         "reason": item.reason,
         "history": history.map(|entry| json!({"at": time(entry.at_ms), "what": entry.what})).collect::<Vec<_>>(),
-        "sessionHash": session_hash(&user.key(), session),
+        "sessionHash": session_hash(&key.call.tenant.platform, session),
     })
 }
 

@@ -15,6 +15,7 @@ pub(super) async fn run(id: &str, days: u32, output: Output) -> Result<(), Comma
         "token": token,
         "id": user.id.as_str(),
         "platform": user.platform.as_str(),
+        "tenant": user.account.id,
         "expiresAt": end.to_rfc3339_opts(SecondsFormat::Secs, true),
     });
     Ok(output::print_either(output.json, &token, &value)?)

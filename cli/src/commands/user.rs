@@ -2,15 +2,20 @@
 
 use std::path::Path;
 
-use call_log::api::wire;
+use call_log::api::{account::AccountSource, wire};
 
-use super::{check_hosts, find_user, input_name, read_input};
+use super::{check_hosts, find_account, find_user, input_name, read_input};
 use crate::{
     arguments::User,
     environment,
     error::CommandError,
     output::{print, print_document},
 };
+
+/// The text after the first sentence if the account of a user is not known.
+const UNKNOWN_ACCOUNT: &str = "\nThe CRM did not say which account the user belongs to, so the user shares no call logs with \
+                               colleagues.\nStore the user again with credentials that work, or with the account's id as \
+                               `account`; -v shows the CRM's response.";
 
 pub(super) async fn run(command: User) -> Result<(), CommandError> {
     match command {
@@ -24,10 +29,16 @@ pub(super) async fn run(command: User) -> Result<(), CommandError> {
 async fn put(file: &Path) -> Result<(), CommandError> {
     let json = read_input(file)?;
     let invalid = |reason| CommandError::InvalidUser { input: input_name(file), reason };
-    let user = wire::read_user(&json).map_err(|error| invalid(error.to_string()))?;
+    let mut user = wire::read_user(&json).map_err(|error| invalid(error.to_string()))?;
     check_hosts(&user).map_err(invalid)?;
-    environment::app().await?.store.put_user(&user).await?;
-    Ok(print(format!("User {} is stored.", user.id))?)
+    let app = environment::app().await?;
+    let source = find_account(&app, &mut user).await?;
+    app.store.put_user(&user).await?;
+    let unknown = match source {
+        AccountSource::Unknown => UNKNOWN_ACCOUNT,
+        _ => "",
+    };
+    Ok(print(format!("User {} is stored.{unknown}", user.id))?)
 }
 
 async fn show(id: &str) -> Result<(), CommandError> {

@@ -33,6 +33,17 @@ impl Capabilities {
     }
 }
 
+/// The meaning of a user's host for the CRM account that the user belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostAccount {
+    /// None: users of several accounts have the same host.
+    Shared,
+    /// A host belongs to one account. Only the CRM knows the account's id.
+    One,
+    /// The host is of the account with this id.
+    Named(String),
+}
+
 /// A way to find the record of an attempt whose response was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm, CrmRequest,
-    Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact, Presentation, Recovery,
-    json::lenient, presentation::Connect,
+    Effect, Error, ErrorKind, Fields, Finish, HostAccount, LimitScope, NewCallLog, NewContact, Presentation,
+    Recovery, json::lenient, presentation::Connect,
 };
 use crate::{
     model::{CallDuration, CallLogId, Contact, ContactId, Credentials, Direction, User},
@@ -116,6 +116,11 @@ impl Crm for Example {
     /// Ignores the user's host, because the Example CRM always runs on this machine.
     fn base_url(&self, _: &User) -> Option<String> {
         Some("http://127.0.0.1:3000".to_owned())
+    }
+
+    /// The Example CRM has one account.
+    fn host_account(&self, _: &User) -> HostAccount {
+        HostAccount::Named("example".to_owned())
     }
 
     fn authentication(&self, credentials: &Credentials) -> Authentication {

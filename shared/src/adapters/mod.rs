@@ -37,7 +37,9 @@ use serde_json::Value;
 
 use crate::model::{CallLogId, Contact, Credentials, Secret, User};
 pub use budget::{Budgets, RateLimits};
-pub use capability::{Authentication, Capabilities, CompareAndSet, Finish, LimitScope, Recovery};
+pub use capability::{
+    Authentication, Capabilities, CompareAndSet, Finish, HostAccount, LimitScope, Recovery,
+};
 pub use client::{Access, Authorization, HttpClient, Transport};
 pub use error::{Effect, Error, ErrorKind};
 pub use exchange::{CrmRequest, CrmResponse, HeaderMap};
@@ -221,6 +223,22 @@ pub trait Crm: fmt::Debug + Send + Sync {
         _access: &Access<'_>,
         _access_token: &Secret,
     ) -> Result<Option<Session>, Error> {
+        Ok(None)
+    }
+
+    /// Returns what the user's host says about the CRM account that the user belongs to. All users of one account are one
+    /// tenant, so the account must be [`Named`](HostAccount::Named) only if no other account can have this host.
+    fn host_account(&self, _user: &User) -> HostAccount {
+        HostAccount::Shared
+    }
+
+    /// Returns the CRM's id of the account that the credential belongs to, or `None` if the CRM does not say it. Called when
+    /// a user is stored, unless the host names the account.
+    ///
+    /// # Errors
+    ///
+    /// The effect is always [`Effect::None`].
+    async fn account(&self, _access: &Access<'_>) -> Result<Option<String>, Error> {
         Ok(None)
     }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     auth::Caller,
     delivery::{create, update},
-    model::{CallKey, Extension, SessionId, UserId},
+    model::{NamedExtension, Sender, SessionId},
     telemetry,
 };
 
@@ -29,9 +29,9 @@ fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
         let result = pin!(async {
             let caller = route::admit(api, &request, &CREATE_CALL_LOG)?;
             let command = read_create(request.body())?;
-            let user = command.user.as_ref();
-            let (crm, key) = target(api, &caller, user, &command.session, command.extension.as_ref())?;
-            let outcome = create::run(&api.services, crm, key, command, invocation.deadline).await?;
+            route::check_user(&caller, command.user.as_ref())?;
+            let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
+            let outcome = create::run(&api.services, crm, &sender, command, invocation.deadline).await?;
             Ok(outcome::created(crm, outcome))
         });
         route::respond(api, "create", request.headers(), invocation, result).await
@@ -43,26 +43,24 @@ fn update<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
         let result = pin!(async {
             let caller = route::admit(api, &request, &UPDATE_CALL_LOG)?;
             let command = read_update(request.body())?;
-            let user = command.user.as_ref();
-            let (crm, key) = target(api, &caller, user, &command.session, command.extension.as_ref())?;
-            let outcome = update::run(&api.services, crm, key, command, invocation.deadline).await?;
+            route::check_user(&caller, command.user.as_ref())?;
+            let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
+            let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
             Ok(outcome::updated(crm, outcome))
         });
         route::respond(api, "update", request.headers(), invocation, result).await
     })
 }
 
-/// Returns the CRM and the key of the call log that a request is about. `user` is the user that the body names.
+/// Returns the CRM of a request, and who sends it for which extension.
 fn target(
     api: &Api,
     caller: &Caller,
-    user: Option<&UserId>,
     session: &SessionId,
-    extension: Option<&Extension>,
-) -> Result<(&'static dyn Crm, CallKey), Rejection> {
-    route::check_user(caller, user)?;
-    telemetry::session(&caller.user, session);
+    extension: &NamedExtension,
+) -> Result<(&'static dyn Crm, Sender), Rejection> {
+    telemetry::session(&caller.user.platform, session);
     let crm = api.services.crm(caller.user.platform.as_str()).ok_or(Rejection::NotConnected)?;
     telemetry::set_field("crm", crm.platform());
-    Ok((crm, caller.call(session, extension)))
+    Ok((crm, caller.sender(api.hash_key().identity(extension))))
 }

@@ -159,6 +159,10 @@ fn explain_create(outcome: &create::Outcome) -> Explanation {
             "The table has no user with the token's id and platform, or the user has no credentials.",
             "Connect to the CRM, or store the user with `call-log user put FILE`.",
         ),
+        Outcome::Moved => (
+            "The token was issued for another CRM account than the one that the user belongs to now.",
+            "Connect again, or issue another token with `call-log token ID`.",
+        ),
         Outcome::Failed { failure, .. } => return failure.explain(),
     };
     Explanation { cause, action }
@@ -183,7 +187,16 @@ fn explain_update(outcome: &update::Outcome) -> Option<Explanation> {
             "A person deleted the record in the CRM.",
             "Nothing. Later updates of the call have the same response.",
         ),
-        Outcome::NotConnected | Outcome::Failed { .. } => return None,
+        Outcome::LoggedAgain { .. } => (
+            "The call had been given up: the CRM had rejected it, or delivery had taken too long.",
+            "If the call is given up again, correct what the details say, and send another update.",
+        ),
+        Outcome::SeveralLogs => (
+            "The request names no extension, and several extensions have logged the call.",
+            "Name the extension in `hashedExtensionId`, `rcExtensionId` or `extensionNumber`, or edit the record in the \
+             CRM.",
+        ),
+        Outcome::NotConnected | Outcome::Moved | Outcome::Failed { .. } => return None,
     };
     Some(Explanation { cause, action })
 }

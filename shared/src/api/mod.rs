@@ -2,11 +2,13 @@
 //! messages.
 //!
 //! A request passes through three files: [`route`] admits it and writes the response, [`call_log`] has the handlers,
-//! and `outcome` has the messages. [`wire`] reads and writes JSON. [`explanations`] documents every message.
+//! and `outcome` has the messages. [`wire`] reads and writes JSON. [`explanations`] documents every message. [`account`] finds
+//! the CRM account of a user who is stored.
 //!
 //! The Chrome extension shows a message to its user only if the status is 200. So an outcome that the user can act on is
 //! a 200 with `successful: false`. Every other failure is an HTTP error with a body of the same shape.
 
+pub mod account;
 pub mod call_log;
 pub mod explanations;
 mod outcome;
@@ -19,28 +21,35 @@ pub use self::{
     call_log::{CREATE_CALL_LOG, UPDATE_CALL_LOG},
     route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate},
 };
-use crate::{auth::TokenKeys, delivery::services::Services};
+use crate::{auth::TokenKeys, delivery::services::Services, model::HashKey};
 
-/// The services and the token keys that the handlers use.
+/// The services and the secrets that the handlers use.
 #[derive(Debug)]
 pub struct Api {
     /// The services of the delivery.
     pub services: Services,
-    token_keys: RwLock<Arc<TokenKeys>>,
+    secrets: RwLock<(Arc<TokenKeys>, HashKey)>,
 }
 
 impl Api {
-    /// Returns an API that delivers with these services and verifies tokens with these keys.
-    pub fn new(services: Services, token_keys: TokenKeys) -> Api {
-        Api { services, token_keys: RwLock::new(Arc::new(token_keys)) }
+    /// Returns an API that delivers with these services, verifies tokens with these keys, and hashes extension ids with
+    /// this key.
+    pub fn new(services: Services, token_keys: TokenKeys, hash_key: HashKey) -> Api {
+        Api { services, secrets: RwLock::new((Arc::new(token_keys), hash_key)) }
     }
 
-    /// Replaces the keys that verify tokens.
-    pub fn use_token_keys(&self, token_keys: TokenKeys) {
-        *self.token_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(token_keys);
+    /// Replaces the keys that verify tokens and the key of hashes.
+    pub fn use_secrets(&self, token_keys: TokenKeys, hash_key: HashKey) {
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        *secrets = (Arc::new(token_keys), hash_key);
+    }
+
+    /// Returns the key of the hashes of extension ids.
+    pub fn hash_key(&self) -> HashKey {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     fn token_keys(&self) -> Arc<TokenKeys> {
-        self.token_keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, R
             ok(ResponseBody::warning(format!("Contact not found for number {number}"), 5000))
         }
         Outcome::NotConnected => not_connected(),
+        Outcome::Moved => moved(),
         Outcome::Failed { failure, is_deferred } => failed(name, failure, "The call", is_deferred),
     }
 }
@@ -81,7 +82,21 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
             ok(ResponseBody::success("The update will be added when the call is logged.", 3000))
         }
         Outcome::Deleted => ok(ResponseBody::warning(format!("The call log was deleted in {name}."), 5000)),
+        Outcome::LoggedAgain { reason } => {
+            let message = "The call is being logged again. Your update will be added.";
+            let text = format!("The last attempt failed: {reason}.");
+            ok(ResponseBody::success(message, 5000).as_warning().with_section(NEXT, text))
+        }
+        Outcome::SeveralLogs => {
+            let text = format!(
+                "Several people have logged this call, and the update doesn't say whose log it is for. Change the call \
+                 log in {name}."
+            );
+            let message = "More than one log belongs to this call.";
+            ok(ResponseBody::warning(message, 5000).with_section(ACTION, text))
+        }
         Outcome::NotConnected => not_connected(),
+        Outcome::Moved => moved(),
         Outcome::Failed { failure, is_deferred } => failed(name, failure, "The update", is_deferred),
     }
 }
@@ -100,6 +115,12 @@ fn with_shortened(body: ResponseBody, crm: &str, shortened: &[Section]) -> Respo
 pub(super) fn not_connected() -> (StatusCode, ResponseBody) {
     telemetry::set_field("outcome", "NotConnected");
     ok(ResponseBody::warning("User not found. Please connect to your CRM.", 5000))
+}
+
+/// Returns the response to a token that was issued before its user moved to another CRM account.
+fn moved() -> (StatusCode, ResponseBody) {
+    let body = ResponseBody::warning("User session expired. Please connect again.", 5000);
+    (StatusCode::UNAUTHORIZED, body.with_error_code("CRM_SESSION_REVOKED"))
 }
 
 /// Logs a failure of the CRM or the table and returns its response. `subject` is "The call" or "The update".

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 
 use super::hmac_provider;
-use crate::model::{CallKey, Explanation, Extension, Platform, Secret, SessionId, UserId, UserKey};
+use crate::model::{Explanation, ExtensionIdentity, Platform, Secret, Sender, TenantKey, UserId, UserKey};
 
 /// The minimum length of a secret for HS256, in bytes (RFC 7518, section 3.2).
 const MIN_SECRET_LENGTH: usize = 32;
@@ -16,12 +16,15 @@ const MIN_SECRET_LENGTH: usize = 32;
 pub struct Caller {
     /// The claims `platform`, in lower case, and `id`.
     pub user: UserKey,
+    /// The CRM account in the claim `tenant`: the one that the user belonged to when the token was issued. `None`: the
+    /// token has no such claim.
+    pub tenant: Option<TenantKey>,
 }
 
 impl Caller {
-    /// Returns the key of this caller's log of a session. The user is the token's, never one that a body names.
-    pub fn call(&self, session: &SessionId, extension: Option<&Extension>) -> CallKey {
-        CallKey { user: self.user.clone(), session: session.clone(), extension: extension.cloned() }
+    /// Returns this caller as the sender of a request that names this extension.
+    pub fn sender(&self, identity: ExtensionIdentity) -> Sender {
+        Sender { user: self.user.clone(), tenant: self.tenant.clone(), identity }
     }
 }
 
@@ -111,24 +114,29 @@ impl TokenKeys {
         }
         let user = UserId::new(claims.id.into_text()).ok_or(TokenError::Malformed)?;
         let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(TokenError::Malformed)?;
-        Ok(Caller { user: UserKey { platform, id: user } })
+        let tenant = match claims.tenant {
+            Some(account) if account.trim().is_empty() => return Err(TokenError::Malformed),
+            account => account.map(|account| TenantKey { platform: platform.clone(), account }),
+        };
+        Ok(Caller { user: UserKey { platform, id: user }, tenant })
     }
 
-    /// Returns a token for a user that is valid for this number of days.
+    /// Returns a token for a caller that is valid for this number of days.
     ///
     /// # Panics
     ///
     /// Never: the claims are plain text and numbers, which can always be encoded.
-    pub fn issue(&self, user: &UserKey, now: DateTime<Utc>, days: u32) -> String {
+    pub fn issue(&self, caller: &Caller, now: DateTime<Utc>, days: u32) -> String {
         let iat = now.timestamp();
         let claims = Claims {
-            id: IdClaim::Text(user.id.to_string()),
-            platform: user.platform.to_string(),
+            id: IdClaim::Text(caller.user.id.to_string()),
+            platform: caller.user.platform.to_string(),
+            tenant: caller.tenant.as_ref().map(|tenant| tenant.account.clone()),
             iat: Some(iat.into()),
             exp: (iat + i64::from(days) * 86_400).into(),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
-            .expect("an HMAC of four plain claims cannot fail")
+            .expect("an HMAC of plain claims cannot fail")
     }
 
     fn claims(&self, token: &str) -> Result<Claims, TokenError> {
@@ -159,9 +167,16 @@ pub fn token_of<'a>(authorization: Option<&'a str>, query_token: Option<&'a str>
 struct Claims {
     id: IdClaim,
     platform: String,
+    #[serde(default, deserialize_with = "deserialize_present", skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<Number>,
     exp: Number,
+}
+
+/// Reads a claim that is text if it is present. A claim that is null is invalid.
+fn deserialize_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// The claim `id`, which some issuers write as a number.
@@ -274,6 +289,30 @@ mod tests {
     }
 
     #[test]
+    fn the_tenant_is_the_claim_of_the_token() {
+        let check = |tenant: Option<Value>, expected: Result<Option<&str>, TokenError>| {
+            let mut claims = claims();
+            claims["platform"] = json!("ExAmple");
+            if let Some(tenant) = tenant {
+                claims["tenant"] = tenant;
+            }
+            let read =
+                keys(SECRET, None).verify(&hs256(SECRET, &claims), at(NOW)).map(|caller| caller.tenant);
+            let platform = Platform::new("example").unwrap();
+            let tenant = |account: &str| TenantKey { platform, account: account.to_owned() };
+            assert_eq!(read, expected.map(|account| account.map(tenant)), "{claims}");
+        };
+        check(None, Ok(None));
+        check(Some(json!("3151823")), Ok(Some("3151823")));
+        check(Some(json!("a#b ü")), Ok(Some("a#b ü")));
+        for malformed in
+            [json!(null), json!(""), json!(" \t"), json!(3_151_823), json!(true), json!(["1"]), json!({})]
+        {
+            check(Some(malformed), Err(TokenError::Malformed));
+        }
+    }
+
+    #[test]
     fn only_hs256_is_accepted() {
         let claims = claims().to_string();
         let header = |name: &str| json!({"alg": name, "typ": "JWT"});
@@ -333,9 +372,10 @@ mod tests {
     #[test]
     fn an_issued_token_is_valid_until_it_expires() {
         let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("ü 1").unwrap() };
-        let caller = Caller { user };
+        let tenant = TenantKey { platform: user.platform.clone(), account: "ü#7".to_owned() };
+        let caller = Caller { user, tenant: Some(tenant) };
         let old = keys(SECRET, None);
-        let issued = old.issue(&caller.user, at(NOW), 14);
+        let issued = old.issue(&caller, at(NOW), 14);
         let end = NOW + 14 * 86_400;
         for (keys, seconds, expected) in [
             (&old, NOW, Ok(caller.clone())),
@@ -348,8 +388,10 @@ mod tests {
         ] {
             assert_eq!(keys.verify(&issued, at(seconds)), expected, "{seconds}");
         }
-        let new = keys("new", Some(SECRET)).issue(&caller.user, at(NOW), 14);
+        let new = keys("new", Some(SECRET)).issue(&caller, at(NOW), 14);
         assert_eq!(old.verify(&new, at(NOW)), Err(TokenError::Signature), "signed with the current secret");
+        let stranger = Caller { tenant: None, ..caller };
+        assert_eq!(old.verify(&old.issue(&stranger, at(NOW), 1), at(NOW)), Ok(stranger));
         assert!(issued.starts_with("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."), "{issued}");
     }
 

@@ -5,19 +5,24 @@
 //! the caller does not send the call again.
 
 use crate::{
-    adapters::{Crm, Effect, ErrorKind},
+    adapters::Crm,
     delivery::{
-        attempt::{Attempt, Claim},
-        draft::{Draft, Record},
+        attempt::Claim,
+        creation,
+        draft::queued_fields,
         failure::Failure,
         lease,
+        place::{self, Found, Place},
         services::Services,
-        ways, write,
+        tenancy::{self, Admitted, Tenancy},
+        update,
     },
-    model::{CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, Payload, Secret},
+    model::{
+        CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, LogKey, NamedExtension, Payload, Secret,
+        Sender, UpdateCallLog,
+    },
     note::Section,
-    store::{self, CallItem, ClaimCreate, Event, Finish, Purpose, Release, State, StoredUser},
-    telemetry::{self, Metric},
+    store::{self, Basis, CallItem, ClaimCreate, Earlier, Enqueued, Lease, Origin, Purpose, Queued},
 };
 
 /// The number of times that a request claims the call, if the attempts of other invocations fail meanwhile.
@@ -51,6 +56,8 @@ pub enum Outcome {
     },
     /// The user is unknown or has no credentials.
     NotConnected,
+    /// The token was issued before the user moved to another CRM account.
+    Moved,
     /// The call is not logged.
     Failed {
         /// The reason.
@@ -60,67 +67,299 @@ pub enum Outcome {
     },
 }
 
-/// Logs a call for the caller whose user the key names.
+impl From<creation::Outcome> for Outcome {
+    fn from(outcome: creation::Outcome) -> Outcome {
+        match outcome {
+            creation::Outcome::Logged { log, shortened } => Outcome::Logged { log, shortened },
+            creation::Outcome::Overtaken => Outcome::BeingLogged,
+            creation::Outcome::Failed { failure, is_deferred } => Outcome::Failed { failure, is_deferred },
+        }
+    }
+}
+
+/// Logs a call for the sender of the request.
 ///
 /// # Errors
 /// Fails if the table fails. The call is logged later if it was claimed.
 pub async fn run(
     services: &Services,
     crm: &'static dyn Crm,
-    key: CallKey,
+    sender: &Sender,
     command: CreateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
     let Some(contact) = command.contact else {
         return Ok(Outcome::NoContact { number: command.details.contact_number });
     };
-    let (details, additional, zone) = (command.details, command.additional, command.zone);
+    let CreateCallLog { session, details, additional, authorization, zone, .. } = command;
     let payload = Payload { contact, details, additional, zone };
-    let holder = lease::new_holder();
-
-    for _ in 0..MAX_CLAIMS {
-        let now_ms = services.clock.now_ms();
-        let lease = lease::new(crm, &key, &holder, now_ms, deadline);
-        let way = services.ways.expected(crm, &key.user, now_ms).name();
-        let user = services.store.user(&key.user);
-        let claim = services.store.claim_create(&lease, Purpose::Request(&payload, way));
-        let (user, claim) = tokio::join!(
-            services.sync_points.reach("create.user", user),
-            services.sync_points.reach("create.claim", claim)
-        );
-        let item = match claim? {
-            ClaimCreate::Claimed(item) => *item,
-            ClaimCreate::Rejected(item) => match wait_for_holder(services, &key, *item, deadline).await? {
-                Some(outcome) => return Ok(outcome),
-                None => continue,
+    let header_user = authorization.as_ref().map(|_| sender.user.id.clone());
+    let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
+    loop {
+        let call = CallKey {
+            tenant: tenancy.tenant.clone(),
+            session: session.clone(),
+            header_user: header_user.clone(),
+        };
+        let request = Request { services, crm, sender, holder: lease::new_holder(), deadline };
+        match request.create(&tenancy, &call, &payload, authorization.clone()).await? {
+            Reply::Answer(outcome) => return Ok(outcome),
+            Reply::News(log, details) => {
+                let (extension, user, zone) = (NamedExtension::default(), None, payload.zone);
+                let news = UpdateCallLog { session, extension, user, details: *details, authorization, zone };
+                update::run(services, crm, sender, news, deadline).await?;
+                return Ok(Outcome::AlreadyLogged(log));
+            }
+            Reply::Outdated => match Tenancy::of(services, sender).await? {
+                Some(stored) => tenancy = stored,
+                None => return Ok(Outcome::NotConnected),
             },
-            ClaimCreate::Absent => {
-                return Err(store::Error::Unavailable("the claim failed without an item".to_owned()));
-            }
-        };
-        let claim = Claim::new(services, crm, lease, item, deadline);
-        return match user {
-            Ok(Some(user)) if user.user.credentials.is_some() => {
-                claim.create(user, command.authorization, payload).await
-            }
-            Ok(_) => {
-                claim.forget().await?;
-                Ok(Outcome::NotConnected)
-            }
-            Err(error) => {
-                let unread = store::Error::Unavailable("the user could not be read".to_owned());
-                claim.fail_create(unread.into()).await?;
-                Err(error)
-            }
-        };
+        }
     }
-    Err(store::Error::Unavailable("other attempts to log the call keep failing".to_owned()))
+}
+
+/// One request to log a call.
+struct Request<'a> {
+    services: &'a Services,
+    crm: &'static dyn Crm,
+    sender: &'a Sender,
+    holder: String,
+    deadline: Deadline,
+}
+
+impl<'a> Request<'a> {
+    /// Claims the log that the request is about, and creates its record.
+    async fn create(
+        &self,
+        tenancy: &Tenancy,
+        call: &CallKey,
+        payload: &Payload,
+        authorization: Option<Secret>,
+    ) -> Result<Reply, store::Error> {
+        let Request { services, crm, .. } = *self;
+        let mut known_user = tenancy.user.clone();
+        let mut place = Place::Unread;
+        for _ in 0..MAX_CLAIMS {
+            let key = call.log(place.slot());
+            let now_ms = services.clock.now_ms();
+            let lease = lease::new(crm, &key, &self.sender.user.id, &self.holder, now_ms, self.deadline);
+            let (user, claim) = tokio::join!(
+                tenancy::user(services, known_user.take(), &self.sender.user, "create.user"),
+                self.claim(&lease, &place, payload)
+            );
+            let user = tenancy.admit(services, user);
+            let (item, earlier, undo) = match claim? {
+                Some(ClaimCreate::Claimed { item, earlier, undo }) => (*item, earlier, undo),
+                rejected => {
+                    match user? {
+                        Admitted::User(user) => known_user = Some(*user),
+                        refused => return Ok(Reply::refused(&refused)),
+                    }
+                    match rejected {
+                        Some(ClaimCreate::Rejected(item)) => match self.follow(&key, item, payload).await? {
+                            Next::Reply(reply) => return Ok(reply),
+                            Next::At(next) => place = next,
+                        },
+                        // The logs of the call have changed since they were read.
+                        _ => place = Place::Unread,
+                    }
+                    continue;
+                }
+            };
+            let mut claim = Claim::new(services, crm, lease, item, self.deadline);
+            let user = match user {
+                Ok(Admitted::User(user)) => *user,
+                Ok(refused) => {
+                    let undo = services.store.undo(&claim.lease, &undo, &self.holder);
+                    services.sync_points.reach("create.undo", undo).await?;
+                    return Ok(Reply::refused(&refused));
+                }
+                Err(error) => {
+                    let unread = store::Error::Unavailable("the user could not be read".to_owned());
+                    claim.fail_create(unread.into()).await?;
+                    return Err(error);
+                }
+            };
+            let payload = match earlier {
+                Earlier::None => payload.clone(),
+                Earlier::Promised | Earlier::GivenUp => {
+                    let Some(payload) = self.join(&mut claim, payload, earlier).await? else {
+                        place = Place::Unread;
+                        continue;
+                    };
+                    payload
+                }
+            };
+            let created = claim.create(user, authorization, payload).await?;
+            return Ok(Reply::Answer(created.into()));
+        }
+        Err(store::Error::Unavailable("other attempts to log the call keep failing".to_owned()))
+    }
+
+    /// Joins this create with the earlier one that the claimed item keeps, and returns what to send. Returns `None` if another
+    /// invocation has taken the lease.
+    ///
+    /// If the earlier create was promised, what this one brings is an update of it. If it was given up, this one corrects it.
+    async fn join(
+        &self,
+        claim: &mut Claim<'_>,
+        payload: &Payload,
+        earlier: Earlier,
+    ) -> Result<Option<Payload>, store::Error> {
+        let (store, sync_points) = (&self.services.store, &self.services.sync_points);
+        let key = claim.lease.key;
+        let Some(mut kept) = store.payload(key, &claim.item)? else { return Ok(Some(payload.clone())) };
+        let is_given_up = earlier == Earlier::GivenUp;
+        if is_given_up {
+            kept = Payload { details: kept.details, ..payload.clone() };
+            if claim.item.creator.as_ref() == Some(&self.sender.user.id) {
+                kept.details = kept.details.overlay(&payload.details);
+            }
+            let replace = store.replace_payload(&claim.lease, &kept);
+            if !sync_points.reach("create.replace", replace).await? {
+                return Ok(None);
+            }
+        }
+        let more = news_beside(&payload.details, &kept, &claim.item);
+        if !more.is_empty() {
+            let Enqueued::Queued(item) = self.enqueue(key, &more, Basis::Further).await? else {
+                return Ok(None);
+            };
+            claim.item = *item;
+        }
+        Ok(Some(kept))
+    }
+
+    /// Claims a log of the call, or adds one. Returns `None` if the logs of the call have changed since they were read.
+    async fn claim(
+        &self,
+        lease: &Lease<'_>,
+        place: &Place,
+        payload: &Payload,
+    ) -> Result<Option<ClaimCreate>, store::Error> {
+        let Request { services, crm, .. } = *self;
+        let way = services.ways.of(crm, &lease.key.call.tenant, lease.now_ms).name();
+        let (store, sender) = (&services.store, self.origin());
+        match place {
+            Place::Missing(first) => {
+                let add = store.add_log(lease, first, payload, way, sender);
+                services.sync_points.reach("create.add", add).await
+            }
+            _ => {
+                let purpose = Purpose::Request { payload, way, sender, basis: place.basis() };
+                let claim = store.claim_create(lease, purpose);
+                services.sync_points.reach("create.claim", claim).await.map(Some)
+            }
+        }
+    }
+
+    /// Returns the answer to a request whose claim was rejected with this item, or where it tries next.
+    async fn follow(
+        &self,
+        key: &LogKey,
+        item: Box<CallItem>,
+        payload: &Payload,
+    ) -> Result<Next, store::Error> {
+        let services = self.services;
+        let item = match key.slot {
+            0 => match place::find(self.sender, item) {
+                Found::First(item) | Found::Several(0, item) => item,
+                Found::Missing(item) if item.known_logs().is_empty() => {
+                    return Ok(Next::At(Place::First(item)));
+                }
+                Found::Missing(item) => return Ok(Next::At(Place::Missing(item))),
+                Found::Further(slot, first) => {
+                    let key = key.call.log(slot);
+                    let teach = services.store.teach_log(&key, &first, &self.sender.identity);
+                    let is_taught = services.sync_points.reach("create.teach", teach).await?;
+                    return Ok(Next::At(if is_taught { Place::Further(slot) } else { Place::Unread }));
+                }
+                Found::Several(slot, _) => return Ok(Next::At(Place::Further(slot))),
+            },
+            _ => item,
+        };
+        if let Some(log) = item.log_id.clone() {
+            let news = payload.details.news(&item.brought);
+            return Ok(Next::Reply(match news.is_empty() {
+                true => Reply::Answer(Outcome::AlreadyLogged(log)),
+                false => Reply::News(log, Box::new(news)),
+            }));
+        }
+        let is_free = item.lease_expires_at <= services.clock.now_ms();
+        let next = |item| if key.slot == 0 { Place::First(item) } else { Place::Further(key.slot) };
+        if is_free {
+            return Ok(Next::At(next(item)));
+        }
+        let place = next(item.clone());
+        let more = match services.store.payload(key, &item)? {
+            Some(kept) => news_beside(&payload.details, &kept, &item),
+            None => payload.details.news(&item.brought),
+        };
+        if !more.is_empty()
+            && let Enqueued::ItemChanged = self.enqueue(key, &more, place.basis()).await?
+        {
+            return Ok(Next::At(Place::Unread));
+        }
+        Ok(match wait_for_holder(services, key, *item, self.deadline).await? {
+            Some(outcome) => Next::Reply(Reply::Answer(outcome)),
+            None => Next::At(Place::Unread),
+        })
+    }
+
+    /// Queues what this create adds to an earlier one of the same log.
+    async fn enqueue(
+        &self,
+        key: &LogKey,
+        news: &CallDetails,
+        basis: Basis<'_>,
+    ) -> Result<Enqueued, store::Error> {
+        let fields = queued_fields(self.crm, news);
+        let queued = Queued { details: news, fields: &fields, sender: self.origin() };
+        let enqueue = self.services.store.enqueue(key, queued, basis, self.services.clock.now_ms());
+        self.services.sync_points.reach("create.enqueue", enqueue).await
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        let Sender { user, identity, .. } = self.sender;
+        Origin { request: &self.holder, user: &user.id, identity }
+    }
+}
+
+/// Returns those of the details of a later create that neither the earlier one nor the updates in its item have.
+fn news_beside(details: &CallDetails, earlier: &Payload, item: &CallItem) -> CallDetails {
+    details.differing_from(&earlier.details).differing_from(&item.queued_details())
+}
+
+/// The end of an attempt to log a call in the tenant that was expected.
+enum Reply {
+    Answer(Outcome),
+    /// The call is logged in this record, and the request has details that no request has brought before.
+    News(CallLogId, Box<CallDetails>),
+    /// The user belongs to another tenant than this process remembered.
+    Outdated,
+}
+
+impl Reply {
+    /// Returns the reply to a user for whom no calls are logged.
+    fn refused(admitted: &Admitted) -> Reply {
+        match admitted {
+            Admitted::Moved => Reply::Answer(Outcome::Moved),
+            Admitted::Outdated => Reply::Outdated,
+            Admitted::NotConnected | Admitted::User(_) => Reply::Answer(Outcome::NotConnected),
+        }
+    }
+}
+
+/// The continuation after a rejected claim.
+enum Next {
+    Reply(Reply),
+    At(Place),
 }
 
 /// Waits for the invocation that holds the lease. Returns `None` if the call can be claimed again.
 async fn wait_for_holder(
     services: &Services,
-    key: &CallKey,
+    key: &LogKey,
     item: CallItem,
     deadline: Deadline,
 ) -> Result<Option<Outcome>, store::Error> {
@@ -136,178 +375,4 @@ async fn wait_for_holder(
         }
         _ => None,
     })
-}
-
-impl Claim<'_> {
-    /// Creates the record of the claimed call. Requests and the redrive continue here.
-    pub(crate) async fn create(
-        self,
-        user: StoredUser,
-        authorization: Option<Secret>,
-        payload: Payload,
-    ) -> Result<Outcome, store::Error> {
-        match self.grant(user, authorization).await {
-            Ok(grant) => self.attempt(grant, payload.zone).create_record(&payload).await,
-            Err(failure) => self.fail_create(failure).await,
-        }
-    }
-
-    /// Gives the lease back after a failure: there is no record, or it is not known whether there is one.
-    async fn fail_create(&self, failure: Failure) -> Result<Outcome, store::Error> {
-        let failed = self.fail("create.release", failure).await?;
-        if let Some(state) = self.item.state.after(failed.event) {
-            telemetry::state(self.item.state.name(), state.name());
-        }
-        Ok(Outcome::Failed { failure: failed.failure, is_deferred: failed.is_deferred })
-    }
-
-    /// Gives the lease back and drops the payload, because there is no user to log the call for.
-    async fn forget(&self) -> Result<(), store::Error> {
-        let release = Release {
-            outcome_unknown: self.item.outcome_unknown,
-            drops_payload: true,
-            ..Release::new(Event::Failed, "the user is not connected")
-        };
-        self.release("create.forget", release).await
-    }
-}
-
-impl Attempt<'_> {
-    /// Creates the record, unless the CRM shows that an earlier attempt has created it.
-    async fn create_record(mut self, payload: &Payload) -> Result<Outcome, store::Error> {
-        // Queued updates were sent after the call ended, so they are newer than the create.
-        let details = payload.details.clone().overlay(&self.claim.item.queued_details);
-        self.learn(&details);
-        let way =
-            self.claim.services.ways.of(self.claim.crm, &self.grant.user().user, self.claim.lease.now_ms);
-        let draft = self.draft(payload, details, way);
-        if self.claim.item.outcome_unknown {
-            match self.find_record(&draft).await {
-                Ok(Some(record)) => return self.complete(record).await,
-                Ok(None) => {}
-                Err(failure) => return self.claim.fail_create(failure).await,
-            }
-        }
-        let may_duplicate = self.has_untraceable_attempt();
-        if !self.record_criteria(payload, way).await? {
-            return Ok(overtaken());
-        }
-        if may_duplicate {
-            telemetry::count(Metric::DuplicatePossible);
-        }
-        match self.send(draft).await {
-            Ok(Some(record)) => self.complete(record).await,
-            Ok(None) => Ok(overtaken()),
-            Err(failure) => self.claim.fail_create(failure).await,
-        }
-    }
-
-    /// Sends the record to the CRM: again in the next way if the CRM does not take the call tag, and again without the
-    /// queued details if it rejects the data. Searches for the record if the response is lost. Returns `None` if another
-    /// invocation has taken the lease.
-    async fn send(&mut self, mut draft: Draft<'_>) -> Result<Option<Record>, Failure> {
-        let services = self.claim.services;
-        let has_queued = self.claim.item.queued_details != CallDetails::default();
-        let (mut lacks_queued, mut is_next_way) = (false, false);
-        loop {
-            let failure = match self.grant.create_record(&draft.record).await {
-                Ok(id) => {
-                    if is_next_way {
-                        let (user, now_ms) = (&self.grant.user().user, self.grant.now_ms());
-                        services.ways.remember(user, draft.record.recovery, now_ms);
-                    }
-                    let missing = lacks_queued.then(CallDetails::default);
-                    return Ok(Some(Record {
-                        id,
-                        written: draft.written,
-                        shortened: draft.shortened,
-                        missing,
-                    }));
-                }
-                Err(failure) => failure,
-            };
-            match failure.kind() {
-                Some(ErrorKind::KeyRefused) => {
-                    telemetry::count(Metric::KeyRefused);
-                    let refused = draft.record.recovery;
-                    let Some(way) = ways::next(self.claim.crm, refused) else { return Err(failure) };
-                    tracing::warn!(
-                        refused = refused.name(),
-                        next = way.name(),
-                        "the CRM does not take the call tag; it is sent in the next way"
-                    );
-                    // If this invocation dies, the next one has to look for the record in this way too.
-                    if !self.record_criteria(draft.payload, way).await? {
-                        return Ok(None);
-                    }
-                    draft.record.recovery = way;
-                    is_next_way = true;
-                }
-                // Queued details must not keep the call from being logged: one of them may be what the CRM rejects.
-                Some(ErrorKind::Rejected { .. }) if has_queued && !lacks_queued => {
-                    let details = draft.payload.details.clone();
-                    draft = self.draft(draft.payload, details, draft.record.recovery);
-                    lacks_queued = true;
-                }
-                Some(ErrorKind::AlreadyExists(id)) => {
-                    return self.existing_record(id.clone(), &draft).await.map(Some);
-                }
-                _ if failure.effect() == Effect::Unknown => {
-                    telemetry::count(Metric::Ambiguous);
-                    // A record that is found now is certainly ours. If none is found, the request may still arrive.
-                    return match self.find_record(&draft).await {
-                        Ok(Some(record)) => Ok(Some(record)),
-                        _ => Err(failure),
-                    };
-                }
-                _ => return Err(failure),
-            }
-        }
-    }
-
-    /// Settles the record of the call, and returns the outcome for the caller.
-    async fn complete(self, record: Record) -> Result<Outcome, store::Error> {
-        let log = record.id.clone();
-        let shortened = self.settle(record).await?;
-        telemetry::count(Metric::Created);
-        Ok(Outcome::Logged { log, shortened })
-    }
-
-    /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
-    /// Returns the sections that the record does not show in full.
-    async fn settle(mut self, record: Record) -> Result<Vec<Section>, store::Error> {
-        let Record { id, written, shortened, missing } = record;
-        let queued_version = self.claim.item.queued_version;
-        self.claim.item.finish_pending = self.has_finish();
-        if missing.is_some() || self.needs_finish() {
-            let Finish::MoreQueued(item) = self.claim.keep("create.keep", &id, &written).await? else {
-                lease::lost("the lease expired before the record's id was stored");
-                return Ok(shortened);
-            };
-            self.claim.item = *item;
-            if missing.is_some() || self.claim.item.queued_version != queued_version {
-                return self.write(missing.unwrap_or_default()).await.map(write::Outcome::shortened);
-            }
-            if let Err(failure) = self.finish_record(&id).await {
-                return self.claim.fail_write(failure).await.map(|_| shortened);
-            }
-        } else {
-            telemetry::state(self.claim.item.state.name(), State::Logged.name());
-        }
-        match self.claim.finish("create.finish", &id, &written).await? {
-            Finish::Released => {}
-            Finish::MoreQueued(item) => {
-                self.claim.item = *item;
-                return self.write(CallDetails::default()).await.map(write::Outcome::shortened);
-            }
-            Finish::Lost => lease::lost("the lease expired before the record's id was stored"),
-        }
-        Ok(shortened)
-    }
-}
-
-/// Returns the outcome if another invocation took the lease before the record was sent.
-fn overtaken() -> Outcome {
-    lease::lost("the lease expired before the record was created");
-    Outcome::BeingLogged
 }

@@ -6,6 +6,7 @@ use crate::{
     adapters::{CallFacts, Capabilities, Crm, NewCallLog, Recovery},
     delivery::{
         attempt::Attempt,
+        authors::merge_all,
         subject::{self, Subject},
     },
     model::{CallDetails, CallLogId, CallTag, Payload},
@@ -48,9 +49,19 @@ impl Attempt<'_> {
         recovery: Recovery,
     ) -> Draft<'p> {
         let (crm, item) = (self.claim.crm, &self.claim.item);
-        let content = Content::new(&details, &self.grant.user().user.settings, self.zone);
+        let settings = &self.grant.user().user.settings;
+        let content = |details: &CallDetails| Content::new(details, settings, self.zone);
         let Capabilities { format, limits, .. } = crm.capabilities();
-        let composed = note::compose_within(format, &content, &limits);
+        let notes = item.notes(Some(&payload.details));
+        let first = notes.first().filter(|_| notes.len() > 1 && details.firm_note().is_some());
+        let alone = first.map(|first| CallDetails { note: Some(first.text.clone()), ..details.clone() });
+        let mut composed =
+            note::compose_within(format, &content(alone.as_ref().unwrap_or(&details)), &limits);
+        if let Some(first) = first {
+            let note_user = Some(first.user.clone());
+            let before = LastWritten { sections: composed.base, note_user, ..LastWritten::default() };
+            composed = merge_all(crm, &composed.body, &before, (&details, &notes[1..]), content).merged;
+        }
         let shortened = composed.shortened();
         let subject = Subject::new(&details, payload.contact.name.as_deref(), &limits);
         let base_subject = subject.base();
@@ -64,8 +75,12 @@ impl Attempt<'_> {
             first_attempt: item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
-        let mut written =
-            LastWritten { sections: composed.base, subject: Some(base_subject), ..LastWritten::default() };
+        let mut written = LastWritten {
+            sections: composed.base,
+            subject: Some(base_subject),
+            note_user: notes.last().map(|last| last.user.clone()),
+            ..LastWritten::default()
+        };
         add_fields(&mut written, crm, &record.facts);
         Draft { payload, details, record, written, shortened }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     adapters::Crm,
     delivery::services::Services,
-    model::{CallKey, Deadline, hash::hex},
+    model::{Deadline, LogKey, UserId, hash::hex},
     store::{self, CallItem, Lease},
     telemetry::{self, Metric},
 };
@@ -44,19 +44,20 @@ pub(crate) fn grace_ms(crm: &dyn Crm) -> i64 {
 /// the CRM's searches show its effect.
 pub(crate) fn new<'a>(
     crm: &dyn Crm,
-    key: &'a CallKey,
+    key: &'a LogKey,
+    user: &'a UserId,
     holder: &'a str,
     now_ms: i64,
     deadline: Deadline,
 ) -> Lease<'a> {
-    Lease { key, holder, now_ms, until_ms: deadline.0 + grace_ms(crm) }
+    Lease { key, user, holder, now_ms, until_ms: deadline.0 + grace_ms(crm) }
 }
 
 /// Reads the item again until `is_settled` holds, the lease expires, or about three seconds are over. Returns the item as
 /// it was last read.
 pub(crate) async fn wait_until(
     services: &Services,
-    key: &CallKey,
+    key: &LogKey,
     mut item: CallItem,
     deadline: Deadline,
     is_settled: impl Fn(&CallItem) -> bool,

@@ -74,30 +74,38 @@
 //! | [`sync_point`] | the name of every step that leaves the process, where tests stop an invocation |
 //! | [`grant::unstored`] | renewed grants that the table has not stored |
 //! | [`ways`] | the ways in which tenants' CRMs take the call tag |
+//! | [`tenant_hints`] | the tenants of users, as far as this process has read them |
 //! | [`services`] | the clock, clients, CRMs and secrets that everything below works with |
 //! | [`failure`] | why a request to a CRM failed |
 //! | [`mod@grant`] | the right to call one user's CRM |
 //! | [`lease`] | names and times of leases, and waiting for a lease holder |
 //! | [`attempt`] | a claimed call and its grant; the ways to give the lease back |
 //! | [`retry`] | the retry policy |
+//! | [`authors`] | notes of several people in one record |
 //! | [`subject`] | the subject of a record, and its corrections |
 //! | [`draft`] | a record before and after its creation |
 //! | [`recovery`] | the search for the record of an earlier attempt |
 //! | [`finish`] | the step that completes a record |
 //! | [`mod@write`] | read, merge, change, finish |
 //! | [`sweep`] | the search for a late duplicate |
-//! | [`create`], [`update`] | the requests: a claim, and what follows it |
+//! | [`creation`] | the second half of a create: find or create the record, and store it |
+//! | [`tenancy`] | the tenant that a request belongs to |
+//! | [`place`] | the log of the call that a request is about |
+//! | [`update`], [`create`] | the requests: a claim, and what follows it |
 //! | [`breaker`] | the circuit breaker of one tenant or user |
 //! | [`redrive`] | the requests once more, for work that is due |
 
 mod attempt;
+mod authors;
 mod breaker;
 pub mod create;
+mod creation;
 mod draft;
 mod failure;
 mod finish;
 pub mod grant;
 mod lease;
+mod place;
 mod recovery;
 pub mod redrive;
 mod retry;
@@ -105,6 +113,8 @@ pub mod services;
 mod subject;
 mod sweep;
 pub mod sync_point;
+mod tenancy;
+pub mod tenant_hints;
 pub mod update;
 pub mod ways;
 mod write;

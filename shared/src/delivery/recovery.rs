@@ -170,11 +170,13 @@ impl Attempt<'_> {
     /// Returns what the record has if any of the attempts created it, or a lease holder that died changed it.
     fn possibly_written(&self, sections: Fingerprints, draft: &Draft<'_>) -> LastWritten {
         let item = &self.claim.item;
-        let mut written = LastWritten { sections, subject: None, fields: item.written.fields.clone() };
+        let note_user = draft.written.note_user.clone();
+        let fields = item.written.fields.clone();
+        let mut written = LastWritten { sections, subject: None, fields, note_user };
         let earlier = item.recovery_criteria.iter().map(RecoveryCriteria::details);
         for sent in [draft.details.clone(), draft.payload.details.clone()].into_iter().chain(earlier) {
             add_fields(&mut written, self.claim.crm, &CallFacts::of(&sent));
-            let with_queued = sent.overlay(&item.queued_details);
+            let with_queued = sent.overlay(&item.queued_details());
             add_fields(&mut written, self.claim.crm, &CallFacts::of(&with_queued));
         }
         written

@@ -17,10 +17,10 @@ use tracing::Level;
 use crate::{
     adapters::Crm,
     delivery::{
-        attempt::Claim, breaker::Breaker, create, failure::Failure, lease, retry::LONGEST_WAIT_MS,
+        attempt::Claim, breaker::Breaker, creation, failure::Failure, lease, retry::LONGEST_WAIT_MS,
         services::Services, write,
     },
-    model::{BreakerKey, Deadline, UserKey},
+    model::{BreakerKey, Deadline, TenantKey, UserKey},
     store::{self, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
@@ -114,10 +114,15 @@ enum Outcome {
 impl Run<'_> {
     async fn deliver_due(&self) -> Result<Report, store::Error> {
         let now_ms = self.services.clock.now_ms();
-        let unsettled = self.services.store.unsettled();
-        let unsettled = self.services.sync_points.reach("redrive.unsettled", unsettled).await?;
+        let unsettled = self.services.store.unsettled(now_ms);
+        let (unsettled, unreadable) = self.services.sync_points.reach("redrive.unsettled", unsettled).await?;
+        for _ in 0..unreadable {
+            telemetry::count(Metric::Unreadable);
+            tracing::error!("an item that another version wrote was taken out of the index of due work");
+        }
         let is_due = |due: &Due| due.due_ms <= now_ms;
-        let due = unsettled.iter().filter(|call| is_due(call)).count();
+        let due = unsettled.iter().filter(|call| is_due(call)).count() + unreadable;
+        self.report().unreadable += unreadable;
 
         let mut calls = self.deliverable(unsettled, now_ms).await?;
         let waiting_since = calls.iter().filter_map(|call| call.due.waiting_since_ms);
@@ -143,15 +148,28 @@ impl Run<'_> {
         let users = self.users(&unsettled).await;
         let mut calls = Vec::new();
         for due in unsettled {
-            let Some(crm) = self.services.crm(due.key.user.platform.as_str()) else { continue };
+            let Some(crm) = self.services.crm(due.key.call.tenant.platform.as_str()) else { continue };
             let waiting_ms = due.waiting_since_ms.map(|since| now_ms - since);
             let is_overdue = waiting_ms.is_some_and(|waiting_ms| waiting_ms >= LONGEST_WAIT_MS);
-            match users.get(&due.key.user) {
-                // An overdue call of an ended session is tried, so that it fails and becomes a dead letter.
-                Some(Some(user)) if !user.session_ended || is_overdue => {
-                    calls.push(Delivery { due, crm, user: user.clone() });
+            let [own, creator] = [Some(&due.user), due.creator.as_ref()]
+                .map(|id| id.and_then(|id| users.get(&due.key.user(id))).cloned());
+            if let Some(Some(user)) = &own
+                && has_moved(user, &due)
+            {
+                if due.due_ms <= now_ms {
+                    self.discard(&due, now_ms).await?;
                 }
-                Some(None) if is_overdue => self.set_aside(&due).await?,
+                continue;
+            }
+            let usable = |user: &Option<Option<Arc<StoredUser>>>| {
+                user.clone().flatten().filter(|user| !user.session_ended && may_deliver(user, &due))
+            };
+            let user = usable(&own).or_else(|| usable(&creator));
+            match (own, user) {
+                (_, Some(user)) => calls.push(Delivery { due, crm, user }),
+                // An overdue call of an ended session is tried, so that it fails and becomes a dead letter.
+                (Some(Some(user)), None) if is_overdue => calls.push(Delivery { due, crm, user }),
+                (Some(None), None) if is_overdue => self.set_aside(&due).await?,
                 _ => {}
             }
         }
@@ -160,7 +178,10 @@ impl Run<'_> {
 
     /// Returns the users of these calls: `None` if a user is unknown or not connected, no entry if one cannot be read.
     async fn users(&self, calls: &[Due]) -> BTreeMap<UserKey, Option<Arc<StoredUser>>> {
-        let keys: BTreeSet<_> = calls.iter().map(|call| call.key.user.clone()).collect();
+        let ids = calls
+            .iter()
+            .flat_map(|call| [Some(&call.user), call.creator.as_ref()].map(|id| Some(call.key.user(id?))));
+        let keys: BTreeSet<_> = ids.flatten().collect();
         let read = stream::iter(keys).map(async |key| {
             let read = self.services.store.user(&key);
             let user = self.services.sync_points.reach("redrive.user", read).await;
@@ -289,26 +310,26 @@ impl Run<'_> {
         let now_ms = services.clock.now_ms();
         let deadline = Deadline(self.deadline.0.min(now_ms + CALL_MS));
         let holder = lease::new_holder();
-        let lease = lease::new(call.crm, key, &holder, now_ms, deadline);
+        let lease = lease::new(call.crm, key, &call.user.user.id, &holder, now_ms, deadline);
         let user = StoredUser::clone(&call.user);
         match item.state {
             State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
                 let claim = services.store.claim_create(&lease, Purpose::Redrive);
                 let claim = services.sync_points.reach("redrive.claim_create", claim).await?;
-                let ClaimCreate::Claimed(item) = claim else { return Ok(Outcome::Untouched) };
+                let ClaimCreate::Claimed { item, .. } = claim else { return Ok(Outcome::Untouched) };
                 let payload = services.store.payload(key, &item)?.ok_or_else(|| {
                     store::Error::Unreadable("call".to_owned(), "it was claimed without a payload".to_owned())
                 })?;
                 let claim = Claim::new(services, call.crm, lease, *item, deadline);
                 Ok(match claim.create(user, None, payload).await? {
-                    create::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
+                    creation::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
                     _ => Outcome::Delivered,
                 })
             }
             State::Logged if item.has_undelivered() || item.finish_pending || item.sweep_at.is_some() => {
                 let claim = services.store.claim_update(&lease, Change::Due);
                 let claim = services.sync_points.reach("redrive.claim_update", claim).await?;
-                let ClaimUpdate::Claimed(item) = claim else { return Ok(Outcome::Untouched) };
+                let ClaimUpdate::Claimed(item, _) = claim else { return Ok(Outcome::Untouched) };
                 let claim = Claim::new(services, call.crm, lease, *item, deadline);
                 Ok(match claim.update(user, None, None).await? {
                     write::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
@@ -321,6 +342,17 @@ impl Run<'_> {
                 Ok(Outcome::Untouched)
             }
         }
+    }
+
+    /// Discards what waits in a log for its user, who has moved to another CRM account.
+    async fn discard(&self, due: &Due, now_ms: i64) -> Result<(), store::Error> {
+        let discard = self.services.store.discard_moved(&due.key, &due.user, now_ms);
+        let count = self.services.sync_points.reach("redrive.discard", discard).await?;
+        telemetry::record(Metric::DiscardedMoved, i64::try_from(count).unwrap_or(i64::MAX));
+        if count > 0 {
+            tracing::warn!(count, "work of a user who has moved to another CRM account was discarded");
+        }
+        Ok(())
     }
 
     /// Takes a call out of the index of due work, because it cannot be delivered. Nothing else of its item changes.
@@ -343,6 +375,17 @@ impl Outcome {
             Outcome::Unreadable => "Unreadable",
         }
     }
+}
+
+/// Returns `true` if a user is known to belong to another CRM account than a call.
+fn has_moved(user: &StoredUser, due: &Due) -> bool {
+    user.user.known_tenant().is_some() && !may_deliver(user, due)
+}
+
+/// Returns `true` if a user's credential may deliver a call: it is of the call's tenant. A call of a user whose account was
+/// not known is the user's, whatever the account turned out to be.
+fn may_deliver(user: &StoredUser, due: &Due) -> bool {
+    [user.user.tenant(), TenantKey::of_user(&user.user.key())].contains(&due.key.call.tenant)
 }
 
 /// Returns the result of an attempt that failed. If it is not retried, it is a dead letter that no caller learns of.

@@ -3,7 +3,7 @@
 use crate::{
     adapters::{Effect, ErrorKind},
     delivery::{attempt::Claim, failure::Failure, lease},
-    model::{CallKey, hash::stable_hash},
+    model::{LogKey, hash::stable_hash},
     store::{self, Event, Release, State},
 };
 
@@ -126,26 +126,23 @@ fn is_permanent(kind: &ErrorKind) -> bool {
 }
 
 /// Returns a number below `bound` that depends on the call and on the try. It is not random, so tests can predict it.
-fn scatter(call: &CallKey, tries: i64, bound: i64) -> i64 {
-    let (user, session) = (call.user.id.as_str(), call.session.as_str());
-    let hash = stable_hash([tries.to_be_bytes().as_slice(), user.as_bytes(), session.as_bytes()]);
+fn scatter(log: &LogKey, tries: i64, bound: i64) -> i64 {
+    let (account, session) = (log.call.tenant.account.as_bytes(), log.call.session.as_str().as_bytes());
+    let hash = stable_hash([tries.to_be_bytes().as_slice(), account, session]);
     (hash % bound.unsigned_abs().max(1)) as i64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Platform, SessionId, UserId, UserKey};
+    use crate::model::{CallKey, Platform, SessionId, TenantKey};
 
     #[test]
     fn delays_are_spread_over_the_whole_back_off() {
-        let call = |session: usize| CallKey {
-            user: UserKey {
-                platform: Platform::new("example").unwrap(),
-                id: UserId::new("7-example").unwrap(),
-            },
-            session: SessionId::new(session.to_string()).unwrap(),
-            extension: None,
+        let tenant = TenantKey { platform: Platform::new("example").unwrap(), account: "acme".to_owned() };
+        let call = |session: usize| {
+            let session = SessionId::new(session.to_string()).unwrap();
+            CallKey { tenant: tenant.clone(), session, header_user: None }.log(0)
         };
         for (tries, bound) in (0..).zip(BACK_OFF_MS) {
             let delays: Vec<_> = (0..1_000).map(|session| scatter(&call(session), tries, bound)).collect();

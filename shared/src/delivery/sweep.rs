@@ -60,7 +60,7 @@ impl Attempt<'_> {
     /// Returns the record that the attempt without a response would have created, as far as the search needs it.
     fn expected_record(&self, criteria: &RecoveryCriteria, current: &CallLog) -> NewCallLog {
         let details = CallDetails {
-            session: Some(self.claim.lease.key.session.clone()),
+            session: Some(self.claim.lease.key.call.session.clone()),
             start: criteria.start,
             ..CallDetails::default()
         };

@@ -6,10 +6,22 @@
 
 use crate::{
     adapters::Crm,
-    delivery::{attempt::Claim, draft::queued_fields, failure::Failure, lease, services::Services, write},
-    model::{CallDetails, CallKey, CallLogId, Deadline, Secret, UpdateCallLog, Zone},
+    delivery::{
+        attempt::Claim,
+        draft::queued_fields,
+        failure::Failure,
+        lease,
+        place::{self, Found, Place},
+        services::Services,
+        tenancy::{self, Admitted, Tenancy},
+        write,
+    },
+    model::{CallDetails, CallKey, CallLogId, Deadline, LogKey, Secret, Sender, UpdateCallLog, Zone},
     note::Section,
-    store::{self, CallItem, Change, ClaimUpdate, Enqueued, Event, Queued, Release, State, StoredUser},
+    store::{
+        self, CallItem, Change, ClaimUpdate, Enqueued, Event, Origin, Queued, Rearmed, Release, State,
+        StoredUser,
+    },
 };
 
 /// The delay of the redrive after an update whose user is not connected or could not be read, in milliseconds.
@@ -43,8 +55,17 @@ pub enum Outcome {
     WaitingForCall,
     /// The record was deleted in the CRM.
     Deleted,
+    /// The call had been given up. It is logged again, with the details.
+    LoggedAgain {
+        /// Why it had been given up.
+        reason: String,
+    },
+    /// Several logs of the call could be meant. Nothing was written.
+    SeveralLogs,
     /// The user is unknown or has no credentials.
     NotConnected,
+    /// The token was issued before the user moved to another CRM account.
+    Moved,
     /// The record lacks details.
     Failed {
         /// The reason.
@@ -64,85 +85,186 @@ impl From<write::Outcome> for Outcome {
     }
 }
 
-/// Updates the log of a call for the caller whose user the key names.
+/// Updates the log of a call for the sender of the request.
 ///
 /// # Errors
 /// Fails if the table fails. Details that were queued before are written later.
 pub async fn run(
     services: &Services,
     crm: &'static dyn Crm,
-    key: CallKey,
+    sender: &Sender,
     command: UpdateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    let holder = lease::new_holder();
-    let (own_key, mut key) = (key.clone(), key);
-    let fields = queued_fields(crm, &command.details);
-    let queued = Queued { details: &command.details, fields: &fields };
-    let mut change = Change::New(queued);
-
-    for _ in 0..MAX_CLAIMS {
-        let now_ms = services.clock.now_ms();
-        let lease = lease::new(crm, &key, &holder, now_ms, deadline);
-        let user = services.store.user(&key.user);
-        let claim = services.store.claim_update(&lease, change);
-        let (user, claim) = tokio::join!(
-            services.sync_points.reach("update.user", user),
-            services.sync_points.reach("update.claim", claim)
-        );
-        let claim = claim?;
-        let user = match user {
-            Ok(Some(user)) if user.user.credentials.is_some() => user,
-            unusable => {
-                if let ClaimUpdate::Claimed(item) = claim {
-                    Claim::new(services, crm, lease, *item, deadline).defer().await?;
-                }
-                return unusable.map(|_| Outcome::NotConnected);
-            }
+    let header_user = command.authorization.as_ref().map(|_| sender.user.id.clone());
+    let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
+    loop {
+        let call = CallKey {
+            tenant: tenancy.tenant.clone(),
+            session: command.session.clone(),
+            header_user: header_user.clone(),
         };
-        let item = match claim {
-            ClaimUpdate::Claimed(item) => {
-                let claim = Claim::new(services, crm, lease, *item, deadline);
-                return Ok(claim.update(user, command.authorization, command.zone).await?.into());
-            }
-            // Updates that are queued without an extension may wait for the call of another extension.
-            ClaimUpdate::Rejected(item) if key == own_key || item.state != State::Queued => item,
-            ClaimUpdate::Absent if key.extension.is_some() => {
-                // The extension has no log of its own. The call may have been logged without an extension.
-                key = key.without_extension();
-                continue;
-            }
-            ClaimUpdate::Absent | ClaimUpdate::Rejected(_) => {
-                key = own_key.clone();
-                let enqueue = services.store.enqueue_first(&key, queued, now_ms);
-                match services.sync_points.reach("update.park", enqueue).await? {
-                    Enqueued::Queued(_) => return Ok(Outcome::WaitingForCall),
-                    Enqueued::ItemChanged => continue,
-                }
-            }
-        };
-        if item.state == State::Deleted {
-            return Ok(Outcome::Deleted);
-        }
-        let enqueue = services.store.enqueue(&key, queued, now_ms);
-        match services.sync_points.reach("update.enqueue", enqueue).await? {
-            Enqueued::Queued(item) => {
-                if let Some(outcome) = wait_for_holder(services, &key, *item, deadline).await? {
-                    return Ok(outcome);
-                }
-                change = Change::AlreadyQueued;
-            }
-            Enqueued::ItemChanged => {}
+        let request =
+            Request { services, crm, sender, command: &command, holder: lease::new_holder(), deadline };
+        match request.update(&tenancy, &call).await? {
+            Some(outcome) => return Ok(outcome),
+            None => match Tenancy::of(services, sender).await? {
+                Some(stored) => tenancy = stored,
+                None => return Ok(Outcome::NotConnected),
+            },
         }
     }
-    Err(store::Error::Unavailable("other invocations keep changing the call log".to_owned()))
+}
+
+/// One request to update the log of a call.
+struct Request<'a> {
+    services: &'a Services,
+    crm: &'static dyn Crm,
+    sender: &'a Sender,
+    command: &'a UpdateCallLog,
+    holder: String,
+    deadline: Deadline,
+}
+
+impl Request<'_> {
+    /// Claims the log that the request is about, and writes into its record, or queues the details. Returns `None` if the user
+    /// belongs to another tenant than this process remembered.
+    async fn update(&self, tenancy: &Tenancy, call: &CallKey) -> Result<Option<Outcome>, store::Error> {
+        let Request { services, crm, command, .. } = *self;
+        let fields = queued_fields(crm, &command.details);
+        let Sender { user, identity, .. } = self.sender;
+        let origin = Origin { request: &self.holder, user: &user.id, identity };
+        let queued = Queued { details: &command.details, fields: &fields, sender: origin };
+        let (mut is_queued, mut known_user, mut place) = (false, tenancy.user.clone(), Place::Unread);
+
+        for _ in 0..MAX_CLAIMS {
+            let key = call.log(place.slot());
+            let now_ms = services.clock.now_ms();
+            let lease = lease::new(crm, &key, &user.id, &self.holder, now_ms, self.deadline);
+            let change = if is_queued { Change::AlreadyQueued } else { Change::New(queued, place.basis()) };
+            let claim = services.store.claim_update(&lease, change);
+            let (read, claim) = tokio::join!(
+                tenancy::user(services, known_user.take(), user, "update.user"),
+                services.sync_points.reach("update.claim", claim)
+            );
+            let claim = claim?;
+            let user = match tenancy.admit(services, read) {
+                Ok(Admitted::User(user)) => *user,
+                refused => {
+                    if let ClaimUpdate::Claimed(item, undo) = claim {
+                        let claim = Claim::new(services, crm, lease, *item, self.deadline);
+                        match refused {
+                            Ok(_) => {
+                                let undo = services.store.undo(&claim.lease, &undo, &self.holder);
+                                services.sync_points.reach("update.undo", undo).await?;
+                            }
+                            Err(_) => claim.defer().await?,
+                        }
+                    }
+                    return Ok(Outcome::refused(&refused?));
+                }
+            };
+            let item = match claim {
+                ClaimUpdate::Claimed(item, _) => {
+                    let claim = Claim::new(services, crm, lease, *item, self.deadline);
+                    let written = claim.update(user, command.authorization.clone(), command.zone).await?;
+                    return Ok(Some(written.into()));
+                }
+                ClaimUpdate::Rejected(item) if key.slot > 0 => item,
+                ClaimUpdate::Rejected(first) => match place::find(self.sender, first) {
+                    Found::First(item) => item,
+                    Found::Further(slot, first) => {
+                        let further = call.log(slot);
+                        let teach = services.store.teach_log(&further, &first, identity);
+                        let is_taught = services.sync_points.reach("update.teach", teach).await?;
+                        place = if is_taught { Place::Further(slot) } else { Place::Unread };
+                        known_user = Some(user);
+                        continue;
+                    }
+                    Found::Several(..) => return Ok(Some(Outcome::SeveralLogs)),
+                    Found::Missing(first) => {
+                        if self.park(&key, queued, Some(&first), now_ms).await? {
+                            return Ok(Some(Outcome::WaitingForCall));
+                        }
+                        (place, known_user) = (Place::Unread, Some(user));
+                        continue;
+                    }
+                },
+                ClaimUpdate::Absent => {
+                    if self.park(&key, queued, None, now_ms).await? {
+                        return Ok(Some(Outcome::WaitingForCall));
+                    }
+                    (place, known_user) = (Place::Unread, Some(user));
+                    continue;
+                }
+            };
+            known_user = Some(user);
+            if item.state == State::Deleted {
+                return Ok(Some(Outcome::Deleted));
+            }
+            place = if key.slot == 0 { Place::First(item.clone()) } else { Place::Further(key.slot) };
+            if item.state == State::Logged && item.lease_expires_at <= now_ms {
+                continue;
+            }
+            let enqueue = services.store.enqueue(&key, queued, place.basis(), now_ms);
+            match services.sync_points.reach("update.enqueue", enqueue).await? {
+                Enqueued::Queued(item) => {
+                    if let Some(outcome) = self.follow(&key, *item).await? {
+                        return Ok(Some(outcome));
+                    }
+                    is_queued = true;
+                }
+                Enqueued::ItemChanged => place = Place::Unread,
+            }
+        }
+        Err(store::Error::Unavailable("other invocations keep changing the call log".to_owned()))
+    }
+
+    /// Queues the details until the call has a log that they match. Returns `false` if the item is not as it was seen.
+    async fn park(
+        &self,
+        first: &LogKey,
+        queued: Queued<'_>,
+        seen: Option<&CallItem>,
+        now_ms: i64,
+    ) -> Result<bool, store::Error> {
+        let park = self.services.store.enqueue_first(first, queued, seen, now_ms);
+        let parked = self.services.sync_points.reach("update.park", park).await?;
+        Ok(matches!(parked, Enqueued::Queued(_)))
+    }
+
+    /// Returns the answer to a request whose details are queued in this item. Returns `None` if the request has to write them
+    /// itself. An update of a dead letter makes it due again.
+    async fn follow(&self, key: &LogKey, item: CallItem) -> Result<Option<Outcome>, store::Error> {
+        let services = self.services;
+        if item.state == State::DeadLetter {
+            let reason = item.reason.clone().unwrap_or_default();
+            let rearm = services.store.rearm(key, &item, services.clock.now_ms());
+            return Ok(Some(match services.sync_points.reach("update.rearm", rearm).await? {
+                Rearmed::Done => Outcome::LoggedAgain { reason },
+                Rearmed::Nothing => Outcome::WaitingForCall,
+            }));
+        }
+        wait_for_holder(services, key, item, self.deadline).await
+    }
+}
+
+impl Outcome {
+    /// Returns the outcome for a user for whom no calls are logged; `None`: the user's tenant has to be read again.
+    fn refused(admitted: &Admitted) -> Option<Outcome> {
+        match admitted {
+            Admitted::Moved => Some(Outcome::Moved),
+            Admitted::Outdated => None,
+            Admitted::NotConnected | Admitted::User(_) => Some(Outcome::NotConnected),
+        }
+    }
 }
 
 /// Waits until the lease holder has written the details that were just queued. Returns `None` if it gave the lease back
 /// without writing them.
 async fn wait_for_holder(
     services: &Services,
-    key: &CallKey,
+    key: &LogKey,
     item: CallItem,
     deadline: Deadline,
 ) -> Result<Option<Outcome>, store::Error> {
@@ -178,7 +300,8 @@ impl Claim<'_> {
             None
         });
         let zone = zone.or(payload.as_ref().and_then(|payload| payload.zone));
-        let session = CallDetails { session: Some(self.lease.key.session.clone()), ..CallDetails::default() };
+        let session =
+            CallDetails { session: Some(self.lease.key.call.session.clone()), ..CallDetails::default() };
         let details = payload.map_or(session, |payload| payload.details);
 
         let mut attempt = match self.grant(user, authorization).await {

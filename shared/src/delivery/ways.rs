@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     adapters::{Crm, Recovery},
-    model::{TenantKey, User, UserKey},
+    model::TenantKey,
 };
 
 /// The time for which a way is remembered, in milliseconds.
@@ -25,40 +25,23 @@ pub struct Ways(Mutex<Known>);
 struct Known {
     /// The way of each tenant, and until when it is remembered, in milliseconds since 1970.
     tenants: HashMap<TenantKey, (Recovery, i64)>,
-    /// The tenants of users, because a claim is made before the user is read.
-    users: HashMap<UserKey, TenantKey>,
 }
 
 impl Ways {
-    /// Returns the way in which an attempt for this user is sent.
-    pub(crate) fn of(&self, crm: &dyn Crm, user: &User, now_ms: i64) -> Recovery {
-        let tenant = user.tenant();
-        let mut known = self.known(now_ms);
-        let Some((way, _)) = known.tenants.get(&tenant).copied() else { return best(crm) };
-        known.users.insert(user.key(), tenant);
-        way
+    /// Returns the way in which an attempt for this tenant is sent.
+    pub(crate) fn of(&self, crm: &dyn Crm, tenant: &TenantKey, now_ms: i64) -> Recovery {
+        self.known(now_ms).tenants.get(tenant).map_or_else(|| best(crm), |(way, _)| *way)
     }
 
-    /// Returns the way that [`of`](Ways::of) will probably return, before the user was read.
-    pub(crate) fn expected(&self, crm: &dyn Crm, user: &UserKey, now_ms: i64) -> Recovery {
-        let known = self.known(now_ms);
-        let tenant = known.users.get(user).and_then(|tenant| known.tenants.get(tenant));
-        tenant.map_or_else(|| best(crm), |(way, _)| *way)
-    }
-
-    /// Remembers a way that worked for this user's tenant after a better one was refused.
-    pub(crate) fn remember(&self, user: &User, way: Recovery, now_ms: i64) {
-        let mut known = self.known(now_ms);
-        known.tenants.insert(user.tenant(), (way, now_ms + REMEMBERED_MS));
-        known.users.insert(user.key(), user.tenant());
+    /// Remembers a way that worked for this tenant after a better one was refused.
+    pub(crate) fn remember(&self, tenant: &TenantKey, way: Recovery, now_ms: i64) {
+        self.known(now_ms).tenants.insert(tenant.clone(), (way, now_ms + REMEMBERED_MS));
     }
 
     /// Returns what is known now.
     fn known(&self, now_ms: i64) -> MutexGuard<'_, Known> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { tenants, users } = &mut *guard;
-        tenants.retain(|_, (_, until_ms)| *until_ms > now_ms);
-        users.retain(|_, tenant| tenants.contains_key(tenant));
+        guard.tenants.retain(|_, (_, until_ms)| *until_ms > now_ms);
         guard
     }
 }

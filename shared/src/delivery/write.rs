@@ -6,19 +6,17 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    adapters::{
-        self, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Effect, Error, ErrorKind,
-        Fields,
-    },
+    adapters::{self, CallFacts, CallLog, CallLogChange, CompareAndSet, Effect, Error, ErrorKind, Fields},
     delivery::{
         attempt::{Attempt, Claim},
+        authors::{Merging, merge_all},
         failure::Failure,
         grant::Grant,
         lease, subject,
     },
     model::{CallDetails, CallLogId, Zone},
-    note::{self, Content, Section, fingerprint},
-    store::{self, Event, Finish, LastWritten, Release},
+    note::{Content, Section, fingerprint},
+    store::{self, AuthoredNote, Event, Finish, LastWritten, Release},
     telemetry::{self, Metric},
 };
 
@@ -75,7 +73,8 @@ impl Attempt<'_> {
             let problem = "the item is logged and has no record id".to_owned();
             return Err(store::Error::Unreadable("call".to_owned(), problem));
         };
-        let mut details = details.overlay(&self.claim.item.queued_details);
+        let mut brought = Some(details);
+        let mut details = brought.clone().unwrap_or_default().overlay(&self.claim.item.queued_details());
         let mut updated = None;
         let mut round = 0;
         loop {
@@ -84,7 +83,8 @@ impl Attempt<'_> {
             let (written, reopens) = {
                 let reopens = self.claim.item.finish_pending;
                 let (claim, grant) = (&self.claim, &mut self.grant);
-                let mut writer = Writer { claim, grant, record: &log, zone: self.zone, reopens };
+                let notes = claim.item.notes(brought.as_ref());
+                let mut writer = Writer { claim, grant, record: &log, zone: self.zone, reopens, notes };
                 (writer.write(&claim.item.written, &details).await, writer.reopens)
             };
             self.claim.item.finish_pending = reopens;
@@ -133,8 +133,9 @@ impl Attempt<'_> {
                 self.leave().await?;
                 return Ok(outcome);
             }
-            let session = Some(self.claim.lease.key.session.clone());
-            details = CallDetails { session, ..self.claim.item.queued_details.clone() };
+            brought = None;
+            let session = Some(self.claim.lease.key.call.session.clone());
+            details = CallDetails { session, ..self.claim.item.queued_details() };
             updated = Some(outcome);
         }
     }
@@ -157,6 +158,8 @@ struct Writer<'a, 'g> {
     zone: Zone,
     /// The record has to be completed after the changes. The table says so too.
     reopens: bool,
+    /// The notes that the details consist of, the last one of which is among the details.
+    notes: Vec<AuthoredNote>,
 }
 
 impl Writer<'_, '_> {
@@ -250,15 +253,19 @@ impl Writer<'_, '_> {
     /// Merges the details with the record as the CRM has it.
     fn plan(&self, current: &CallLog, before: &LastWritten, details: &CallDetails) -> Plan {
         let crm = self.grant.crm();
-        let content = Content::new(details, &self.grant.user().user.settings, self.zone);
-        let Capabilities { format, limits, .. } = crm.capabilities();
-        let merged = note::merge_within(format, &current.body, &before.sections, &content, &limits);
-        let shortened = merged.shortened();
+        let notes = if details.firm_note().is_some() { &*self.notes } else { &[] };
+        let settings = &self.grant.user().user.settings;
+        let Merging { merged, note_user } =
+            merge_all(crm, &current.body, before, (details, notes), |details| {
+                Content::new(details, settings, self.zone)
+            });
+        let (limits, shortened) = (crm.capabilities().limits, merged.shortened());
 
         let theirs = current.subject.as_deref().unwrap_or_default();
         let (subject, base_subject) = subject::correct(theirs, before, details, &limits);
         let (fields, base_fields) = correct(&crm.fields(&CallFacts::of(details)), &current.fields, before);
-        let written = LastWritten { sections: merged.base, subject: base_subject, fields: base_fields };
+        let written =
+            LastWritten { sections: merged.base, subject: base_subject, fields: base_fields, note_user };
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,

@@ -3,17 +3,34 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CallDetails, Contact, Extension, Secret, SessionId, UserId, Zone, user};
+use super::{
+    CallDetails, Contact, ExtensionIdentity, NamedExtension, Secret, SessionId, TenantKey, UserId, UserKey,
+    Zone, user,
+};
+
+/// The sender of a request, and the log that the request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The user that the token identifies.
+    pub user: UserKey,
+    /// The tenant that the token names. A token of another issuer names none.
+    pub tenant: Option<TenantKey>,
+    /// The extension that the request names.
+    pub identity: ExtensionIdentity,
+}
 
 /// A request to log a call: `createCallLog` of App Connect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateCallLog {
     /// The telephone call.
     pub session: SessionId,
-    /// The extension whose log of the call is meant, if the request names one.
-    pub extension: Option<Extension>,
+    /// The extension whose log of the call is meant, in all ways in which the request names it.
+    pub extension: NamedExtension,
     /// The user that the body names, if any. It must be the token's user.
     pub user: Option<UserId>,
+    /// The token of the user who should own the record, if the request asks for another owner than the caller. Never
+    /// stored.
+    pub owner_token: Option<Secret>,
     /// The CRM contact. `None`: the caller found no contact for `details.contact_number`.
     pub contact: Option<Contact>,
     /// The details that the request brings.
@@ -32,8 +49,8 @@ pub struct CreateCallLog {
 pub struct UpdateCallLog {
     /// The telephone call.
     pub session: SessionId,
-    /// The extension whose log of the call is meant, if the request names one.
-    pub extension: Option<Extension>,
+    /// The extension whose log of the call is meant, in all ways in which the request names it.
+    pub extension: NamedExtension,
     /// The user that the body names, if any. It must be the token's user.
     pub user: Option<UserId>,
     /// The details that the request brings.

@@ -5,11 +5,13 @@
 //! (Pending)` for the note, `pending` for the duration. One rule holds everywhere: a placeholder never displaces a
 //! value.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CallDuration, Direction, Leg, Party, SessionId};
+use super::{CallDuration, Direction, Leg, Party, SessionId, hash::stable_hash};
 
 /// The link that App Connect sends for a recording or voicemail whose link is not known yet.
 pub const PLACEHOLDER_LINK: &str = "(pending...)";
@@ -128,6 +130,38 @@ impl CallDetails {
         self.values_by_name().into_iter().map(named).collect()
     }
 
+    /// Returns the names of the values that these details bring, without placeholders. A note also has a hash, because each
+    /// different note is a value of its own.
+    pub fn brought(&self) -> Vec<String> {
+        let named = self.named_details().into_iter().filter(|detail| !detail.is_placeholder);
+        named.map(|detail| brought_name(&detail)).collect()
+    }
+
+    /// Returns those of these details that have never been brought. `brought`: the names of those that have.
+    pub fn news(&self, brought: &BTreeSet<String>) -> CallDetails {
+        let is_new =
+            |detail: &NamedDetail| !detail.is_placeholder && !brought.contains(&brought_name(detail));
+        self.retain(is_new)
+    }
+
+    /// Returns those of these details that are not among the known ones, without placeholders.
+    pub fn differing_from(&self, known: &CallDetails) -> CallDetails {
+        let known = known.values_by_name();
+        let is_new =
+            |detail: &NamedDetail| !detail.is_placeholder && known.get(&detail.name) != Some(&detail.value);
+        self.retain(is_new)
+    }
+
+    /// Returns the agent's note, unless it is a placeholder.
+    pub fn firm_note(&self) -> Option<&str> {
+        self.note.as_deref().filter(|note| !PLACEHOLDER_NOTES.contains(&note.trim()))
+    }
+
+    /// Returns `true` if no detail is present.
+    pub fn is_empty(&self) -> bool {
+        self.named_details().is_empty()
+    }
+
     /// Reads details from [`NamedDetail::name`] and [`NamedDetail::value`]. Unknown names are ignored.
     ///
     /// # Errors
@@ -143,6 +177,12 @@ impl CallDetails {
         let Ok(Value::Object(mut values)) = serde_json::to_value(self) else { return Map::new() };
         values.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
         values
+    }
+
+    fn retain(&self, is_kept: impl Fn(&NamedDetail) -> bool) -> CallDetails {
+        let named = self.named_details().into_iter().filter(is_kept);
+        let details = CallDetails::from_named(named.map(|detail| (detail.name, detail.value)));
+        CallDetails { session: self.session.clone(), ..details.unwrap_or_default() }
     }
 
     fn without_placeholders(&self) -> CallDetails {
@@ -181,6 +221,13 @@ impl CallDetails {
             ace_bulleted_summary: self.ace_bulleted_summary.or(other.ace_bulleted_summary),
             legs: if self.legs.is_empty() { other.legs } else { self.legs },
         }
+    }
+}
+
+fn brought_name(detail: &NamedDetail) -> String {
+    match detail.value.as_str().filter(|_| detail.name == "note") {
+        Some(note) => format!("note {:016x}", stable_hash([note.trim().as_bytes()])),
+        None => detail.name.clone(),
     }
 }
 

@@ -74,9 +74,12 @@ identifier! {
     ContactId
 }
 identifier! {
-    /// The RingCentral extension whose log of a session is meant, where several extensions log the same session:
-    /// the hashed extension id, or the extension number if there is no hash.
-    Extension
+    /// The hash of a RingCentral extension's id: [`HashKey::hash`](super::HashKey::hash).
+    ExtensionHash
+}
+identifier! {
+    /// The number by which colleagues dial a RingCentral extension.
+    ExtensionNumber
 }
 
 /// The identity of a CRM user. User ids are unique only within a platform.
@@ -103,6 +106,14 @@ pub struct TenantKey {
     pub account: String,
 }
 
+impl TenantKey {
+    /// Returns the tenant of a user whose account is not known: the user alone.
+    pub fn of_user(user: &UserKey) -> TenantKey {
+        // The prefix keeps it apart from the account with the same id.
+        TenantKey { platform: user.platform.clone(), account: format!("user:{}", user.id) }
+    }
+}
+
 /// The identity of those whose requests a CRM counts together in its rate limits. They share a circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BreakerKey {
@@ -121,20 +132,42 @@ impl fmt::Display for BreakerKey {
     }
 }
 
-/// The identity of one call log of ours: a user, a session, and the extension if the caller names one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The identity of a telephone call: a tenant and RingCentral's session.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallKey {
-    /// The user whose log it is.
-    pub user: UserKey,
-    /// The telephone call.
+    /// The tenant. Calls of other tenants are never found.
+    pub tenant: TenantKey,
+    /// The session.
     pub session: SessionId,
-    /// `None`: the session's log that belongs to no particular extension.
-    pub extension: Option<Extension>,
+    /// The user whose requests bring a credential of their own for the CRM, which may belong to another account. Only that
+    /// user reaches these logs.
+    pub header_user: Option<UserId>,
+}
+
+/// The identity of one call log of ours: the log of a call for one extension.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogKey {
+    /// The call.
+    pub call: CallKey,
+    /// The number of the log within the call, from 0. It is never given twice.
+    pub slot: u32,
 }
 
 impl CallKey {
-    /// Returns the key of the same session's log that belongs to no particular extension.
-    pub fn without_extension(&self) -> CallKey {
-        CallKey { extension: None, ..self.clone() }
+    /// Returns the key of the log with this number.
+    pub fn log(&self, slot: u32) -> LogKey {
+        LogKey { call: self.clone(), slot }
+    }
+}
+
+impl LogKey {
+    /// Returns the key of the call's first log, whose item lists the others.
+    pub fn first(&self) -> LogKey {
+        self.call.log(0)
+    }
+
+    /// Returns the key of a user of the call's tenant.
+    pub fn user(&self, id: &UserId) -> UserKey {
+        UserKey { platform: self.call.tenant.platform.clone(), id: id.clone() }
     }
 }

@@ -1,7 +1,7 @@
 //! Calls, users and time, independent of CRMs, the table and the protocol.
 //!
 //! - [`ids`]: identifiers and the keys made of them;
-//! - [`tag`]: the identity of a call log in a CRM;
+//! - [`identity`]: which log of a call a request is about; [`tag`]: the identity of a call log in a CRM;
 //! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;
 //! - [`command`]: what a caller asks for;
 //! - [`user`]: users, credentials, settings and time zones;
@@ -16,6 +16,7 @@ pub mod command;
 pub mod details;
 pub mod explanation;
 pub mod hash;
+pub mod identity;
 pub mod ids;
 pub mod secrets;
 pub mod tag;
@@ -23,11 +24,13 @@ pub mod user;
 
 pub use call::{CallDuration, Contact, Direction, Leg, Party};
 pub use clock::{Clock, Deadline};
-pub use command::{CreateCallLog, Payload, UpdateCallLog};
+pub use command::{CreateCallLog, Payload, Sender, UpdateCallLog};
 pub use details::CallDetails;
 pub use explanation::Explanation;
+pub use identity::{ExtensionIdentity, HashKey, KnownLog, Match, NamedExtension, match_log, teach};
 pub use ids::{
-    BreakerKey, CallKey, CallLogId, ContactId, Extension, Platform, SessionId, TenantKey, UserId, UserKey,
+    BreakerKey, CallKey, CallLogId, ContactId, ExtensionHash, ExtensionNumber, LogKey, Platform, SessionId,
+    TenantKey, UserId, UserKey,
 };
 pub use secrets::{OAuthClient, OAuthClientError, SecretReader};
 pub use tag::CallTag;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::CallKey;
+use super::{CallKey, LogKey, UserId};
 
 /// The alphabet of base32 (RFC 4648, section 6) in lower case.
 const ALPHABET: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
@@ -18,9 +18,11 @@ pub struct CallTag(String);
 
 impl CallTag {
     /// Returns the tag of a call log.
-    pub fn of(key: &CallKey) -> CallTag {
-        let extension = key.extension.as_ref().map_or("", |extension| extension.as_str());
-        let parts = [key.user.platform.as_str(), key.user.id.as_str(), key.session.as_str(), extension];
+    pub fn of(key: &LogKey) -> CallTag {
+        let CallKey { tenant, session, header_user } = &key.call;
+        let slot = key.slot.to_string();
+        let user = header_user.as_ref().map_or("", UserId::as_str);
+        let parts = [tenant.platform.as_str(), &tenant.account, session.as_str(), &slot, user];
         let mut hash = Sha256::new();
         for part in parts {
             hash.update(part.as_bytes());
@@ -51,24 +53,23 @@ impl fmt::Display for CallTag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Extension, Platform, SessionId, UserId, UserKey};
+    use crate::model::{Platform, SessionId, TenantKey};
 
-    fn key(user: &str, session: &str, extension: Option<&str>) -> CallKey {
-        CallKey {
-            user: UserKey { platform: Platform::new("example").unwrap(), id: UserId::new(user).unwrap() },
-            session: SessionId::new(session).unwrap(),
-            extension: extension.and_then(Extension::new),
-        }
+    fn key(account: &str, session: &str, slot: u32, header_user: Option<&str>) -> LogKey {
+        let tenant = TenantKey { platform: Platform::new("example").unwrap(), account: account.to_owned() };
+        let session = SessionId::new(session).unwrap();
+        CallKey { tenant, session, header_user: header_user.and_then(UserId::new) }.log(slot)
     }
 
     #[test]
     fn a_tag_never_changes_and_differs_for_each_call_log() {
         let keys = [
-            key("7", "1", None),
-            key("71", "1", None),
-            key("7", "11", None),
-            key("7", "1", Some("1")),
-            key("7", "1", Some("2")),
+            key("7", "1", 0, None),
+            key("71", "1", 0, None),
+            key("7", "11", 0, None),
+            key("7", "1", 1, None),
+            key("7", "1", 11, None),
+            key("7", "1", 0, Some("1")),
         ];
         let tags: std::collections::BTreeSet<_> = keys.iter().map(CallTag::of).collect();
         assert_eq!(tags.len(), keys.len());
@@ -77,6 +78,6 @@ mod tests {
                 .all(|tag| tag.as_str().len() == 26
                     && tag.as_str().bytes().all(|byte| ALPHABET.contains(&byte)))
         );
-        assert_eq!(CallTag::of(&key("7", "1", None)).as_str(), "nafgx2msr4lr5hwc5fiqajrzen");
+        assert_eq!(CallTag::of(&keys[0]).as_str(), "teendgxgzro6dznpqakm4imrvq");
     }
 }

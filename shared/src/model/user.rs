@@ -202,11 +202,17 @@ impl User {
         UserKey { platform: self.platform.clone(), id: self.id.clone() }
     }
 
-    /// Returns the tenant that the user belongs to: the account, if its id is known; else all users with the same host.
-    /// A user without either is a tenant of their own.
+    /// Returns the tenant that the user belongs to: the CRM account, if it is known; else the user alone.
+    ///
+    /// The host does not count. It names an account only in some CRMs, and there the account is stored with the user.
     pub fn tenant(&self) -> TenantKey {
-        let account = self.account.id.as_deref().or(self.hostname.as_deref()).unwrap_or(self.id.as_str());
-        TenantKey { platform: self.platform.clone(), account: account.to_owned() }
+        self.known_tenant().unwrap_or_else(|| TenantKey::of_user(&self.key()))
+    }
+
+    /// Returns the tenant of the user's CRM account, or `None` if the account is not known.
+    pub fn known_tenant(&self) -> Option<TenantKey> {
+        let account = self.account.id.clone()?;
+        Some(TenantKey { platform: self.platform.clone(), account })
     }
 
     /// Returns the user's id in the CRM: the stored one, else the user's id without the suffix `-<platform>`. The id in
@@ -318,15 +324,16 @@ mod tests {
     }
 
     #[test]
-    fn users_of_one_account_or_else_of_one_host_are_one_tenant() {
+    fn users_of_one_account_are_one_tenant_and_a_user_without_a_known_account_is_a_tenant_alone() {
         let tenant = |id, hostname, account: Option<&str>| {
             user(id, hostname, CrmAccount { id: account.map(str::to_owned), ..CrmAccount::default() })
                 .tenant()
         };
         let (acme, other) = (Some("acme.crm.example"), Some("other.crm.example"));
-        assert_eq!(tenant("1", acme, None), tenant("2", acme, None));
-        assert_ne!(tenant("1", acme, None), tenant("1", other, None));
+        assert_ne!(tenant("1", acme, None), tenant("2", acme, None));
+        assert_eq!(tenant("1", acme, None), tenant("1", other, None));
         assert_ne!(tenant("1", None, None), tenant("2", None, None));
+        assert_ne!(tenant("7", None, None), tenant("2", None, Some("7")));
         assert_eq!(tenant("1", acme, Some("7")), tenant("2", other, Some("7")));
         assert_ne!(tenant("1", acme, Some("7")), tenant("2", acme, Some("8")));
     }

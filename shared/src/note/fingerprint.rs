@@ -14,14 +14,14 @@ use super::{
     words::{Form, folded, for_each_word, has_rare},
 };
 
-/// The hexadecimal digits of 128 bits: of a hash of the words.
-const WORDS_DIGITS: usize = 32;
+/// The hexadecimal digits of 96 bits: of a hash of the words.
+const WORDS_DIGITS: usize = 24;
 /// The digits that depend on spaces and line breaks too: 32 bits.
 const EXACT_DIGITS: usize = 8;
 /// Stands for the text that was sent if the section was left out.
 const LEFT_OUT: &str = "-";
 
-/// Returns the first 128 bits of a text's SHA-256, in hexadecimal.
+/// Returns the first 96 bits of a text's SHA-256, in hexadecimal.
 pub fn fingerprint(text: &str) -> String {
     hex(Sha256::new().chain_update(text))
 }
@@ -128,6 +128,13 @@ impl Fingerprints {
         let value = ComparedText::new(value);
         let is_same = |pair: &(Section, Fingerprint)| pair.0 == section && pair.1.is_of(&value);
         self.unconfirmed.iter().any(is_same)
+    }
+
+    /// Returns the fingerprints of the same note, if a person wrote the section: it is not known what we wrote there.
+    pub(crate) fn with_foreign(mut self, section: Section) -> Fingerprints {
+        self.confirmed.insert(section, Fingerprint(String::new()));
+        self.unconfirmed.retain(|(unconfirmed, _)| *unconfirmed != section);
+        self
     }
 
     /// Returns the confirmed fingerprint of a section.
@@ -335,7 +342,7 @@ mod tests {
             assert_eq!(same_words(one, other), same, "{one:?} {other:?}");
             assert_eq!(Fingerprint::of(one) == Fingerprint::of(other), one == other, "{one:?} {other:?}");
         }
-        assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea414140de");
     }
 
     #[test]

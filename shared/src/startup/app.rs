@@ -13,14 +13,16 @@ use http::{Request, Response};
 use crate::{
     adapters::{Budgets, REGISTRY},
     api::{Api, Invocation, Route},
+    auth::Caller,
     delivery::{
         grant::unstored::UnstoredGrants,
         redrive::{self, Report},
         services::Services,
         sync_point::SyncPoints,
+        tenant_hints::TenantHints,
         ways::Ways,
     },
-    model::{Clock, Deadline, User},
+    model::{Clock, Deadline, HashKey, User},
     startup::{config::Config, error::StartError, panics, secrets::Secrets, transport},
     store::{self, Keyring, Store},
     telemetry::Trace,
@@ -92,10 +94,11 @@ impl App {
             budgets: Budgets::default(),
             secrets: secrets.clone(),
             unstored_grants: UnstoredGrants::default(),
+            tenant_hints: TenantHints::default(),
             ways: Ways::default(),
             sync_points: SyncPoints::default(),
         };
-        Ok(App { api: Api::new(services, token_keys), secrets })
+        Ok(App { api: Api::new(services, token_keys, secrets.hash_key()), secrets })
     }
 
     /// Handles a request to this route.
@@ -124,14 +127,20 @@ impl App {
     async fn refresh_secrets(&self) {
         if let Some(keyring) = self.secrets.refresh().await {
             self.api.services.store.use_keyring(keyring);
-            self.api.use_token_keys(self.secrets.token_keys());
+            self.api.use_secrets(self.secrets.token_keys(), self.secrets.hash_key());
         }
     }
 
-    /// Returns a token for this user that is valid for this number of days.
+    /// Returns the key of the hashes of extension ids.
+    pub fn hash_key(&self) -> HashKey {
+        self.api.hash_key()
+    }
+
+    /// Returns a token for this user that is valid for this number of days. It names the user's CRM account, if that is
+    /// known.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
-        let now = self.api.services.clock.now();
-        self.secrets.token_keys().issue(&user.key(), now, days)
+        let caller = Caller { user: user.key(), tenant: user.known_tenant() };
+        self.secrets.token_keys().issue(&caller, self.api.services.clock.now(), days)
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Config {
     pub jwt_secret: SecretSource,
     /// The secret before it, which only verifies, while a secret is rotated (`JWT_SECRET_PREVIOUS`).
     pub jwt_secret_previous: Option<SecretSource>,
+    /// The key of the hashes of RingCentral extension ids (`HASH_KEY`).
+    pub hash_key: SecretSource,
     /// The data key that encrypts values in the table, itself encrypted by KMS, in base64 (`CREDENTIALS_DATA_KEY`).
     pub data_key: Option<SecretSource>,
     /// Data keys that only decrypt, separated by commas (`CREDENTIALS_DATA_KEY_PREVIOUS`).
@@ -96,6 +98,9 @@ impl ConfigError {
     }
 }
 
+/// The hint for a missing key of hashes.
+pub(crate) const HASH_KEY_HINT: &str = "set it to the key that hashes RingCentral extension ids: the HASH_KEY of your App \
+                                        Connect server, or else a random text that all functions share";
 /// The hint for a missing token secret.
 pub(crate) const JWT_SECRET_HINT: &str = "set it to the secret that signs callers' tokens";
 
@@ -173,6 +178,7 @@ impl Config {
             jwt_secret: secret("JWT_SECRET")
                 .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?,
             jwt_secret_previous: secret("JWT_SECRET_PREVIOUS"),
+            hash_key: secret("HASH_KEY").ok_or_else(|| ConfigError::missing("HASH_KEY", HASH_KEY_HINT))?,
             data_key: secret("CREDENTIALS_DATA_KEY"),
             previous_data_keys: {
                 let values = list("CREDENTIALS_DATA_KEY_PREVIOUS").into_iter();
@@ -240,6 +246,7 @@ mod tests {
     const LOCAL: &[(&str, &str)] = &[
         ("TABLE_NAME", "calls"),
         ("JWT_SECRET", "s"),
+        ("HASH_KEY", "h4sh"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000"),
         ("CREDENTIALS_KEY_FILE", "/credentials.key"),
     ];
@@ -254,6 +261,11 @@ mod tests {
         for (change, message) in [
             (("TABLE_NAME", ""), "TABLE_NAME is missing: set it to the name of the DynamoDB table"),
             (("JWT_SECRET", " "), "JWT_SECRET is missing: set it to the secret that signs callers' tokens"),
+            (
+                ("HASH_KEY", " "),
+                "HASH_KEY is missing: set it to the key that hashes RingCentral extension ids: the HASH_KEY of your \
+                 App Connect server, or else a random text that all functions share",
+            ),
             (
                 ("CREDENTIALS_KEY_FILE", ""),
                 "the encryption key is missing: set CREDENTIALS_DATA_KEY to a data key from KMS, or \
@@ -290,6 +302,9 @@ mod tests {
         assert!(matches!(read(&[]).unwrap().jwt_secret, SecretSource::Value(_)));
         let named = read(&[("JWT_SECRET", ""), ("JWT_SECRET_PARAMETER", "/call-log/jwt")]).unwrap();
         assert!(matches!(named.jwt_secret, SecretSource::Parameter(name) if name == "/call-log/jwt"));
+        let named = read(&[("HASH_KEY", ""), ("HASH_KEY_PARAMETER", "/call-log/hash-key")]).unwrap();
+        assert!(matches!(named.hash_key, SecretSource::Parameter(name) if name == "/call-log/hash-key"));
+        assert!(!format!("{:?}", read(&[])).contains("h4sh"));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 
 use crate::{
     auth::TokenKeys,
-    model::{Clock, OAuthClient, OAuthClientError, SecretReader},
+    model::{Clock, HashKey, OAuthClient, OAuthClientError, SecretReader},
     startup::{
-        config::{Config, ConfigError, JWT_SECRET_HINT, SecretSource},
+        config::{Config, ConfigError, HASH_KEY_HINT, JWT_SECRET_HINT, SecretSource},
         data_keys::{self, DecryptedKeys, EncryptedDataKey},
         error::StartError,
         oauth_clients::OAuthClients,
@@ -41,6 +41,7 @@ pub(crate) struct Secrets {
 #[derive(Clone, Debug)]
 struct Current {
     token_keys: TokenKeys,
+    hash_key: HashKey,
     /// Data keys that KMS has decrypted.
     data_keys: DecryptedKeys,
     /// When the secrets were read, in milliseconds since 1970.
@@ -89,6 +90,11 @@ impl Secrets {
         self.current().token_keys.clone()
     }
 
+    /// Returns the key of the hashes of extension ids.
+    pub(crate) fn hash_key(&self) -> HashKey {
+        self.current().hash_key.clone()
+    }
+
     fn current(&self) -> Arc<Current> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -108,7 +114,12 @@ impl SecretReader for Secrets {
 
 /// Returns the names of the parameters that are read at the start, each once.
 fn parameter_names(config: &Config) -> Vec<&str> {
-    let own = [Some(&config.jwt_secret), config.jwt_secret_previous.as_ref(), config.data_key.as_ref()];
+    let own = [
+        Some(&config.jwt_secret),
+        config.jwt_secret_previous.as_ref(),
+        Some(&config.hash_key),
+        config.data_key.as_ref(),
+    ];
     let sources = own.into_iter().flatten().chain(&config.previous_data_keys);
     let mut names: Vec<&str> = Vec::new();
     for source in sources {
@@ -170,6 +181,8 @@ async fn read(
     let jwt_secret_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
     let token_keys = TokenKeys::new(&jwt_secret, jwt_secret_previous.as_ref())
         .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?;
+    let hash_key = Some(resolve(&config.hash_key)?).filter(|key| !key.expose().trim().is_empty());
+    let hash_key = HashKey::new(hash_key.ok_or_else(|| ConfigError::missing("HASH_KEY", HASH_KEY_HINT))?);
     let read_at_ms = clock.now_ms() - age_ms;
-    Ok((Current { token_keys, data_keys: decrypted, read_at_ms }, keyring))
+    Ok((Current { token_keys, hash_key, data_keys: decrypted, read_at_ms }, keyring))
 }

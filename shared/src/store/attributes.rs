@@ -41,8 +41,32 @@ pub(super) const PREVIOUS_OUTCOME_UNKNOWN: &str = "prev_unknown";
 pub(super) const RECOVERY_CRITERIA: &str = "criteria";
 /// Number, the time of the first attempt to create. Written by the first claim to create.
 pub(super) const FIRST_AT: &str = "first_at";
-/// Number, the count of queued updates. Written with [`queued_detail`].
+/// Text, the hash of the extension whose log this is: [`ExtensionIdentity`](crate::model::ExtensionIdentity). Written by the
+/// first write that brings it.
+pub(super) const EXTENSION_HASH: &str = "hash";
+/// Text, the number of the extension whose log this is. Written by each write that brings another one.
+pub(super) const EXTENSION_NUMBER: &str = "number";
+/// Text, the id of the user whose create made the log. Written with the first [`PAYLOAD`].
+pub(super) const CREATOR: &str = "creator";
+/// Text, the id of the user who owns the record, if that is not the creator. Written with [`LOG_ID`].
+pub(super) const OWNER: &str = "owner";
+/// JSON, a list of [`KnownLog`](crate::model::KnownLog): the further logs of the call. Only in the item of the first log.
+/// Written when a log is added or learns an identity.
+pub(super) const OTHER_LOGS: &str = "logs";
+/// Number, the slot of the next further log. Only in the item of the first log; absent: 1. Written when a log is added.
+pub(super) const NEXT_SLOT: &str = "next_slot";
+/// List of encrypted JSON, the [`QueuedUpdate`](super::QueuedUpdate)s that are not known to be in the CRM. Added to by the
+/// caller that brings details, removed by the lease holder that wrote them to the CRM. The item of the first log also has
+/// the updates of logs that do not exist yet.
+pub(super) const QUEUE: &str = "queue";
+/// Number, the count of queued updates. Written with [`QUEUE`].
 pub(super) const QUEUED_VERSION: &str = "queued";
+/// Set of texts, the names of the details that creates and updates have brought, and hashes of the notes. Added to by each
+/// of them.
+pub(super) const BROUGHT: &str = "brought";
+/// Text, the id of the user whose note is in the record, if that is not [`CREATOR`]. Written by the lease holder that wrote
+/// it.
+pub(super) const NOTE_USER: &str = "note_user";
 /// Number, the value of [`QUEUED_VERSION`] up to which all queued details are in the CRM. Written by the lease holder
 /// at the end.
 pub(super) const APPLIED_VERSION: &str = "applied";
@@ -73,6 +97,8 @@ pub(super) const DUE_SHARD: &str = "due_shard";
 /// Number, when the redrive takes the call up, the sort key of the index [`DUE_INDEX`]. A claim sets it to the end of
 /// the lease, so that a dead holder's call is not forgotten; the end of the attempt sets the next try or removes it.
 pub(super) const DUE_AT: &str = "due_at";
+/// Text, the id of the user whose credential the redrive uses, as long as it is valid. Written by a claim.
+pub(super) const DUE_USER: &str = "due_user";
 /// Number, since when something waits to be in the CRM. Written by the first claim or by a rearm, removed when nothing
 /// waits any more.
 pub(super) const WAITING_SINCE: &str = "waiting_since";
@@ -89,17 +115,8 @@ pub(super) const SWEEP_AT: &str = "sweep_at";
 /// List of texts `<time> <event>`, the last events of the call for the operator. Written when the lease is given back.
 pub(super) const HISTORY: &str = "history";
 
-/// The prefix of the attributes of queued details.
-pub(super) const QUEUED_DETAIL_PREFIX: &str = "q_";
-
-/// Encrypted JSON, a detail of a queued update: its newest value. Written by the caller that queues it, removed by the
-/// lease holder that wrote it to the CRM.
-pub(super) fn queued_detail(name: &str) -> String {
-    format!("{QUEUED_DETAIL_PREFIX}{name}")
-}
-
 /// The sparse index of calls with unfinished work. Its keys are [`DUE_SHARD`] and [`DUE_AT`]; it holds
-/// [`WAITING_SINCE`] too.
+/// [`WAITING_SINCE`], [`DUE_USER`] and [`CREATOR`] too.
 pub(super) const DUE_INDEX: &str = "due";
 
 // A user's item. The operator or a login writes it; renewals of the grant write the attributes named so.
@@ -113,7 +130,7 @@ pub(super) const HOSTNAME: &str = "hostname";
 pub(super) const API_HOST: &str = "api_host";
 /// Text, the host of the CRM's authorization server.
 pub(super) const LOGIN_HOST: &str = "login_host";
-/// Text, the CRM's id of the account.
+/// Text, the CRM's id of the account. Also the only attribute of a host's item: the account that the host belongs to.
 pub(super) const ACCOUNT: &str = "account";
 /// Text, the CRM's id of the user.
 pub(super) const CRM_USER_ID: &str = "crm_user_id";

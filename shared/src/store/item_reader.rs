@@ -21,6 +21,10 @@ impl ItemReader<'_> {
         Error::Unreadable(sort, format!("attribute {attribute}"))
     }
 
+    pub(super) fn undecryptable(&self, attribute: &str) -> Error {
+        self.unreadable(&format!("{attribute}, which none of the encryption keys decrypts"))
+    }
+
     pub(super) fn key(&self) -> Result<TableKey, Error> {
         TableKey::of_item(self.0).ok_or_else(|| self.unreadable(PK))
     }
@@ -66,13 +70,11 @@ impl ItemReader<'_> {
         Ok(self.read(attribute, entries)?.unwrap_or_default())
     }
 
-    /// An encrypted text.
-    pub(super) fn encrypted(&self, keyring: &Keyring, attribute: &str) -> Result<Option<String>, Error> {
+    /// Encrypted bytes, decrypted.
+    pub(super) fn encrypted(&self, keyring: &Keyring, attribute: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(ciphertext) = self.bytes(attribute)? else { return Ok(None) };
-        let Ok(plaintext) = keyring.decrypt(&self.key()?.associated_data(attribute), &ciphertext) else {
-            return Err(self.unreadable(&format!("{attribute}, which none of the encryption keys decrypts")));
-        };
-        String::from_utf8(plaintext).map(Some).map_err(|_| self.unreadable(attribute))
+        let plaintext = keyring.decrypt(&self.key()?.associated_data(attribute), &ciphertext);
+        plaintext.map(Some).map_err(|_| self.undecryptable(attribute))
     }
 
     fn read<T>(

@@ -1,14 +1,14 @@
 //! Keys of the table. No other module makes or reads them.
 //!
-//! The user in a key comes from the caller's token, never from a request's body, so that no request reaches another
-//! user's items.
+//! The tenant and the user in a key come from the caller's token or from the stored user, never from a request's body, so
+//! that no request reaches another tenant's items.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attributes::{PK, SK, text};
-use crate::model::{BreakerKey, CallKey, Extension, Platform, SessionId, UserId, UserKey};
+use crate::model::{BreakerKey, CallKey, LogKey, Platform, SessionId, TenantKey, UserId, UserKey};
 
 /// An item: attributes by name.
 pub(super) type TableItem = HashMap<String, AttributeValue>;
@@ -16,9 +16,13 @@ pub(super) type TableItem = HashMap<String, AttributeValue>;
 /// The sort key of every user's item.
 pub(super) const USER_SORT_KEY: &str = "USER";
 const BREAKER_SORT_KEY: &str = "BREAKER";
+const HOST_SORT_KEY: &str = "HOST";
 const USER_PREFIX: &str = "U#";
 const TENANT_PREFIX: &str = "T#";
 const CALL_PREFIX: &str = "C#";
+const HEADER_CALL_PREFIX: &str = "H#";
+const LOG_PREFIX: &str = "L#";
+const HOST_PREFIX: &str = "N#";
 
 /// The key of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +36,8 @@ impl TableKey {
         TableKey { partition: user_partition(user), sort: USER_SORT_KEY.to_owned() }
     }
 
-    pub(super) fn call(call: &CallKey) -> TableKey {
-        let extension = call.extension.as_ref().map_or("", Extension::as_str);
-        let sort = format!("{}{}", session_prefix(&call.session), escape(extension));
-        TableKey { partition: user_partition(&call.user), sort }
+    pub(super) fn log(log: &LogKey) -> TableKey {
+        TableKey { partition: call_partition(&log.call), sort: format!("{LOG_PREFIX}{}", log.slot) }
     }
 
     pub(super) fn breaker(key: &BreakerKey) -> TableKey {
@@ -47,6 +49,12 @@ impl TableKey {
             BreakerKey::User(user) => user_partition(user),
         };
         TableKey { partition, sort: BREAKER_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item that says which CRM account a host belongs to.
+    pub(super) fn host(platform: &Platform, host: &str) -> TableKey {
+        let partition = format!("{HOST_PREFIX}{}#{}", escape(platform.as_str()), escape(host));
+        TableKey { partition, sort: HOST_SORT_KEY.to_owned() }
     }
 
     /// The key of an item that never exists.
@@ -66,14 +74,20 @@ impl TableKey {
         Some(UserKey { platform: Platform::new(unescape(platform))?, id: UserId::new(unescape(id))? })
     }
 
-    /// Returns the call whose item has this key, if it is a call's.
-    pub(super) fn call_key(&self) -> Option<CallKey> {
-        let (session, extension) = self.sort.strip_prefix(CALL_PREFIX)?.split_once('#')?;
-        Some(CallKey {
-            user: self.user_key()?,
-            session: SessionId::new(unescape(session))?,
-            extension: Extension::new(unescape(extension)),
-        })
+    /// Returns the call log whose item has this key, if it is a call log's.
+    pub(super) fn log_key(&self) -> Option<LogKey> {
+        let slot = self.sort.strip_prefix(LOG_PREFIX)?.parse().ok()?;
+        let (prefix, parts) = self.partition.split_at_checked(CALL_PREFIX.len())?;
+        let mut parts = parts.split('#').map(unescape);
+        let platform = Platform::new(parts.next()?)?;
+        let tenant = TenantKey { platform, account: parts.next()? };
+        let session = SessionId::new(parts.next()?)?;
+        let header_user = match prefix {
+            CALL_PREFIX => None,
+            HEADER_CALL_PREFIX => Some(UserId::new(parts.next()?)?),
+            _ => return None,
+        };
+        Some(CallKey { tenant, session, header_user }.log(slot))
     }
 
     pub(super) fn partition(&self) -> &str {
@@ -95,9 +109,14 @@ pub(super) fn user_partition(user: &UserKey) -> String {
     format!("{USER_PREFIX}{}#{}", escape(user.platform.as_str()), escape(user.id.as_str()))
 }
 
-/// Returns the beginning of the sort keys of all calls of a session.
-pub(super) fn session_prefix(session: &SessionId) -> String {
-    format!("{CALL_PREFIX}{}#", escape(session.as_str()))
+pub(super) fn call_partition(call: &CallKey) -> String {
+    let (prefix, user) = match &call.header_user {
+        None => (CALL_PREFIX, String::new()),
+        Some(user) => (HEADER_CALL_PREFIX, format!("#{}", escape(user.as_str()))),
+    };
+    let TenantKey { platform, account } = &call.tenant;
+    let parts = [platform.as_str(), account, call.session.as_str()].map(escape).join("#");
+    format!("{prefix}{parts}{user}")
 }
 
 /// `#` separates the parts of a key, so no part may contain it.
@@ -112,46 +131,52 @@ fn unescape(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TenantKey;
 
     fn user(id: &str) -> UserKey {
         UserKey { platform: Platform::new("example").unwrap(), id: UserId::new(id).unwrap() }
     }
 
+    fn call(account: &str, session: &str, header_user: Option<&str>) -> CallKey {
+        let tenant = TenantKey { platform: Platform::new("example").unwrap(), account: account.to_owned() };
+        let session = SessionId::new(session).unwrap();
+        CallKey { tenant, session, header_user: header_user.and_then(UserId::new) }
+    }
+
     #[test]
-    fn a_call_is_read_back_from_its_key() {
-        for (id, session, extension) in
-            [("12345-example", "4503991004", None), ("a#b%", "s#1%23", Some("101#")), ("ü", "7", Some("%"))]
+    fn a_call_log_is_read_back_from_its_key() {
+        for (account, session, header_user, slot) in
+            [("acme", "4503991004", None, 0), ("a#b%", "s#1%23", Some("7#"), 12), ("ü", "7", Some("%"), 1)]
         {
-            let call = CallKey {
-                user: user(id),
-                session: SessionId::new(session).unwrap(),
-                extension: extension.and_then(Extension::new),
-            };
-            let key = TableKey::of_item(&TableKey::call(&call).into_item()).unwrap();
-            assert_eq!(key.call_key(), Some(call));
+            let log = call(account, session, header_user).log(slot);
+            let key = TableKey::of_item(&TableKey::log(&log).into_item()).unwrap();
+            assert_eq!(key.log_key(), Some(log));
         }
     }
 
     #[test]
-    fn the_key_of_another_item_is_no_calls_key() {
-        for (partition, sort) in [("U#example#1", "USER"), ("T#example#acme", "C#1#"), ("U#example", "C#1#")]
-        {
+    fn the_key_of_another_item_is_no_call_logs_key() {
+        for (partition, sort) in [
+            ("U#example#1", "USER"),
+            ("T#example#acme", "L#0"),
+            ("C#example#acme", "L#0"),
+            ("H#example#acme#1", "L#0"),
+            ("C#example#acme#1", "L#"),
+        ] {
             let key = TableKey { partition: partition.to_owned(), sort: sort.to_owned() };
-            assert_eq!(key.call_key(), None, "{partition} {sort}");
+            assert_eq!(key.log_key(), None, "{partition} {sort}");
         }
     }
 
     #[test]
     fn keys_have_their_documented_form() {
         let form = |key: TableKey| format!("{} {}", key.partition, key.sort);
-        let session = SessionId::new("1").unwrap();
-        let call = CallKey { user: user("7#"), session, extension: Extension::new("101") };
-        let tenant = TenantKey { platform: call.user.platform.clone(), account: "a#b".to_owned() };
-        assert_eq!(form(TableKey::user(&call.user)), "U#example#7%23 USER");
-        assert_eq!(form(TableKey::call(&call)), "U#example#7%23 C#1#101");
-        assert_eq!(form(TableKey::call(&call.without_extension())), "U#example#7%23 C#1#");
-        assert_eq!(form(TableKey::breaker(&BreakerKey::Tenant(tenant))), "T#example#a%23b BREAKER");
+        let own = call("a#b", "1", None);
+        assert_eq!(form(TableKey::user(&user("7#"))), "U#example#7%23 USER");
+        assert_eq!(form(TableKey::log(&own.log(0))), "C#example#a%23b#1 L#0");
+        assert_eq!(form(TableKey::log(&call("acme", "1", Some("7#")).log(2))), "H#example#acme#1#7%23 L#2");
+        assert_eq!(form(TableKey::breaker(&BreakerKey::Tenant(own.tenant))), "T#example#a%23b BREAKER");
         assert_eq!(form(TableKey::breaker(&BreakerKey::User(user("7#")))), "U#example#7%23 BREAKER");
+        let host = TableKey::host(&user("7").platform, "acme.crm.example");
+        assert_eq!(form(host), "N#example#acme.crm.example HOST");
     }
 }

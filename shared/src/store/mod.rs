@@ -3,8 +3,10 @@
 //! | `pk` | `sk` | Item | Written by | Attributes |
 //! |---|---|---|---|---|
 //! | `U#<platform>#<user>` | `USER` | a user: host, zone, settings, encrypted credentials | [`users`], [`rotation`] | `credentials` to `session_ended` |
-//! | `U#<platform>#<user>` | `C#<session>#<extension>` | one call log: state, lease, the CRM's id, queued updates, payload | [`call`], [`import`] | `state` to `history`, `q_<detail>`, `ttl` |
+//! | `C#<platform>#<account>#<session>` | `L#<slot>` | one call log: state, lease, the CRM's id, queued updates, payload; the first one lists the others | [`call`], [`import`] | `state` to `history`, `ttl` |
+//! | `H#<platform>#<account>#<session>#<user>` | `L#<slot>` | the same, for a user who brings the CRM's credential with each request | [`call`] | the same |
 //! | `T#<platform>#<account>` | `BREAKER` | a tenant's circuit breaker | [`breakers`] | `open_until`, `failures`, `ttl` |
+//! | `N#<platform>#<host>` | `HOST` | the CRM account that a host's users belong to | [`users`] | `account` |
 //!
 //! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
 //! makes the keys. The index `due` holds the keys of the calls with unfinished work, by the time of their next attempt.
@@ -21,6 +23,7 @@ mod import;
 mod item_reader;
 mod keyring;
 mod keys;
+mod packing;
 mod rotation;
 mod table;
 mod users;
@@ -31,8 +34,9 @@ use aws_sdk_dynamodb::{Client, config::Builder, error::SdkError, types::Attribut
 
 pub use breakers::BreakerState;
 pub use call::{
-    CallItem, Change, ClaimCreate, ClaimUpdate, Due, Enqueued, Event, Finish, HistoryEntry, LastWritten,
-    Lease, Purpose, Queued, Rearmed, RecoveryCriteria, Release, SWEEP_AFTER_MS, State, TRANSITIONS,
+    AuthoredNote, Basis, CallItem, Change, ClaimCreate, ClaimUpdate, Due, Earlier, Enqueued, Event, Finish,
+    HistoryEntry, LastWritten, Lease, Origin, Purpose, Queued, QueuedUpdate, Rearmed, RecoveryCriteria,
+    Release, SWEEP_AFTER_MS, State, TRANSITIONS, Undo,
 };
 pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};

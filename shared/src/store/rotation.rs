@@ -134,7 +134,7 @@ impl Store {
                 update = update.value("version", version.clone());
             }
             match self.update(user.key.clone(), update).await? {
-                WriteOutcome::Written(_) => return Ok(RotationOutcome::Reencrypted),
+                WriteOutcome::Written { .. } => return Ok(RotationOutcome::Reencrypted),
                 WriteOutcome::ConditionFailed(None) => return Ok(RotationOutcome::NoCredentials),
                 // Our own write, which the SDK repeated because the response was lost.
                 WriteOutcome::ConditionFailed(Some(item)) if item.get(CREDENTIALS) == Some(&reencrypted) => {

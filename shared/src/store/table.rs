@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::{
     Error, Store,
-    attributes::{DUE_AT, DUE_INDEX, DUE_SHARD, PK, SK, TTL, WAITING_SINCE},
+    attributes::{CREATOR, DUE_AT, DUE_INDEX, DUE_SHARD, DUE_USER, PK, SK, TTL, WAITING_SINCE},
     from_sdk_error,
 };
 
@@ -46,6 +46,8 @@ impl Store {
                 Projection::builder()
                     .projection_type(ProjectionType::Include)
                     .non_key_attributes(WAITING_SINCE)
+                    .non_key_attributes(DUE_USER)
+                    .non_key_attributes(CREATOR)
                     .build(),
             )
             .build()

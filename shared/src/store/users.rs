@@ -17,7 +17,7 @@ use super::{
     item_reader::ItemReader,
     keys::{TableItem, TableKey},
 };
-use crate::model::{Credentials, CrmAccount, Secret, Settings, User, UserKey, Zone};
+use crate::model::{Credentials, CrmAccount, Platform, Secret, Settings, User, UserKey, Zone};
 
 /// The maximum number of attempts to change settings that other requests change at the same time.
 const SETTINGS_ATTEMPTS: usize = 8;
@@ -57,7 +57,7 @@ impl Store {
     /// Fails if the table does.
     pub async fn import_user(&self, user: &User) -> Result<bool, Error> {
         let outcome = self.put_user_when(user, &format!("attribute_not_exists(#{PK})")).await?;
-        Ok(matches!(outcome, WriteOutcome::Written(_)))
+        Ok(matches!(outcome, WriteOutcome::Written { .. }))
     }
 
     async fn put_user_when(&self, user: &User, condition: &str) -> Result<WriteOutcome, Error> {
@@ -122,7 +122,7 @@ impl Store {
                 }
             };
             let update = update.set(SETTINGS, settings_value(&settings));
-            if let WriteOutcome::Written(_) = self.update(key, update).await? {
+            if let WriteOutcome::Written { .. } = self.update(key, update).await? {
                 return Ok(true);
             }
         }
@@ -146,6 +146,30 @@ impl Store {
         Ok(removed.attributes.is_some_and(|item| !item.is_empty()))
     }
 
+    /// Returns the CRM account that a host belongs to, as far as [`set_account_of_host`](Store::set_account_of_host) was
+    /// called for it.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn account_of_host(&self, platform: &Platform, host: &str) -> Result<Option<String>, Error> {
+        let item = self.get(TableKey::host(platform, host)).await?;
+        item.map_or(Ok(None), |item| ItemReader(&item).text(ACCOUNT))
+    }
+
+    /// Stores that a host belongs to a CRM account. A host that has changed hands belongs to the newer one.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn set_account_of_host(
+        &self,
+        platform: &Platform,
+        host: &str,
+        account: &str,
+    ) -> Result<(), Error> {
+        let update = Update::when("").set(ACCOUNT, text(account));
+        self.update(TableKey::host(platform, host), update).await.map(drop)
+    }
+
     /// Claims the renewal of a user's grant for `holder` until `until_ms`, so that no other invocation renews it
     /// meanwhile. Returns `false` if another invocation has claimed it, or if another grant was stored since `user` was
     /// read. Times are in milliseconds since 1970.
@@ -166,7 +190,7 @@ impl Store {
             .set(RENEWAL_HOLDER, text(holder))
             .set(RENEWAL_UNTIL, number(until_ms));
         match self.update(TableKey::user(&user.user.key()), update).await? {
-            WriteOutcome::Written(_) => Ok(true),
+            WriteOutcome::Written { .. } => Ok(true),
             // Our own claim, which the SDK repeated because the response was lost.
             WriteOutcome::ConditionFailed(item) => Ok(names_holder(item.as_ref(), RENEWAL_HOLDER, holder)),
         }
@@ -196,7 +220,7 @@ impl Store {
             update = update.set(API_HOST, text(host));
         }
         match self.update(key, update).await? {
-            WriteOutcome::Written(_) => Ok(true),
+            WriteOutcome::Written { .. } => Ok(true),
             // Our own write, which the SDK repeated because the response was lost.
             WriteOutcome::ConditionFailed(item) => Ok(names_holder(item.as_ref(), LAST_RENEWAL, holder)),
         }
@@ -270,8 +294,8 @@ fn names_holder(item: Option<&TableItem>, attribute: &str, holder: &str) -> bool
     item.and_then(|item| item.get(attribute)) == Some(&text(holder))
 }
 
-fn read_credentials(json: &str) -> Option<Credentials> {
-    let json: Value = serde_json::from_str(json).ok()?;
+fn read_credentials(json: &[u8]) -> Option<Credentials> {
+    let json: Value = serde_json::from_slice(json).ok()?;
     let secret = |name: &str| json.get(name)?.as_str().map(Secret::new);
     if let Some(api_key) = secret("apiKey") {
         return Some(Credentials::ApiKey(api_key));

@@ -47,6 +47,10 @@ pub enum Metric {
     Dead,
     /// This version cannot read an item of the table.
     Unreadable,
+    /// A request was of a user who had moved to another CRM account.
+    TenantMismatch,
+    /// Work of a user who moved to another CRM account was discarded.
+    DiscardedMoved,
     /// A request to a CRM succeeded.
     CrmSuccess,
     /// A CRM returned a 4xx status other than a rate limit.
@@ -82,7 +86,7 @@ enum Aggregation {
 
 impl Metric {
     /// All metrics, in the order of their declaration.
-    pub const ALL: [Metric; 27] = [
+    pub const ALL: [Metric; 29] = [
         Metric::Created,
         Metric::Updated,
         Metric::Parked,
@@ -100,6 +104,8 @@ impl Metric {
         Metric::QueueAgeMax,
         Metric::Dead,
         Metric::Unreadable,
+        Metric::TenantMismatch,
+        Metric::DiscardedMoved,
         Metric::CrmSuccess,
         Metric::CrmRefused,
         Metric::CrmRateLimited,

@@ -23,7 +23,7 @@ pub use self::{
     metric::Metric,
     trace::{CORRELATION_HEADER, Trace, session_hash},
 };
-use crate::model::{CallKey, Clock, SessionId, UserKey};
+use crate::model::{Clock, LogKey, Platform, SessionId};
 
 /// The namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "CallLog";
@@ -91,15 +91,15 @@ pub fn attempt(fence: i64) {
 }
 
 /// Sets the call that the work is about.
-pub fn call(key: &CallKey) {
-    session(&key.user, &key.session);
+pub fn call(key: &LogKey) {
+    session(&key.call.tenant.platform, &key.call.session);
 }
 
 /// Sets the session that the work is about. The line has only a hash of it: an operator who knows the call can find its
-/// lines, but the lines do not identify the call. The hash has no key, because user and session are not secret.
-pub fn session(user: &UserKey, session: &SessionId) {
+/// lines, but the lines do not identify the call. The hash has no key, because a session is not secret.
+pub fn session(platform: &Platform, session: &SessionId) {
     with_current_mut(|telemetry| {
-        telemetry.set(SESSION_HASH, trace::session_hash(user, session).into());
+        telemetry.set(SESSION_HASH, trace::session_hash(platform, session).into());
     });
 }
 

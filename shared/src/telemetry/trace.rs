@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::model::{SessionId, UserKey, hash::hex};
+use crate::model::{Platform, SessionId, hash::hex};
 
 /// The header of the correlation id, in requests to us, our responses, and requests to CRMs.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -66,12 +66,10 @@ fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_safe)
 }
 
-/// Returns the first 64 bits of the SHA-256 of `platform|user|session`, in hexadecimal.
-pub fn session_hash(user: &UserKey, session: &SessionId) -> String {
+/// Returns the first 64 bits of the SHA-256 of `platform|session`, in hexadecimal.
+pub fn session_hash(platform: &Platform, session: &SessionId) -> String {
     let digest = Sha256::new()
-        .chain_update(user.platform.as_str())
-        .chain_update("|")
-        .chain_update(user.id.as_str())
+        .chain_update(platform.as_str())
         .chain_update("|")
         .chain_update(session.as_str())
         .finalize();

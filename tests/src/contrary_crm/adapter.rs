@@ -92,6 +92,12 @@ struct Party {
     number: String,
 }
 
+/// The user to whom a credential belongs.
+#[derive(Debug, Deserialize)]
+struct Me {
+    organisation: String,
+}
+
 /// The session that an access token opens.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -161,6 +167,11 @@ impl Crm for ContraryCrm {
             scopes: vec!["calls".to_owned()],
             extra: vec![("audience", "calls".to_owned())],
         })
+    }
+
+    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+        let me: Me = result(&send(access, CrmRequest::read("me", "/v3/me")).await?)?;
+        Ok(Some(me.organisation))
     }
 
     fn is_grant_refused(&self, response: &Value) -> bool {

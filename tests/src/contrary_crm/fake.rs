@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use super::{
     ContraryCrm,
     adapter::API_VERSION,
-    records::{API_KEY, CLIENT, REFRESH_TOKEN, Records, SESSION},
+    records::{API_KEY, CLIENT, ORGANISATION, REFRESH_TOKEN, Records, SESSION},
     server::{basic, lock, router},
 };
 use crate::{
@@ -65,6 +65,10 @@ impl FakeCrm for FakeContraryCrm {
 
     fn authorization_header(&self) -> String {
         basic()
+    }
+
+    fn account(&self) -> String {
+        ORGANISATION.to_owned()
     }
 
     fn contacts(&self) -> [Contact; 2] {

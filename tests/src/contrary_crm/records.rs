@@ -18,6 +18,8 @@ use crate::fake_crm::Change;
 
 /// The API key that the fake accepts.
 pub const API_KEY: &str = "contrary-api-key";
+/// The organisation of every user.
+pub(super) const ORGANISATION: &str = "a2f1c3d4-0000-4000-8000-000000000007";
 /// The session that is open when the fake starts.
 pub const SESSION: &str = "contrary-session-0";
 /// The refresh token that is valid when the fake starts.

@@ -43,8 +43,8 @@ use serde_json::{Value, json};
 use super::{
     adapter::API_VERSION,
     records::{
-        API_KEY, CLIENT, CallChange, INTERVAL_MS, NewCall, NewParty, Problem, Records, SESSION_SECONDS, Time,
-        TimeEntry, read,
+        API_KEY, CLIENT, CallChange, INTERVAL_MS, NewCall, NewParty, ORGANISATION, Problem, Records,
+        SESSION_SECONDS, Time, TimeEntry, read,
     },
 };
 
@@ -57,6 +57,7 @@ pub(super) fn router(records: Arc<Mutex<Records>>) -> Router {
         .route("/v3/calls/{id}", get(read_call).put(create_keyed_call).post(change_call).delete(delete_call))
         .route("/v3/calls/{id}/time", get(list_time).post(add_time))
         .route("/v3/calls/{id}/time/{entry}", post(change_time))
+        .route("/v3/me", get(async || ok(json!({ "organisation": ORGANISATION }))))
         .route("/v3/search/calls", get(search_calls))
         .route("/v3/parties", get(find_parties).post(create_party))
         .layer(middleware::from_fn_with_state(records.clone(), authorize))

@@ -5,7 +5,7 @@ use call_log::{
     model::{Contact, Credentials},
 };
 
-use super::{ACCESS_TOKEN, API_KEY, BOB, FakePipedrive, REFRESH_TOKEN, Route, SOLO};
+use super::{ACCESS_TOKEN, API_KEY, BOB, COMPANY, FakePipedrive, REFRESH_TOKEN, Route, SOLO};
 use crate::{
     fake_crm::{Change, FakeCrm, OwnError, Routes, contact, key_and_token},
     proxy::Proxy,
@@ -26,6 +26,10 @@ impl FakeCrm for FakePipedrive {
 
     fn authorization_header(&self) -> String {
         format!("Bearer {ACCESS_TOKEN}")
+    }
+
+    fn account(&self) -> String {
+        COMPANY.to_string()
     }
 
     fn contacts(&self) -> [Contact; 2] {

@@ -33,6 +33,8 @@ pub const PLATFORM: &str = "pipedrive";
 pub const BASE_URL_VARIABLE: &str = "CRM_BASE_URL_PIPEDRIVE";
 /// The user to whom every credential belongs.
 pub const USER: u64 = 12345;
+/// The company to which every user belongs.
+pub const COMPANY: u64 = 3_151_823;
 /// The access token that is valid when the fake starts.
 pub const ACCESS_TOKEN: &str = "pipedrive-access-0";
 /// The refresh token that is valid when the fake starts.
@@ -55,6 +57,8 @@ pub enum Route {
     CreatePerson,
     /// "Get all activity types" (API v1)
     ActivityTypes,
+    /// "Get current user data" (API v1)
+    CurrentUser,
     /// "Add a new activity"
     CreateActivity,
     /// "Get details of an activity"
@@ -77,6 +81,7 @@ impl Route {
             Route::SearchPersons => ("GET", "/api/v2/persons/search"),
             Route::CreatePerson => ("POST", "/api/v2/persons"),
             Route::ActivityTypes => ("GET", "/v1/activityTypes"),
+            Route::CurrentUser => ("GET", "/v1/users/me"),
             Route::CreateActivity => ("POST", "/api/v2/activities"),
             Route::GetActivity => ("GET", "/api/v2/activities/*"),
             Route::UpdateActivity => ("PATCH", "/api/v2/activities/*"),
@@ -219,6 +224,11 @@ impl FakePipedrive {
             types.iter().map(|(name, key, active)| activity_type(name, key, *active)).collect();
     }
 
+    /// Sets the company to which every credential belongs from now on.
+    pub fn move_to(&self, company: u64) {
+        self.records().company = company;
+    }
+
     /// Sets if the fake rewrites HTML and times before it stores them, as CRMs do.
     pub fn normalise(&self, on: bool) {
         self.records().normalise = on;
@@ -258,6 +268,7 @@ fn router(records: Arc<Mutex<Records>>) -> Router {
         .route("/api/v2/persons/search", get(search_persons))
         .route("/api/v2/persons/{id}", get(get_person))
         .route("/v1/activityTypes", get(activity_types))
+        .route("/v1/users/me", get(current_user))
         .route("/api/v2/activities", get(list_activities).post(create_activity))
         .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity).delete(delete_activity))
         .fallback(async || Failure::not_found())
@@ -328,6 +339,11 @@ async fn create_person(State(records): Shared, body: Bytes) -> Reply {
 
 async fn activity_types(State(records): Shared) -> Reply {
     Ok(success(json!(lock(&records).types)))
+}
+
+async fn current_user(State(records): Shared) -> Reply {
+    let user = json!({ "id": USER, "name": "Ada Agent", "company_id": lock(&records).company });
+    Ok(success(user))
 }
 
 async fn create_activity(State(records): Shared, body: Bytes) -> Reply {

@@ -12,7 +12,7 @@ use call_log::model::Clock;
 use chrono::{NaiveDate, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use super::{ACCESS_TOKEN, API_KEY, BOB, REFRESH_TOKEN, USER};
+use super::{ACCESS_TOKEN, API_KEY, BOB, COMPANY, REFRESH_TOKEN, USER};
 
 /// The largest note, in bytes.
 const MAX_NOTE: usize = 100_000;
@@ -32,6 +32,7 @@ pub(super) struct Records {
     /// The remainder of a burst budget of a hundred requests.
     pub(super) remaining: u64,
     pub(super) normalise: bool,
+    pub(super) company: u64,
 }
 
 /// Returns the OAuth client of a request as `id:secret` (HTTP Basic, RFC 6749, section 2.3.1), or an empty text.
@@ -59,6 +60,7 @@ impl Records {
             clients: Vec::new(),
             remaining: 99,
             normalise: false,
+            company: COMPANY,
         };
         records.add_person("Bob Client", "+12135550111", Some(501));
         records.add_person("Solo", "(213) 555-0122", None);

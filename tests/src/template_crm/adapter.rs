@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use call_log::{
     adapters::{
         Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm,
-        CrmRequest, Effect, Error, ErrorKind, Fields, Finish, LimitScope, NewCallLog, NewContact,
-        Presentation, Recovery, account_label, presentation::Connect,
+        CrmRequest, Effect, Error, ErrorKind, Fields, Finish, HostAccount, LimitScope, NewCallLog,
+        NewContact, Presentation, Recovery, account_label, presentation::Connect,
     },
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::{Format, Limits},
@@ -43,6 +43,12 @@ struct Person {
     id: String,
     name: String,
     phone: String,
+}
+
+/// The user to whom a credential belongs.
+#[derive(Debug, Deserialize)]
+struct Me {
+    account: String,
 }
 
 /// A list of persons.
@@ -114,6 +120,19 @@ impl Crm for TemplateCrm {
             Credentials::ApiKey(_) => Authentication::Header("x-api-token"),
             Credentials::OAuth { .. } => Authentication::BEARER,
         }
+    }
+
+    // Fill in: `HostAccount::One` if a user's host belongs to one account, `HostAccount::Named` if it is the account's
+    // identity. If users of several accounts have the same host, leave this method out.
+    fn host_account(&self, _: &User) -> HostAccount {
+        HostAccount::One
+    }
+
+    // Fill in: the request that says which account a credential belongs to. Users of one account share their call logs, so
+    // the answer must never come from anything that a person can enter.
+    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+        let me: Me = access.send(CrmRequest::read("me", "/v1/me")).await?.json()?;
+        Ok(Some(me.account))
     }
 
     // Fill in: what the defaults of the trait do not fit: `classify` for errors that a status does not say, `rate_limits` for

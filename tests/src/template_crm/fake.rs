@@ -35,6 +35,9 @@ use crate::{
 /// The API key that the fake accepts.
 pub const API_KEY: &str = "template-api-key";
 
+/// The account of every user.
+const ACCOUNT: &str = "acme-1";
+
 /// A running fake; it stops when it is dropped.
 #[derive(Debug)]
 pub struct FakeTemplateCrm {
@@ -76,6 +79,10 @@ impl FakeCrm for FakeTemplateCrm {
 
     fn authorization_header(&self) -> String {
         format!("Bearer {API_KEY}")
+    }
+
+    fn account(&self) -> String {
+        ACCOUNT.to_owned()
     }
 
     fn contacts(&self) -> [Contact; 2] {
@@ -180,6 +187,7 @@ fn router(records: Arc<Mutex<Records>>) -> Router {
     Router::new()
         .route("/v1/calls", get(list_calls).post(create_call))
         .route("/v1/calls/{id}", get(read_call).patch(update_call))
+        .route("/v1/me", get(async || Json(json!({ "id": "7", "account": ACCOUNT }))))
         .route("/v1/persons", get(find_persons).post(create_person))
         .layer(middleware::from_fn(authorize))
         .with_state(records)

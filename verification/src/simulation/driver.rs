@@ -17,7 +17,7 @@ use call_log::{
     adapters::{Capabilities, Crm, ErrorKind},
     auth::Caller,
     delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
-    model::{BreakerKey, Clock, Credentials, Deadline, OAuthClient, Secret, User},
+    model::{BreakerKey, CallKey, Clock, Credentials, Deadline, OAuthClient, Secret, User},
     startup::{app::App, config::Config, data_keys},
     store::{BreakerState, CallItem, StoredUser},
     telemetry::Trace,
@@ -126,6 +126,7 @@ impl Simulation {
             ("TABLE_NAME", "calls"),
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost"),
             ("JWT_SECRET", "a secret for simulations that is long enough"),
+            ("HASH_KEY", "a key of hashes for simulations"),
         ]);
         let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned()));
         let mut config = config.expect("a valid configuration");
@@ -170,6 +171,7 @@ impl Simulation {
             table::take_breaker_written();
         }
         self.app.api.services.ways = Default::default();
+        self.app.api.services.tenant_hints = Default::default();
         self.app.api.services.unstored_grants = UnstoredGrants::default();
         Driver {
             simulation: self,
@@ -198,7 +200,7 @@ impl Simulation {
     }
 
     fn caller(&self) -> Caller {
-        Caller { user: self.user.key() }
+        Caller { user: self.user.key(), tenant: self.user.known_tenant() }
     }
 
     async fn stored_user(&self) -> StoredUser {
@@ -266,8 +268,9 @@ impl<'s> Driver<'s> {
     pub async fn item(&self, call: &Call) -> Option<CallItem> {
         // The table's faults are for invocations.
         scheduler::set_running(usize::MAX, None);
-        let key = self.simulation.caller().call(&call.session, None);
-        self.simulation.app.store.call(&key).await.expect("the table responds")
+        let tenant = self.simulation.user.tenant();
+        let key = CallKey { tenant, session: call.session.clone(), header_user: None };
+        self.simulation.app.store.call(&key.log(0)).await.expect("the table responds")
     }
 
     /// Returns the simulated time, in milliseconds since 1970.
@@ -315,29 +318,13 @@ impl<'s> Driver<'s> {
             match sent {
                 (Some(call), request @ (Request::Create | Request::CreateWithOtherContact)) => {
                     let command = requests::create(&call, &request);
-                    Response::Create(
-                        create::run(
-                            app,
-                            crm,
-                            caller.call(&command.session, command.extension.as_ref()),
-                            command,
-                            deadline,
-                        )
-                        .await,
-                    )
+                    let sender = caller.sender(app.hash_key().identity(&command.extension));
+                    Response::Create(create::run(app, crm, &sender, command, deadline).await)
                 }
                 (Some(call), Request::Update(details)) => {
                     let command = requests::update(&call, &details);
-                    Response::Update(
-                        update::run(
-                            app,
-                            crm,
-                            caller.call(&command.session, command.extension.as_ref()),
-                            command,
-                            deadline,
-                        )
-                        .await,
-                    )
+                    let sender = caller.sender(app.hash_key().identity(&command.extension));
+                    Response::Update(update::run(app, crm, &sender, command, deadline).await)
                 }
                 (None, _) | (_, Request::Redrive) => {
                     let trace = Trace::new("simulation", None);

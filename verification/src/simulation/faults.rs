@@ -365,11 +365,11 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused:
             let is_there = |paused: &PausedStep| (paused.step, paused.position) == (*step, *position);
             run_until(driver, invocation, is_there).await;
         }
-        (Action::SendRateLimited(request), _) => {
+        (Action::SendRefused(request, kind), _) => {
             let invocation = driver.start(request.clone()).await;
             let is_write = |paused: &PausedStep| paused.position == Position::InFlight;
             if let Some(paused) = run_until(driver, invocation, is_write).await {
-                driver.refuse(paused, ErrorKind::RateLimited { retry_after: None }).await;
+                driver.refuse(paused, kind.clone()).await;
             }
             driver.run_to_end().await;
         }

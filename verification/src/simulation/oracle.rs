@@ -212,7 +212,7 @@ impl CallView<'_> {
                 && item.payload.is_none()
                 && !item.outcome_unknown
                 && !item.has_undelivered();
-            if !is_clean || item.queued_details != CallDetails::default() {
+            if !is_clean || !item.queue.is_empty() {
                 violations.push(format!("the item of a logged call is not clean: {item:?}"));
             }
         }
@@ -237,7 +237,8 @@ impl CallView<'_> {
                 violations.extend(self.details_of_other_calls(record));
             }
             None => {
-                let queued = self.item.map(|item| item.queued_details.clone()).unwrap_or_default();
+                let queued = self.item.into_iter().flat_map(|item| item.queue.iter().chain(&item.waiting));
+                let queued = queued.fold(CallDetails::default(), |all, update| all.overlay(&update.details));
                 let is_there = |detail| is_queued(&queued, detail);
                 violations.extend(missing_details(&self.own, self.broken_assumptions, is_there));
             }
@@ -325,7 +326,7 @@ fn promises_record(response: &Response) -> bool {
         Response::Create(Ok(outcome)) => match outcome {
             Outcome::Logged { .. } | Outcome::AlreadyLogged(_) | Outcome::BeingLogged => true,
             Outcome::Unsettled { is_deferred, .. } | Outcome::Failed { is_deferred, .. } => *is_deferred,
-            Outcome::NoContact { .. } | Outcome::NotConnected => false,
+            Outcome::NoContact { .. } | Outcome::NotConnected | Outcome::Moved => false,
         },
         _ => false,
     }
@@ -339,12 +340,13 @@ fn promises_details(response: &Response) -> bool {
             Outcome::Updated { .. }
             | Outcome::UpdatedByOther { .. }
             | Outcome::Queued { .. }
-            | Outcome::WaitingForCall => true,
+            | Outcome::WaitingForCall
+            | Outcome::LoggedAgain { .. } => true,
             Outcome::Failed { failure: Failure::Crm(error), .. } => {
                 !matches!(error.kind, ErrorKind::Rejected { .. })
             }
             Outcome::Failed { .. } => true,
-            Outcome::Deleted | Outcome::NotConnected => false,
+            Outcome::Deleted | Outcome::SeveralLogs | Outcome::NotConnected | Outcome::Moved => false,
         },
         _ => false,
     }

@@ -3,8 +3,8 @@
 use call_log::{
     delivery::{create, redrive, update},
     model::{
-        CallDetails, CallDuration, CallLogId, Contact, ContactId, CreateCallLog, Direction, Party, SessionId,
-        UpdateCallLog,
+        CallDetails, CallDuration, CallLogId, Contact, ContactId, CreateCallLog, Direction, NamedExtension,
+        Party, SessionId, UpdateCallLog,
     },
     store,
 };
@@ -137,7 +137,7 @@ impl Detail {
 pub enum Request {
     /// Logs the call.
     Create,
-    /// Logs the same call with another contact.
+    /// Logs the same call with another contact, and with RingSense's score.
     CreateWithOtherContact,
     /// Updates the call with these details.
     Update(Vec<Detail>),
@@ -194,9 +194,9 @@ impl Response {
 /// Panics if an id of the simulation is invalid.
 pub fn create(call: &Call, request: &Request) -> CreateCallLog {
     let number = "+12135550111".to_owned();
-    let contact = CONTACTS[usize::from(*request == Request::CreateWithOtherContact)];
+    let is_other = *request == Request::CreateWithOtherContact;
     let contact = Contact {
-        id: ContactId::new(contact).expect("a valid contact id"),
+        id: ContactId::new(CONTACTS[usize::from(is_other)]).expect("a valid contact id"),
         kind: None,
         name: Some("Bob Client".to_owned()),
         phone_number: Some(number.clone()),
@@ -209,12 +209,14 @@ pub fn create(call: &Call, request: &Request) -> CreateCallLog {
         note: Some("Wants a quote".to_owned()),
         start: DateTime::from_timestamp_millis(call.start_ms),
         duration: Some(if call.has_duration { CallDuration::Seconds(65) } else { CallDuration::Pending }),
+        ace_score: is_other.then(|| "9".to_owned()),
         ..CallDetails::default()
     };
     CreateCallLog {
         session: call.session.clone(),
-        extension: None,
+        extension: NamedExtension::default(),
         user: None,
+        owner_token: None,
         contact: Some(contact),
         details: facts,
         additional: Map::from_iter([(SESSION_FIELD.to_owned(), call.session.as_str().into())]),
@@ -247,7 +249,7 @@ pub fn update(call: &Call, details: &[Detail]) -> UpdateCallLog {
     }
     UpdateCallLog {
         session: call.session.clone(),
-        extension: None,
+        extension: NamedExtension::default(),
         user: None,
         details: all,
         authorization: None,

@@ -35,8 +35,8 @@ pub enum Action {
     /// A request is sent, and its invocation crashes at this step. Its requests to the CRM land after this time, in
     /// milliseconds, or never.
     CrashAt(Request, &'static str, Position, Option<i64>),
-    /// A request is sent, and the CRM rate-limits its first write.
-    SendRateLimited(Request),
+    /// A request is sent, and the CRM refuses its first write.
+    SendRefused(Request, ErrorKind),
     /// A request is sent and stays paused at this step.
     PauseAt(Request, &'static str, Position),
     /// Time passes, in milliseconds.
@@ -142,6 +142,10 @@ fn update(fields: &[Field], value: u32) -> Request {
     Request::Update(fields.iter().map(|field| Detail { field: *field, value }).collect())
 }
 
+fn rejection() -> ErrorKind {
+    ErrorKind::Rejected { message: "no".to_owned() }
+}
+
 /// Returns the credentials of a user who has connected.
 pub(super) fn connected() -> Option<Credentials> {
     Some(Credentials::ApiKey(Secret::new("key")))
@@ -149,8 +153,8 @@ pub(super) fn connected() -> Option<Credentials> {
 
 /// A due item of another session that a later version wrote.
 pub(super) const UNREADABLE_ITEM: &str = r#"{"TableName": "calls", "Item": {
-    "pk": {"S": "U#memory#12345-memory"}, "sk": {"S": "C#other#"}, "state": {"S": "FUTURE"}, "lease_until": {"N": "0"},
-    "due_shard": {"S": "D#0"}, "due_at": {"N": "1"}}}"#;
+    "pk": {"S": "C#memory#user:12345-memory#other"}, "sk": {"S": "L#0"}, "state": {"S": "FUTURE"},
+    "creator": {"S": "12345-memory"}, "lease_until": {"N": "0"}, "due_shard": {"S": "D#0"}, "due_at": {"N": "1"}}}"#;
 
 /// Returns every scenario. Those whose steps are the same in every kind of CRM alternate between two CRMs. The Contrary CRM
 /// has all of them, except those of a CRM that shows nothing.
@@ -215,10 +219,10 @@ fn kinds() -> Vec<Scenario> {
 }
 
 fn creates() -> Vec<Scenario> {
-    use Action::{Advance, CrashAt, LoseResponse, PauseAt, Refuse, RunAhead, Send};
+    use Action::{Advance, CrashAt, LoseResponse, PauseAt, Refuse, RunAhead, Send, SendRefused};
     use Request::{Create, CreateWithOtherContact};
     let queued = Send(update(&[Recording, Subject], 1));
-    let rejected = || Refuse(ErrorKind::Rejected { message: "no".to_owned() });
+    let rejected = || Refuse(rejection());
     let disconnected = scenario("a create of a user who is not connected", &[], Create);
     vec![
         scenario("a create", &[], Create),
@@ -245,6 +249,16 @@ fn creates() -> Vec<Scenario> {
             Create,
         ),
         scenario("a create beside another", &[PauseAt(Create, "crm.create_log", InFlight)], Create),
+        scenario(
+            "a create beside another, with a detail more",
+            &[PauseAt(Create, "crm.create_log", InFlight)],
+            CreateWithOtherContact,
+        ),
+        scenario(
+            "a create that corrects a rejected one",
+            &[SendRefused(Create, rejection())],
+            CreateWithOtherContact,
+        ),
         scenario("a create that is forbidden", &[], Create).with(
             "crm.create_log",
             InFlight,
@@ -275,7 +289,10 @@ fn creates() -> Vec<Scenario> {
 }
 
 fn updates() -> Vec<Scenario> {
-    use Action::{DeleteRecord, Disconnect, FailNextRead, LoseResponse, PauseAt, Refuse, RunAhead, Send};
+    use Action::{
+        DeleteRecord, Disconnect, FailNextRead, LoseResponse, PauseAt, Refuse, RunAhead, Send, SendRefused,
+        Table,
+    };
     let logged = Send(Request::Create);
     let main = || update(&[AiNote], 1);
     let rate_limited = ErrorKind::RateLimited { retry_after: None };
@@ -291,6 +308,17 @@ fn updates() -> Vec<Scenario> {
             update(&[Note, Subject, Duration, Transcript], 1),
         ),
         scenario("an update before its create", &[], main()),
+        scenario(
+            "an update of a call that was given up",
+            &[SendRefused(Request::Create, rejection())],
+            main(),
+        ),
+        scenario("an update whose user cannot be read", std::slice::from_ref(&logged), main()).with(
+            "update.user",
+            Before,
+            1,
+            Table(table::DOWN),
+        ),
         scenario(
             "an update beside another",
             &[logged.clone(), PauseAt(update(&[Note], 2), "crm.update_log", InFlight)],
@@ -334,8 +362,8 @@ fn updates() -> Vec<Scenario> {
 
 fn redrives() -> Vec<Scenario> {
     use Action::{
-        AddDuplicate, AddUnreadableItem, Advance, CrashAt, FailNextRead, Refuse, RefuseKey, Send,
-        SendRateLimited, SetBurstBudget,
+        AddDuplicate, AddUnreadableItem, Advance, CrashAt, FailNextRead, Refuse, RefuseKey, RunAhead, Send,
+        SendRefused, SetBurstBudget,
     };
     use Request::{Create, Redrive};
     let crashed_create = |step, position, lands| [CrashAt(Create, step, position, lands), Advance(LEASE_MS)];
@@ -378,14 +406,20 @@ fn redrives() -> Vec<Scenario> {
             Redrive,
         ),
         scenario(
-            "a redrive of an item with nothing to do",
-            &[Send(Create), CrashAt(update(&[], 0), "update.claim", After, None), Advance(LEASE_MS)],
+            "a redrive of an item with nothing to do any more",
+            &[Send(Create), CrashAt(update(&[AiNote], 1), "update.claim", After, None), Advance(LEASE_MS)],
             Redrive,
-        ),
+        )
+        .with("redrive.read", Before, 1, RunAhead(update(&[Note], 2))),
         scenario("a redrive of an unreadable item", &[AddUnreadableItem], Redrive),
         scenario(
             "a redrive that spares the burst budget",
-            &[Send(Create), SetBurstBudget(10), SendRateLimited(update(&[AiNote], 1)), Advance(6_001)],
+            &[
+                Send(Create),
+                SetBurstBudget(10),
+                SendRefused(update(&[AiNote], 1), ErrorKind::RateLimited { retry_after: None }),
+                Advance(6_001),
+            ],
             Redrive,
         ),
     ]

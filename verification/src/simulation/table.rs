@@ -58,7 +58,7 @@ pub const LATE: &str = "late";
 /// The sort keys of the user's item and of a tenant's circuit breaker, as they appear in requests.
 const USER: &[u8] = br#""USER""#;
 const BREAKER: &[u8] = br#""BREAKER""#;
-/// The start of the sort key of a call's item. The session id follows, up to the next `#`.
+/// The start of the partition of a call. The platform, the account and the session id follow, with a `#` between them.
 const CALL: &[u8] = br##""C#"##;
 
 /// Faulty responses to the requests of one step of an invocation.
@@ -262,6 +262,7 @@ impl Table {
             "UpdateItem" => run(body, |request| database.update_item(request)),
             "Query" => run(body, |request| database.query(request)),
             "DeleteItem" => run(body, |request| database.delete_item(request)),
+            "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
             "PutItem" => run(body, |request| database.put_item(request)),
             "CreateTable" => run(body, |request| database.create_table(request)),
             "DescribeTable" => run(body, |request| database.describe_table(request)),
@@ -274,7 +275,8 @@ impl Table {
 /// Returns the session id in the key of a request for the item of a call.
 fn session_in(body: &[u8]) -> Option<SessionId> {
     let start = body.windows(CALL.len()).position(|window| window == CALL)? + CALL.len();
-    let session = body[start..].split(|byte| *byte == b'#').next()?;
+    let partition = body[start..].split(|byte| *byte == b'"').next()?;
+    let session = partition.split(|byte| *byte == b'#').nth(2)?;
     SessionId::new(str::from_utf8(session).ok()?)
 }
 

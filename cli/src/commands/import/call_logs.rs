@@ -1,13 +1,11 @@
 //! Rows of App Connect's table `callLogs`.
 
-use std::collections::HashMap;
-
 use call_log::{
     adapters,
     api::wire,
-    model::{CallKey, CallLogId, Extension, Platform, UserKey},
+    model::{CallLogId, NamedExtension, Platform, SessionId, UserKey},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::rows::{Row, RowProblem};
 use crate::commands::unknown_platform;
@@ -20,10 +18,18 @@ const LONGEST_ID: usize = 256;
 /// A call, and its record in the CRM.
 #[derive(Debug)]
 pub(super) struct ImportedCall {
-    pub(super) key: CallKey,
+    /// The user who logged it.
+    pub(super) user: UserKey,
+    pub(super) session: SessionId,
+    pub(super) extension: NamedExtension,
     pub(super) log: CallLogId,
-    /// The row has the extension's number but not its hash.
-    is_by_number: bool,
+}
+
+impl ImportedCall {
+    /// Returns what identifies the call log in the file.
+    pub(super) fn key(&self) -> (UserKey, SessionId, NamedExtension) {
+        (self.user.clone(), self.session.clone(), self.extension.clone())
+    }
 }
 
 /// Reads a row.
@@ -53,27 +59,7 @@ pub(super) fn read(row: &Row) -> Result<ImportedCall, RowProblem> {
                 "`thirdPartyLogId` is missing or too long: expected the id of the CRM record, at most {LONGEST_ID} bytes"
             ))
         })?;
-    let is_by_number = call.extension.is_some() && row.get("hashedExtensionId") == Value::Null;
     let platform = Platform::new(platform).ok_or_else(|| RowProblem::Field(unknown_platform()))?;
     let user = UserKey { platform, id: user };
-    let key = CallKey { user, session: call.session, extension: call.extension };
-    Ok(ImportedCall { key, log, is_by_number })
-}
-
-/// Moves a log to the key without an extension if it is the only one of its session and its extension is known by number
-/// only. Current senders identify an extension by its hash: they would not find the number, but they all find the log
-/// without an extension.
-pub(super) fn settle_extensions(calls: &mut [(u64, ImportedCall)]) {
-    let mut extensions: HashMap<CallKey, Vec<Option<Extension>>> = HashMap::new();
-    for (_, call) in calls.iter() {
-        let known = extensions.entry(call.key.without_extension()).or_default();
-        if !known.contains(&call.key.extension) {
-            known.push(call.key.extension.clone());
-        }
-    }
-    for (_, call) in calls {
-        if call.is_by_number && extensions[&call.key.without_extension()].len() == 1 {
-            call.key = call.key.without_extension();
-        }
-    }
+    Ok(ImportedCall { user, session: call.session, extension: call.extension, log })
 }

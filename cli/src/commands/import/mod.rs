@@ -7,10 +7,14 @@ mod call_logs;
 pub(crate) mod rows;
 mod users;
 
-use std::{collections::HashMap, hash::Hash, io::Write};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+    io::Write,
+};
 
 use call_log::{
-    model::{CallKey, CallLogId, User},
+    model::{CallKey, TenantKey, User},
     startup::app::App,
     store::{self, Imported},
 };
@@ -21,13 +25,14 @@ use serde_json::json;
 use self::rows::{Row, RowError, RowProblem};
 use crate::{
     arguments::{Import, Source},
+    commands::find_account,
     environment,
     error::CommandError,
     output,
 };
 
-/// The number of rows that are written at the same time.
-const CONCURRENT_ROWS: usize = 16;
+/// The number of users or sessions whose rows are written at the same time.
+const CONCURRENT_SUBJECTS: usize = 16;
 /// The number of invalid rows that are printed.
 const PRINTED_ERRORS: usize = 20;
 
@@ -55,17 +60,18 @@ pub(super) async fn run(command: Import) -> Result<(), CommandError> {
             let (users, errors) = check(&source, &users::COLUMNS, users::read)?;
             let (users, errors) = without_repeats(users, errors, User::key, |one, other| one == other);
             let import = async |app: &App, user: &User| import_user(app, user, replace, source.dry_run).await;
-            finish(&source, "users", users, errors, import).await
+            finish(&source, "users", users, errors, User::key, import).await
         }
         Import::CallLogs { source } => {
-            let (mut calls, errors) = check(&source, &call_logs::COLUMNS, call_logs::read)?;
-            call_logs::settle_extensions(&mut calls);
+            let (calls, errors) = check(&source, &call_logs::COLUMNS, call_logs::read)?;
             let (calls, errors) =
-                without_repeats(calls, errors, |call| call.key.clone(), |one, other| one.log == other.log);
+                without_repeats(calls, errors, call_logs::ImportedCall::key, |one, other| {
+                    one.log == other.log
+                });
             let import = async |app: &App, call: &call_logs::ImportedCall| {
-                import_call(app, &call.key, &call.log, source.dry_run).await
+                import_call(app, call, source.dry_run).await
             };
-            finish(&source, "call logs", calls, errors, import).await
+            finish(&source, "call logs", calls, errors, |call| call.session.clone(), import).await
         }
     }
 }
@@ -116,34 +122,39 @@ async fn import_user(
     replace: bool,
     dry_run: bool,
 ) -> Result<RowOutcome, store::Error> {
-    if dry_run || replace {
-        let exists = app.store.user(&user.key()).await?.is_some();
-        if exists && !replace {
+    let exists = app.store.user(&user.key()).await?.is_some();
+    if exists && !replace {
+        return Ok(RowOutcome::Skipped);
+    }
+    if !dry_run {
+        let mut user = user.clone();
+        find_account(app, &mut user).await?;
+        if replace {
+            app.store.put_user(&user).await?;
+        } else if !app.store.import_user(&user).await? {
             return Ok(RowOutcome::Skipped);
         }
-        if !dry_run {
-            app.store.put_user(user).await?;
-        }
-        return Ok(if exists { RowOutcome::Replaced } else { RowOutcome::Imported });
     }
-    Ok(if app.store.import_user(user).await? { RowOutcome::Imported } else { RowOutcome::Skipped })
+    Ok(if exists { RowOutcome::Replaced } else { RowOutcome::Imported })
 }
 
 async fn import_call(
     app: &App,
-    key: &CallKey,
-    log: &CallLogId,
+    row: &call_logs::ImportedCall,
     dry_run: bool,
 ) -> Result<RowOutcome, store::Error> {
-    let imported = match dry_run {
-        false => app.store.import_call(key, log, app.clock.now_ms()).await?,
-        true => match app.store.call(key).await? {
-            None => Imported::Done,
-            Some(call) if call.log_id.as_ref() == Some(log) => Imported::AlreadyThere,
-            Some(call) => Imported::Conflicting(call.state, call.log_id),
-        },
+    let call_logs::ImportedCall { user, session, extension, log } = row;
+    let tenant = match app.store.user(user).await? {
+        Some(stored) => stored.user.tenant(),
+        None => TenantKey::of_user(user),
     };
-    let call = || format!("session {} of {}", key.session, key.user.id);
+    let key = CallKey { tenant, session: session.clone(), header_user: None };
+    let identity = app.hash_key().identity(extension);
+    let imported = match dry_run {
+        false => app.store.import_call(&key, &identity, &user.id, log, app.clock.now_ms()).await?,
+        true => app.store.would_import_call(&key, &identity, &user.id, log).await?,
+    };
+    let call = || format!("session {session} of {}", user.id);
     Ok(match imported {
         Imported::Done => RowOutcome::Imported,
         Imported::AlreadyThere => RowOutcome::Skipped,
@@ -158,19 +169,21 @@ async fn import_call(
     })
 }
 
-/// Writes the valid rows, unless invalid ones prevent it, and prints the results.
-async fn finish<T>(
+/// Writes the valid rows, unless invalid ones prevent it, and prints the results. Rows with the same `subject` are written in
+/// their order, because the first one wins.
+async fn finish<T, S: Ord>(
     source: &Source,
     what: &str,
     rows: Vec<(u64, T)>,
     mut errors: Vec<RowError>,
+    subject: impl Fn(&T) -> S,
     import: impl AsyncFn(&App, &T) -> Result<RowOutcome, store::Error>,
 ) -> Result<(), CommandError> {
     let is_prevented = !errors.is_empty() && !source.keep_going && !source.dry_run;
     let mut counts = Counts::default();
     if !is_prevented {
         let app = environment::app().await?;
-        for (line, outcome) in import_all(&app, &rows, import).await? {
+        for (line, outcome) in import_all(&app, &rows, subject, import).await? {
             match outcome {
                 RowOutcome::Imported => counts.imported += 1,
                 RowOutcome::Replaced => counts.replaced += 1,
@@ -203,30 +216,35 @@ async fn finish<T>(
     }
 }
 
-/// Imports several rows at the same time. On a terminal it shows a progress bar.
-async fn import_all<T>(
+/// Imports the rows of several subjects at the same time. On a terminal it shows a progress bar.
+async fn import_all<T, S: Ord>(
     app: &App,
     rows: &[(u64, T)],
+    subject: impl Fn(&T) -> S,
     import: impl AsyncFn(&App, &T) -> Result<RowOutcome, store::Error>,
 ) -> Result<Vec<(u64, RowOutcome)>, store::Error> {
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} ({eta} left)").expect("the template is valid");
     let bar = ProgressBar::new(rows.len() as u64).with_style(style);
-    let import = &import;
-    let outcomes = stream::iter(rows)
-        .map(|(line, row)| {
-            let bar = &bar;
-            async move {
-                let outcome = import(app, row).await?;
+    let mut groups: BTreeMap<S, Vec<_>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(subject(&row.1)).or_default().push(row);
+    }
+    let (import, bar) = (&import, &bar);
+    let outcomes: Result<Vec<Vec<_>>, _> = stream::iter(groups.into_values())
+        .map(async |rows| {
+            let mut outcomes = Vec::with_capacity(rows.len());
+            for (line, row) in rows {
+                outcomes.push((*line, import(app, row).await?));
                 bar.inc(1);
-                Ok::<_, store::Error>((*line, outcome))
             }
+            Ok::<_, store::Error>(outcomes)
         })
-        .buffer_unordered(CONCURRENT_ROWS)
+        .buffer_unordered(CONCURRENT_SUBJECTS)
         .try_collect()
         .await;
     bar.finish_and_clear();
-    outcomes
+    outcomes.map(|outcomes| outcomes.into_iter().flatten().collect())
 }
 
 /// Prints the errors of the first invalid rows to standard error.

@@ -23,8 +23,15 @@ const NAMES: [(&str, &str); 4] = [
 /// Reads a row.
 pub(super) fn read(row: &Row) -> Result<User, RowProblem> {
     let mut user = Map::new();
-    for column in ["id", "platform", "hostname", "apiHost", "loginHost", "account", "crmUserId", "ownerId"] {
+    let columns =
+        ["id", "platform", "hostname", "apiHost", "loginHost", "account", "tenant", "crmUserId", "ownerId"];
+    for column in columns {
         user.insert(column.to_owned(), row.get(column));
+    }
+    if row.get("account").is_null() && row.get("tenant").is_null() {
+        let known = row.json("platformAdditionalInfo").ok().and_then(|info| info.get("companyId").cloned());
+        let known = known.filter(|id| id.is_string() || id.is_number());
+        user.insert("account".to_owned(), known.unwrap_or_default());
     }
     // A name is correct across daylight saving; the offset is from the day when the user connected.
     let zone = row.text("timezoneName").filter(|name| Zone::parse(name).is_some());

@@ -1,8 +1,8 @@
 //! Pipedrive, over its API v2: a call becomes a done activity whose type has "call" in its name. Only the activity types
-//! come from v1, because v2 has no endpoint for them.
+//! and the current user come from v1, because v2 has no endpoints for them.
 //!
-//! Source: the Pipedrive API reference (developers.pipedrive.com/docs/api/v1), pages "Activities", "Persons" and
-//! "ActivityTypes".
+//! Source: the Pipedrive API reference (developers.pipedrive.com/docs/api/v1), pages "Activities", "Persons",
+//! "ActivityTypes" and "Users".
 
 mod call_type;
 mod wire;
@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use self::{
     call_type::{call_type, forget_call_type},
     wire::{
-        Activity, Change, Created, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person, Times, data,
+        Activity, Change, Created, CurrentUser, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person,
+        Times, data,
     },
 };
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
-    CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, LimitScope,
-    NewCallLog, NewContact, OAuth, Presentation, Recovery, account_label,
+    CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, HostAccount,
+    LimitScope, NewCallLog, NewContact, OAuth, Presentation, Recovery, account_label,
     exchange::body,
     json::number,
     presentation::{Connect, Control, FormField},
@@ -109,6 +110,18 @@ impl Crm for Pipedrive {
             scopes: Vec::new(),
             extra: Vec::new(),
         })
+    }
+
+    /// A host belongs to one company, which can change it.
+    fn host_account(&self, _: &User) -> HostAccount {
+        HostAccount::One
+    }
+
+    /// "Get current user data" (API v1; v2 has no such endpoint).
+    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+        let response = access.send(CrmRequest::read("users/me", "/v1/users/me")).await?;
+        let CurrentUser { company_id } = data(&response)?;
+        Ok(Some(company_id.0.to_string()))
     }
 
     /// `"success": false` with status 2xx is malformed and not a rejection, because Pipedrive rejects with a status.

@@ -127,6 +127,12 @@ pub(super) struct Times<'a> {
     pub(super) duration: Option<&'a str>,
 }
 
+/// The user to whom the credential belongs.
+#[derive(Deserialize)]
+pub(super) struct CurrentUser {
+    pub(super) company_id: Number,
+}
+
 /// The place of the next page.
 #[derive(Deserialize)]
 pub(super) struct Page {

@@ -10,7 +10,7 @@ use super::{
     record::{read_authorization, read_details, read_extension, read_user_id, read_zone},
     value,
 };
-use crate::model::{CallDetails, CreateCallLog};
+use crate::model::{CallDetails, CreateCallLog, Secret};
 
 /// Reads a request to log a call.
 ///
@@ -30,23 +30,29 @@ pub fn read_create(body: &[u8]) -> Result<CreateCallLog, InputError> {
     let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call)? };
     details.contact_number = read_contact_number(&top, &details)?;
     details.contact_name = read_contact_name(&top)?;
+    let (additional, owner_token) = read_additional(&top)?;
     Ok(CreateCallLog {
         session,
         extension: read_extension(&call)?,
         user: read_user_id(&top)?,
+        owner_token,
         contact: read_contact(&top, &details)?,
-        additional: read_additional(&top)?,
+        additional,
         authorization: read_authorization(&top)?,
         zone: read_zone(&top)?,
         details,
     })
 }
 
-/// Returns the form fields, without the token of another user that server-side logging adds.
-fn read_additional(top: &Fields<'_>) -> Result<Map<String, Value>, InputError> {
+/// Returns the form fields without the token of another user that server-side logging adds, and that token if its user
+/// should own the record.
+fn read_additional(top: &Fields<'_>) -> Result<(Map<String, Value>, Option<Secret>), InputError> {
     let mut additional = top.get("additionalSubmission", &value::OBJECT)?.unwrap_or_default();
-    additional.shift_remove("adminAssignedUserToken");
-    Ok(additional)
+    let token = additional.shift_remove("adminAssignedUserToken");
+    // Any other value than `true`, such as the text "true", does not ask for another owner, as in App Connect.
+    let is_assigned = additional.get("isAssignedToUser") == Some(&Value::Bool(true));
+    let token = token.filter(|_| is_assigned).and_then(|token| Some(Secret::new(token.as_str()?.trim())));
+    Ok((additional, token.filter(|token| !token.expose().is_empty())))
 }
 
 #[cfg(test)]
@@ -57,7 +63,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        CallDuration, Contact, ContactId, Direction, Extension, Leg, Party, Secret, UserId, Zone,
+        CallDuration, Contact, ContactId, Direction, Leg, NamedExtension, Party, UserId, Zone,
     };
 
     /// The smallest valid body, with these fields added.
@@ -104,6 +110,7 @@ mod tests {
                 "recording": {"link": "(pending...)", "expiry": 1744386325000_i64,
                               "downloadUrl": "https://rec.example?accessToken=s3cr3t"},
                 "customSubject": "Inbound Call from Bob Client", "hashedExtensionId": "ab12",
+                "rcExtensionId": 62264425,
                 "legs": [{"direction": "Inbound", "to": {"extensionNumber": 101}, "legType": "Accept", "duration": 7}]
             },
             "note": "Wants a quote\nCall back Friday", "aiNote": "Bob asked", "transcript": "Ada: Hello",
@@ -125,8 +132,9 @@ mod tests {
             Party { name: text("Ada Agent"), phone_number: text("+16505550100"), extension_number: None };
         let expected = CreateCallLog {
             session: session.clone(),
-            extension: Extension::new("ab12"),
+            extension: NamedExtension { hash: text("ab12"), id: text("62264425"), number: None },
             user: None,
+            owner_token: None,
             contact: Some(Contact {
                 id: ContactId::new("77").unwrap(),
                 kind: text("contact"),
@@ -211,6 +219,32 @@ mod tests {
         check(json!({"authHeader": "Bearer x"}), |c| c.authorization, Secret::new("Bearer x"));
         check(json!({"authHeader": ""}), |c| c.authorization, None);
         check(json!({"additionalSubmission": ""}), |c| c.additional, Map::new());
+    }
+
+    #[test]
+    fn the_token_of_another_owner_is_read_only_on_request_and_is_never_a_form_field() {
+        let check = |assigned: Value, token: Value, expected: Option<&str>| {
+            let mut form =
+                json!({"deals": 412, "isAssignedToUser": assigned, "adminAssignedUserToken": token});
+            let read = read(&call(json!({"additionalSubmission": form}))).unwrap();
+            assert!(!format!("{read:?}").contains("s3cr3t"), "{form}");
+            assert_eq!(read.owner_token.as_ref().map(Secret::expose), expected, "{form}");
+            form.as_object_mut().unwrap().shift_remove("adminAssignedUserToken");
+            assert_eq!(Value::Object(read.additional), form);
+        };
+        check(json!(true), json!("s3cr3t"), Some("s3cr3t"));
+        check(json!(true), json!(" s3cr3t\n"), Some("s3cr3t"));
+        for not_asked in [json!(false), json!(null), json!("true"), json!(1), json!([true])] {
+            check(not_asked, json!("s3cr3t"), None);
+        }
+        for no_token in
+            [json!(null), json!(""), json!(" "), json!(7), json!({"token": "s3cr3t"}), json!(["s3cr3t"])]
+        {
+            check(json!(true), no_token, None);
+        }
+        // Only the form asks for another owner.
+        let elsewhere = json!({"isAssignedToUser": true, "adminAssignedUserToken": "s3cr3t"});
+        assert_eq!(read(&call(elsewhere)).unwrap().owner_token, None);
     }
 
     #[test]

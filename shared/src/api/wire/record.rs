@@ -8,7 +8,7 @@ use super::{
     time,
     value::{self, InvalidValue, ValueType},
 };
-use crate::model::{CallDetails, CallDuration, Direction, Extension, Leg, Party, Secret, UserId, Zone};
+use crate::model::{CallDetails, CallDuration, Direction, Leg, NamedExtension, Party, Secret, UserId, Zone};
 
 const PARTY: ValueType<Party> = ValueType {
     name: "a party",
@@ -46,11 +46,14 @@ pub(super) fn read_details(call: &Fields<'_>) -> Result<CallDetails, InputError>
     })
 }
 
-/// Returns the extension that the log belongs to. `rcExtensionId` is ignored, because not every sender knows it.
-pub(super) fn read_extension(call: &Fields<'_>) -> Result<Option<Extension>, InputError> {
-    let text =
-        either(call.get("hashedExtensionId", &value::ID)?, || call.get("extensionNumber", &value::ID))?;
-    Ok(text.and_then(Extension::new))
+/// Returns all names of the extension that the log belongs to. Server-side logging sends `rcExtensionId` or
+/// `extensionNumber`, the extension of the browser sends `hashedExtensionId`.
+pub(super) fn read_extension(call: &Fields<'_>) -> Result<NamedExtension, InputError> {
+    Ok(NamedExtension {
+        hash: call.get("hashedExtensionId", &value::ID)?,
+        id: call.get("rcExtensionId", &value::ID)?,
+        number: call.get("extensionNumber", &value::ID)?,
+    })
 }
 
 /// Returns the user that the body names.
@@ -114,18 +117,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hashed_extension_id_takes_precedence() {
-        let check = |outer: Value, inner: Value, expected: Option<&str>| {
+    fn each_name_of_an_extension_is_found_at_the_top_or_in_the_call() {
+        let check = |outer: Value, inner: Value, expected: [Option<&str>; 3]| {
             let [top, record] = [&outer, &inner].map(|value| Fields::of(value.as_object().unwrap()));
-            let extension = read_extension(&top.or(record)).unwrap();
-            assert_eq!(extension.as_ref().map(Extension::as_str), expected, "{outer} {inner}");
+            let [hash, id, number] = expected.map(|name| name.map(str::to_owned));
+            let named = read_extension(&top.or(record)).unwrap();
+            assert_eq!(named, NamedExtension { hash, id, number }, "{outer} {inner}");
         };
-        check(json!({"hashedExtensionId": "h", "extensionNumber": 1}), json!({}), Some("h"));
-        check(json!({"extensionNumber": 1}), json!({"hashedExtensionId": "h"}), Some("h"));
-        check(json!({"hashedExtensionId": null}), json!({"extensionNumber": "101"}), Some("101"));
-        check(json!({"extensionNumber": 101}), json!({}), Some("101"));
-        check(json!({"extensionNumber": ""}), json!({}), None);
-        check(json!({"rcExtensionId": "5"}), json!({}), None);
+        let all = json!({"hashedExtensionId": "h", "rcExtensionId": 62264425, "extensionNumber": 101});
+        let found = [Some("h"), Some("62264425"), Some("101")];
+        check(all.clone(), json!({}), found);
+        check(json!({}), all.clone(), found);
+        check(
+            json!({"hashedExtensionId": "", "rcExtensionId": null, "extensionNumber": " "}),
+            all.clone(),
+            found,
+        );
+        check(json!({"extensionNumber": "102"}), all, [Some("h"), Some("62264425"), Some("102")]);
+        check(
+            json!({"rcExtensionId": "5"}),
+            json!({"extensionNumber": "0101"}),
+            [None, Some("5"), Some("0101")],
+        );
+        check(json!({"hashedExtensionId": "undefined"}), json!({}), [Some("undefined"), None, None]);
+        check(json!({"extension": {"id": 5}}), json!({"from": {"extensionNumber": "101"}}), [None; 3]);
     }
 
     #[test]

@@ -87,6 +87,12 @@ impl ResponseBody {
         ResponseBody::new(false, MessageType::Danger, message.into(), ttl)
     }
 
+    /// Returns the same body with the message shown as a warning.
+    pub fn as_warning(mut self) -> Self {
+        self.return_message.message_type = MessageType::Warning;
+        self
+    }
+
     /// Adds the id of the CRM record.
     #[must_use]
     pub fn with_log_id(mut self, id: &CallLogId) -> Self {

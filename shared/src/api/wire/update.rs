@@ -42,7 +42,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{CallDuration, Direction, Extension, Party, Zone};
+    use crate::model::{CallDuration, Direction, NamedExtension, Party, Zone};
 
     fn read(body: &Value) -> Result<UpdateCallLog, InputError> {
         read_update(body.to_string().as_bytes())
@@ -109,10 +109,16 @@ mod tests {
         check(json!({"sessionId": 1, "legs": [{}]}), |u| u.details.legs.len(), 0_usize);
         check(
             json!({"existingCallLog": {"sessionId": 1, "extensionNumber": 7}}),
-            |u| u.extension,
-            Extension::new("7"),
+            |u| u.extension.number,
+            text("7"),
         );
-        check(json!({"sessionId": 1, "hashedExtensionId": "h"}), |u| u.extension, Extension::new("h"));
+        check(json!({"sessionId": 1, "hashedExtensionId": "h"}), |u| u.extension.hash, text("h"));
+        check(
+            json!({"sessionId": 1, "extensionNumber": 7, "logInfo": {"hashedExtensionId": "h"}, "existingCallLog": {"rcExtensionId": 5}}),
+            |u| u.extension,
+            NamedExtension { hash: text("h"), id: text("5"), number: text("7") },
+        );
+        check(json!({"sessionId": 1}), |u| u.extension, NamedExtension::default());
         check(json!({"sessionId": 1, "contactName": "Bob"}), |u| u.details.contact_name, text("Bob"));
         let contact = json!({"name": "Bob", "phoneNumber": "+3"});
         let read_contact = |u: UpdateCallLog| (u.details.contact_name, u.details.contact_number);

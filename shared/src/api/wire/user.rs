@@ -26,7 +26,7 @@ pub fn read_user(bytes: &[u8]) -> Result<User, InputError> {
         account: CrmAccount {
             api_host: host("apiHost")?,
             login_host: host("loginHost")?,
-            id: user.get("account", &value::ID)?,
+            id: read_account(&user)?,
             user_id: user.get("crmUserId", &value::ID)?,
             owner_id: user.get("ownerId", &value::ID)?,
         },
@@ -36,7 +36,19 @@ pub fn read_user(bytes: &[u8]) -> Result<User, InputError> {
     })
 }
 
-/// Returns a user as JSON, without secrets. What is not known of the account is left out.
+/// Returns the CRM's id of the account, which has two names.
+fn read_account(user: &Fields<'_>) -> Result<Option<String>, InputError> {
+    let [account, tenant] = ["account", "tenant"].map(|name| user.get(name, &value::ID));
+    match (account?, tenant?) {
+        (Some(account), Some(tenant)) if account != tenant => Err(InputError::new(
+            "`account` and `tenant` differ: both are the CRM's id of the account; leave one of them out",
+        )),
+        (account, tenant) => Ok(account.or(tenant)),
+    }
+}
+
+/// Returns a user as JSON, without secrets. `account` is null if it is not known; what else is not known of the account is
+/// left out.
 pub fn show_user(user: &User) -> Value {
     let credentials = match &user.credentials {
         None => Value::Null,
@@ -48,15 +60,14 @@ pub fn show_user(user: &User) -> Value {
         }),
     };
     let CrmAccount { api_host, login_host, id, user_id, owner_id } = &user.account;
-    let account = [
-        ("apiHost", api_host),
-        ("loginHost", login_host),
-        ("account", id),
-        ("crmUserId", user_id),
-        ("ownerId", owner_id),
+    let account =
+        [("apiHost", api_host), ("loginHost", login_host), ("crmUserId", user_id), ("ownerId", owner_id)];
+    let head = [
+        ("id", json!(user.id)),
+        ("platform", json!(user.platform)),
+        ("hostname", json!(user.hostname)),
+        ("account", json!(id)),
     ];
-    let head =
-        [("id", json!(user.id)), ("platform", json!(user.platform)), ("hostname", json!(user.hostname))];
     let account = account.into_iter().filter_map(|(name, value)| Some((name, json!(value.as_ref()?))));
     let tail = [
         ("timezone", json!(user.zone)),
@@ -129,6 +140,13 @@ mod tests {
             let names = ["apiHost", "loginHost", "account", "crmUserId", "ownerId"];
             check(nothing, names.map(|name| (name.to_owned(), Value::Null)).into_iter().collect());
         }
+        for both in [
+            json!({"tenant": 7}),
+            json!({"tenant": " 7", "account": "7"}),
+            json!({"account": 7, "tenant": ""}),
+        ] {
+            check(both, json!({"account": "7"}));
+        }
         check(
             json!({"timezone": "Europe/Berlin", "timezoneOffset": 1}),
             json!({"timezone": "Europe/Berlin"}),
@@ -162,6 +180,7 @@ mod tests {
             (json!({"platform": ""}), "`platform` is missing: expected a string".to_owned()),
             (json!({"loginHost": ["crm.example"]}), "`loginHost` is not text: expected a string, got a list".to_owned()),
             (json!({"account": {"id": 7}}), "`account` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object".to_owned()),
+            (json!({"account": 7, "tenant": 8}), "`account` and `tenant` differ: both are the CRM's id of the account; leave one of them out".to_owned()),
             (json!({"timezone": "Mars"}), "`timezone` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\"".to_owned()),
             (json!({"userSettings": [1]}), "`userSettings` is not an object: expected an object, got a list".to_owned()),
             (json!({"credentials": "s3cr3t"}), "`credentials` is not an object: expected an object, got a string".to_owned()),

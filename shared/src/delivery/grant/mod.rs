@@ -438,6 +438,10 @@ impl<'a> Grant<'a> {
         let Some(stored) = self.services.sync_points.reach("grant.read", read).await? else {
             return Err(Failure::SessionEnded);
         };
+        // A grant of another CRM account must not be used for this call. The redrive discards the call.
+        if stored.user.tenant() != self.user.user.tenant() {
+            return Err(Failure::SessionEnded);
+        }
         let is_newer = stored.token_version != self.user.token_version;
         if is_newer || stored.session_ended {
             self.user = stored;

@@ -5,12 +5,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{CallItem, Event, State};
 use crate::{
-    model::{CallKey, hash::stable_hash},
+    model::{LogKey, UserId, hash::stable_hash},
     store::{
         Error, Store,
         attributes::{
-            DUE_AT, DUE_INDEX, DUE_SHARD, FAILING_SINCE, FENCE, HOLDER, LEASE_UNTIL, STATE, TRIES,
-            WAITING_SINCE, number, text,
+            CREATOR, DUE_AT, DUE_INDEX, DUE_SHARD, DUE_USER, FAILING_SINCE, FENCE, HOLDER, LEASE_UNTIL,
+            STATE, TRIES, WAITING_SINCE, number, text,
         },
         expression::{Update, WriteOutcome},
         from_sdk_error,
@@ -28,12 +28,16 @@ const PAGES: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The call.
-    pub key: CallKey,
+    pub key: LogKey,
     /// When the redrive takes it up, in milliseconds since 1970.
     pub due_ms: i64,
     /// Since when something waits to be in the CRM, in milliseconds since 1970; `None`: nothing waits, the call is in
     /// the index for a duplicate sweep.
     pub waiting_since_ms: Option<i64>,
+    /// The user whose credential delivers it, as long as it is valid.
+    pub user: UserId,
+    /// The user whose create made the log: the one whose credential delivers it after that.
+    pub creator: Option<UserId>,
 }
 
 /// The outcome of rearming a call.
@@ -46,12 +50,13 @@ pub enum Rearmed {
 }
 
 impl Store {
-    /// Reads every call with unfinished work, due or not, in the order of their due times.
+    /// Reads every call with unfinished work, due or not, in the order of their due times. Takes items that
+    /// another version wrote out of the index, and returns their number. `now_ms`: milliseconds since 1970.
     ///
     /// # Errors
     /// Fails if the table does.
-    pub async fn unsettled(&self) -> Result<Vec<Due>, Error> {
-        let mut calls = Vec::new();
+    pub async fn unsettled(&self, now_ms: i64) -> Result<(Vec<Due>, usize), Error> {
+        let (mut calls, mut unreadable) = (Vec::new(), 0);
         for shard in 0..SHARDS {
             let mut from: Option<TableItem> = None;
             for _ in 0..PAGES {
@@ -64,7 +69,18 @@ impl Store {
                     .expression_attribute_values(":shard", shard_value(shard))
                     .set_exclusive_start_key(from);
                 let page = Box::pin(request.send()).await.map_err(from_sdk_error)?;
-                calls.extend(page.items.iter().flatten().filter_map(read_due));
+                for item in page.items.iter().flatten() {
+                    match (read_due(item), TableKey::of_item(item)) {
+                        (Some(call), _) => calls.push(call),
+                        (None, Some(key)) => {
+                            unreadable += 1;
+                            let due_ms = ItemReader(item).number(DUE_AT)?.unwrap_or_default();
+                            let update = out_of_index(due_ms, now_ms).condition(is_still_due());
+                            self.update(key, update).await?;
+                        }
+                        (None, None) => {}
+                    }
+                }
                 from = page.last_evaluated_key.filter(|key| !key.is_empty());
                 if from.is_none() {
                     break;
@@ -72,7 +88,7 @@ impl Store {
             }
         }
         calls.sort_by_key(|call| call.due_ms);
-        Ok(calls)
+        Ok((calls, unreadable))
     }
 
     /// Takes a call out of the index and changes nothing else: this version cannot read it, or its user is gone.
@@ -80,9 +96,9 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the table does.
-    pub async fn set_aside(&self, call: &CallKey, due_ms: i64, now_ms: i64) -> Result<(), Error> {
+    pub async fn set_aside(&self, call: &LogKey, due_ms: i64, now_ms: i64) -> Result<(), Error> {
         let update = out_of_index(due_ms, now_ms).condition(is_still_due());
-        self.update(TableKey::call(call), update).await.map(drop)
+        self.update(TableKey::log(call), update).await.map(drop)
     }
 
     /// Takes a call out of the index for which there was nothing to do when it was `seen`, and removes a dead lease
@@ -93,7 +109,7 @@ impl Store {
     /// Fails if the table does.
     pub async fn settle(
         &self,
-        call: &CallKey,
+        call: &LogKey,
         seen: &CallItem,
         due_ms: i64,
         now_ms: i64,
@@ -107,7 +123,7 @@ impl Store {
             .remove(WAITING_SINCE)
             .remove(FAILING_SINCE)
             .remove(TRIES);
-        self.update(TableKey::call(call), update).await.map(drop)
+        self.update(TableKey::log(call), update).await.map(drop)
     }
 
     /// Has a call that was given up tried again at once, as if it were new. `item`: the call as it was read. `now_ms`:
@@ -115,7 +131,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the table does.
-    pub async fn rearm(&self, call: &CallKey, item: &CallItem, now_ms: i64) -> Result<Rearmed, Error> {
+    pub async fn rearm(&self, call: &LogKey, item: &CallItem, now_ms: i64) -> Result<Rearmed, Error> {
         let is_given_up = match item.state {
             State::DeadLetter => item.payload.is_some(),
             State::Logged => item.due_at.is_none() && item.has_undelivered(),
@@ -133,8 +149,8 @@ impl Store {
             .set(WAITING_SINCE, number(now_ms))
             .remove(FAILING_SINCE)
             .remove(TRIES);
-        Ok(match self.update(TableKey::call(call), update).await? {
-            WriteOutcome::Written(_) => Rearmed::Done,
+        Ok(match self.update(TableKey::log(call), update).await? {
+            WriteOutcome::Written { .. } => Rearmed::Done,
             WriteOutcome::ConditionFailed(_) => Rearmed::Nothing,
         })
     }
@@ -142,8 +158,11 @@ impl Store {
 
 fn read_due(item: &TableItem) -> Option<Due> {
     let reader = ItemReader(item);
+    let user = |attribute| reader.text(attribute).ok().flatten().and_then(UserId::new);
     Some(Due {
-        key: TableKey::of_item(item)?.call_key()?,
+        user: user(DUE_USER).or_else(|| user(CREATOR))?,
+        creator: user(CREATOR),
+        key: TableKey::of_item(item)?.log_key()?,
         due_ms: reader.number(DUE_AT).ok()??,
         waiting_since_ms: reader.number(WAITING_SINCE).ok().flatten(),
     })
@@ -164,8 +183,8 @@ fn is_still_due() -> String {
 }
 
 /// Returns the partition of the index that a call is in, as [`DUE_SHARD`]. It never changes.
-pub(super) fn shard_of(call: &CallKey) -> AttributeValue {
-    let parts = [call.user.id.as_str().as_bytes(), call.session.as_str().as_bytes()];
+pub(super) fn shard_of(call: &LogKey) -> AttributeValue {
+    let parts = [call.call.tenant.account.as_bytes(), call.call.session.as_str().as_bytes()];
     shard_value(stable_hash(parts) % SHARDS)
 }
 
@@ -176,15 +195,14 @@ fn shard_value(shard: u64) -> AttributeValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Platform, SessionId, UserId, UserKey};
+    use crate::model::{CallKey, Platform, SessionId, TenantKey};
 
     #[test]
     fn calls_are_spread_over_all_shards() {
-        let user =
-            UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("7-example").unwrap() };
+        let tenant = TenantKey { platform: Platform::new("example").unwrap(), account: "acme".to_owned() };
         let shard = |session: usize| {
             let session = SessionId::new(session.to_string()).unwrap();
-            shard_of(&CallKey { user: user.clone(), session, extension: None })
+            shard_of(&CallKey { tenant: tenant.clone(), session, header_user: None }.log(0))
         };
         for expected in 0..SHARDS {
             let count = (0..1_000).filter(|session| shard(*session) == shard_value(expected)).count();

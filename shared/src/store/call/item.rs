@@ -1,6 +1,6 @@
 //! A call's item, as it is read. [`super::super::attributes`] says what the attributes mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -9,19 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::{
     model::{
-        CallDetails, CallDuration, CallKey, CallLogId, CallTag, ContactId, Direction, Payload, Zone, user,
+        CallDetails, CallDuration, CallLogId, CallTag, ContactId, Direction, ExtensionHash,
+        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, Payload, UserId, Zone, user,
     },
     note::Fingerprints,
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FAILING_SINCE, FENCE,
-            FINISH_PENDING, FINISHED_SECONDS, FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID,
-            OUTCOME_UNKNOWN, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_DETAIL_PREFIX, QUEUED_VERSION, REASON,
-            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, BROUGHT, CREATOR, DUE_AT, DUE_SHARD,
+            EXTENSION_HASH, EXTENSION_NUMBER, FAILING_SINCE, FENCE, FINISH_PENDING, FINISHED_SECONDS,
+            FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, NEXT_SLOT, NOTE_USER, OTHER_LOGS,
+            OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
+            RECOVERY_CRITERIA, SK, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
         },
         item_reader::ItemReader,
         keys::TableItem,
+        packing::unpack,
     },
 };
 
@@ -44,6 +47,8 @@ pub struct LastWritten {
     /// Fingerprints of the CRM's own fields, by name: several, separated by spaces, if it is not known which of them an
     /// attempt sent. A field that is absent is not known.
     pub fields: BTreeMap<String, String>,
+    /// The user whose note is in the record; `None`: not known. The table has it only if that is not the log's creator.
+    pub note_user: Option<UserId>,
 }
 
 impl LastWritten {
@@ -51,10 +56,14 @@ impl LastWritten {
         let base = reader.texts(BASE)?;
         let pairs = base.iter().map(|(section, fingerprint)| (section.as_str(), fingerprint.as_str()));
         let unconfirmed = reader.set(UNCONFIRMED)?;
+        // Without the attribute, the note of a record is its creator's.
+        let note_user =
+            if base.is_empty() || reader.text(NOTE_USER)?.is_some() { NOTE_USER } else { CREATOR };
         let mut written = LastWritten {
             sections: Fingerprints::from_pairs(pairs).with_unconfirmed_texts(&unconfirmed),
             subject: reader.text(BASE_SUBJECT)?,
             fields: reader.texts(BASE_FIELDS)?.into_iter().collect(),
+            note_user: reader.text(note_user)?.and_then(UserId::new),
         };
         for (name, fingerprint) in
             unconfirmed.iter().filter_map(|text| text.strip_prefix('.')?.split_once(' '))
@@ -128,7 +137,7 @@ const NOT_FOUND: &str = "none";
 
 impl RecoveryCriteria {
     /// Returns the criteria of an attempt with this payload, which is sent in the way with this name.
-    pub(crate) fn of(key: &CallKey, payload: &Payload, way: &str) -> RecoveryCriteria {
+    pub(crate) fn of(key: &LogKey, payload: &Payload, way: &str) -> RecoveryCriteria {
         RecoveryCriteria {
             contact: payload.contact.id.clone(),
             start: payload.details.start,
@@ -197,8 +206,24 @@ pub struct CallItem {
     pub recovery_criteria: Vec<RecoveryCriteria>,
     /// The time of the first attempt to create the record.
     pub first_at: Option<DateTime<Utc>>,
-    /// Details of queued updates that are not known to be in the CRM.
-    pub queued_details: CallDetails,
+    /// The extension whose log this is, as far as it is known. The queued updates may name it, too.
+    pub identity: ExtensionIdentity,
+    /// The extension as the item has it.
+    pub stored_identity: ExtensionIdentity,
+    /// The user whose create made the log.
+    pub creator: Option<UserId>,
+    /// The user who owns the record, if that is not the creator.
+    pub owner: Option<UserId>,
+    /// The further logs of the call. Empty, unless this is the first one.
+    pub other_logs: Vec<KnownLog>,
+    /// The slot of the next further log. Only of the first log.
+    pub next_slot: u32,
+    /// The updates of this log that are not known to be in the CRM, in the order of their arrival.
+    pub queue: Vec<QueuedUpdate>,
+    /// The updates that wait for other logs of the call, which do not exist yet.
+    pub waiting: Vec<QueuedUpdate>,
+    /// The names of the details that creates and updates have brought, and hashes of the notes.
+    pub brought: BTreeSet<String>,
     /// The count of queued updates.
     pub queued_version: i64,
     /// The `queued_version` up to which all queued details are in the CRM.
@@ -232,9 +257,15 @@ impl CallItem {
     /// Returns `true` if a queued update or a payload has not been delivered to the CRM. Details that the CRM rejected
     /// are dropped, so they do not count.
     pub fn has_undelivered(&self) -> bool {
-        let has_queued =
-            self.queued_version > self.applied_version && self.queued_details != CallDetails::default();
+        let has_queued = self.queued_version > self.applied_version && !self.queue.is_empty();
         has_queued || self.payload.is_some()
+    }
+
+    /// Returns `true` if there is a log: a record, or a create that is kept or under way. Queued updates alone are none.
+    pub fn is_log(&self) -> bool {
+        let is_under_way = self.state == State::Creating && self.lease_holder.is_some();
+        let is_unknown = self.outcome_unknown && self.state != State::Queued;
+        self.log_id.is_some() || self.payload.is_some() || is_unknown || is_under_way
     }
 
     /// Returns when to look for a duplicate once the record is in the CRM; `None` if there can be none, or none can be
@@ -249,26 +280,42 @@ impl CallItem {
     }
 }
 
+/// An update that waits to be written into a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueuedUpdate {
+    /// The id of the request. The SDK may repeat a write, so that one update is in the list twice.
+    #[serde(rename = "i")]
+    pub id: String,
+    /// The user who sent it.
+    #[serde(rename = "u")]
+    pub user: UserId,
+    /// The extension that the request named.
+    #[serde(rename = "x", default, skip_serializing_if = "ExtensionIdentity::is_none")]
+    pub identity: ExtensionIdentity,
+    /// The log that it is for. `None`: it was queued before the call had a log that it matched.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// The details.
+    #[serde(rename = "d")]
+    pub details: CallDetails,
+}
+
 impl Store {
     pub(in crate::store) fn read_call(&self, item: &TableItem) -> Result<CallItem, Error> {
         let (reader, keyring) = (ItemReader(item), self.keyring());
         let state = reader.text(STATE)?;
         let state = State::ALL.into_iter().find(|known| Some(known.name()) == state.as_deref());
-        let mut queued = Vec::new();
-        for attribute in item.keys() {
-            if let Some(name) = attribute.strip_prefix(QUEUED_DETAIL_PREFIX)
-                && let Some(json) = reader.encrypted(&keyring, attribute)?
-            {
-                let value = serde_json::from_str(&json).map_err(|_| reader.unreadable(attribute))?;
-                queued.push((name.to_owned(), value));
-            }
-        }
+        let slot = reader.key()?.log_key().ok_or_else(|| reader.unreadable(SK))?.slot;
         let recovery_criteria = match reader.encrypted(&keyring, RECOVERY_CRITERIA)? {
-            Some(json) => serde_json::from_str(&json).map_err(|_| reader.unreadable(RECOVERY_CRITERIA))?,
+            Some(packed) => unpack(&packed).ok_or_else(|| reader.unreadable(RECOVERY_CRITERIA))?,
             None => Vec::new(),
         };
         let lease_holder = reader.text(HOLDER)?;
-        Ok(CallItem {
+        let identity = ExtensionIdentity {
+            hash: reader.text(EXTENSION_HASH)?.and_then(ExtensionHash::new),
+            number: reader.text(EXTENSION_NUMBER)?.and_then(ExtensionNumber::new),
+        };
+        let mut call = CallItem {
             state: state.ok_or_else(|| reader.unreadable(STATE))?,
             lease_expires_at: reader.number(LEASE_UNTIL)?.unwrap_or(0),
             fence: reader.number(FENCE)?.unwrap_or(0),
@@ -280,8 +327,18 @@ impl Store {
             lease_holder,
             recovery_criteria,
             first_at: reader.number(FIRST_AT)?.and_then(DateTime::from_timestamp_millis),
-            queued_details: CallDetails::from_named(queued)
-                .map_err(|_| reader.unreadable(QUEUED_DETAIL_PREFIX))?,
+            identity: identity.clone(),
+            stored_identity: identity,
+            creator: reader.text(CREATOR)?.and_then(UserId::new),
+            owner: reader.text(OWNER)?.and_then(UserId::new),
+            other_logs: match reader.text(OTHER_LOGS)? {
+                Some(json) => serde_json::from_str(&json).map_err(|_| reader.unreadable(OTHER_LOGS))?,
+                None => Vec::new(),
+            },
+            next_slot: reader.number(NEXT_SLOT)?.and_then(|slot| slot.try_into().ok()).unwrap_or(1),
+            queue: self.read_queue(item)?,
+            waiting: Vec::new(),
+            brought: reader.set(BROUGHT)?.into_iter().collect(),
             queued_version: reader.number(QUEUED_VERSION)?.unwrap_or(0),
             applied_version: reader.number(APPLIED_VERSION)?.unwrap_or(0),
             written: LastWritten::read(reader)?,
@@ -295,6 +352,8 @@ impl Store {
             waiting_since: reader.number(WAITING_SINCE)?,
             failing_since: reader.number(FAILING_SINCE)?,
             history: reader.list(HISTORY)?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
-        })
+        };
+        call.sort_queue(slot);
+        Ok(call)
     }
 }

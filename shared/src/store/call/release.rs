@@ -1,17 +1,18 @@
 //! The end of an attempt: the lease holder confirms what is in the CRM, or says when the next attempt may start.
 
 use super::{
-    CallItem, Event, LastWritten, Lease, State, claim::LOGGED_TTL_S, due::shard_of, item::history_value,
+    CallItem, Event, LastWritten, Lease, State, basis::set_identity, due::shard_of, item::history_value,
 };
 use crate::{
-    model::{CallDetails, CallLogId},
+    model::CallLogId,
     store::{
         Error, Store,
         attributes::{
             APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FAILING_SINCE,
-            FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, OUTCOME_UNKNOWN, PAYLOAD,
-            PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, TTL,
-            UNCONFIRMED, WAITING_SINCE, boolean, number, queued_detail, text, texts,
+            FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, NOTE_USER,
+            OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON,
+            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, boolean, number, text,
+            texts,
         },
         expression::{Update, WriteOutcome},
         keys::TableKey,
@@ -86,17 +87,16 @@ impl Store {
             .set(HISTORY, history_value(&seen.history, lease.now_ms, what))
             .set(LEASE_UNTIL, number(0))
             .set(APPLIED_VERSION, number(seen.queued_version))
-            .set(TTL, number(lease.now_ms / 1_000 + LOGGED_TTL_S))
             .remove(HOLDER)
             .remove(PAYLOAD)
             .remove(UNCONFIRMED)
             .remove(WAITING_SINCE)
             .remove(FAILING_SINCE)
             .remove(TRIES);
-        let update = remove_queued(due(update, lease, sweep_at), &seen.queued_details);
+        let update = self.remove_queued(due(update, lease, sweep_at), lease, seen)?;
         let update = if_holder_and_queue_unchanged(update, lease, seen);
-        match self.update(TableKey::call(lease.key), update).await? {
-            WriteOutcome::Written(_) => Ok(Finish::Released),
+        match self.update(TableKey::log(lease.key), update).await? {
+            WriteOutcome::Written { .. } => Ok(Finish::Released),
             WriteOutcome::ConditionFailed(Some(item)) => {
                 let call = self.read_call(&item)?;
                 match &call.lease_holder {
@@ -131,8 +131,8 @@ impl Store {
             .returning_item()
             .condition(format!("#{HOLDER} = :holder"))
             .value("holder", text(lease.holder));
-        match self.update(TableKey::call(lease.key), update).await? {
-            WriteOutcome::Written(item) => Ok(Finish::MoreQueued(Box::new(self.read_call(&item)?))),
+        match self.update(TableKey::log(lease.key), update).await? {
+            WriteOutcome::Written { after, .. } => Ok(Finish::MoreQueued(Box::new(self.read_call(&after)?))),
             WriteOutcome::ConditionFailed(_) => Ok(Finish::Lost),
         }
     }
@@ -146,8 +146,8 @@ impl Store {
         let update = Update::when(format!("#{HOLDER} = :holder"))
             .value("holder", text(lease.holder))
             .set(FINISH_PENDING, boolean(true));
-        let outcome = self.update(TableKey::call(lease.key), update).await?;
-        Ok(matches!(outcome, WriteOutcome::Written(_)))
+        let outcome = self.update(TableKey::log(lease.key), update).await?;
+        Ok(matches!(outcome, WriteOutcome::Written { .. }))
     }
 
     /// Gives the lease back without success. `claimed`: the item as this invocation knows it. If the lease has run out
@@ -165,19 +165,30 @@ impl Store {
             Error::Rejected(format!("{:?} is not possible in state {:?}", release.event, claimed.state))
         })?;
         let update = given_back(lease, claimed, release, state, release.due_ms);
-        let update =
-            if release.drops_queued { remove_queued(update, &claimed.queued_details) } else { update };
-        if state != State::Logged || release.due_ms.is_some() {
-            return self.update(TableKey::call(lease.key), update).await.map(drop);
+        let drops_queued = release.drops_queued || state == State::Deleted;
+        let update = if drops_queued { self.remove_queued(update, lease, claimed)? } else { update };
+        let is_over = drops_queued || (state == State::Logged && release.due_ms.is_none());
+        if !is_over {
+            return self.update(TableKey::log(lease.key), update).await.map(drop);
         }
         // No attempt follows, so this must not happen if more details were queued meanwhile.
         let update = if_holder_and_queue_unchanged(update, lease, claimed);
-        if let WriteOutcome::ConditionFailed(_) = self.update(TableKey::call(lease.key), update).await? {
+        if let WriteOutcome::ConditionFailed(_) = self.update(TableKey::log(lease.key), update).await? {
             // Then everything stays queued and is due at once.
             let update = given_back(lease, claimed, release, state, Some(lease.now_ms));
-            self.update(TableKey::call(lease.key), update).await?;
+            self.update(TableKey::log(lease.key), update).await?;
         }
         Ok(())
+    }
+
+    /// Removes the updates of the log from its queue. Those of other logs stay. The log keeps the identity that its updates
+    /// named.
+    fn remove_queued(&self, update: Update, lease: &Lease<'_>, seen: &CallItem) -> Result<Update, Error> {
+        let update = match seen.identity == seen.stored_identity {
+            true => update,
+            false => set_identity(update, &seen.identity),
+        };
+        Ok(update.set_or_remove(QUEUE, self.queue_value(lease.key, &seen.waiting)?))
     }
 }
 
@@ -219,7 +230,7 @@ fn given_back(
         update = update.remove(PAYLOAD);
     }
     if is_deleted {
-        update = remove_queued(update.remove(SWEEP_AT), &claimed.queued_details);
+        update = update.remove(SWEEP_AT);
     }
     // The criteria are needed for recovery and for the duplicate sweep. The redrive sends a kept payload again, and its
     // attempt has the same criteria.
@@ -246,6 +257,11 @@ fn confirmed(log: &CallLogId, seen: &CallItem, written: &LastWritten, sweep_at_m
     };
     if let Some(subject) = &written.subject {
         update = update.set(BASE_SUBJECT, text(subject));
+    }
+    let note_user = written.note_user.as_ref().filter(|user| seen.creator.as_ref() != Some(*user));
+    update = update.set_or_remove(NOTE_USER, note_user.map(|user| text(user.as_str())));
+    if let Some(owner) = &seen.owner {
+        update = update.set(OWNER, text(owner.as_str()));
     }
     if !written.fields.is_empty() {
         let fields = written.fields.iter().map(|(name, fingerprint)| (name.as_str(), fingerprint.as_str()));
@@ -281,9 +297,4 @@ fn if_holder_and_queue_unchanged(update: Update, lease: &Lease<'_>, seen: &CallI
         .condition(format!("#{HOLDER} = :holder AND ({is_unchanged})"))
         .value("holder", text(lease.holder))
         .value("seen", number(seen.queued_version))
-}
-
-/// Removes queued details.
-fn remove_queued(update: Update, queued: &CallDetails) -> Update {
-    queued.named_details().iter().fold(update, |update, detail| update.remove(&queued_detail(&detail.name)))
 }

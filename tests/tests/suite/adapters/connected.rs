@@ -96,7 +96,11 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
             http: transport::client().unwrap().into(),
             clock: Clock::System,
             budgets: Budgets::default(),
-            user: User { hostname: fake.own_hosts()[0].0.map(str::to_owned), ..user(crm) },
+            user: User {
+                hostname: fake.own_hosts()[0].0.map(str::to_owned),
+                account: CrmAccount { id: Some(fake.account()), ..CrmAccount::default() },
+                ..user(crm)
+            },
             recovery,
             routes: fake.routes(recovery),
             logs: AtomicU64::new(0),
@@ -200,7 +204,7 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
     /// The tag of another call.
     pub(super) fn new_tag(&self) -> CallTag {
         let session = SessionId::new(self.logs.fetch_add(1, Ordering::Relaxed).to_string()).unwrap();
-        CallTag::of(&CallKey { user: self.user.key(), session, extension: None })
+        CallTag::of(&CallKey { tenant: self.user.tenant(), session, header_user: None }.log(0))
     }
 
     /// Returns the number of records that are made if a log is created this often.

@@ -5,7 +5,7 @@ use std::slice;
 
 use call_log::{
     adapters::{
-        Access, Authorization, CallFacts, Effect, ErrorKind, OAuth, Recovery,
+        Access, Authorization, CallFacts, Effect, ErrorKind, HostAccount, OAuth, Recovery,
         oauth::{RenewalError, renew_grant},
     },
     model::{CallDuration, CallLogId, Credentials, Secret},
@@ -18,8 +18,27 @@ use tests::{
 use super::{
     body,
     connected::{Connected, Feature, START},
-    each_recovery, each_with, kind_and_effect,
+    each, each_recovery, each_with, kind_and_effect,
 };
+
+#[tokio::test]
+async fn the_account_is_the_one_of_each_credential_or_of_the_host() {
+    each(async |connected| {
+        let (crm, account, name) = (connected.crm, connected.fake.account(), connected.name());
+        if let HostAccount::Named(named) = crm.host_account(&connected.user) {
+            return assert_eq!(named, account, "{name}");
+        }
+        for credentials in connected.fake.credentials() {
+            let authorization = Authorization::Stored(credentials);
+            let access = Access { authorization, ..connected.access() };
+            assert_eq!(crm.account(&access).await, Ok(Some(account.clone())), "{name}");
+        }
+        let authorization = Authorization::Stored(Credentials::ApiKey(Secret::new("wrong")));
+        let error = crm.account(&Access { authorization, ..connected.access() }).await.unwrap_err();
+        assert_eq!(kind_and_effect(error), (ErrorKind::Unauthorized, Effect::None), "{name}");
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn a_second_create_with_a_key_returns_the_record_and_does_not_change_it() {

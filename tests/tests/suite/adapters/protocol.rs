@@ -26,7 +26,7 @@ use tests::{
     fake_crm::OwnError,
     log::{Log, endings, values},
     proxy::Fault,
-    test_app::{INVOCATION_MS, JWT_SECRET, REDRIVE_MS, Response, call, key_file, send},
+    test_app::{HASH_KEY, INVOCATION_MS, JWT_SECRET, REDRIVE_MS, Response, call, key_file, send},
 };
 
 use super::{
@@ -136,6 +136,7 @@ async fn process(connected: &Connected, dynamodb: &DynamoDb, clock: &Arc<AtomicI
         ("TABLE_NAME", "calls"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("JWT_SECRET", JWT_SECRET),
+        ("HASH_KEY", HASH_KEY),
     ]);
     let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
     let mut app = App::new(config, Clock::Manual(clock.clone())).await.unwrap();

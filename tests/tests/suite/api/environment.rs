@@ -9,6 +9,9 @@ use tests::{
 
 use crate::harness::{Harness, USER, request, warning};
 
+const HASH_KEY_IS_MISSING: &str = "HASH_KEY is missing: set it to the key that hashes RingCentral extension ids: the \
+                                   HASH_KEY of your App Connect server, or else a random text that all functions share";
+
 #[test]
 fn a_function_with_a_missing_or_invalid_setting_does_not_start_and_names_the_setting() {
     let (crm, dynamodb) = (FakePipedrive::start(), DynamoDb::start());
@@ -16,6 +19,8 @@ fn a_function_with_a_missing_or_invalid_setting_does_not_start_and_names_the_set
         ("TABLE_NAME", "", "TABLE_NAME is missing: set it to the name of the DynamoDB table"),
         ("JWT_SECRET", "", "JWT_SECRET is missing: set it to the secret that signs callers' tokens"),
         ("JWT_SECRET", "  ", "JWT_SECRET is missing: set it to the secret that signs callers' tokens"),
+        ("HASH_KEY", "", HASH_KEY_IS_MISSING),
+        ("HASH_KEY", "  ", HASH_KEY_IS_MISSING),
         (
             "CREDENTIALS_KEY_FILE",
             "",

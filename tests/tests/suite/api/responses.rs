@@ -29,8 +29,12 @@ async fn a_repeated_create_logs_nothing_and_an_update_changes_the_record() {
 
     let again = success("Call already logged", 3000, json!({"logId": "5001"}));
     check(&harness.post(&call("1")).await, &again);
-    check(&harness.post(&with(call("1"), json!({"note": "Another note", "contactId": 78}))).await, &again);
+    check(&harness.post(&with(call("1"), json!({"contactId": 78}))).await, &again);
     assert_eq!(harness.note(), logged);
+    // A note that no request has brought before is an update.
+    check(&harness.post(&with(call("1"), json!({"note": "Wants another quote"}))).await, &again);
+    check(&harness.post(&call("1")).await, &again);
+    assert_eq!(harness.note(), logged.replace("Wants a quote", "Wants another quote"));
 
     let updated = harness.patch(&json!({"sessionId": "1", "note": "Wants two quotes"})).await;
     let body = harness.note();

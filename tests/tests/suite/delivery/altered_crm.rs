@@ -81,6 +81,10 @@ impl Crm for AlteredCrm {
         pipedrive().oauth(user)
     }
 
+    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+        pipedrive().account(access).await
+    }
+
     fn classify(&self, response: &CrmResponse) -> Option<Error> {
         (self.classify)(response).or_else(|| pipedrive().classify(response))
     }

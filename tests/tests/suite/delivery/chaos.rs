@@ -1,7 +1,11 @@
-//! The real functions under load. They are killed at random times, and the CRM's responses are dropped, delayed,
+//! The real functions under load. An agent's extension and an administrator's server-side logging report the same calls, each
+//! with its own name for the extension. The functions are killed at random times, and the CRM's responses are dropped, delayed,
 //! repeated and truncated. Afterwards every call is in the CRM once, with all of its details.
+//!
+//! `CHAOS_INSTANCES=32 CHAOS_CALLS=50 cargo test --workspace --test suite chaos -- --nocapture` runs a larger load.
 
 #![allow(clippy::print_stdout, reason = "a run prints its counts, with --nocapture")]
+#![allow(clippy::disallowed_methods, reason = "variables choose a larger load")]
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -26,7 +30,18 @@ use tests::{
     test_app::{api_key, call, environment, user},
 };
 
+/// The number of calls, unless `CHAOS_CALLS` has another one.
+use crate::harness::with;
+
 const CALLS: usize = 24;
+/// The number of functions at the same time, besides the redrive, unless `CHAOS_INSTANCES` has another one.
+const INSTANCES: usize = 3;
+/// The longest time of the load for each call, in milliseconds.
+const LOAD_MS: u64 = 8_000;
+/// RingCentral's id of the extension in all calls, which server-side logging sends.
+const EXTENSION_ID: &str = "62264425";
+/// The note that server-side logging sends until the agent writes one.
+const PENDING: &str = "From auto logging (Pending)";
 /// The time of an invocation. It is short, so that the lease of a killed invocation expires soon.
 const INVOCATION: Duration = Duration::from_secs(4);
 /// The time from the end of an invocation to the end of its lease.
@@ -40,8 +55,16 @@ const TRIES: u32 = 2;
 #[derive(Clone, Debug)]
 struct Job {
     verb: &'static str,
+    sender: Sender,
     body: Value,
     tries: u32,
+}
+
+/// The senders, by their positions in [`Chaos::tokens`].
+#[derive(Clone, Copy, Debug)]
+enum Sender {
+    Agent,
+    Administrator,
 }
 
 /// Counts of what happened, for the test's output.
@@ -55,7 +78,7 @@ struct Counts {
 #[derive(Debug)]
 struct Chaos {
     environment: BTreeMap<String, String>,
-    token: String,
+    tokens: [String; 2],
     jobs: Mutex<VecDeque<Job>>,
     counts: Counts,
     random: Mutex<u64>,
@@ -88,7 +111,8 @@ impl Chaos {
             let death = tokio::time::sleep(Duration::from_millis(100 + self.random(LIFE_MS)));
             tokio::pin!(death);
             while let Some(mut job) = self.next(verb) {
-                let event = with_body(event(template, &self.token), &job.body.to_string());
+                let event =
+                    with_body(event(template, &self.tokens[job.sender as usize]), &job.body.to_string());
                 tokio::select! {
                     response = function.invoke_for(event, INVOCATION) => {
                         self.counts.responses.fetch_add(1, Ordering::Relaxed);
@@ -155,21 +179,31 @@ impl Chaos {
     }
 }
 
-/// Returns the load in random order: for each call, two creates and two updates.
-fn jobs(random: impl Fn(u64) -> u64) -> VecDeque<Job> {
+/// Returns the load in random order: for each call, three creates and three updates of two senders. `hash`: the hash of the
+/// extension, which the agent's requests have.
+fn jobs(calls: usize, hash: &str, random: impl Fn(u64) -> u64) -> VecDeque<Job> {
     let mut jobs = Vec::new();
-    for number in 0..CALLS {
-        let mut body = call(&session(number));
-        body["logInfo"]["startTime"] = json!(1_741_794_325_000_i64 + 60_000 * number as i64);
-        let update = |details: Value| {
-            let mut body = json!({"sessionId": session(number)});
-            body.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
-            Job { verb: "PATCH", body, tries: 0 }
+    for number in 0..calls {
+        let mut job = |verb, sender, body: Value| {
+            let extension = match sender {
+                Sender::Agent if random(2) == 0 => {
+                    json!({"hashedExtensionId": hash, "extensionNumber": "101"})
+                }
+                Sender::Agent => json!({"hashedExtensionId": hash}),
+                Sender::Administrator => json!({"rcExtensionId": EXTENSION_ID}),
+            };
+            jobs.push(Job { verb, sender, body: with(body, extension), tries: 0 });
         };
-        jobs.push(Job { verb: "POST", body: body.clone(), tries: 0 });
-        jobs.push(Job { verb: "POST", body, tries: 0 });
-        jobs.push(update(json!({"recordingLink": format!("https://media.example/{number}")})));
-        jobs.push(update(json!({"aiNote": format!("Summary {number}.")})));
+        let start = json!({"startTime": 1_741_794_325_000_i64 + 60_000 * number as i64});
+        let create = with(call(&session(number)), json!({"logInfo": start}));
+        let update = |details| with(json!({"sessionId": session(number)}), details);
+        job("POST", Sender::Agent, create.clone());
+        job("POST", Sender::Agent, create.clone());
+        job("POST", Sender::Administrator, with(create, json!({"note": PENDING})));
+        let link = format!("https://media.example/{number}");
+        job("PATCH", Sender::Administrator, update(json!({"recordingLink": link})));
+        job("PATCH", Sender::Agent, update(json!({"aiNote": format!("Summary {number}.")})));
+        job("PATCH", Sender::Administrator, update(json!({"transcript": format!("Transcript {number}.")})));
     }
     for at in (1..jobs.len()).rev() {
         jobs.swap(at, random(at as u64 + 1) as usize);
@@ -181,15 +215,22 @@ fn session(number: usize) -> String {
     format!("77{number:03}")
 }
 
-/// Creates the table with a user. Returns the environment of the functions and a token of the user.
-async fn connected(dynamodb: &DynamoDb, crm: &FakePipedrive) -> (BTreeMap<String, String>, String) {
+/// Creates the table with the users. Returns the environment of the functions, the users' tokens, and the hash of the
+/// extension.
+async fn connected(
+    dynamodb: &DynamoDb,
+    crm: &FakePipedrive,
+) -> (BTreeMap<String, String>, [String; 2], String) {
     let environment = environment(dynamodb, crm, &[]);
     let config = Config::read(|name| environment.get(name).cloned()).unwrap();
     let app = App::new(config, Clock::System).await.unwrap();
     app.store.create_table().await.unwrap();
-    let user = user(&format!("{USER}-pipedrive"), Some(api_key(API_KEY)));
-    app.store.put_user(&user).await.unwrap();
-    (environment.clone(), app.issue_token(&user, 1))
+    let users = [USER, 777].map(|id| user(&format!("{id}-pipedrive"), Some(api_key(API_KEY))));
+    for user in &users {
+        app.store.put_user(user).await.unwrap();
+    }
+    let tokens = users.map(|user| app.issue_token(&user, 1));
+    (environment.clone(), tokens, app.hash_key().hash(EXTENSION_ID))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,21 +238,21 @@ async fn functions_that_are_killed_under_load_log_every_call_once() {
     let seed = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
     println!("seed {seed}");
     let (dynamodb, crm) = (DynamoDb::start(), Arc::new(FakePipedrive::start()));
-    let (environment, token) = connected(&dynamodb, &crm).await;
+    let (environment, tokens, hash) = connected(&dynamodb, &crm).await;
+    let (calls, instances) = (size("CHAOS_CALLS", CALLS), size("CHAOS_INSTANCES", INSTANCES));
     let chaos = Chaos {
         environment: environment.clone(),
-        token,
+        tokens,
         jobs: Mutex::default(),
         counts: Counts::default(),
         random: Mutex::new(seed),
     };
-    *chaos.jobs.lock().unwrap() = jobs(|bound| chaos.random(bound));
+    *chaos.jobs.lock().unwrap() = jobs(calls, &hash, |bound| chaos.random(bound));
     let is_over = AtomicBool::new(false);
     let load = async {
-        let workers = async { tokio::join!(chaos.work("POST"), chaos.work("POST"), chaos.work("PATCH")) };
-        tokio::time::timeout(Duration::from_secs(90), workers)
-            .await
-            .expect("the load ends within 90 seconds");
+        let workers = (0..instances).map(|index| chaos.work(["POST", "PATCH"][index % 2]));
+        let longest = Duration::from_millis(LOAD_MS * calls as u64);
+        tokio::time::timeout(longest, futures_util::future::join_all(workers)).await.expect("the load ends");
         is_over.store(true, Ordering::Relaxed);
     };
     tokio::join!(load, chaos.disturb(&crm, &is_over), chaos.redrive(&is_over));
@@ -226,8 +267,13 @@ async fn functions_that_are_killed_under_load_log_every_call_once() {
 
     crm.forget_faults();
     println!("{} delivered by redrives after the load", deliver(&environment).await);
-    let overlapped = check(&crm);
+    let overlapped = check(&crm, calls);
     println!("creates of different calls overlapped: {overlapped}");
+}
+
+/// Returns the number in an environment variable, else the default.
+fn size(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// Delivers what is left, with a clock that passes the leases of killed processes, the retry delays and the duplicate
@@ -250,17 +296,18 @@ async fn deliver(environment: &BTreeMap<String, String>) -> usize {
 
 /// Asserts that every call is in the CRM once with all details. Returns `true` if creates of different calls
 /// overlapped.
-fn check(crm: &FakePipedrive) -> bool {
+fn check(crm: &FakePipedrive, calls: usize) -> bool {
     let activities = crm.activities();
     let notes: Vec<_> = activities.iter().map(|activity| activity["note"].as_str().unwrap()).collect();
-    for number in 0..CALLS {
+    for number in 0..calls {
         let link = format!("https://media.example/{number}\"");
         let ours: Vec<_> = notes.iter().filter(|note| note.contains(&link)).collect();
         assert_eq!(ours.len(), 1, "call {number}: {notes:#?}");
-        for part in ["Wants a quote", &format!("Summary {number}.")] {
+        for part in ["Wants a quote", &format!("Summary {number}."), &format!("Transcript {number}.")] {
             assert!(ours[0].contains(part), "call {number} lacks {part}: {}", ours[0]);
         }
+        assert!(!ours[0].contains(PENDING), "{}", ours[0]);
     }
-    assert_eq!(notes.len(), CALLS, "{notes:#?}");
+    assert_eq!(notes.len(), calls, "{notes:#?}");
     crm.proxy().overlapped(Route::CreateActivity.target())
 }

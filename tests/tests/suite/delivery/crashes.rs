@@ -1,16 +1,22 @@
 //! Invocations that die, pause until their lease has expired, or lose a response of DynamoDB.
 
 use call_log::{
-    model::{CallDetails, CallDuration, CallLogId, Contact, ContactId, Direction, Payload},
-    store::{Change, ClaimCreate, ClaimUpdate, Event, Finish, LastWritten, Lease, Purpose, Release, State},
+    model::{CallDuration, CallLogId, Contact, ContactId, Direction},
+    store::{Change, ClaimCreate, ClaimUpdate, Event, Finish, LastWritten, Lease, Release, State},
 };
 use chrono::DateTime;
 
 use super::{redrive::check_settled, *};
 
 /// Returns a lease that starts now.
-fn lease<'a>(test: &TestApp, key: &'a CallKey, holder: &'a str) -> Lease<'a> {
-    Lease { key, holder, now_ms: test.now_ms(), until_ms: test.now_ms() + INVOCATION_MS + 30_000 }
+fn lease<'a>(test: &'a TestApp, key: &'a LogKey, holder: &'a str) -> Lease<'a> {
+    Lease {
+        key,
+        user: &test.user.id,
+        holder,
+        now_ms: test.now_ms(),
+        until_ms: test.now_ms() + INVOCATION_MS + 30_000,
+    }
 }
 
 /// Returns the payload of the tests' call.
@@ -28,10 +34,10 @@ async fn claim_and_die(test: &TestApp) {
     let claim = test
         .app
         .store
-        .claim_create(&lease(test, &key, "a dead holder"), Purpose::Request(&payload(), "list"))
+        .claim_create(&lease(test, &key, "a dead holder"), purpose(test, &payload()))
         .await
         .unwrap();
-    assert!(matches!(claim, ClaimCreate::Claimed(_)));
+    assert!(matches!(claim, ClaimCreate::Claimed { .. }));
 }
 
 /// Sends a create with so little time that it does not wait for the lease holder.
@@ -82,8 +88,8 @@ async fn a_write_to_dynamodb_whose_response_was_lost_is_recognised() {
     let key = session_key(&test);
     let lease = lease(&test, &key, "the holder");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let ClaimCreate::Claimed(item) =
-        app.store.claim_create(&lease, Purpose::Request(&payload(), "list")).await.unwrap()
+    let ClaimCreate::Claimed { item, .. } =
+        app.store.claim_create(&lease, purpose(&test, &payload())).await.unwrap()
     else {
         panic!("the invocation conflicts with its own claim")
     };
@@ -93,8 +99,15 @@ async fn a_write_to_dynamodb_whose_response_was_lost_is_recognised() {
     let finished = app.store.finish(&lease, &id, &item, &LastWritten::default()).await.unwrap();
     assert!(matches!(finished, Finish::Released), "{finished:?}");
     dynamodb.next(DYNAMODB, Fault::DropBeforeAnswer);
-    let claim = app.store.claim_update(&lease, Change::New((&CallDetails::default()).into())).await.unwrap();
-    let ClaimUpdate::Claimed(item) = claim else { panic!("the invocation conflicts with its own claim") };
+    let claim = app
+        .store
+        .claim_update(
+            &lease,
+            Change::New(queued(&test, "the update", &CallDetails::default()), Basis::Unread),
+        )
+        .await
+        .unwrap();
+    let ClaimUpdate::Claimed(item, _) = claim else { panic!("the invocation conflicts with its own claim") };
     assert_eq!(item.queued_version, 1, "queued once");
     assert_eq!(dynamodb.count(DYNAMODB), 6);
 }
@@ -106,14 +119,14 @@ async fn a_repeated_claim_and_a_repeated_finish_succeed() {
     let lease = lease(&test, &key, "the holder");
     let mut items = Vec::new();
     for _ in 0..2 {
-        let ClaimCreate::Claimed(item) =
-            test.app.store.claim_create(&lease, Purpose::Request(&payload(), "list")).await.unwrap()
+        let ClaimCreate::Claimed { item, .. } =
+            test.app.store.claim_create(&lease, purpose(&test, &payload())).await.unwrap()
         else {
             panic!("the claim was rejected")
         };
         items.push(item);
     }
-    assert_eq!(items[0], items[1]);
+    assert_eq!((items[0].fence, &items[0].payload), (1, &items[1].payload));
     let id = CallLogId::new("5001").unwrap();
     for _ in 0..2 {
         let finished = test.app.store.finish(&lease, &id, &items[0], &LastWritten::default()).await.unwrap();
@@ -126,23 +139,23 @@ async fn a_lease_holder_that_wakes_after_its_lease_changes_nothing() {
     let test = TestApp::start().await;
     let key = session_key(&test);
     let (sleeper, successor) = (lease(&test, &key, "sleeper"), "successor");
-    let ClaimCreate::Claimed(item) =
-        test.app.store.claim_create(&sleeper, Purpose::Request(&payload(), "list")).await.unwrap()
+    let ClaimCreate::Claimed { item, .. } =
+        test.app.store.claim_create(&sleeper, purpose(&test, &payload())).await.unwrap()
     else {
         panic!("the claim was rejected")
     };
     let early = test
         .app
         .store
-        .claim_create(&lease(&test, &key, successor), Purpose::Request(&payload(), "list"))
+        .claim_create(&lease(&test, &key, successor), purpose(&test, &payload()))
         .await
         .unwrap();
     assert!(matches!(early, ClaimCreate::Rejected(_)), "{early:?}");
     test.pass(LEASE);
-    let ClaimCreate::Claimed(taken) = test
+    let ClaimCreate::Claimed { item: taken, .. } = test
         .app
         .store
-        .claim_create(&lease(&test, &key, successor), Purpose::Request(&payload(), "list"))
+        .claim_create(&lease(&test, &key, successor), purpose(&test, &payload()))
         .await
         .unwrap()
     else {
@@ -170,10 +183,13 @@ async fn if_an_updater_dies_the_next_update_after_its_lease_writes_its_details()
     let claim = test
         .app
         .store
-        .claim_update(&lease(&test, &key, "a dead holder"), Change::New((&details).into()))
+        .claim_update(
+            &lease(&test, &key, "a dead holder"),
+            Change::New(queued(&test, "the update", &details), Basis::Unread),
+        )
         .await
         .unwrap();
-    assert!(matches!(claim, ClaimUpdate::Claimed(_)));
+    assert!(matches!(claim, ClaimUpdate::Claimed(..)));
     let token = test.app.issue_token(&test.user, 1);
     let body = update(json!({"aiNote": "Bob asked"})).to_string().into_bytes();
     let response = send(&test.app, "PATCH", &token, body, 50).await;
@@ -191,20 +207,26 @@ async fn the_lease_is_released_after_a_rejected_update_even_if_another_is_queued
     let key = session_key(&test);
     let lease = lease(&test, &key, "the holder");
     let details = CallDetails { result: Some("rejected".to_owned()), ..CallDetails::default() };
-    let ClaimUpdate::Claimed(item) =
-        test.app.store.claim_update(&lease, Change::New((&details).into())).await.unwrap()
+    let ClaimUpdate::Claimed(item, _) = test
+        .app
+        .store
+        .claim_update(&lease, Change::New(queued(&test, "the update", &details), Basis::Unread))
+        .await
+        .unwrap()
     else {
         panic!("the claim was rejected")
     };
     let more = CallDetails { ai_note: Some("Bob asked".to_owned()), ..CallDetails::default() };
-    test.app.store.enqueue(&key, &more, test.now_ms()).await.unwrap();
+    test.app
+        .store
+        .enqueue(&key, queued(&test, "another update", &more), Basis::Unread, test.now_ms())
+        .await
+        .unwrap();
     let rejected = Release { drops_queued: true, ..Release::new(Event::Failed, "rejected") };
     test.app.store.release(&lease, &item, rejected).await.unwrap();
     let now = test.app.store.call(&key).await.unwrap().unwrap();
-    assert_eq!(
-        (now.lease_holder, now.lease_expires_at, now.queued_details.ai_note.as_deref()),
-        (None, 0, Some("Bob asked"))
-    );
+    assert_eq!((&now.lease_holder, now.lease_expires_at), (&None, 0));
+    assert_eq!(now.queued_details().ai_note.as_deref(), Some("Bob asked"));
 }
 
 /// An updater dies after it has changed the subject in the CRM and before it has stored that; then an update has
@@ -265,9 +287,10 @@ async fn a_redrive_settles_the_call_of_a_lease_holder_that_died_with_nothing_to_
     let test = logged().await;
     let key = session_key(&test);
     let now_ms = test.now_ms();
-    let lease = Lease { key: &key, holder: "a dead holder", now_ms, until_ms: now_ms + INVOCATION_MS };
+    let user = &test.user.id;
+    let lease = Lease { key: &key, user, holder: "a dead holder", now_ms, until_ms: now_ms + INVOCATION_MS };
     let claim = test.app.store.claim_update(&lease, Change::AlreadyQueued).await.unwrap();
-    assert!(matches!(claim, ClaimUpdate::Claimed(_)), "{claim:?}");
+    assert!(matches!(claim, ClaimUpdate::Claimed(..)), "{claim:?}");
     test.redrive_for(2).await;
     check_settled(&test, "after its lease").await;
 }

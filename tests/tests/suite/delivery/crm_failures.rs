@@ -214,7 +214,7 @@ async fn a_queued_update_that_the_crm_rejects_does_not_prevent_its_call_from_bei
     check(&test.post(&call(SESSION)).await, LOGGED, "without the transcript");
     check_text(&note(&test), &["Wants a quote"], &["xxx"]);
     let item = test.app.store.call(&session_key(&test)).await.unwrap().unwrap();
-    assert_eq!((item.lease_holder, item.queued_details), (None, Default::default()));
+    assert_eq!((item.lease_holder, item.queue), (None, Vec::new()));
     check(&test.patch(&update(json!({"aiNote": "Bob asked"}))).await, UPDATED, "the next update");
 }
 

@@ -7,7 +7,7 @@ use call_log::{
 use tests::log::{Log, endings, values};
 
 use super::{
-    redrive::{check_settled, item, random_letters},
+    redrive::{check_settled, item},
     scripted::{Scripted, Step, start},
     *,
 };
@@ -121,8 +121,7 @@ async fn the_step_of_a_lease_holder_that_died_is_made_up_for() {
 async fn the_step_of_a_call_that_is_too_long_to_store_is_made_up_for() {
     let (test, crm) = start(LIST, Finish::AfterEachChange).await;
     let mut long = call(SESSION);
-    long["additionalSubmission"] =
-        json!({"memo": random_letters().take(900_000).map(char::from).collect::<String>()});
+    long["additionalSubmission"] = json!({"memo": random_letters(900_000)});
     crm.script().finishes.push_back(Step::Fails(ErrorKind::Unavailable, Effect::None));
     check(&test.post(&long).await, LOGGED, "the step fails");
     let waiting = item(&test).await;

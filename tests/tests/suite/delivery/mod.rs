@@ -1,5 +1,6 @@
 //! Delivery: every call is logged exactly once, whatever fails. `docs/exactly-once.md` has the reasons.
 
+mod accounts;
 mod altered_crm;
 mod chaos;
 mod conflicts;
@@ -10,7 +11,9 @@ mod crm_failures;
 mod edits;
 mod finishes;
 mod grants;
+mod identities;
 mod leases;
+mod moved_users;
 mod orders;
 mod ownership;
 mod quotas;
@@ -25,11 +28,12 @@ mod transitions;
 mod updates;
 mod ways;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use call_log::{
-    model::{CallKey, SessionId, User},
+    model::{CallDetails, CallKey, ExtensionIdentity, LogKey, Payload, SessionId, User},
     startup::app::App,
+    store::{Basis, Origin, Purpose, Queued},
 };
 use serde_json::{Value, json};
 use tests::{
@@ -37,7 +41,7 @@ use tests::{
     messages::*,
     pipedrive::Route,
     proxy::Fault,
-    test_app::{INVOCATION_MS, Response, TestApp, call, send},
+    test_app::{INVOCATION_MS, Response, TestApp, call, first_log_key, random_letters, send},
 };
 use tokio::task::JoinHandle;
 
@@ -102,8 +106,27 @@ fn check(response: &Response, message: &str, case: &str) {
     assert_eq!(response.body["successful"], successful, "{case}");
 }
 
-fn session_key(test: &TestApp) -> CallKey {
-    CallKey { user: test.user.key(), session: SessionId::new(SESSION).unwrap(), extension: None }
+/// Returns the key of the first log of the tests' call.
+fn session_key(test: &TestApp) -> LogKey {
+    let session = SessionId::new(SESSION).unwrap();
+    CallKey { tenant: test.user.tenant(), session, header_user: None }.log(0)
+}
+
+/// Returns a request of the tests' user that names no extension.
+fn origin<'a>(test: &'a TestApp, request: &'a str) -> Origin<'a> {
+    static NONE: ExtensionIdentity = ExtensionIdentity { hash: None, number: None };
+    Origin { request, user: &test.user.id, identity: &NONE }
+}
+
+/// Returns details that the tests' user queues.
+fn queued<'a>(test: &'a TestApp, request: &'a str, details: &'a CallDetails) -> Queued<'a> {
+    static NO_FIELDS: BTreeMap<String, String> = BTreeMap::new();
+    Queued { details, fields: &NO_FIELDS, sender: origin(test, request) }
+}
+
+/// Returns the purpose of a create of the tests' user with this payload.
+fn purpose<'a>(test: &'a TestApp, payload: &'a Payload) -> Purpose<'a> {
+    Purpose::Request { payload, way: "list", sender: origin(test, "the create"), basis: Basis::Unread }
 }
 
 /// Returns the number of requests to create an activity, and of searches for one.

@@ -1,6 +1,6 @@
 //! Users and extensions: which record a request can reach.
 
-use call_log::model::{Platform, UserId};
+use call_log::model::{CrmAccount, Platform, UserId};
 use tests::pipedrive::USER;
 
 use super::*;
@@ -14,16 +14,20 @@ fn call_of(extension: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_session_id_does_not_lead_to_the_record_of_another_user_or_crm() {
+async fn a_session_id_does_not_lead_to_the_record_of_another_company_or_crm() {
     let test = logged().await;
-    let other = User { id: UserId::new("67890-pipedrive").unwrap(), ..test.user.clone() };
+    let other = User {
+        id: UserId::new("67890-pipedrive").unwrap(),
+        account: CrmAccount { id: Some("another company".to_owned()), ..CrmAccount::default() },
+        ..test.user.clone()
+    };
     test.app.store.put_user(&other).await.unwrap();
     let foreign = User { platform: Platform::new("example").unwrap(), ..test.user.clone() };
     let before = activity(&test);
 
-    let details = update(json!({"aiNote": "from another user"}));
+    let details = update(json!({"aiNote": "from another company"}));
     let response = start(&test.app, &other, "PATCH", details.clone()).await.unwrap();
-    check(&response, QUEUED_UNTIL_LOGGED, "another user");
+    check(&response, QUEUED_UNTIL_LOGGED, "another company");
     for method in ["PATCH", "POST"] {
         let body = if method == "POST" { call(SESSION) } else { details.clone() };
         let response = start(&test.app, &foreign, method, body).await.unwrap();
@@ -35,7 +39,7 @@ async fn a_session_id_does_not_lead_to_the_record_of_another_user_or_crm() {
     assert_eq!((response.message(), response.log_id()), (LOGGED, Some("5002")));
     let notes =
         test.crm.activities().into_iter().map(|activity| activity["note"].as_str().unwrap().to_owned());
-    let has_update: Vec<_> = notes.map(|note| note.contains("from another user")).collect();
+    let has_update: Vec<_> = notes.map(|note| note.contains("from another company")).collect();
     assert_eq!(has_update, [false, true]);
 }
 
@@ -45,7 +49,7 @@ async fn an_extension_updates_its_own_log_or_one_without_an_extension() {
         (None, Some("A"), UPDATED),
         (Some("A"), Some("A"), UPDATED),
         (Some("A"), Some("B"), QUEUED_UNTIL_LOGGED),
-        (Some("A"), None, QUEUED_UNTIL_LOGGED),
+        (Some("A"), None, UPDATED),
     ] {
         let test = TestApp::start().await;
         check(&test.post(&logged_by.map_or(call(SESSION), call_of)).await, LOGGED, "create");
@@ -60,18 +64,18 @@ async fn an_extension_updates_its_own_log_or_one_without_an_extension() {
 #[tokio::test]
 async fn an_update_waits_for_the_call_of_its_own_extension() {
     let test = TestApp::start().await;
-    check(
-        &test.patch(&update(json!({"result": "Voicemail"}))).await,
-        QUEUED_UNTIL_LOGGED,
-        "without an extension",
-    );
-    check(
-        &test.patch(&update(json!({"aiNote": "for A", "hashedExtensionId": "A"}))).await,
-        QUEUED_UNTIL_LOGGED,
-        "of extension A",
-    );
+    for (details, extension) in [
+        (json!({"result": "Voicemail"}), "no extension"),
+        (json!({"aiNote": "for A", "hashedExtensionId": "A"}), "extension A"),
+        (json!({"aiNote": "for B", "hashedExtensionId": "B"}), "extension B"),
+    ] {
+        check(&test.patch(&update(details)).await, QUEUED_UNTIL_LOGGED, extension);
+    }
     check(&test.post(&call_of("A")).await, LOGGED, "create");
-    check_text(&note(&test), &["for A"], &["Voicemail"]);
+    check_text(&note(&test), &["for A", "Voicemail"], &["for B"]);
+    check(&test.post(&call_of("B")).await, LOGGED, "create");
+    let second = test.crm.activities()[1]["note"].as_str().unwrap().to_owned();
+    check_text(&second, &["for B"], &["for A", "Voicemail"]);
 }
 
 #[tokio::test]

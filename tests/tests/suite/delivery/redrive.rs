@@ -44,7 +44,7 @@ pub(super) async fn check_settled(test: &TestApp, case: &str) {
 
 /// The key of the tests' call in the table.
 fn raw_key() -> Value {
-    json!({"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{SESSION}#")}})
+    first_log_key(SESSION)
 }
 
 /// Reads the call's item without decoding it.
@@ -301,6 +301,22 @@ async fn a_redrive_removes_an_unreadable_item_from_the_index_and_changes_nothing
 }
 
 #[tokio::test]
+async fn a_redrive_reports_items_with_keys_of_another_version_once() {
+    let test = TestApp::start().await;
+    for (partition, sort) in [("U#pipedrive#12345-pipedrive", "C#1#"), ("C#pipedrive#31#1", "LOG#0")] {
+        let item = json!({
+            "pk": {"S": partition}, "sk": {"S": sort}, "state": {"S": "RETRY"}, "lease_until": {"N": "0"},
+            "due_shard": {"S": "D#1"}, "due_at": {"N": "1"},
+        });
+        let put = test.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
+        assert_eq!(put, json!({}));
+    }
+    let reports = test.redrive_for(2).await;
+    assert_eq!(reports.iter().map(|report| report.unreadable).collect::<Vec<_>>(), [2, 0], "{reports:?}");
+    assert_eq!(test.crm.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn the_payload_of_a_request_is_stored_encrypted_and_only_until_the_call_is_logged() {
     let test = TestApp::start().await;
     test.crm.outage(Some(Fault::Status(503)));
@@ -320,8 +336,7 @@ async fn the_payload_of_a_request_is_stored_encrypted_and_only_until_the_call_is
 async fn a_call_that_is_too_long_to_store_has_to_be_sent_again() {
     let test = TestApp::start().await;
     let mut long = call(SESSION);
-    long["additionalSubmission"] =
-        json!({"memo": random_letters().take(900_000).map(char::from).collect::<String>()});
+    long["additionalSubmission"] = json!({"memo": random_letters(900_000)});
     test.crm.outage(Some(Fault::Status(503)));
     let response = test.post(&long).await;
     assert!(response.body.to_string().contains("Send it again"), "{}", response.body);
@@ -333,29 +348,21 @@ async fn a_call_that_is_too_long_to_store_has_to_be_sent_again() {
     activity(&test);
 }
 
-/// Returns letters that compress badly.
-pub(super) fn random_letters() -> impl Iterator<Item = u8> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    std::iter::repeat_with(move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        b'0' + (state % 64) as u8
-    })
-    .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { b'-' })
-}
-
 /// A redrive reads a call with nothing to deliver. Before it settles the call, an update claims it, with a lease that
 /// expires at the same time.
 #[tokio::test]
 async fn a_redrive_does_not_settle_a_call_that_was_claimed_after_it_was_read() {
     let test = logged().await;
     let (key, now_ms) = (session_key(&test), test.now_ms());
-    let lease = |holder| Lease { key: &key, holder, now_ms, until_ms: now_ms };
+    let lease = |holder| Lease { key: &key, user: &test.user.id, holder, now_ms, until_ms: now_ms };
     test.app.store.claim_update(&lease("the first"), Change::AlreadyQueued).await.unwrap();
     let seen = item(&test).await;
     let details = CallDetails { result: Some("Voicemail".to_owned()), ..CallDetails::default() };
-    test.app.store.claim_update(&lease("the second"), Change::New((&details).into())).await.unwrap();
+    test.app
+        .store
+        .claim_update(&lease("the second"), Change::New(queued(&test, "the update", &details), Basis::Unread))
+        .await
+        .unwrap();
     test.app.store.settle(&key, &seen, now_ms, now_ms).await.unwrap();
     let now = item(&test).await;
     assert_eq!((now.lease_holder.as_deref(), now.due_at), (Some("the second"), Some(now_ms)));

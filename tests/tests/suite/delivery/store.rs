@@ -1,24 +1,23 @@
 //! Damaged items, an unavailable table, and the keys of items.
 
+use call_log::model::CallKey;
 use serde_json::{Value, json};
 use tests::{
     dynamodb::REQUEST as DYNAMODB,
     messages::LOGGED,
     proxy::Fault,
-    test_app::{Response, TestApp, call},
+    test_app::{Response, TestApp, call, first_log_key},
 };
 
-const USER: &str = "U#pipedrive#12345-pipedrive";
-
-/// Returns an item of the user, with this sort key.
-fn item(sort: &str, attributes: &Value) -> Value {
-    let mut item = json!({"pk": {"S": USER}, "sk": {"S": sort}});
+/// Returns the item of a session with these attributes.
+fn item(session: &str, attributes: &Value) -> Value {
+    let mut item = first_log_key(session);
     item.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
     item
 }
 
-async fn read(test: &TestApp, sort: &str) -> Value {
-    let key = item(sort, &json!({}));
+async fn read(test: &TestApp, session: &str) -> Value {
+    let key = first_log_key(session);
     test.dynamodb.ask("GetItem", &json!({"TableName": "calls", "Key": key, "ConsistentRead": true})).await["Item"]
         .clone()
 }
@@ -47,14 +46,14 @@ async fn an_item_that_cannot_be_read_fails_the_request_and_is_not_changed() {
         json!({"state": {"S": "LOGGED"}, "lease_until": {"S": "0"}, "log_id": {"S": "5001"}}),
         json!({"state": {"S": "RETRY"}, "lease_until": {"N": "0"}, "fence": {"S": "1"}}),
     ] {
-        let item = item("C#1#", &attributes);
+        let item = item("1", &attributes);
         write(&test, &item).await;
         check_internal(&test.post(&call("1")).await, &format!("POST {attributes}"));
         check_internal(
             &test.patch(&json!({"sessionId": "1", "aiNote": "x"})).await,
             &format!("PATCH {attributes}"),
         );
-        assert_eq!(read(&test, "C#1#").await, item);
+        assert_eq!(read(&test, "1").await, item);
     }
     assert_eq!(test.crm.requests().len(), 0);
 }
@@ -63,8 +62,8 @@ async fn an_item_that_cannot_be_read_fails_the_request_and_is_not_changed() {
 async fn an_encrypted_value_cannot_be_decrypted_in_another_item() {
     let test = TestApp::start().await;
     assert_eq!(test.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await.body["successful"], true);
-    let mut moved = read(&test, "C#1#").await;
-    moved["sk"] = json!({"S": "C#2#"});
+    let mut moved = read(&test, "1").await;
+    moved["pk"] = first_log_key("2")["pk"].clone();
     write(&test, &moved).await;
     check_internal(&test.post(&call("2")).await, "a value of another call");
     assert_eq!(test.crm.requests().len(), 0);
@@ -73,12 +72,15 @@ async fn an_encrypted_value_cannot_be_decrypted_in_another_item() {
 #[tokio::test]
 async fn no_request_is_sent_to_the_crm_for_a_user_who_cannot_be_read() {
     let test = TestApp::start().await;
-    let mut user = read(&test, "USER").await;
+    let key = json!({"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": "USER"}});
+    let request = json!({"TableName": "calls", "Key": key, "ConsistentRead": true});
+    let read = async || test.dynamodb.ask("GetItem", &request).await["Item"].take();
+    let mut user = read().await;
     user["credentials"] = json!({"S": "in clear text"});
     write(&test, &user).await;
     check_internal(&test.post(&call("1")).await, "POST");
     check_internal(&test.patch(&json!({"sessionId": "1", "aiNote": "x"})).await, "PATCH");
-    assert_eq!((read(&test, "USER").await, test.crm.requests().len()), (user, 0));
+    assert_eq!((read().await, test.crm.requests().len()), (user, 0));
     // The failed requests have left no lease.
     test.app.store.put_user(&test.user).await.unwrap();
     assert_eq!(test.post(&call("1")).await.message(), LOGGED);
@@ -157,7 +159,8 @@ async fn different_ids_never_have_the_same_table_key() {
     }
     for (session, extensions) in [("a", 2), ("a#b", 1), ("a%23b", 1)] {
         let session = call_log::model::SessionId::new(session).unwrap();
-        let logs = test.app.store.calls_of_session(&test.user.key(), &session).await.unwrap();
+        let call = CallKey { tenant: test.user.tenant(), session: session.clone(), header_user: None };
+        let logs = test.app.store.logs_of_call(&call).await.unwrap();
         assert_eq!(logs.len(), extensions, "{session}");
     }
 }

@@ -85,6 +85,9 @@ async fn a_retry_searches_for_the_contact_of_every_earlier_attempt() {
     test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
     check(&test.post(&with_contact(77)).await, NOT_ANSWERING, "the first create");
     test.pass(GRACE);
+    test.crm.next(Route::CreateActivity, Fault::Status(422));
+    check(&test.post(&with_contact(77)).await, REJECTED, "the same create again");
+    // Only now may a create name another contact.
     test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
     test.crm.next(Route::ListActivities, Fault::Delay(Duration::ZERO));
     test.crm.next(Route::ListActivities, Fault::Delay(Duration::ZERO));

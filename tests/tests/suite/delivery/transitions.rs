@@ -1,14 +1,16 @@
 //! The store makes exactly the transitions that are in its table of transitions.
 
 use call_log::{
-    model::{CallDetails, CallKey, CallLogId, Contact, ContactId, Payload, SessionId},
+    model::{CallDetails, CallKey, CallLogId, Contact, ContactId, LogKey, Payload, SessionId},
     store::{
-        Change, ClaimCreate, ClaimUpdate, Enqueued, Event, Finish, LastWritten, Lease, Purpose, Rearmed,
-        Release, State, TRANSITIONS,
+        Basis, Change, ClaimCreate, ClaimUpdate, Enqueued, Event, Finish, LastWritten, Lease, Purpose,
+        Rearmed, Release, State, TRANSITIONS,
     },
 };
 use serde_json::{Map, Value, json};
 use tests::test_app::TestApp;
+
+use super::{purpose, queued};
 
 const STATES: [State; 7] = [
     State::Queued,
@@ -34,8 +36,15 @@ const EVENTS: [Event; 11] = [
 ];
 const HOLDER: &str = "the holder";
 
-fn key(test: &TestApp, session: usize) -> CallKey {
-    CallKey { user: test.user.key(), session: SessionId::new(format!("{session}")).unwrap(), extension: None }
+fn key(test: &TestApp, session: usize) -> LogKey {
+    let session = SessionId::new(format!("{session}")).unwrap();
+    CallKey { tenant: test.user.tenant(), session, header_user: None }.log(0)
+}
+
+/// Returns the key of the item of a session, as DynamoDB has it.
+fn item_key(test: &TestApp, session: usize) -> Value {
+    let partition = format!("C#pipedrive#{}#{session}", test.user.tenant().account);
+    json!({"pk": {"S": partition}, "sk": {"S": "L#0"}})
 }
 
 /// Puts an item in a state into the table, with a lease and a log id that permit the event if the state does.
@@ -45,11 +54,12 @@ async fn put(test: &TestApp, session: usize, state: State, event: Event) {
         Event::Finish | Event::Keep | Event::OutcomeUnknown | Event::Failed | Event::GivenUp | Event::Deleted
     );
     let lease_until = if has_holder || event == Event::Enqueue { test.now_ms() + 1_000 } else { 0 };
+    let Value::Object(key) = item_key(test, session) else { unreachable!() };
     let mut item = json!({
-        "pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{session}#")},
         "state": {"S": state.name()}, "lease_until": {"N": lease_until.to_string()}, "fence": {"N": "1"},
         "queued": {"N": "1"}, "payload": {"B": "MA=="},
     });
+    item.as_object_mut().unwrap().extend(key);
     if has_holder {
         item["holder"] = json!({"S": HOLDER});
     }
@@ -61,34 +71,33 @@ async fn put(test: &TestApp, session: usize, state: State, event: Event) {
 }
 
 /// Applies the event to the call. Returns `true` if the store wrote it.
-async fn apply(test: &TestApp, key: &CallKey, event: Event) -> bool {
+async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
     let store = &test.app.store;
     let now_ms = test.now_ms();
-    let lease = Lease { key, holder: HOLDER, now_ms, until_ms: now_ms + 60_000 };
+    let lease = Lease { key, user: &test.user.id, holder: HOLDER, now_ms, until_ms: now_ms + 60_000 };
+    let none = CallDetails::default();
+    let queued = queued(test, "the update", &none);
     let log = CallLogId::new("5001").unwrap();
     let claimed = store.call(key).await.unwrap();
     match event {
         Event::EnqueueFirst => {
-            matches!(
-                store.enqueue_first(key, &CallDetails::default(), now_ms).await.unwrap(),
-                Enqueued::Queued(_)
-            )
+            matches!(store.enqueue_first(key, queued, None, now_ms).await.unwrap(), Enqueued::Queued(_))
         }
         Event::Enqueue => {
-            matches!(store.enqueue(key, &CallDetails::default(), now_ms).await.unwrap(), Enqueued::Queued(_))
+            matches!(store.enqueue(key, queued, Basis::Unread, now_ms).await.unwrap(), Enqueued::Queued(_))
         }
         Event::ClaimCreate => {
             let contact =
                 Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
             let payload =
                 Payload { contact, details: CallDetails::default(), additional: Map::new(), zone: None };
-            let claim = store.claim_create(&lease, Purpose::Request(&payload, "list")).await.unwrap();
-            matches!(claim, ClaimCreate::Claimed(_))
+            let claim = store.claim_create(&lease, purpose(test, &payload)).await.unwrap();
+            matches!(claim, ClaimCreate::Claimed { .. })
         }
         Event::ClaimUpdate => {
             matches!(
-                store.claim_update(&lease, Change::New((&CallDetails::default()).into())).await.unwrap(),
-                ClaimUpdate::Claimed(_)
+                store.claim_update(&lease, Change::New(queued, Basis::Unread)).await.unwrap(),
+                ClaimUpdate::Claimed(..)
             )
         }
         Event::Finish => {
@@ -148,8 +157,7 @@ async fn an_item_in_a_state_of_a_later_version_is_not_changed() {
         [Event::EnqueueFirst, Event::Enqueue, Event::ClaimCreate, Event::ClaimUpdate].into_iter().enumerate()
     {
         put(&test, session, State::Retry, event).await;
-        let item_key =
-            json!({"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": format!("C#{session}#")}});
+        let item_key = item_key(&test, session);
         let change = json!({
             "TableName": "calls", "Key": item_key, "UpdateExpression": "SET #state = :later",
             "ExpressionAttributeNames": {"#state": "state"},
@@ -159,16 +167,18 @@ async fn an_item_in_a_state_of_a_later_version_is_not_changed() {
         let read = json!({"TableName": "calls", "Key": item_key});
         let before: Value = test.dynamodb.ask("GetItem", &read).await;
         let (key, store) = (key(&test, session), &test.app.store);
-        let lease =
-            Lease { key: &key, holder: HOLDER, now_ms: test.now_ms(), until_ms: test.now_ms() + 60_000 };
+        let (now_ms, user) = (test.now_ms(), &test.user.id);
+        let lease = Lease { key: &key, user, holder: HOLDER, now_ms, until_ms: now_ms + 60_000 };
+        let none = CallDetails::default();
         let is_rejected = match event {
             Event::EnqueueFirst => matches!(
-                store.enqueue_first(&key, &CallDetails::default(), 0).await,
+                store.enqueue_first(&key, queued(&test, "the update", &none), None, 0).await,
                 Ok(Enqueued::ItemChanged)
             ),
-            Event::Enqueue => {
-                matches!(store.enqueue(&key, &CallDetails::default(), 0).await, Ok(Enqueued::ItemChanged))
-            }
+            Event::Enqueue => matches!(
+                store.enqueue(&key, queued(&test, "the update", &none), Basis::Unread, 0).await,
+                Ok(Enqueued::ItemChanged)
+            ),
             Event::ClaimCreate => store.claim_create(&lease, Purpose::Redrive).await.is_err(),
             _ => store.claim_update(&lease, Change::Due).await.is_err(),
         };

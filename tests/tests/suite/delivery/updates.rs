@@ -27,7 +27,7 @@ async fn an_update_before_its_call_is_written_with_the_call() {
         "one request with everything"
     );
     let item = test.app.store.call(&session_key(&test)).await.unwrap().unwrap();
-    assert_eq!(item.queued_details, Default::default(), "nothing is queued");
+    assert_eq!(item.queue, [], "nothing is queued");
 }
 
 #[tokio::test]

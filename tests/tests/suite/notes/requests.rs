@@ -65,9 +65,10 @@ async fn an_update_that_is_too_long_to_queue_is_a_413() {
     let harness = Harness::start().await;
     harness.post(&call("1")).await;
     for (session, message) in [("1", UPDATED), ("2", QUEUED_UNTIL_LOGGED)] {
-        for size in [500_000, 1_000_000] {
-            let response =
-                harness.patch(&json!({"sessionId": session, "transcript": "T".repeat(size)})).await;
+        for size in [650_000, 1_000_000] {
+            let response = harness
+                .patch(&json!({"sessionId": session, "transcript": tests::test_app::random_letters(size)}))
+                .await;
             let expected = warning(
                 "The update is too long to store. Shorten its texts to about 350 kB and send it again.",
                 &[],

@@ -1,5 +1,6 @@
 //! Secrets in Parameter Store that are read at the start of a process.
 
+use call_log::model::{HashKey, Secret};
 use serde_json::json;
 use tests::{
     aws::{Aws, REQUEST as SSM},
@@ -30,7 +31,11 @@ fn environment(ssm: &str) -> [(&str, &str); 3] {
 async fn a_secret_parameter_is_read_at_startup_and_again_after_five_minutes() {
     let (test, aws) = start(&[(NAME, OLD)]).await;
     let (ssm, url) = (&aws.ssm, aws.ssm.base_url());
-    let app = test.app_with(&environment(&url)).await.unwrap();
+    aws.put("/call-log/hash-key", "the first key");
+    let hash_key = [("HASH_KEY", ""), ("HASH_KEY_PARAMETER", "/call-log/hash-key")];
+    let app = test.app_with(&[&environment(&url)[..], &hash_key].concat()).await.unwrap();
+    let is_hash_key = |key: &str| app.hash_key().hash("7") == HashKey::new(Secret::new(key)).hash("7");
+    assert!(is_hash_key("the first key"));
     let status_with = async |secret: &str, session: &str| {
         let issuer = test.app_with(&[("JWT_SECRET", secret)]).await.unwrap();
         let token = issuer.issue_token(&test.user, 1);
@@ -39,6 +44,7 @@ async fn a_secret_parameter_is_read_at_startup_and_again_after_five_minutes() {
     assert_eq!((status_with(OLD, "1").await, status_with(NEW, "2").await, ssm.count(SSM)), (200, 401, 1));
 
     aws.put(NAME, NEW);
+    aws.put("/call-log/hash-key", "the second key");
     test.pass(4 * 60_000);
     assert_eq!(
         (status_with(OLD, "1").await, ssm.count(SSM)),
@@ -52,6 +58,7 @@ async fn a_secret_parameter_is_read_at_startup_and_again_after_five_minutes() {
         "the new secret is read after five minutes"
     );
     assert_eq!((status_with(NEW, "3").await, ssm.count(SSM)), (200, 2));
+    assert!(is_hash_key("the second key"));
 }
 
 #[tokio::test]
@@ -94,16 +101,29 @@ async fn a_startup_error_names_the_parameter_that_could_not_be_read() {
 async fn all_parameters_are_read_with_one_request() {
     let (test, aws) = start(&[(NAME, NEW), ("/old", OLD)]).await;
     aws.put("/key", &aws.data_key("one"));
+    aws.put("/hash-key", "a key");
     let (ssm, url, kms) = (&aws.ssm, aws.ssm.base_url(), aws.kms.base_url());
     let mut extra = environment(&url).to_vec();
     extra.extend([
         ("JWT_SECRET_PREVIOUS_PARAMETER", "/old"),
+        ("HASH_KEY", ""),
+        ("HASH_KEY_PARAMETER", "/hash-key"),
         ("AWS_ENDPOINT_URL_KMS", &kms),
         ("CREDENTIALS_DATA_KEY_PARAMETER", "/key"),
     ]);
     test.app_with(&extra).await.unwrap();
     let names = ssm.exchanges()[0].json().unwrap()["Names"].clone();
-    assert_eq!((names, ssm.count(SSM)), (json!([NAME, "/old", "/key"]), 1));
+    assert_eq!((names, ssm.count(SSM)), (json!([NAME, "/old", "/hash-key", "/key"]), 1));
+}
+
+#[tokio::test]
+async fn a_blank_hash_key_in_parameter_store_is_a_missing_one() {
+    let (test, aws) = start(&[("/hash-key", " \n")]).await;
+    let url = aws.ssm.base_url();
+    let extra =
+        [("HASH_KEY", ""), ("HASH_KEY_PARAMETER", "/hash-key"), ("AWS_ENDPOINT_URL_SSM", url.as_str())];
+    let error = test.app_with(&extra).await.unwrap_err().to_string();
+    assert!(error.starts_with("HASH_KEY is missing: set it to the key"), "{error}");
 }
 
 /// Parameter Store accepts at most ten different names per request (API reference of `GetParameters`).

@@ -6,7 +6,7 @@ use tests::{
     pipedrive::{ACCESS_TOKEN, API_KEY, Route},
     proxy::Fault,
     runtime_api::Function,
-    test_app::{JWT_SECRET, call},
+    test_app::{HASH_KEY, JWT_SECRET, call},
 };
 
 use crate::harness::{Harness, USER, request, with};
@@ -89,7 +89,7 @@ async fn the_log_and_the_table_contain_no_secret_and_no_text_of_a_call() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "not JSON: {line}");
     }
 
-    for secret in [MEDIA, ADMIN, ACCESS_TOKEN, API_KEY, JWT_SECRET, &token] {
+    for secret in [MEDIA, ADMIN, ACCESS_TOKEN, API_KEY, JWT_SECRET, HASH_KEY, &token] {
         for (place, text) in [("the log", &logs), ("the table", &table), ("the CRM", &requests)] {
             assert!(!text.contains(secret), "{secret} is in {place}: {text}");
         }

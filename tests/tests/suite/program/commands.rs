@@ -10,7 +10,7 @@ use crate::harness::with;
 pub(super) fn served() -> (Shell, Server) {
     let mut shell = Shell::new();
     let server = shell.serve(&["--in-memory"]);
-    shell.environment = server.variables();
+    shell.environment.extend(server.variables());
     (shell, server)
 }
 
@@ -28,7 +28,7 @@ fn table_create_creates_a_table_once() {
 #[test]
 fn without_a_table_every_command_says_what_to_do() {
     let no_table = "call-log: there is no table to work on\n  Start `call-log serve` in this directory, or set TABLE_NAME, \
-                    JWT_SECRET, CREDENTIALS_KEY_FILE and either AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.\n";
+                    JWT_SECRET, HASH_KEY, CREDENTIALS_KEY_FILE and either AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB.\n";
     for command in [
         ["user", "show", "1-pipedrive"].as_slice(),
         &["user", "remove", "1-pipedrive"],
@@ -45,6 +45,10 @@ fn without_a_table_every_command_says_what_to_do() {
     let missing = "call-log: JWT_SECRET is missing: set it to the secret that signs callers' tokens\n";
     assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
     shell.set("JWT_SECRET", tests::test_app::JWT_SECRET);
+    let missing = "call-log: HASH_KEY is missing: set it to the key that hashes RingCentral extension ids: the HASH_KEY of \
+                   your App Connect server, or else a random text that all functions share\n";
+    assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
+    shell.set("HASH_KEY", tests::test_app::HASH_KEY);
     let missing = "call-log: the encryption key is missing: set CREDENTIALS_DATA_KEY to a data key from KMS, or \
                    CREDENTIALS_KEY_FILE to a file that `call-log credentials new-key-file FILE` creates\n";
     assert_eq!(shell.run(&["token", "1-pipedrive"]).error(), missing);
@@ -79,9 +83,9 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
       "id": "12345-pipedrive",
       "platform": "pipedrive",
       "hostname": "acme.pipedrive.com",
+      "account": "7",
       "apiHost": "acme.pipedrive.com",
       "loginHost": "oauth.pipedrive.com",
-      "account": "7",
       "crmUserId": "12345",
       "ownerId": "12346",
       "timezone": "Europe/Berlin",
@@ -98,7 +102,7 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
     }
     "#);
 
-    // Storing the user again replaces all fields.
+    // Storing the user again replaces all fields. The account stays, because the CRM does not respond.
     let key =
         with(user, json!({"userSettings": null, "credentials": null, "timezone": null, "account": null}));
     let key = with(key, json!({"credentials": {"type": "apiKey", "apiKey": "canary-key"}}));
@@ -108,7 +112,7 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
     );
     let shown: Value = serde_json::from_str(&shell.run(&["user", "show", "12345-pipedrive"]).out()).unwrap();
     assert_eq!((&shown["credentials"], &shown["timezone"]), (&json!({"type": "apiKey"}), &Value::Null));
-    assert_eq!((&shown["account"], &shown["crmUserId"]), (&Value::Null, &json!("12345")));
+    assert_eq!((&shown["account"], &shown["crmUserId"]), (&json!("7"), &json!("12345")));
 
     assert_eq!(shell.run(&["user", "remove", "12345-pipedrive"]).out(), "User 12345-pipedrive is removed.\n");
     let none = "call-log: there is no user 12345-pipedrive\n  Correct the id, or store the user with `call-log user put \
@@ -116,6 +120,33 @@ fn a_user_is_stored_shown_without_secrets_and_removed() {
     for command in ["show", "remove"] {
         assert_eq!(shell.run(&["user", command, "12345-pipedrive"]).error(), none);
     }
+}
+
+#[test]
+fn user_put_says_that_the_account_is_not_known_and_how_to_tell_it() {
+    let (shell, _server) = served();
+    let user = json!({
+        "id": "1-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com",
+        "credentials": {"type": "apiKey", "apiKey": "canary-key"},
+    });
+    let put =
+        |fields: Value| shell.run_with(&["user", "put", "-"], &with(user.clone(), fields).to_string()).out();
+    let account = || {
+        let shown: Value = serde_json::from_str(&shell.run(&["user", "show", "1-pipedrive"]).out()).unwrap();
+        shown["account"].clone()
+    };
+    insta::assert_snapshot!(put(json!({})), @r"
+    User 1-pipedrive is stored.
+    The CRM did not say which account the user belongs to, so the user shares no call logs with colleagues.
+    Store the user again with credentials that work, or with the account's id as `account`; -v shows the CRM's response.
+    ");
+    assert_eq!(account(), Value::Null);
+    assert_eq!(put(json!({"tenant": 7})), "User 1-pipedrive is stored.\n");
+    assert_eq!(account(), "7");
+    assert_eq!(put(json!({"account": 8})), "User 1-pipedrive is stored.\n");
+    assert_eq!(account(), "8");
+    let shown: Value = serde_json::from_str(&shell.run(&["user", "show", "12345-example"]).out()).unwrap();
+    assert_eq!(shown["account"], "example", "the demo user");
 }
 
 #[test]
@@ -220,28 +251,32 @@ async fn a_printed_token_is_accepted_and_show_describes_its_calls() {
       State    QUEUED: updates wait for the call to be logged
       Claims   0
       Queued   1 update(s)
-      Hash     7d5ae3518f462a01 (session_hash of the log lines)
+      Hash     2c0f51e3d0968e03 (session_hash of the log lines)
     ");
     let call = with(tests::test_app::call("1"), json!({"contactId": "c-3"}));
-    assert_eq!(send("POST", call.clone()).await["logId"], "5001");
+    let of_number = with(call.clone(), json!({"extensionNumber": "101"}));
+    assert_eq!(send("POST", of_number).await["logId"], "5001");
     let of_extension = with(call, json!({"hashedExtensionId": "8c41", "contactId": "c-999"}));
     send("POST", of_extension).await;
     insta::assert_snapshot!(timeless(&show("1").out()), @r"
-    Session 1
+    Session 1, extension 101
       State    LOGGED: it is in the CRM
       Record   5001
+      Creator  12345-example
+      Note of  12345-example
       First    attempt at TIME
       Claims   1
                TIME  logged
-      Hash     7d5ae3518f462a01 (session_hash of the log lines)
+      Hash     2c0f51e3d0968e03 (session_hash of the log lines)
     Session 1, extension 8c41
       State    DEAD_LETTER: the CRM rejected it or was unavailable for too long; it can be logged again
+      Creator  12345-example
       First    attempt at TIME
       Claims   1
       Next     none; `call-log redrive 12345-example 1` starts delivery again
       Reason   rejected (status 422)
                TIME  given up: rejected (status 422)
-      Hash     7d5ae3518f462a01 (session_hash of the log lines)
+      Hash     2c0f51e3d0968e03 (session_hash of the log lines)
     ");
 
     let again = shell.run(&["redrive", "12345-example", "1", "--json"]).out();

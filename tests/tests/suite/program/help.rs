@@ -199,7 +199,13 @@ fn with_json_a_command_prints_one_document() {
     let shown = json(&["show", "12345-example", "7"]);
     let log = &shown[0];
     assert_eq!(
-        (&log["extension"], &log["state"], &log["logId"], &log["isDeadLetter"], &log["history"][0]["what"]),
+        (
+            &log["extension"]["hash"],
+            &log["state"],
+            &log["logId"],
+            &log["isDeadLetter"],
+            &log["history"][0]["what"]
+        ),
         (&json!("8c41"), &json!("LOGGED"), &json!("5001"), &json!(false), &json!("imported"))
     );
 

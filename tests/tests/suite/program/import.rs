@@ -22,7 +22,7 @@ fn write(shell: &Shell, name: &str, text: impl AsRef<[u8]>) {
 const USERS: &str = "id,hostname,timezoneName,timezoneOffset,platform,accessToken,refreshToken,tokenExpiry,\
                      platformAdditionalInfo,userSettings,createdAt\n\
                      1-pipedrive,acme.pipedrive.com,Europe/Berlin,+01:00,pipedrive,canary-a,canary-r,\
-                     2025-03-12 15:45:25.123+00,\"{\"\"x\"\": 1}\",\"{\"\"addCallLogResult\"\": {\"\"value\"\": false}}\",2025-01-01\n\
+                     2025-03-12 15:45:25.123+00,\"{\"\"companyId\"\": 31}\",\"{\"\"addCallLogResult\"\": {\"\"value\"\": false}}\",2025-01-01\n\
                      2-pipedrive,Acme.pipedrive.com,,-08:00,pipedrive,canary-k,,,,,\n\
                      3-pipedrive,acme.pipedrive.com,Pacific Time (US & Canada),-480,pipedrive,,,,,\\N,\n";
 
@@ -36,7 +36,7 @@ fn users_as_lines() -> String {
     [
         user("1-pipedrive", json!({
             "timezoneName": "Europe/Berlin", "timezoneOffset": "+01:00", "accessToken": "canary-a", "refreshToken": "canary-r",
-            "tokenExpiry": "2025-03-12T15:45:25.123Z", "userSettings": {"addCallLogResult": {"value": false}},
+            "tokenExpiry": "2025-03-12T15:45:25.123Z", "platformAdditionalInfo": {"companyId": "31"}, "userSettings": {"addCallLogResult": {"value": false}},
         })),
         user("2-pipedrive", json!({"timezoneOffset": "-08:00", "accessToken": "canary-k", "refreshToken": null})),
         user("3-pipedrive", json!({"timezoneName": "Pacific Time (US & Canada)", "timezoneOffset": -480, "accessToken": ""})),
@@ -65,7 +65,7 @@ fn users_are_imported_from_csv_and_from_json_lines() {
         assert_eq!(
             show("1-pipedrive"),
             json!({
-                "id": "1-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com", "timezone": "Europe/Berlin",
+                "id": "1-pipedrive", "platform": "pipedrive", "hostname": "acme.pipedrive.com", "account": "31", "timezone": "Europe/Berlin",
                 "credentials": {"type": "oauth", "canRefresh": true, "expiresAt": "2025-03-12T15:45:25.123Z"},
                 "userSettings": {"addCallLogResult": {"value": false}},
             })
@@ -211,11 +211,13 @@ fn call_logs_are_imported_from_csv_and_from_json_lines() {
         };
         for (session, shown) in [
             ("4503991004", "Session 4503991004\n  State    LOGGED: it is in the CRM\n  Record   5001"),
-            // The only extension of a session is dropped if it is a number, because current senders send a hash.
-            ("4503991005", "Session 4503991005\n  State    LOGGED: it is in the CRM\n  Record   5002"),
+            (
+                "4503991005",
+                "Session 4503991005, extension 101\n  State    LOGGED: it is in the CRM\n  Record   5002",
+            ),
             (
                 "4503991006",
-                "Session 4503991006, extension 8c41\n  State    LOGGED: it is in the CRM\n  Record   5003",
+                "Session 4503991006, extension 101\n  State    LOGGED: it is in the CRM\n  Record   5003",
             ),
             (
                 "4503991007",

@@ -81,13 +81,16 @@ fn serve_announces_its_addresses_and_secrets_and_keeps_nothing_in_memory() {
     let mut text = server.announcement.clone();
     let dynamodb = server.variables()["AWS_ENDPOINT_URL_DYNAMODB"].clone();
     let secret = server.variables()["JWT_SECRET"].clone();
+    let hash_key = server.variables()["HASH_KEY"].clone();
     let key_file = server.variables()["CREDENTIALS_KEY_FILE"].clone();
+    assert_ne!(hash_key, secret);
     assert!(std::path::Path::new(&key_file).exists(), "{key_file}");
     for (value, name) in [
         (server.url(), "URL"),
         (&dynamodb, "DYNAMODB_URL"),
         (server.token(), "THE_TOKEN"),
         (&secret, "THE_SECRET"),
+        (&hash_key, "THE_HASH_KEY"),
         (&key_file, "THE_KEY_FILE"),
     ] {
         text = text.replace(value, name);
@@ -112,6 +115,7 @@ fn serve_announces_its_addresses_and_secrets_and_keeps_nothing_in_memory() {
 
     export TABLE_NAME=call-log AWS_ENDPOINT_URL_DYNAMODB=DYNAMODB_URL CRM_BASE_URL_EXAMPLE=URL
     export CREDENTIALS_KEY_FILE='THE_KEY_FILE'
+    export HASH_KEY=THE_HASH_KEY
     export JWT_SECRET=THE_SECRET
     "#);
 
@@ -325,7 +329,12 @@ fn only_the_owner_can_read_the_data_directory() {
     use std::os::unix::fs::PermissionsExt;
     let shell = Shell::new();
     let _server = shell.serve(&["--data-dir", "kept"]);
-    for (path, mode) in [("kept", 0o700), ("kept/jwt-secret", 0o600), ("kept/credentials.key", 0o600)] {
+    for (path, mode) in [
+        ("kept", 0o700),
+        ("kept/jwt-secret", 0o600),
+        ("kept/hash-key", 0o600),
+        ("kept/credentials.key", 0o600),
+    ] {
         let found = std::fs::metadata(shell.path().join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}: {found:o}");
     }

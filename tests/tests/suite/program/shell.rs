@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tests::{
     dynamodb::DynamoDb,
     runtime_api::binary,
-    test_app::{JWT_SECRET, key_file},
+    test_app::{HASH_KEY, JWT_SECRET, key_file},
 };
 
 /// The time limit for the program to end.
@@ -51,7 +51,9 @@ impl Shell {
     pub(crate) fn new() -> Shell {
         let directory = tempfile::tempdir().expect("a directory");
         let temporary = ("TMPDIR".to_owned(), directory.path().to_string_lossy().into_owned());
-        Shell { directory, environment: [temporary].into() }
+        // No command leaves this machine.
+        let nowhere = (tests::pipedrive::BASE_URL_VARIABLE.to_owned(), "http://127.0.0.1:1".to_owned());
+        Shell { directory, environment: [temporary, nowhere].into() }
     }
 
     /// Returns a shell with the environment of a table, which is not created yet.
@@ -59,6 +61,7 @@ impl Shell {
         let mut shell = Shell::new();
         shell.set("TABLE_NAME", "calls");
         shell.set("JWT_SECRET", JWT_SECRET);
+        shell.set("HASH_KEY", HASH_KEY);
         shell.set("CREDENTIALS_KEY_FILE", &key_file("credentials"));
         shell.set("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb.url);
         shell

@@ -76,6 +76,10 @@ impl Crm for FakeCrm {
         Some("http://memory".to_owned())
     }
 
+    fn host_account(&self, _: &User) -> HostAccount {
+        HostAccount::Named("7".to_owned())
+    }
+
     fn authentication(&self, _: &Credentials) -> Authentication {
         Authentication::BEARER
     }

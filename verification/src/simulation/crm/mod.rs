@@ -23,8 +23,8 @@ use async_trait::async_trait;
 use call_log::{
     adapters::{
         Access, Authentication, Authorization, CallFacts, CallLog, CallLogChange, Capabilities,
-        ClientAuthentication, Crm, Effect, Error, ErrorKind, Fields, Finish, NewCallLog, NewContact, OAuth,
-        Presentation, RateLimits, Recovery, budget::Allowance,
+        ClientAuthentication, Crm, Effect, Error, ErrorKind, Fields, Finish, HostAccount, NewCallLog,
+        NewContact, OAuth, Presentation, RateLimits, Recovery, budget::Allowance,
     },
     model::{CallLogId, Contact, Credentials, Deadline, SessionId, User},
 };

@@ -16,7 +16,7 @@ use crate::architecture::source::{attributes_of, is_test, parse};
 /// The files of `api::wire` that read the fields of a request.
 const READERS: [&str; 4] = ["contact", "create", "record", "update"];
 /// The methods that read a field. Their first argument is its name.
-const METHODS: [&str; 6] = ["get", "inside", "lenient", "list", "require", "text"];
+const METHODS: [&str; 7] = ["get", "inside", "lenient", "list", "require", "shift_remove", "text"];
 
 /// The names of the fields that a file reads.
 #[derive(Default)]

@@ -125,7 +125,7 @@ async fn rows() -> Vec<Row> {
     test.crm.delete(5001);
     let another = with(update.clone(), json!({"note": "Wants three quotes"}));
     add("deleted", "PATCH", 200, send("PATCH", &another).await);
-    let long = json!({"sessionId": "9", "transcript": "T".repeat(1_000_000)});
+    let long = json!({"sessionId": "9", "transcript": tests::test_app::random_letters(1_000_000)});
     add("too long to queue", "PATCH", 413, send("PATCH", &long).await);
 
     let (without_table, proxy) = test.proxied_app().await;

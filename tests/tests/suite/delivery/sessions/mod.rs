@@ -27,7 +27,7 @@ use tests::{
     log::Log,
     messages::{LOGGED, RATE_LIMITED, SESSION_ENDED, UNAUTHORIZED},
     proxy::Fault,
-    test_app::{INVOCATION_MS, JWT_SECRET, NOW_MS, Response, call, key_file, send},
+    test_app::{HASH_KEY, INVOCATION_MS, JWT_SECRET, NOW_MS, Response, call, key_file, send},
 };
 
 use self::crm::{CREATE, FakeSessionCrm, HEADER, LOGIN, PLATFORM, SessionCrm, TOKEN};
@@ -123,6 +123,7 @@ async fn app(dynamodb: &DynamoDb, crm: &FakeSessionCrm, clock: &Arc<AtomicI64>) 
         ("TABLE_NAME", "calls"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.url.as_str()),
         ("JWT_SECRET", JWT_SECRET),
+        ("HASH_KEY", HASH_KEY),
     ]);
     let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned())).unwrap();
     let mut app = App::new(config, Clock::Manual(clock.clone())).await.unwrap();

@@ -21,11 +21,12 @@ use tests::{
 use crate::harness::with;
 
 /// Secrets that only their recipient may see: the CRM, or its token endpoint.
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 10] = [
     ("access tokens", "pipedrive-access-"),
     ("refresh tokens", "pipedrive-refresh-"),
     ("an API key", API_KEY),
     ("the token secret", TOKEN_SECRET),
+    ("the key of hashes", HASH_KEY),
     ("the client's secret", CLIENT_SECRET),
     ("an authHeader", AUTH_HEADER),
     ("a download link's token", DOWNLOAD_TOKEN),
@@ -33,6 +34,7 @@ const SECRETS: [(&str, &str); 9] = [
     ("the data key", DATA_KEY),
 ];
 const TOKEN_SECRET: &str = "canary-token-secret-of-32-bytes-or-more";
+const HASH_KEY: &str = "canary-hash-key";
 const CLIENT_SECRET: &str = "canary-client-secret";
 const AUTH_HEADER: &str = "canary-auth-header";
 const DOWNLOAD_TOKEN: &str = "canary-download-token";
@@ -64,7 +66,7 @@ fn create(session: &str) -> Value {
             "recording": {
                 "link": "https://rec.example/canary-recording", "downloadUrl": download, "contentUri": download,
             },
-            "customSubject": "canary-subject",
+            "customSubject": "canary-subject", "rcExtensionId": "62264425",
         },
         "note": NOTE, "aiNote": "canary-ai-note", "transcript": "canary-transcript", "contactName": NAME,
         "additionalSubmission": {"adminAssignedUserToken": ADMIN_TOKEN, "isAssignedToUser": true},
@@ -173,6 +175,7 @@ fn a_canary_is_found_in_plain_text_and_in_base64() {
 /// Returns the environment variables of a function that has every kind of secret.
 fn variables(dynamodb: &str, crm: &FakePipedrive, aws: &Aws, table: &DynamoDb) -> BTreeMap<String, String> {
     aws.put("/jwt", TOKEN_SECRET);
+    aws.put("/hash-key", HASH_KEY);
     let client = json!({"clientId": "client", "clientSecret": CLIENT_SECRET});
     aws.put(&format!("/crm/{PLATFORM}"), &client.to_string());
     let context = json!({"purpose": "call-log credentials"});
@@ -180,6 +183,8 @@ fn variables(dynamodb: &str, crm: &FakePipedrive, aws: &Aws, table: &DynamoDb) -
     let extra = [
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
         ("CREDENTIALS_DATA_KEY_PARAMETER", "/data-key"),
+        ("HASH_KEY", ""),
+        ("HASH_KEY_PARAMETER", "/hash-key"),
         ("CRM_SECRETS_PREFIX", "/crm"),
     ];
     let mut variables = environment(table, crm, &extra);

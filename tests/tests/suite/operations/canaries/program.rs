@@ -8,6 +8,7 @@ async fn serve_reveals_no_secret_or_personal_data_at_any_verbosity() {
     for verbosity in [&[][..], &["-v"], &["-vv"]] {
         let mut shell = Shell::new();
         shell.set("JWT_SECRET", TOKEN_SECRET);
+        shell.set("HASH_KEY", HASH_KEY);
         let server = shell.serve(verbosity);
         let http = call_log::startup::transport::client().unwrap();
         let (url, token) = (server.url().to_owned(), server.token().to_owned());

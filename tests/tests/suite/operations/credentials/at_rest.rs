@@ -79,7 +79,7 @@ async fn credentials_and_queued_updates_are_encrypted_in_the_table() {
         {
             assert!(!table.contains(secret), "{secret} is in the table");
         }
-        assert!(table.contains("C#queued#"), "the call with queued updates is missing");
+        assert!(table.contains("#queued"), "the call with queued updates is missing");
     }
 }
 

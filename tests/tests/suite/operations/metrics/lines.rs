@@ -170,8 +170,8 @@ async fn every_create_writes_one_line_with_its_outcome() {
     );
     assert_eq!(lines[0]["session_hash"], lines[1]["session_hash"]);
     assert_ne!(lines[0]["session_hash"], lines[2]["session_hash"]);
-    // `printf '%s' 'pipedrive|12345-pipedrive|4503991001' | sha256sum | cut -c1-16`
-    assert_eq!(lines[0]["session_hash"], "ca434cd77438ac26");
+    // `printf '%s' 'pipedrive|4503991001' | sha256sum | cut -c1-16`
+    assert_eq!(lines[0]["session_hash"], "2e6d1a0c4679024c");
     assert!(lines[0]["crm_ms"].as_i64().is_some_and(|ms| ms >= 0), "{}", lines[0]);
     assert_eq!(values(&lines[0])["CrmLatency"].len(), 3, "{}", lines[0]);
     // CloudWatch Logs charges by the byte.
@@ -192,7 +192,15 @@ async fn every_update_writes_one_line_with_its_outcome() {
     update.send(patch("4503991001", "canary two"), 200, "Failed", "WARN", true).await;
     test.crm.delete(5001);
     update.send(patch("4503991001", "canary three"), 200, "Deleted", "INFO", true).await;
-    update.send(patch("4503991003", &"canary".repeat(70_000)), 413, "TooLarge", "INFO", true).await;
+    update
+        .send(
+            patch("4503991003", &format!("canary{}", tests::test_app::random_letters(650_000))),
+            413,
+            "TooLarge",
+            "INFO",
+            true,
+        )
+        .await;
     let lines = update.check("update");
     assert_eq!(lines[2]["reason"], "rate limited (status 429)");
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
+use tests::test_app::first_log_key;
 
 use super::*;
 
@@ -158,7 +159,7 @@ async fn a_call_that_cannot_be_read_is_counted_by_the_redrive() {
     test.post(&call("1")).await;
     let request = json!({
         "TableName": "calls",
-        "Key": {"pk": {"S": "U#pipedrive#12345-pipedrive"}, "sk": {"S": "C#1#"}},
+        "Key": first_log_key("1"),
         "UpdateExpression": "SET #state = :nonsense",
         "ExpressionAttributeNames": {"#state": "state"},
         "ExpressionAttributeValues": {":nonsense": {"S": "ARCHIVED"}},

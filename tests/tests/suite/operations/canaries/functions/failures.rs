@@ -112,10 +112,10 @@ pub(super) async fn let_the_table_fail(harness: &mut Harness) {
         harness.send(KEYED, "PATCH", &update(&format!("table-{number}"))).await;
     }
     // An item whose encrypted note cannot be read.
-    let item = json!({
-        "pk": {"S": format!("U#pipedrive#{KEYED}")}, "sk": {"S": "C#unreadable#"}, "state": {"S": "PARKED"},
-        "lease_until": {"N": "0"}, "q_note": {"B": base64::encode("too short")},
-    });
+    let item = with(
+        json!({"pk": {"S": format!("C#pipedrive#{KEYED}#unreadable")}, "sk": {"S": "L#0"}}),
+        json!({"state": {"S": "QUEUED"}, "lease_until": {"N": "0"}, "queue": {"L": [{"B": base64::encode("too short")}]}}),
+    );
     harness.dynamodb.ask("PutItem", &json!({"TableName": "calls", "Item": item})).await;
     assert_eq!(harness.send(KEYED, "POST", &create("unreadable")).await.status, 500);
 }

@@ -7,7 +7,8 @@ pub(super) async fn send_malformed_requests(harness: &mut Harness) {
     let stranger = variables(&harness.dynamodb.url, &harness.crm, &harness.aws, &harness.dynamodb);
     let stranger = Config::read(|name| match name {
         "JWT_SECRET" => Some("canary-secret-of-a-stranger-who-guesses".to_owned()),
-        "CREDENTIALS_DATA_KEY_PARAMETER" | "JWT_SECRET_PARAMETER" => None,
+        "HASH_KEY" => Some(HASH_KEY.to_owned()),
+        "CREDENTIALS_DATA_KEY_PARAMETER" | "JWT_SECRET_PARAMETER" | "HASH_KEY_PARAMETER" => None,
         name => stranger.get(name).cloned(),
     });
     let stranger = App::new(stranger.unwrap(), Clock::System).await.unwrap();

@@ -6,7 +6,7 @@ mod malformed;
 use std::time::Duration;
 
 use call_log::{
-    model::{Clock, Credentials, Secret},
+    model::{Clock, Credentials, CrmAccount, Secret, User},
     startup::{app::App, config::Config},
 };
 use tests::{
@@ -14,7 +14,7 @@ use tests::{
     pipedrive::{ACCESS_TOKEN, Route},
     proxy::{Fault, Proxy},
     runtime_api::{Function, event, with_body},
-    test_app::user,
+    test_app,
 };
 
 use self::{
@@ -25,6 +25,12 @@ use super::*;
 
 const OWNER: &str = "12345-pipedrive";
 const KEYED: &str = "54321-pipedrive";
+
+/// Returns a user who has a company alone, so that two users can log the same session.
+fn user(id: &str, credentials: Option<Credentials>) -> User {
+    let account = CrmAccount { id: Some(id.to_owned()), ..CrmAccount::default() };
+    User { account, ..test_app::user(id, credentials) }
+}
 
 /// The functions, the services that they use, and the responses that they gave.
 struct Harness {
@@ -181,6 +187,7 @@ async fn the_log_of_a_failed_start_contains_no_secret() {
         ("CREDENTIALS_DATA_KEY", canary, None),
         ("CREDENTIALS_DATA_KEY", "Y2FuYXJ5LWluLXRoZS1jb25maWd1cmF0aW9u", None),
         ("JWT_SECRET_PARAMETER", "/nowhere", None),
+        ("HASH_KEY_PARAMETER", "/nowhere", None),
         ("AWS_SECRET_ACCESS_KEY", canary, None),
         ("AWS_REGION", "eu-west-1", None),
         ("TABLE_NAME", "", None),

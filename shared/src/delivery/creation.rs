@@ -1,0 +1,200 @@
+//! The second half of a create: the record of a claimed call is found or created, and stored with the call.
+
+use crate::{
+    adapters::{Effect, ErrorKind},
+    delivery::{
+        attempt::{Attempt, Claim},
+        draft::{Draft, Record},
+        failure::Failure,
+        lease, ways, write,
+    },
+    model::{CallDetails, CallLogId, Payload, Secret},
+    note::Section,
+    store::{self, Finish, State, StoredUser},
+    telemetry::{self, Metric},
+};
+
+/// The result of an attempt to create the record of a claimed call.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The call is logged.
+    Logged {
+        /// The record.
+        log: CallLogId,
+        /// The sections of the note that the record does not show in full.
+        shortened: Vec<Section>,
+    },
+    /// Another invocation took the lease before the record was sent.
+    Overtaken,
+    /// The call is not logged.
+    Failed {
+        /// The reason.
+        failure: Failure,
+        /// The redrive will try again.
+        is_deferred: bool,
+    },
+}
+
+impl Claim<'_> {
+    /// Creates the record of the claimed call. Requests and the redrive continue here.
+    pub(crate) async fn create(
+        self,
+        user: StoredUser,
+        authorization: Option<Secret>,
+        payload: Payload,
+    ) -> Result<Outcome, store::Error> {
+        match self.grant(user, authorization).await {
+            Ok(grant) => self.attempt(grant, payload.zone).create_record(&payload).await,
+            Err(failure) => self.fail_create(failure).await,
+        }
+    }
+
+    /// Gives the lease back after a failure: there is no record, or it is not known whether there is one.
+    pub(crate) async fn fail_create(&self, failure: Failure) -> Result<Outcome, store::Error> {
+        let failed = self.fail("create.release", failure).await?;
+        if let Some(state) = self.item.state.after(failed.event) {
+            telemetry::state(self.item.state.name(), state.name());
+        }
+        Ok(Outcome::Failed { failure: failed.failure, is_deferred: failed.is_deferred })
+    }
+}
+
+impl Attempt<'_> {
+    /// Creates the record, unless the CRM shows that an earlier attempt has created it.
+    async fn create_record(mut self, payload: &Payload) -> Result<Outcome, store::Error> {
+        // Queued updates were sent after the call ended, so they are newer than the create.
+        let details = payload.details.clone().overlay(&self.claim.item.queued_details());
+        self.learn(&details);
+        let lease = &self.claim.lease;
+        let way = self.claim.services.ways.of(self.claim.crm, &lease.key.call.tenant, lease.now_ms);
+        let draft = self.draft(payload, details, way);
+        if self.claim.item.outcome_unknown {
+            match self.find_record(&draft).await {
+                Ok(Some(record)) => return self.complete(record).await,
+                Ok(None) => {}
+                Err(failure) => return self.claim.fail_create(failure).await,
+            }
+        }
+        let may_duplicate = self.has_untraceable_attempt();
+        if !self.record_criteria(payload, way).await? {
+            return Ok(overtaken());
+        }
+        if may_duplicate {
+            telemetry::count(Metric::DuplicatePossible);
+        }
+        match self.send(draft).await {
+            Ok(Some(record)) => self.complete(record).await,
+            Ok(None) => Ok(overtaken()),
+            Err(failure) => self.claim.fail_create(failure).await,
+        }
+    }
+
+    /// Sends the record to the CRM: again in the next way if the CRM does not take the call tag, and again without the
+    /// queued details if it rejects the data. Searches for the record if the response is lost. Returns `None` if another
+    /// invocation has taken the lease.
+    async fn send(&mut self, mut draft: Draft<'_>) -> Result<Option<Record>, Failure> {
+        let services = self.claim.services;
+        let has_queued = !self.claim.item.queue.is_empty();
+        let (mut lacks_queued, mut is_next_way) = (false, false);
+        loop {
+            let failure = match self.grant.create_record(&draft.record).await {
+                Ok(id) => {
+                    if is_next_way {
+                        let tenant = &self.claim.lease.key.call.tenant;
+                        services.ways.remember(tenant, draft.record.recovery, self.grant.now_ms());
+                    }
+                    let missing = lacks_queued.then(CallDetails::default);
+                    return Ok(Some(Record {
+                        id,
+                        written: draft.written,
+                        shortened: draft.shortened,
+                        missing,
+                    }));
+                }
+                Err(failure) => failure,
+            };
+            match failure.kind() {
+                Some(ErrorKind::KeyRefused) => {
+                    telemetry::count(Metric::KeyRefused);
+                    let refused = draft.record.recovery;
+                    let Some(way) = ways::next(self.claim.crm, refused) else { return Err(failure) };
+                    tracing::warn!(
+                        refused = refused.name(),
+                        next = way.name(),
+                        "the CRM does not take the call tag; it is sent in the next way"
+                    );
+                    // If this invocation dies, the next one has to look for the record in this way too.
+                    if !self.record_criteria(draft.payload, way).await? {
+                        return Ok(None);
+                    }
+                    draft.record.recovery = way;
+                    is_next_way = true;
+                }
+                // Queued details must not keep the call from being logged: one of them may be what the CRM rejects.
+                Some(ErrorKind::Rejected { .. }) if has_queued && !lacks_queued => {
+                    let details = draft.payload.details.clone();
+                    draft = self.draft(draft.payload, details, draft.record.recovery);
+                    lacks_queued = true;
+                }
+                Some(ErrorKind::AlreadyExists(id)) => {
+                    return self.existing_record(id.clone(), &draft).await.map(Some);
+                }
+                _ if failure.effect() == Effect::Unknown => {
+                    telemetry::count(Metric::Ambiguous);
+                    // A record that is found now is certainly ours. If none is found, the request may still arrive.
+                    return match self.find_record(&draft).await {
+                        Ok(Some(record)) => Ok(Some(record)),
+                        _ => Err(failure),
+                    };
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    /// Settles the record of the call, and returns the outcome for the caller.
+    async fn complete(self, record: Record) -> Result<Outcome, store::Error> {
+        let log = record.id.clone();
+        let shortened = self.settle(record).await?;
+        telemetry::count(Metric::Created);
+        Ok(Outcome::Logged { log, shortened })
+    }
+
+    /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
+    /// Returns the sections that the record does not show in full.
+    async fn settle(mut self, record: Record) -> Result<Vec<Section>, store::Error> {
+        let Record { id, written, shortened, missing } = record;
+        let queued_version = self.claim.item.queued_version;
+        self.claim.item.finish_pending = self.has_finish();
+        if missing.is_some() || self.needs_finish() {
+            let Finish::MoreQueued(item) = self.claim.keep("create.keep", &id, &written).await? else {
+                lease::lost("the lease expired before the record's id was stored");
+                return Ok(shortened);
+            };
+            self.claim.item = *item;
+            if missing.is_some() || self.claim.item.queued_version != queued_version {
+                return self.write(missing.unwrap_or_default()).await.map(write::Outcome::shortened);
+            }
+            if let Err(failure) = self.finish_record(&id).await {
+                return self.claim.fail_write(failure).await.map(|_| shortened);
+            }
+        } else {
+            telemetry::state(self.claim.item.state.name(), State::Logged.name());
+        }
+        match self.claim.finish("create.finish", &id, &written).await? {
+            Finish::Released => {}
+            Finish::MoreQueued(item) => {
+                self.claim.item = *item;
+                return self.write(CallDetails::default()).await.map(write::Outcome::shortened);
+            }
+            Finish::Lost => lease::lost("the lease expired before the record's id was stored"),
+        }
+        Ok(shortened)
+    }
+}
+
+/// Returns the outcome if another invocation took the lease before the record was sent.
+fn overtaken() -> Outcome {
+    lease::lost("the lease expired before the record was created");
+    Outcome::Overtaken
+}

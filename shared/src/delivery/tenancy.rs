@@ -1,0 +1,104 @@
+//! The tenant that a request belongs to.
+//!
+//! Tokens of ours name it, so that the call can be claimed while the user is read. For other tokens it is the stored user's,
+//! which this process may remember. The stored user decides in any case: a user can move to another CRM account.
+
+use crate::{
+    delivery::services::Services,
+    model::{Sender, TenantKey, UserKey},
+    store::{self, StoredUser},
+    telemetry::{self, Metric},
+};
+
+/// The tenant of a request, and how it is known.
+#[derive(Debug)]
+pub(crate) struct Tenancy {
+    pub(crate) tenant: TenantKey,
+    source: Source,
+    /// The user, if the tenant was not known without.
+    pub(crate) user: Option<StoredUser>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The token names it.
+    Token,
+    /// This process remembers it.
+    Memory,
+    /// The user was read.
+    User,
+}
+
+/// The user of a request, or why there is none to log calls for.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    User(Box<StoredUser>),
+    /// The user is unknown or has no credentials.
+    NotConnected,
+    /// The tenant that this process remembered of the user is out of date.
+    Outdated,
+    /// The token was issued before the user moved.
+    Moved,
+}
+
+impl Tenancy {
+    /// Returns the tenant of a request; `None` if the user is unknown.
+    pub(crate) async fn of(services: &Services, sender: &Sender) -> Result<Option<Tenancy>, store::Error> {
+        let known = |tenant, source| Some(Tenancy { tenant, source, user: None });
+        if let Some(tenant) = &sender.tenant {
+            return Ok(known(tenant.clone(), Source::Token));
+        }
+        if let Some(tenant) = services.tenant_hints.get(&sender.user) {
+            return Ok(known(tenant, Source::Memory));
+        }
+        let user = services.store.user(&sender.user);
+        let user = services.sync_points.reach("tenancy.user", user).await?;
+        Ok(user.map(|user| Tenancy::of_user(services, user)))
+    }
+
+    fn of_user(services: &Services, user: StoredUser) -> Tenancy {
+        let tenant = user.user.tenant();
+        services.tenant_hints.remember(user.user.key(), tenant.clone());
+        Tenancy { tenant, source: Source::User, user: Some(user) }
+    }
+
+    /// Returns the user of a request if the table has one who belongs to this tenant now and has a credential.
+    ///
+    /// # Errors
+    /// The error of reading the user.
+    pub(crate) fn admit(
+        &self,
+        services: &Services,
+        read: Result<Option<StoredUser>, store::Error>,
+    ) -> Result<Admitted, store::Error> {
+        let Some(user) = read? else { return Ok(Admitted::NotConnected) };
+        if user.user.tenant() != self.tenant {
+            telemetry::count(Metric::TenantMismatch);
+            return Ok(match self.source {
+                Source::Token => Admitted::Moved,
+                Source::Memory | Source::User => {
+                    services.tenant_hints.forget(&user.user.key());
+                    Admitted::Outdated
+                }
+            });
+        }
+        Ok(if user.user.credentials.is_some() {
+            Admitted::User(Box::new(user))
+        } else {
+            Admitted::NotConnected
+        })
+    }
+}
+
+/// Returns the user of a request: as this request has read it before, or as the table has it. `step`: the sync point.
+pub(crate) async fn user(
+    services: &Services,
+    known: Option<StoredUser>,
+    user: &UserKey,
+    step: &'static str,
+) -> Result<Option<StoredUser>, store::Error> {
+    match known {
+        Some(user) => Ok(Some(user)),
+        None => services.sync_points.reach(step, services.store.user(user)).await,
+    }
+}

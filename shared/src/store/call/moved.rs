@@ -1,0 +1,150 @@
+//! Work of users who have moved to another CRM account. It is never written: a record belongs to the account in which the
+//! call was reported, and the user's credential reaches only the new one.
+
+use std::collections::BTreeSet;
+
+use super::{
+    CallItem, QueuedUpdate, State,
+    claim::{INDEX_TTL_S, as_queued},
+    due::shard_of,
+};
+use crate::{
+    model::{LogKey, UserId},
+    store::{
+        Error, Store,
+        attributes::{
+            DUE_AT, DUE_SHARD, DUE_USER, FENCE, FIRST_AT, LEASE_UNTIL, NEXT_SLOT, OTHER_LOGS,
+            OUTCOME_UNKNOWN, PK, QUEUE, QUEUED_VERSION, RECOVERY_CRITERIA, SK, STATE, TTL, WAITING_SINCE,
+            number, text,
+        },
+        expression::{Update, WriteOutcome},
+        keys::TableKey,
+    },
+};
+
+impl Store {
+    /// Discards the create and the updates that wait in a log for a user who has moved. What other users have queued stays. It
+    /// does nothing while there is a lease. Returns the number of requests that were discarded. `now_ms`: milliseconds since
+    /// 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn discard_moved(&self, log: &LogKey, moved: &UserId, now_ms: i64) -> Result<usize, Error> {
+        let Some(raw) = self.get(TableKey::log(log)).await? else { return Ok(0) };
+        let item = self.read_call(&raw)?;
+        let (gone, staying): (Vec<_>, Vec<_>) =
+            item.queue.iter().chain(&item.waiting).cloned().partition(|update| update.user == *moved);
+        let has_record = matches!(item.state, State::Logged | State::Deleted);
+        let is_create_gone = item.is_log() && !has_record && item.creator.as_ref() == Some(moved);
+        let seen = as_seen(&item, now_ms);
+        let names: BTreeSet<_> = raw.keys().map(String::as_str).collect();
+        let is_done = match is_create_gone {
+            true => self.discard_create(log, &names, seen, staying, now_ms).await?,
+            false => {
+                let update = self.staying(log, &item, seen, &staying, moved, now_ms)?;
+                matches!(self.update(TableKey::log(log), update).await?, WriteOutcome::Written { .. })
+            }
+        };
+        Ok(if is_done { gone.len() + usize::from(is_create_gone) } else { 0 })
+    }
+
+    /// Frees the slot of a log that has no record. What stays waits for another create.
+    async fn discard_create(
+        &self,
+        log: &LogKey,
+        names: &BTreeSet<&str>,
+        seen: Update,
+        staying: Vec<QueuedUpdate>,
+        now_ms: i64,
+    ) -> Result<bool, Error> {
+        let mut staying: Vec<_> =
+            staying.into_iter().map(|update| QueuedUpdate { slot: None, ..update }).collect();
+        if log.slot > 0 {
+            // A crash in between leaves an update twice, which is read once.
+            for update in std::mem::take(&mut staying) {
+                let entry = self.queue_entry(&log.first(), &update)?;
+                let append = Update::when(format!("attribute_exists(#{PK})"))
+                    .increment(QUEUED_VERSION)
+                    .append(QUEUE, entry);
+                self.update(TableKey::log(&log.first()), append).await?;
+            }
+        }
+        // If the outcome is unknown, another create has to look for the record first.
+        let kept = [
+            PK,
+            SK,
+            STATE,
+            LEASE_UNTIL,
+            TTL,
+            FENCE,
+            OTHER_LOGS,
+            NEXT_SLOT,
+            QUEUE,
+            QUEUED_VERSION,
+            OUTCOME_UNKNOWN,
+            RECOVERY_CRITERIA,
+            FIRST_AT,
+        ];
+        let mut update = as_queued(seen, now_ms).increment(QUEUED_VERSION);
+        if names.contains(OTHER_LOGS) {
+            update = update.set(TTL, number(now_ms / 1_000 + INDEX_TTL_S));
+        }
+        for name in names.iter().filter(|name| !kept.contains(name)) {
+            update = update.set_or_remove(name, None);
+        }
+        let update = update.set_or_remove(QUEUE, self.queue_value(log, &staying)?);
+        let outcome = self.update(TableKey::log(log), update).await?;
+        let is_done = matches!(outcome, WriteOutcome::Written { .. });
+        if is_done && log.slot > 0 {
+            self.remove_log(log).await?;
+        }
+        Ok(is_done)
+    }
+
+    /// Returns the write that leaves what stays in a log that stays. It is due for the next user, if there is work left.
+    fn staying(
+        &self,
+        log: &LogKey,
+        item: &CallItem,
+        seen: Update,
+        staying: &[QueuedUpdate],
+        moved: &UserId,
+        now_ms: i64,
+    ) -> Result<Update, Error> {
+        let others =
+            staying.iter().map(|update| &update.user).chain(&item.creator).find(|user| *user != moved);
+        let has_work = !staying.is_empty()
+            || item.payload.is_some()
+            || item.outcome_unknown
+            || item.finish_pending
+            || item.sweep_at.is_some();
+        let update = seen.increment(QUEUED_VERSION).set_or_remove(QUEUE, self.queue_value(log, staying)?);
+        Ok(match others.filter(|_| has_work) {
+            Some(user) => update
+                .set(DUE_USER, text(user.as_str()))
+                .set(DUE_SHARD, shard_of(log))
+                .set(DUE_AT, number(now_ms)),
+            None => update.remove(DUE_SHARD).remove(DUE_AT).remove(WAITING_SINCE),
+        })
+    }
+}
+
+/// Returns a write that happens only if the item is as it was seen, and there is no lease.
+fn as_seen(item: &CallItem, now_ms: i64) -> Update {
+    let fence = match item.fence {
+        0 => format!("attribute_not_exists(#{FENCE})"),
+        _ => format!("#{FENCE} = :fence"),
+    };
+    let queued = match item.queued_version {
+        0 => format!("attribute_not_exists(#{QUEUED_VERSION})"),
+        _ => format!("#{QUEUED_VERSION} = :queued"),
+    };
+    let mut update =
+        Update::when(format!("#{LEASE_UNTIL} <= :now AND {fence} AND {queued}")).value("now", number(now_ms));
+    for (name, version) in [("fence", item.fence), ("queued", item.queued_version)] {
+        if version > 0 {
+            update = update.value(name, number(version));
+        }
+    }
+    update
+}

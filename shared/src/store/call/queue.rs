@@ -1,0 +1,122 @@
+//! Queued updates: what callers brought and no lease holder has confirmed yet. Each keeps its user and the extension that it
+//! named, because updates of several users or for several logs can wait in one item.
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+
+use super::{CallItem, QueuedUpdate};
+use crate::{
+    model::{CallDetails, KnownLog, LogKey, Match, UserId, match_log, teach},
+    store::{
+        Error, Store,
+        attributes::QUEUE,
+        item_reader::ItemReader,
+        keys::{TableItem, TableKey},
+        packing::{pack, unpack},
+    },
+};
+
+impl CallItem {
+    /// Returns the logs of the call, as the item of its first log knows them, in the order of their slots.
+    pub fn known_logs(&self) -> Vec<KnownLog> {
+        let first = KnownLog {
+            slot: 0,
+            identity: self.identity.clone(),
+            creator: self.creator.clone(),
+            owner: self.owner.clone(),
+        };
+        self.is_log().then_some(first).into_iter().chain(self.other_logs.iter().cloned()).collect()
+    }
+
+    /// Sorts the queued updates of an item: this log's own, and the positions of those that wait for other logs. The log
+    /// learns the extension that its updates name.
+    pub(super) fn sort_queue(&mut self, slot: u32) {
+        let mut own = Vec::new();
+        for update in std::mem::take(&mut self.queue) {
+            if self.is_of_log(slot, &update) {
+                let logs = if slot == 0 { self.known_logs() } else { Vec::new() };
+                self.identity = match slot {
+                    0 => teach(&logs, 0, &update.identity),
+                    _ => self.identity.clone(),
+                };
+                own.push(update);
+            } else {
+                self.waiting.push(update);
+            }
+        }
+        self.queue = own;
+    }
+
+    fn is_of_log(&self, slot: u32, update: &QueuedUpdate) -> bool {
+        if slot > 0 || update.slot.is_some() {
+            return slot > 0 || update.slot == Some(0);
+        }
+        self.is_log() && match_log(&self.known_logs(), &update.identity, Some(&update.user)) == Match::Log(0)
+    }
+
+    /// Returns the details of all queued updates of this log, the newer ones over the older ones.
+    pub fn queued_details(&self) -> CallDetails {
+        self.queue.iter().fold(CallDetails::default(), |details, update| details.overlay(&update.details))
+    }
+}
+
+/// A note and the user who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthoredNote {
+    /// The user.
+    pub user: UserId,
+    /// The text.
+    pub text: String,
+}
+
+impl CallItem {
+    /// Returns the notes that wait to be written, in the order of their arrival: the last one of each run of notes of the
+    /// same user. `create`: the details that the creator of the log brought, if they are not in the record yet.
+    pub fn notes(&self, create: Option<&CallDetails>) -> Vec<AuthoredNote> {
+        let created = self.creator.as_ref().zip(create);
+        let queued = self.queue.iter().map(|update| (&update.user, &update.details));
+        let mut notes: Vec<AuthoredNote> = Vec::new();
+        for (user, text) in
+            created.into_iter().chain(queued).filter_map(|(user, from)| Some((user, from.firm_note()?)))
+        {
+            notes.pop_if(|last| last.user == *user);
+            notes.push(AuthoredNote { user: user.clone(), text: text.to_owned() });
+        }
+        notes
+    }
+}
+
+impl Store {
+    /// Returns an update as an entry of [`QUEUE`].
+    pub(super) fn queue_entry(&self, log: &LogKey, update: &QueuedUpdate) -> Result<AttributeValue, Error> {
+        let packed = pack(update).map_err(|error| Error::Rejected(error.to_string()))?;
+        self.encrypt(&TableKey::log(log), QUEUE, &packed)
+    }
+
+    /// Returns the value of [`QUEUE`] with these updates; `None` if there are none.
+    pub(super) fn queue_value<'u>(
+        &self,
+        log: &LogKey,
+        updates: impl IntoIterator<Item = &'u QueuedUpdate>,
+    ) -> Result<Option<AttributeValue>, Error> {
+        let entries = updates.into_iter().map(|update| self.queue_entry(log, update));
+        let entries = entries.collect::<Result<Vec<_>, Error>>()?;
+        Ok((!entries.is_empty()).then_some(AttributeValue::L(entries)))
+    }
+
+    /// Reads the queued updates of an item, each once.
+    pub(super) fn read_queue(&self, item: &TableItem) -> Result<Vec<QueuedUpdate>, Error> {
+        let reader = ItemReader(item);
+        let Some(stored) = item.get(QUEUE) else { return Ok(Vec::new()) };
+        let (entries, key) = (stored.as_l().map_err(|_| reader.unreadable(QUEUE))?, reader.key()?);
+        let mut updates: Vec<QueuedUpdate> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let ciphertext = entry.as_b().map(Blob::as_ref).map_err(|_| reader.unreadable(QUEUE))?;
+            let packed = self.decrypt(&key, QUEUE, ciphertext).map_err(|_| reader.undecryptable(QUEUE))?;
+            let update: QueuedUpdate = unpack(&packed).ok_or_else(|| reader.unreadable(QUEUE))?;
+            if !updates.iter().any(|known| known.id == update.id) {
+                updates.push(update);
+            }
+        }
+        Ok(updates)
+    }
+}
