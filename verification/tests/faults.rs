@@ -8,7 +8,8 @@ use verification::simulation::faults::{self, Depth};
 
 /// The steps that no scenario reaches, because the simulation has one log of each call, and one user, who never moves. The
 /// files `identities.rs` and `moved_users.rs` in `tests/tests/suite/delivery/` reach them.
-const ELSEWHERE: [&str; 4] = ["create.add", "create.teach", "redrive.discard", "update.teach"];
+const ELSEWHERE: [&str; 5] =
+    ["create.add", "create.creator", "create.teach", "redrive.discard", "update.teach"];
 
 /// Returns the names of the steps in the sources of the use-cases.
 fn steps_in_sources() -> BTreeSet<String> {

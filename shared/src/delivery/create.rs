@@ -19,10 +19,12 @@ use crate::{
     },
     model::{
         CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, LogKey, NamedExtension, Payload, Secret,
-        Sender, UpdateCallLog,
+        Sender, UpdateCallLog, UserId,
     },
     note::Section,
-    store::{self, Basis, CallItem, ClaimCreate, Earlier, Enqueued, Lease, Origin, Purpose, Queued},
+    store::{
+        self, Basis, CallItem, ClaimCreate, Earlier, Enqueued, Lease, Origin, Purpose, Queued, StoredUser,
+    },
 };
 
 /// The number of times that a request claims the call, if the attempts of other invocations fail meanwhile.
@@ -180,14 +182,21 @@ impl<'a> Request<'a> {
                     return Err(error);
                 }
             };
-            let payload = match earlier {
-                Earlier::None => payload.clone(),
+            let (payload, user) = match earlier {
+                Earlier::None => (payload.clone(), user),
                 Earlier::Promised | Earlier::GivenUp => {
-                    let Some(payload) = self.join(&mut claim, payload, earlier).await? else {
+                    let user = match self.attempt_user(&claim, earlier, tenancy, user).await {
+                        Ok(user) => user,
+                        Err(failure) => {
+                            let failed = claim.fail_create(failure).await?;
+                            return Ok(Reply::Answer(failed.into()));
+                        }
+                    };
+                    let Some(payload) = self.join(&mut claim, payload, earlier, &user.user.id).await? else {
                         place = Place::Unread;
                         continue;
                     };
-                    payload
+                    (payload, user)
                 }
             };
             let created = claim.create(user, authorization, payload).await?;
@@ -196,8 +205,38 @@ impl<'a> Request<'a> {
         Err(store::Error::Unavailable("other attempts to log the call keep failing".to_owned()))
     }
 
+    /// Returns the user whose credential creates a record that an earlier request may have created already: the creator of the
+    /// log, because another user's search may not show the creator's records. If the creator is not connected, it is this
+    /// user, unless there may be a record.
+    ///
+    /// # Errors
+    /// Fails if there may be a record of a creator who is not connected.
+    async fn attempt_user(
+        &self,
+        claim: &Claim<'_>,
+        earlier: Earlier,
+        tenancy: &Tenancy,
+        user: StoredUser,
+    ) -> Result<StoredUser, Failure> {
+        if earlier == Earlier::GivenUp && !claim.item.outcome_unknown {
+            return Ok(user);
+        }
+        let Some(creator) = claim.item.creator.clone().filter(|creator| *creator != user.user.id) else {
+            return Ok(user);
+        };
+        let key = claim.lease.key.user(&creator);
+        let read = tenancy::user(self.services, None, &key, "create.creator").await?;
+        match read.filter(|creator| tenancy.may_act(creator)) {
+            Some(creator) => Ok(creator),
+            None if claim.item.outcome_unknown => {
+                Err(Failure::unavailable("the record may exist, and its creator has to connect again"))
+            }
+            None => Ok(user),
+        }
+    }
+
     /// Joins this create with the earlier one that the claimed item keeps, and returns what to send. Returns `None` if another
-    /// invocation has taken the lease.
+    /// invocation has taken the lease. `user`: the user whose credential sends it.
     ///
     /// If the earlier create was promised, what this one brings is an update of it. If it was given up, this one corrects it.
     async fn join(
@@ -205,6 +244,7 @@ impl<'a> Request<'a> {
         claim: &mut Claim<'_>,
         payload: &Payload,
         earlier: Earlier,
+        user: &UserId,
     ) -> Result<Option<Payload>, store::Error> {
         let (store, sync_points) = (&self.services.store, &self.services.sync_points);
         let key = claim.lease.key;
@@ -215,10 +255,13 @@ impl<'a> Request<'a> {
             if claim.item.creator.as_ref() == Some(&self.sender.user.id) {
                 kept.details = kept.details.overlay(&payload.details);
             }
-            let replace = store.replace_payload(&claim.lease, &kept);
+        }
+        if is_given_up || claim.item.creator.as_ref() != Some(user) {
+            let replace = store.replace_payload(&claim.lease, &kept, user);
             if !sync_points.reach("create.replace", replace).await? {
                 return Ok(None);
             }
+            claim.item.creator = Some(user.clone());
         }
         let more = news_beside(&payload.details, &kept, &claim.item);
         if !more.is_empty() {

@@ -99,6 +99,8 @@ struct Delivery {
     due: Due,
     crm: &'static dyn Crm,
     user: Arc<StoredUser>,
+    /// The creator of the log, if that user's credential can be used.
+    creator: Option<Arc<StoredUser>>,
 }
 
 /// The result for one call.
@@ -164,11 +166,12 @@ impl Run<'_> {
             let usable = |user: &Option<Option<Arc<StoredUser>>>| {
                 user.clone().flatten().filter(|user| !user.session_ended && may_deliver(user, &due))
             };
-            let user = usable(&own).or_else(|| usable(&creator));
+            let creator = usable(&creator);
+            let user = usable(&own).or_else(|| creator.clone());
             match (own, user) {
-                (_, Some(user)) => calls.push(Delivery { due, crm, user }),
+                (_, Some(user)) => calls.push(Delivery { due, crm, user, creator }),
                 // An overdue call of an ended session is tried, so that it fails and becomes a dead letter.
-                (Some(Some(user)), None) if is_overdue => calls.push(Delivery { due, crm, user }),
+                (Some(Some(user)), None) if is_overdue => calls.push(Delivery { due, crm, user, creator }),
                 (Some(None), None) if is_overdue => self.set_aside(&due).await?,
                 _ => {}
             }
@@ -310,8 +313,15 @@ impl Run<'_> {
         let now_ms = services.clock.now_ms();
         let deadline = Deadline(self.deadline.0.min(now_ms + CALL_MS));
         let holder = lease::new_holder();
-        let lease = lease::new(call.crm, key, &call.user.user.id, &holder, now_ms, deadline);
-        let user = StoredUser::clone(&call.user);
+        // A search with another user's credential may not show the records that the creator's attempts have created.
+        let has_attempts = item.state != State::Logged || item.sweep_at.is_some_and(|at| at <= now_ms);
+        let user = call.creator.as_ref().filter(|_| has_attempts).unwrap_or(&call.user);
+        if has_attempts && item.outcome_unknown && item.creator.as_ref().is_some_and(|id| *id != user.user.id)
+        {
+            return Ok(Outcome::Untouched);
+        }
+        let (user, id) = (StoredUser::clone(user), user.user.id.clone());
+        let lease = lease::new(call.crm, key, &id, &holder, now_ms, deadline);
         match item.state {
             State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
                 let claim = services.store.claim_create(&lease, Purpose::Redrive);

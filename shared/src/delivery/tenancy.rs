@@ -62,6 +62,11 @@ impl Tenancy {
         Tenancy { tenant, source: Source::User, user: Some(user) }
     }
 
+    /// Returns `true` if calls of this tenant may be written with a user's credential.
+    pub(crate) fn may_act(&self, user: &StoredUser) -> bool {
+        user.user.tenant() == self.tenant && user.user.credentials.is_some() && !user.session_ended
+    }
+
     /// Returns the user of a request if the table has one who belongs to this tenant now and has a credential.
     ///
     /// # Errors

@@ -262,16 +262,22 @@ impl Store {
         Ok(matches!(outcome, WriteOutcome::Written { .. }))
     }
 
-    /// Replaces the payload of a claimed log. Returns `false` if the lease has run out and another invocation has claimed the
-    /// log.
+    /// Replaces the payload of a claimed log, and its creator. Returns `false` if the lease has run out and another invocation
+    /// has claimed the log.
     ///
     /// # Errors
     /// Fails if the table does, and with [`Error::TooLarge`] if the payload does not fit into the item.
-    pub async fn replace_payload(&self, lease: &Lease<'_>, payload: &Payload) -> Result<bool, Error> {
+    pub async fn replace_payload(
+        &self,
+        lease: &Lease<'_>,
+        payload: &Payload,
+        creator: &UserId,
+    ) -> Result<bool, Error> {
         let Some(kept) = self.encrypt_payload(lease.key, payload)? else { return Err(Error::TooLarge) };
         let update = Update::when(format!("#{HOLDER} = :holder"))
             .value("holder", text(lease.holder))
             .add(BROUGHT, payload.details.brought())
+            .set(CREATOR, text(creator.as_str()))
             .set(PAYLOAD, kept);
         let outcome = self.update(TableKey::log(lease.key), update).await?;
         Ok(matches!(outcome, WriteOutcome::Written { .. }))

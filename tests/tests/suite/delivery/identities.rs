@@ -266,6 +266,23 @@ async fn simultaneous_creates_that_know_different_parts_of_an_identity_make_one_
     }
 }
 
+/// A search shows only the user's own records, so the record of a lost create is sought with its sender's credential.
+#[tokio::test]
+async fn a_create_whose_response_was_lost_is_recovered_with_the_credential_that_sent_it() {
+    for (sends_again, redrives) in [("agent", 0), ("admin", 0), ("admin", 3)] {
+        let test = TestApp::start().await;
+        let users = users(&test).await;
+        test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+        test.crm.next(Route::ListActivities, Fault::Status(500));
+        send_one(&test, &users, ("POST", "agent", "h", "apple")).await;
+        test.pass(GRACE);
+        test.redrive_for(redrives).await;
+        send_one(&test, &users, ("POST", sends_again, "i", "berry")).await;
+        test.redrive_for(20).await;
+        assert_eq!(test.crm.activities().len(), 1, "{sends_again} {redrives}");
+    }
+}
+
 #[tokio::test]
 async fn the_old_token_of_a_user_who_moved_reaches_nothing() {
     let test = TestApp::start().await;
