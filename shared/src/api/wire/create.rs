@@ -294,6 +294,10 @@ mod tests {
                 json!({"logInfo": {"recording": "https://x"}}),
                 "`logInfo.recording` is not an object: expected an object, got a string",
             ),
+            (
+                json!({"recordingLink": "https://x", "logInfo": {"recording": 7}}),
+                "`logInfo.recording` is not an object: expected an object, got a number",
+            ),
             (json!({"contactInfo": []}), "`contactInfo` is not an object: expected an object, got a list"),
             (
                 json!({"contactInfo": {"id": {}}}),

@@ -33,7 +33,7 @@ use tests::{
 /// The number of calls, unless `CHAOS_CALLS` has another one.
 use crate::harness::with;
 
-const CALLS: usize = 24;
+const CALLS: usize = 16;
 /// The number of functions at the same time, besides the redrive, unless `CHAOS_INSTANCES` has another one.
 const INSTANCES: usize = 3;
 /// The longest time of the load for each call, in milliseconds.
