@@ -27,9 +27,6 @@ use crate::{
     },
 };
 
-/// The number of times that a request claims the call, if the attempts of other invocations fail meanwhile.
-const MAX_CLAIMS: usize = 3;
-
 /// The result of a request to log a call.
 #[derive(Debug)]
 pub enum Outcome {
@@ -141,7 +138,7 @@ impl<'a> Request<'a> {
         let Request { services, crm, .. } = *self;
         let mut known_user = tenancy.user.clone();
         let mut place = Place::Unread;
-        for _ in 0..MAX_CLAIMS {
+        for _ in 0..lease::MAX_CLAIMS {
             let key = call.log(place.slot());
             let now_ms = services.clock.now_ms();
             let lease = lease::new(crm, &key, &self.sender.user.id, &self.holder, now_ms, self.deadline);

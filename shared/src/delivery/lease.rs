@@ -14,6 +14,10 @@ use crate::{
 /// `docs/exactly-once.md` says what rests on it.
 const GRACE_MS: i64 = 30_000;
 
+/// The number of times that a request claims a call, if other invocations change the item meanwhile. Each time, another
+/// invocation has taken and given back the lease, or has added a log.
+pub(crate) const MAX_CLAIMS: usize = 8;
+
 /// The pauses between reads of the item while another invocation holds the lease: about three seconds in all.
 const PAUSES: [Duration; 7] = [
     Duration::from_millis(50),

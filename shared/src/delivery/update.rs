@@ -26,8 +26,6 @@ use crate::{
 
 /// The delay of the redrive after an update whose user is not connected or could not be read, in milliseconds.
 const UNUSABLE_USER_MS: i64 = 60_000;
-/// The number of times that a request claims the call, if other invocations change the item meanwhile.
-const MAX_CLAIMS: usize = 4;
 
 /// The result of a request to update the log of a call.
 #[derive(Debug)]
@@ -137,7 +135,7 @@ impl Request<'_> {
         let queued = Queued { details: &command.details, fields: &fields, sender: origin };
         let (mut is_queued, mut known_user, mut place) = (false, tenancy.user.clone(), Place::Unread);
 
-        for _ in 0..MAX_CLAIMS {
+        for _ in 0..lease::MAX_CLAIMS {
             let key = call.log(place.slot());
             let now_ms = services.clock.now_ms();
             let lease = lease::new(crm, &key, &user.id, &self.holder, now_ms, self.deadline);
