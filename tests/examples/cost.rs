@@ -27,14 +27,13 @@ async fn main() {
     print(&BILL, idle.map(|(_, used)| ("the redrive, once a minute", dollars(used, REDRIVES_A_MONTH / 1e6))));
     println!(
         "\n* with assumptions: {} MB; {} ms for an invocation, {} ms for a request to the CRM, {} ms for a start;\n  \
-         {} more bytes in each log line; {} bytes of log from Lambda for each invocation, {} from the API for each request;\n  \
+         {} more bytes in each log line; {} bytes of log from the API for each request;\n  \
          {} more bytes in each response",
         metered::MEMORY_MB,
         metered::INVOCATION_ELSE_MS,
         metered::CRM_REQUEST_MS,
         metered::START_MS,
         metered::LINE_MORE_BYTES,
-        metered::LAMBDA_LOG_BYTES,
         metered::API_LOG_BYTES,
         metered::API_RESPONSE_BYTES
     );

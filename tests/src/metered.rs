@@ -21,8 +21,6 @@ pub const CRM_REQUEST_MS: f64 = 230.0;
 pub const INVOCATION_ELSE_MS: f64 = 40.0;
 /// Assumption: the duration of a process's start, in milliseconds.
 pub const START_MS: f64 = 250.0;
-/// Assumption: the bytes that Lambda logs for each invocation (platform.start, platform.report).
-pub const LAMBDA_LOG_BYTES: f64 = 600.0;
 /// Assumption: the additional bytes of a production log line. The ids, times and the stack's name of the tests are
 /// short.
 pub const LINE_MORE_BYTES: f64 = 150.0;
@@ -156,7 +154,7 @@ impl Counted {
             read_units: units(&self.dynamodb, true),
             billed_ms: invocations * INVOCATION_ELSE_MS + self.crm.len() as f64 * CRM_REQUEST_MS,
             memory_mb: MEMORY_MB,
-            log_bytes: own_log + invocations * LAMBDA_LOG_BYTES + api_requests * API_LOG_BYTES,
+            log_bytes: own_log + api_requests * API_LOG_BYTES,
             egress_bytes: (sent + self.response_bytes) as f64 + api_requests * API_RESPONSE_BYTES,
             kms_requests: 0.0,
         }

@@ -20,16 +20,25 @@ pub struct Capabilities {
     pub limits: Limits,
     /// Whose requests the CRM's rate limits count together.
     pub limit_scope: LimitScope,
+    /// `true` if a record's version or time of change shows each change by a person or by us, and no automation of the CRM
+    /// moves it. Only then does an unchanged record prove anything, so that the duplicate sweep may delete a record that it
+    /// has recognised by its content.
+    pub shows_edits: bool,
 }
 
 impl Capabilities {
     /// Returns the longest time after which the CRM's searches show a record.
     pub fn search_lag(&self) -> Duration {
         let lags = self.recovery.iter().map(|recovery| match recovery {
-            Recovery::LaggingSearch(lag) => *lag,
+            Recovery::LaggingSearch(lag) | Recovery::TagSearch(lag) => *lag,
             Recovery::ByKey | Recovery::ConsistentList | Recovery::None => Duration::ZERO,
         });
         lags.max().unwrap_or_default()
+    }
+
+    /// Returns `true` if the CRM may have records that can be recognised only by their content.
+    pub fn recovers_by_content(&self) -> bool {
+        self.recovery.iter().any(|recovery| recovery.is_by_content())
     }
 }
 
@@ -50,9 +59,11 @@ pub enum Recovery {
     /// The call tag is a unique key of the record, so the record can be read by it as soon as it was created. Creating it
     /// again fails with [`ErrorKind::AlreadyExists`](super::ErrorKind::AlreadyExists).
     ByKey,
-    /// A list shows every record as soon as it was created.
+    /// The call tag is a field of the record that is not unique. A search by it shows a record after this delay.
+    TagSearch(Duration),
+    /// The record has no call tag. A list shows every record as soon as it was created.
     ConsistentList,
-    /// A search shows a record after this delay.
+    /// The record has no call tag. A search shows a record after this delay.
     LaggingSearch(Duration),
     /// There is none. A create whose outcome is unknown is sent again after the grace period, and may make a second
     /// record.
@@ -60,10 +71,21 @@ pub enum Recovery {
 }
 
 impl Recovery {
+    /// Returns `true` if a record that is found has the call tag, so that it is certainly the call's.
+    pub fn is_by_tag(self) -> bool {
+        matches!(self, Recovery::ByKey | Recovery::TagSearch(_))
+    }
+
+    /// Returns `true` if a record that is found has no call tag. It may resemble the call's record and be another call's.
+    pub fn is_by_content(self) -> bool {
+        matches!(self, Recovery::ConsistentList | Recovery::LaggingSearch(_))
+    }
+
     /// The name of this way in the table. It never changes.
     pub fn name(self) -> &'static str {
         match self {
             Recovery::ByKey => "key",
+            Recovery::TagSearch(_) => "tag",
             Recovery::ConsistentList => "list",
             Recovery::LaggingSearch(_) => "search",
             Recovery::None => "none",
@@ -75,6 +97,7 @@ impl fmt::Display for Recovery {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Recovery::ByKey => out.write_str("by key"),
+            Recovery::TagSearch(lag) => write!(out, "by tag after {} s", lag.as_secs()),
             Recovery::ConsistentList => out.write_str("consistent list"),
             Recovery::LaggingSearch(lag) => write!(out, "search after {} s", lag.as_secs()),
             Recovery::None => out.write_str("none"),

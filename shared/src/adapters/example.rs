@@ -44,6 +44,8 @@ struct Activity {
     duration_seconds: Option<u64>,
     result: Option<String>,
     version: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    created_at: Option<DateTime<Utc>>,
 }
 
 impl Activity {
@@ -98,6 +100,7 @@ impl Crm for Example {
             finish: Finish::None,
             limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
+            shows_edits: true,
         }
     }
 
@@ -167,6 +170,8 @@ impl Crm for Example {
             subject: Some(activity.subject),
             body: activity.body,
             version: Some(quoted(activity.version)),
+            created_at: activity.created_at,
+            is_changed: Some(activity.version != FIRST_VERSION),
         })
     }
 
@@ -200,7 +205,7 @@ impl Crm for Example {
             .query("contactId", log.contact.id.as_str())
             .query("since", timestamp(since));
         let found: Activities = access.send(request).await?.json()?;
-        let oldest_first = found.activities.into_iter().rev().filter(|activity| is_same_call(activity, log));
+        let oldest_first = found.activities.into_iter().rev().filter(|activity| is_similar(activity, log));
         Ok(oldest_first.filter_map(|activity| CallLogId::new(activity.id)).collect())
     }
 
@@ -241,14 +246,11 @@ fn written(fields: &Fields) -> impl Iterator<Item = (&'static str, Value)> {
     })
 }
 
-/// Returns `true` if an earlier attempt to create `log` has made this activity.
-fn is_same_call(activity: &Activity, log: &NewCallLog) -> bool {
+/// Returns `true` if an attempt to create `log` may have made this activity.
+fn is_similar(activity: &Activity, log: &NewCallLog) -> bool {
     let seconds = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp());
     activity.direction == log.facts.direction.unwrap_or(Direction::Outbound)
         && seconds(activity.start_time) == seconds(log.facts.start)
-        && log.matches_body(Format::Plain, &activity.body).unwrap_or_else(|| {
-            activity.subject == log.subject && activity.duration_seconds == log.facts.seconds()
-        })
 }
 
 fn contact(person: Person) -> Option<Contact> {

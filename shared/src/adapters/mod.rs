@@ -115,6 +115,7 @@ pub fn find(platform: &str) -> Option<&'static dyn Crm> {
 ///             finish: Finish::None,
 ///             limits: Limits::UNLIMITED,
 ///             limit_scope: LimitScope::Account,
+///             shows_edits: false,
 ///         }
 ///     }
 ///
@@ -311,10 +312,13 @@ pub trait Crm: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Returns the records, oldest first, that earlier attempts to create `log` have made since `since`, in the way that
+    /// Returns the records, oldest first, that earlier attempts to create `log` may have made since `since`, in the way that
     /// `log.recovery` says. The caller has already moved `since` back to allow for clocks that differ.
     ///
-    /// With [`Recovery::None`] it returns no records.
+    /// By tag, these are the records with the call tag. Otherwise these are the records with the contact, the start, the
+    /// direction and the owner of `log`, as far as the CRM has fields for them. The caller reads each of them, and compares
+    /// its subject, body and fields with what was sent, so the adapter does not compare these. With [`Recovery::None`] it
+    /// returns no records.
     ///
     /// # Errors
     ///

@@ -6,10 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::Recovery;
-use crate::{
-    model::{CallDetails, CallDuration, CallTag, Contact, Direction},
-    note::{self, Format, Section},
-};
+use crate::model::{CallDetails, CallDuration, CallTag, Contact, Direction};
 
 /// The CRM's own fields of a record beside its subject and body, by a name that the adapter gives, each as canonical text:
 /// equal values have equal texts, whether they were sent or read. An empty text is a field without a value.
@@ -70,20 +67,6 @@ pub struct NewCallLog {
     pub additional: Map<String, Value>,
 }
 
-impl NewCallLog {
-    /// Returns `Some(true)` if a body that was read from the CRM has the session id and the date and time of this
-    /// call, and `Some(false)` if one of them differs. Returns `None` if this log's own body has neither: then the
-    /// adapter has to compare other fields.
-    pub fn matches_body(&self, format: Format, body: &str) -> Option<bool> {
-        let (ours, theirs) = (note::parse(format, &self.body), note::parse(format, body));
-        let same = |section| ours.value(section).map(|value| theirs.value(section) == Some(value));
-        match (same(Section::SessionId), same(Section::DateTime)) {
-            (None, None) => None,
-            (session, date_time) => Some(session != Some(false) && date_time != Some(false)),
-        }
-    }
-}
-
 /// A call log as the CRM has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallLog {
@@ -96,6 +79,12 @@ pub struct CallLog {
     /// The version for a conditional change. Absent if, and only if, the CRM has no
     /// [`CompareAndSet`](super::CompareAndSet).
     pub version: Option<String>,
+    /// When the record was created, by the CRM's clock. `None`: the CRM does not say it. A record that is recognised by its
+    /// content is then never taken for the call's.
+    pub created_at: Option<DateTime<Utc>>,
+    /// `true` if the record was changed after its creation, also if only an automation of the CRM has changed it. `None`: the
+    /// CRM does not say it.
+    pub is_changed: Option<bool>,
 }
 
 /// A change of a call log. A field that is `None` or absent stays as it is.

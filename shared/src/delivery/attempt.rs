@@ -2,6 +2,11 @@
 //!
 //! The lease is given back here and nowhere else: by [`Claim::finish`] after success, or by [`Claim::release`].
 
+use futures_util::{
+    FutureExt,
+    future::{lazy, ready},
+};
+
 use crate::{
     adapters::{CallFacts, Crm},
     delivery::{failure::Failure, grant::Grant, services::Services},
@@ -20,6 +25,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) item: CallItem,
     /// The time when the invocation must have responded.
     pub(crate) deadline: Deadline,
+    /// The redrive has claimed the call, and no request.
+    pub(crate) is_redrive: bool,
 }
 
 /// A claimed call and the grant to call the CRM for it. [`create`](super::create), [`write`](super::write) and
@@ -44,7 +51,7 @@ impl<'a> Claim<'a> {
         deadline: Deadline,
     ) -> Claim<'a> {
         telemetry::attempt(item.fence);
-        Claim { services, crm, lease, item, deadline }
+        Claim { services, crm, lease, item, deadline, is_redrive: false }
     }
 
     /// Obtains the grant to call the CRM for this user. A failure leaves the lease as it is.
@@ -70,7 +77,11 @@ impl<'a> Claim<'a> {
         record: &CallLogId,
         written: &LastWritten,
     ) -> Result<Finish, store::Error> {
-        let finish = self.services.store.finish(&self.lease, record, &self.item, written);
+        let store = &self.services.store;
+        let finish = lazy(|_| self.may_name_record()).then(|may_name| match may_name {
+            true => store.finish(&self.lease, record, &self.item, written).left_future(),
+            false => ready(Ok(Finish::Lost)).right_future(),
+        });
         self.services.sync_points.reach(step, finish).await
     }
 
@@ -81,8 +92,19 @@ impl<'a> Claim<'a> {
         record: &CallLogId,
         written: &LastWritten,
     ) -> Result<Finish, store::Error> {
-        let keep = self.services.store.keep(&self.lease, record, &self.item, written);
+        let store = &self.services.store;
+        let keep = lazy(|_| self.may_name_record()).then(|may_name| match may_name {
+            true => store.keep(&self.lease, record, &self.item, written).left_future(),
+            false => ready(Ok(Finish::Lost)).right_future(),
+        });
         self.services.sync_points.reach(step, keep).await
+    }
+
+    /// Returns `false` if the record's id must not be stored any more: after this lease, another log may have recovered the
+    /// record as its own. The next lease holder looks for the record.
+    fn may_name_record(&self) -> bool {
+        let is_first_name = self.item.indexed_in.is_some() && self.item.log_id.is_none();
+        !is_first_name || self.services.clock.now_ms() < self.lease.until_ms
     }
 
     /// Gives the lease back without success.

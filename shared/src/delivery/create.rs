@@ -71,6 +71,7 @@ impl From<creation::Outcome> for Outcome {
         match outcome {
             creation::Outcome::Logged { log, shortened } => Outcome::Logged { log, shortened },
             creation::Outcome::Overtaken => Outcome::BeingLogged,
+            creation::Outcome::Later { wait_ms, is_deferred } => Outcome::Unsettled { wait_ms, is_deferred },
             creation::Outcome::Failed { failure, is_deferred } => Outcome::Failed { failure, is_deferred },
         }
     }
@@ -91,7 +92,8 @@ pub async fn run(
         return Ok(Outcome::NoContact { number: command.details.contact_number });
     };
     let CreateCallLog { session, details, additional, authorization, zone, .. } = command;
-    let payload = Payload { contact, details, additional, zone };
+    let has_authorization = authorization.is_some();
+    let payload = Payload { contact, details, additional, zone, has_authorization };
     let header_user = authorization.as_ref().map(|_| sender.user.id.clone());
     let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
     loop {

@@ -6,7 +6,9 @@ use crate::{
         attempt::{Attempt, Claim},
         draft::{Draft, Record},
         failure::Failure,
-        lease, ways, write,
+        lease,
+        recovery::Search,
+        ways, write,
     },
     model::{CallDetails, CallLogId, Payload, Secret},
     note::Section,
@@ -26,6 +28,13 @@ pub(crate) enum Outcome {
     },
     /// Another invocation took the lease before the record was sent.
     Overtaken,
+    /// It is not known yet whose record the one is that was found.
+    Later {
+        /// The time until it is known, in milliseconds.
+        wait_ms: i64,
+        /// The redrive will try again.
+        is_deferred: bool,
+    },
     /// The call is not logged.
     Failed {
         /// The reason.
@@ -59,6 +68,14 @@ impl Claim<'_> {
     }
 }
 
+impl Claim<'_> {
+    /// Gives the lease back until it is known whose record the one is that was found.
+    async fn wait(&self, until_ms: i64) -> Result<Outcome, store::Error> {
+        let is_deferred = self.postpone("create.wait", until_ms).await?;
+        Ok(Outcome::Later { wait_ms: until_ms - self.services.clock.now_ms(), is_deferred })
+    }
+}
+
 impl Attempt<'_> {
     /// Creates the record, unless the CRM shows that an earlier attempt has created it.
     async fn create_record(mut self, payload: &Payload) -> Result<Outcome, store::Error> {
@@ -68,15 +85,19 @@ impl Attempt<'_> {
         let lease = &self.claim.lease;
         let way = self.claim.services.ways.of(self.claim.crm, &lease.key.call.tenant, lease.now_ms);
         let draft = self.draft(payload, details, way);
+        if self.claim.crm.capabilities().recovers_by_content() {
+            self.claim.item.indexed_in = Some(self.tenant());
+        }
         if self.claim.item.outcome_unknown {
             match self.find_record(&draft).await {
-                Ok(Some(record)) => return self.complete(record).await,
-                Ok(None) => {}
+                Ok(Search::Found(record)) => return self.complete(*record).await,
+                Ok(Search::Later(at_ms)) => return self.claim.wait(at_ms).await,
+                Ok(Search::Nothing) => {}
                 Err(failure) => return self.claim.fail_create(failure).await,
             }
         }
         let may_duplicate = self.has_untraceable_attempt();
-        if !self.record_criteria(payload, way).await? {
+        if !self.record_criteria(&draft).await? {
             return Ok(overtaken());
         }
         if may_duplicate {
@@ -90,8 +111,8 @@ impl Attempt<'_> {
     }
 
     /// Sends the record to the CRM: again in the next way if the CRM does not take the call tag, and again without the
-    /// queued details if it rejects the data. Searches for the record if the response is lost. Returns `None` if another
-    /// invocation has taken the lease.
+    /// queued details if it rejects the data. Searches for the record by its tag if the response is lost. Returns `None` if
+    /// another invocation has taken the lease.
     async fn send(&mut self, mut draft: Draft<'_>) -> Result<Option<Record>, Failure> {
         let services = self.claim.services;
         let has_queued = !self.claim.item.queue.is_empty();
@@ -123,26 +144,30 @@ impl Attempt<'_> {
                         next = way.name(),
                         "the CRM does not take the call tag; it is sent in the next way"
                     );
-                    // If this invocation dies, the next one has to look for the record in this way too.
-                    if !self.record_criteria(draft.payload, way).await? {
-                        return Ok(None);
-                    }
                     draft.record.recovery = way;
                     is_next_way = true;
+                    // If this invocation dies, the next one has to look for the record in this way too.
+                    if !self.record_criteria(&draft).await? {
+                        return Ok(None);
+                    }
                 }
                 // Queued details must not keep the call from being logged: one of them may be what the CRM rejects.
                 Some(ErrorKind::Rejected { .. }) if has_queued && !lacks_queued => {
                     let details = draft.payload.details.clone();
                     draft = self.draft(draft.payload, details, draft.record.recovery);
                     lacks_queued = true;
+                    if !self.record_criteria(&draft).await? {
+                        return Ok(None);
+                    }
                 }
                 Some(ErrorKind::AlreadyExists(id)) => {
                     return self.existing_record(id.clone(), &draft).await.map(Some);
                 }
                 _ if failure.effect() == Effect::Unknown => {
                     telemetry::count(Metric::Ambiguous);
-                    // A record that is found now is certainly ours. If none is found, the request may still arrive.
-                    return match self.find_record(&draft).await {
+                    self.add_sent(&draft);
+                    // A record with the call tag is certainly ours. If none is found, the request may still arrive.
+                    return match self.find_by_tag(&draft).await {
                         Ok(Some(record)) => Ok(Some(record)),
                         _ => Err(failure),
                     };

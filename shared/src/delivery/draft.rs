@@ -9,9 +9,9 @@ use crate::{
         authors::merge_all,
         subject::{self, Subject},
     },
-    model::{CallDetails, CallLogId, CallTag, Payload},
-    note::{self, Content, Section, fingerprint},
-    store::LastWritten,
+    model::{CallDetails, CallLogId, CallTag, Contact, Payload, Zone},
+    note::{self, Content, Merged, Section, fingerprint},
+    store::{AuthoredNote, LastWritten},
 };
 
 /// A record to create.
@@ -48,41 +48,52 @@ impl Attempt<'_> {
         details: CallDetails,
         recovery: Recovery,
     ) -> Draft<'p> {
-        let (crm, item) = (self.claim.crm, &self.claim.item);
-        let settings = &self.grant.user().user.settings;
-        let content = |details: &CallDetails| Content::new(details, settings, self.zone);
-        let Capabilities { format, limits, .. } = crm.capabilities();
-        let notes = item.notes(Some(&payload.details));
-        let first = notes.first().filter(|_| notes.len() > 1 && details.firm_note().is_some());
-        let alone = first.map(|first| CallDetails { note: Some(first.text.clone()), ..details.clone() });
-        let mut composed =
-            note::compose_within(format, &content(alone.as_ref().unwrap_or(&details)), &limits);
-        if let Some(first) = first {
-            let note_user = Some(first.user.clone());
-            let before = LastWritten { sections: composed.base, note_user, ..LastWritten::default() };
-            composed = merge_all(crm, &composed.body, &before, (&details, &notes[1..]), content).merged;
-        }
+        let notes = self.claim.item.notes(Some(&payload.details));
+        let (composed, subject, written) = self.compose(&details, &notes, &payload.contact, self.zone);
         let shortened = composed.shortened();
-        let subject = Subject::new(&details, payload.contact.name.as_deref(), &limits);
-        let base_subject = subject.base();
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
             recovery,
-            subject: subject.text,
+            subject,
             body: composed.body,
             contact: payload.contact.clone(),
             facts: CallFacts::of(&details),
-            first_attempt: item.first_at.unwrap_or_default(),
+            first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
+        Draft { payload, details, record, written, shortened }
+    }
+
+    /// Composes the note and the subject of a record with these details, for which these people wrote the notes. Returns them
+    /// with the fingerprints of the record.
+    pub(crate) fn compose(
+        &self,
+        details: &CallDetails,
+        notes: &[AuthoredNote],
+        contact: &Contact,
+        zone: Zone,
+    ) -> (Merged, String, LastWritten) {
+        let crm = self.claim.crm;
+        let settings = &self.grant.user().user.settings;
+        let content = |details: &CallDetails| Content::new(details, settings, zone);
+        let Capabilities { format, limits, .. } = crm.capabilities();
+        let first = notes.first().filter(|_| notes.len() > 1 && details.firm_note().is_some());
+        let alone = first.map(|first| CallDetails { note: Some(first.text.clone()), ..details.clone() });
+        let mut composed = note::compose_within(format, &content(alone.as_ref().unwrap_or(details)), &limits);
+        if let Some(first) = first {
+            let note_user = Some(first.user.clone());
+            let before = LastWritten { sections: composed.base, note_user, ..LastWritten::default() };
+            composed = merge_all(crm, &composed.body, &before, (details, &notes[1..]), content).merged;
+        }
+        let subject = Subject::new(details, contact.name.as_deref(), &limits);
         let mut written = LastWritten {
-            sections: composed.base,
-            subject: Some(base_subject),
+            sections: composed.base.clone(),
+            subject: Some(subject.base()),
             note_user: notes.last().map(|last| last.user.clone()),
             ..LastWritten::default()
         };
-        add_fields(&mut written, crm, &record.facts);
-        Draft { payload, details, record, written, shortened }
+        add_fields(&mut written, crm, &CallFacts::of(details));
+        (composed, subject.text, written)
     }
 }
 

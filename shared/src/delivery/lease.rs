@@ -17,6 +17,11 @@ const GRACE_MS: i64 = 30_000;
 /// The number of times that a request claims a call, if other invocations change the item meanwhile. Each time, another
 /// invocation has taken and given back the lease, or has added a log.
 pub(crate) const MAX_CLAIMS: usize = 8;
+/// The longest time of an invocation, in milliseconds.
+const LONGEST_INVOCATION_MS: i64 = 30_000;
+/// The time after which the table's indexes show a write, in milliseconds. It is also the difference between the clocks of a
+/// CRM and of our hosts that is allowed for in the age of a record.
+const INDEX_LAG_MS: i64 = 60_000;
 
 /// The pauses between reads of the item while another invocation holds the lease: about three seconds in all.
 const PAUSES: [Duration; 7] = [
@@ -42,6 +47,17 @@ pub(crate) fn new_holder() -> String {
 /// its record one lag later.
 pub(crate) fn grace_ms(crm: &dyn Crm) -> i64 {
     GRACE_MS + crm.capabilities().search_lag().as_millis() as i64
+}
+
+/// Returns the age from which on the table's index names the owner of a record, in milliseconds. The record was created
+/// under some lease. That lease is over then, so no holder of it stores the record's id any more.
+pub(crate) fn settled_age_ms(crm: &dyn Crm) -> i64 {
+    longest_ms(crm) + INDEX_LAG_MS
+}
+
+/// Returns the longest time of a lease, in milliseconds.
+pub(crate) fn longest_ms(crm: &dyn Crm) -> i64 {
+    LONGEST_INVOCATION_MS + grace_ms(crm)
 }
 
 /// Returns a lease until every request of an invocation with this deadline has reached the CRM or never will, and until

@@ -16,12 +16,13 @@
 //!    invocation at a time renews it, because many providers let a refresh token be used once only.
 //! 3. **Recovery.** If an earlier attempt got no response, its record may exist. [`recovery`] looks for it in the CRM
 //!    before another one is created. It uses the *recovery criteria* of all attempts, because a retry may name another
-//!    contact or time, or may have been sent in another *way*: with a key, for a list or a search, or without any.
-//!    Therefore the criteria of this attempt are stored before it sends anything, usually with the claim.
+//!    contact or time, or may have been sent in another *way*: with a key or a tag, for a list or a search, or without any.
+//!    Therefore the [`criteria`] of this attempt are stored before it sends anything, usually with the claim. A record
+//!    without the call's tag may be another call's: [`proof`] decides it.
 //! 4. **Send.** The queued details are laid over those of the create, [`draft`] composes the record, and the CRM creates
 //!    it. If the CRM does not take the call tag, [`ways`] has the next way: its criteria are stored, and the record is sent
 //!    again under the same lease. If the CRM says that the record exists already, it is ours by its key and is adopted. If
-//!    the response is lost, the record is looked for at once.
+//!    the response is lost, a record with the call's tag is looked for at once.
 //! 5. **Finish.** One conditional write stores the record's id and a fingerprint of each section, and gives the lease
 //!    back. If details were queued meanwhile, the condition fails, and this invocation writes them too. A recovered record
 //!    may lack details: then the id is stored first (`keep`), the details are written, and the lease is given back last.
@@ -54,6 +55,7 @@
 //! |---|---|
 //! | dies | The item is due when its lease expires. The next claim finds that a create was under way and starts with recovery. A write reads the record first, as always |
 //! | gets no response from the CRM | The lease stays for a grace period without a holder, because the request may still arrive. After that, as above |
+//! | finds a record without a tag that may be another call's | The lease stays without a holder until every lease is over under which the record can have been created. After that, as above |
 //! | fails without effect | The lease ends at once. The redrive tries again after a random delay that grows, for 72 hours |
 //! | learns that the record exists, but cannot see it | The item waits as after a lost response, and the next attempt reads the record by its key |
 //! | gets no response and the CRM has no way to find a record | The lease stays for the grace period. Then the create is sent again, and counted as a possible duplicate |
@@ -74,6 +76,7 @@
 //! | [`sync_point`] | the name of every step that leaves the process, where tests stop an invocation |
 //! | [`grant::unstored`] | renewed grants that the table has not stored |
 //! | [`ways`] | the ways in which tenants' CRMs take the call tag |
+//! | [`cleaning`] | the sections of notes that tenants' CRMs change |
 //! | [`tenant_hints`] | the tenants of users, as far as this process has read them |
 //! | [`services`] | the clock, clients, CRMs and secrets that everything below works with |
 //! | [`failure`] | why a request to a CRM failed |
@@ -84,6 +87,8 @@
 //! | [`authors`] | notes of several people in one record |
 //! | [`subject`] | the subject of a record, and its corrections |
 //! | [`draft`] | a record before and after its creation |
+//! | [`criteria`] | what is stored of an attempt until its outcome is known |
+//! | [`proof`] | whether a record without a tag is this call's |
 //! | [`recovery`] | the search for the record of an earlier attempt |
 //! | [`finish`] | the step that completes a record |
 //! | [`mod@write`] | read, merge, change, finish |
@@ -98,14 +103,17 @@
 mod attempt;
 mod authors;
 mod breaker;
+pub mod cleaning;
 pub mod create;
 mod creation;
+mod criteria;
 mod draft;
 mod failure;
 mod finish;
 pub mod grant;
 mod lease;
 mod place;
+mod proof;
 mod recovery;
 pub mod redrive;
 mod retry;

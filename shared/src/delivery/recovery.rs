@@ -1,36 +1,53 @@
 //! Recovery: how a create finds the record of an attempt whose response was lost.
 //!
-//! The table has the *recovery criteria* of each attempt whose outcome is not known: its contact, its times, the call tag
-//! and the way in which it was sent. Each attempt is looked for in its own way: by its key, in a list, or by a search. An
-//! attempt that was sent without any way to find it is not looked for.
-
-use chrono::{DateTime, TimeDelta, Utc};
+//! The table has the *recovery criteria* of each attempt whose outcome is not known: its contact, its times, the call tag,
+//! the way in which it was sent, and what was sent. Each attempt is looked for in its own way. A record with the call tag is
+//! certainly the call's, and is adopted at once. A record without a tag is adopted by [`proof`](super::proof) only, once
+//! every lease is over under which another call can have created it. An attempt that was sent without any way to find it is
+//! not looked for.
 
 use crate::{
-    adapters::{CallFacts, Capabilities, Effect, Error, ErrorKind, NewCallLog, Recovery},
+    adapters::{CallFacts, CallLog, Effect, Error, ErrorKind, NewCallLog, Recovery},
     delivery::{
         attempt::Attempt,
         draft::{Draft, Record, add_fields},
         failure::Failure,
-        ways,
+        proof::{SoughtAttempt, Verdict, sent_subject},
     },
-    model::{CallDetails, CallLogId, CallTag, Contact, Payload},
-    note::{self, Content, Fingerprints, Format},
-    store::{self, LastWritten, RecoveryCriteria},
+    model::{CallLogId, CallTag, Contact},
+    note::{Content, Fingerprints},
+    store::{LastWritten, RecoveryCriteria},
     telemetry::{self, Metric},
 };
 
-/// The difference between the clocks of a CRM and of our hosts that is allowed for.
-const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
+/// The result of the search for the record of an earlier attempt.
+#[derive(Debug)]
+pub(crate) enum Search {
+    /// The record is in the CRM.
+    Found(Box<Record>),
+    /// There is no record that may be the call's.
+    Nothing,
+    /// A record may be the call's. This will be known at this time, in milliseconds since 1970.
+    Later(i64),
+}
 
 impl Attempt<'_> {
-    /// Returns the record that this attempt or an earlier one created, if the CRM shows one.
+    /// Looks for the record that an earlier attempt has created.
     ///
     /// Finding no record proves nothing while a request may still reach the CRM or a search may not show its record yet.
-    pub(crate) async fn find_record(&mut self, draft: &Draft<'_>) -> Result<Option<Record>, Failure> {
-        let found = self.find(draft).await?;
+    pub(crate) async fn find_record(&mut self, draft: &Draft<'_>) -> Result<Search, Failure> {
+        self.add_composed(draft);
+        match self.find_by_tag(draft).await? {
+            Some(record) => Ok(Search::Found(Box::new(record))),
+            None => self.find_by_content(draft).await,
+        }
+    }
+
+    /// Returns the record with the call's tag that this attempt or an earlier one has created, if the CRM shows one.
+    pub(crate) async fn find_by_tag(&mut self, draft: &Draft<'_>) -> Result<Option<Record>, Failure> {
         let is_own = !self.claim.item.outcome_unknown;
-        Ok(found.map(|id| self.recovered(id, draft, is_own)))
+        let found = self.find_tag(draft).await?;
+        Ok(found.map(|id| self.recovered(id, draft, is_own, &[])))
     }
 
     /// Returns the record that the CRM already has under the key of the draft. `id`: the record, if the CRM has named it.
@@ -48,55 +65,18 @@ impl Attempt<'_> {
                 telemetry::count(Metric::Reconciled);
                 Some(id)
             }
-            None => self.find(draft).await.ok().flatten(),
+            None => self.find_tag(draft).await.ok().flatten(),
         };
         let hidden = "the call is in the CRM, but its record is not visible";
         let id = id.ok_or_else(|| Error::new(ErrorKind::AlreadyExists(None), Effect::None, hidden))?;
-        Ok(self.recovered(id, draft, false))
+        Ok(self.recovered(id, draft, false, &[]))
     }
 
-    /// Stores the criteria by which a later attempt finds the record that this attempt is about to create. Attempts whose
-    /// outcome is not known may have had other criteria, which stay. Returns `false` if another invocation has taken the
-    /// lease.
-    pub(crate) async fn record_criteria(
-        &mut self,
-        payload: &Payload,
-        way: Recovery,
-    ) -> Result<bool, store::Error> {
-        let (item, lease) = (&mut self.claim.item, &self.claim.lease);
-        let own = RecoveryCriteria::of(lease.key, payload, way.name());
-        if item.recovery_criteria.contains(&own) {
-            return Ok(true);
-        }
-        let mut criteria = match item.outcome_unknown {
-            true => item.recovery_criteria.clone(),
-            false => Vec::new(),
-        };
-        criteria.push(own);
-        let services = self.claim.services;
-        let record = services.store.record_criteria(lease, &criteria);
-        let is_recorded = services.sync_points.reach("create.seek", record).await?;
-        item.recovery_criteria = criteria;
-        Ok(is_recorded)
-    }
-
-    /// Returns `true` if an earlier attempt may have created a record that cannot be looked for.
-    pub(crate) fn has_untraceable_attempt(&self) -> bool {
-        let item = &self.claim.item;
-        let way = |criteria: &RecoveryCriteria| ways::named(self.claim.crm, criteria.way.as_deref());
-        item.outcome_unknown && item.recovery_criteria.iter().any(|earlier| way(earlier) == Recovery::None)
-    }
-
-    /// Returns the earliest time at which an attempt can have created a record of this call, by the CRM's clock.
-    pub(crate) fn created_since(&self) -> DateTime<Utc> {
-        self.claim.item.first_at.unwrap_or(DateTime::UNIX_EPOCH) - CLOCK_SKEW
-    }
-
-    /// Looks for the record of each attempt whose outcome is not known. Of several records it returns the oldest; the
+    /// Looks for a record with the call's tag, in the way of each attempt. Of several records it returns the oldest; the
     /// duplicate sweep removes the others.
-    async fn find(&mut self, draft: &Draft<'_>) -> Result<Option<CallLogId>, Failure> {
+    async fn find_tag(&mut self, draft: &Draft<'_>) -> Result<Option<CallLogId>, Failure> {
         let since = self.created_since();
-        for log in self.searches(draft) {
+        for log in self.tag_searches(draft) {
             let found = match self.grant.find_records(&log, since).await {
                 // No record has a key that the CRM does not take.
                 Err(failure) if failure.kind() == Some(&ErrorKind::KeyRefused) => {
@@ -119,47 +99,140 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    /// Returns the records to look for: this attempt's, and those of earlier attempts that are found in another way. The
-    /// ones with a key come first, because a key is certain.
-    fn searches(&self, draft: &Draft<'_>) -> Vec<NewCallLog> {
-        let format = self.claim.crm.capabilities().format;
+    /// Returns the records with a tag to look for: this attempt's, and those of earlier attempts that are found in another
+    /// way. A unique key comes first.
+    fn tag_searches(&self, draft: &Draft<'_>) -> Vec<NewCallLog> {
         let mut searches = vec![draft.record.clone()];
-        if self.claim.item.outcome_unknown {
-            for criteria in &self.claim.item.recovery_criteria {
-                let earlier = self.earlier_record(criteria, draft);
-                if !searches.iter().any(|log| is_same_search(format, log, &earlier)) {
-                    searches.push(earlier);
-                }
+        let earlier = self.claim.item.recovery_criteria.iter().filter(|_| self.claim.item.outcome_unknown);
+        searches.extend(earlier.map(|criteria| self.sought_record(criteria, &draft.record)));
+        let mut seen = Vec::new();
+        searches.retain(|log| {
+            let place = (log.recovery, log.tag.clone());
+            log.recovery.is_by_tag() && !seen.contains(&place) && {
+                seen.push(place);
+                true
             }
-        }
-        searches.retain(|log| log.recovery != Recovery::None);
+        });
         searches.sort_by_key(|log| log.recovery != Recovery::ByKey);
         searches
     }
 
-    /// Returns the record that an earlier attempt would have created, as far as a search needs it.
-    fn earlier_record(&self, criteria: &RecoveryCriteria, draft: &Draft<'_>) -> NewCallLog {
-        let crm = self.claim.crm;
-        let Capabilities { format, limits, .. } = crm.capabilities();
-        let details = CallDetails { start: criteria.start, ..draft.details.clone() };
-        let zone = self.grant.zone(criteria.zone);
-        let content = Content::new(&details, &self.grant.user().user.settings, zone);
+    /// Looks for the record of each attempt without a tag whose outcome is not known. Of several records that are certainly
+    /// the call's it returns the oldest; the duplicate sweep looks for the others.
+    async fn find_by_content(&mut self, draft: &Draft<'_>) -> Result<Search, Failure> {
+        let attempts = self.sought_attempts(&draft.record)?;
+        let (mut later, mut is_doubtful) = (None, false);
+        for (id, found_by) in self.candidates(&attempts).await? {
+            let Some(record) = self.read_candidate(&id).await? else { continue };
+            let compared = found_by.iter().map(|index| (self.compare(&record, &attempts[*index]), *index));
+            let Some((likeness, index)) = compared.max_by_key(|(likeness, _)| *likeness) else { continue };
+            match self.judge(&id, &record, &attempts[index].search, likeness).await? {
+                Verdict::Own => {
+                    telemetry::count(Metric::Reconciled);
+                    let subject = sent_subject(&record, &attempts[index]);
+                    let mut record = self.recovered(id, draft, false, &attempts[index].sent);
+                    record.written.subject = subject;
+                    return Ok(Search::Found(Box::new(record)));
+                }
+                Verdict::Later(at_ms) => later = Some(later.map_or(at_ms, |known: i64| known.min(at_ms))),
+                Verdict::Doubtful => is_doubtful = true,
+                Verdict::Foreign => {}
+            }
+        }
+        if let Some(at_ms) = later {
+            return Ok(Search::Later(at_ms));
+        }
+        if is_doubtful {
+            telemetry::count(Metric::DuplicatePossible);
+            tracing::warn!(
+                "a record in the CRM may be the call's; this is in doubt, and the call is logged again"
+            );
+        }
+        Ok(Search::Nothing)
+    }
+
+    /// Returns the attempts without a tag whose outcome is not known.
+    ///
+    /// # Errors
+    /// Fails if another credential is needed to look for one of them.
+    fn sought_attempts(&self, draft: &NewCallLog) -> Result<Vec<SoughtAttempt>, Failure> {
+        let mut attempts = Vec::new();
+        for criteria in self.claim.item.recovery_criteria.iter().filter(|_| self.claim.item.outcome_unknown) {
+            let search = self.sought_record(criteria, draft);
+            if !search.recovery.is_by_content() {
+                continue;
+            }
+            if criteria.has_authorization != self.grant.is_of_caller() {
+                let reason = "an earlier attempt got no response, and its record can be looked for only with the \
+                              authorization of that attempt; it may be in the CRM";
+                return Err(Error::new(ErrorKind::Forbidden, Effect::None, reason).into());
+            }
+            let until_ms = criteria.until_ms.unwrap_or_else(|| self.died_until_ms());
+            attempts.push(SoughtAttempt { search, sent: criteria.sent.clone(), until_ms });
+        }
+        Ok(attempts)
+    }
+
+    /// Returns the records that the searches for these attempts find, oldest first, each with the indexes of the attempts.
+    pub(crate) async fn candidates(
+        &mut self,
+        attempts: &[SoughtAttempt],
+    ) -> Result<Vec<(CallLogId, Vec<usize>)>, Failure> {
+        let since = self.created_since();
+        let mut searched: Vec<(&NewCallLog, Vec<CallLogId>)> = Vec::new();
+        let mut candidates: Vec<(CallLogId, Vec<usize>)> = Vec::new();
+        for (index, attempt) in attempts.iter().enumerate() {
+            let known = searched.iter().position(|(log, _)| is_same_search(log, &attempt.search));
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    let found = match self.grant.find_records(&attempt.search, since).await {
+                        // No record is found by a key that the CRM no longer takes.
+                        Err(failure) if failure.kind() == Some(&ErrorKind::KeyRefused) => Vec::new(),
+                        found => found?,
+                    };
+                    searched.push((&attempt.search, found));
+                    searched.len() - 1
+                }
+            };
+            for id in &searched[at].1 {
+                match candidates.iter_mut().find(|(known, _)| known == id) {
+                    Some((_, found_by)) => found_by.push(index),
+                    None => candidates.push((id.clone(), vec![index])),
+                }
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Reads a record that a search has found. Returns `None` if it is gone.
+    pub(crate) async fn read_candidate(&mut self, id: &CallLogId) -> Result<Option<CallLog>, Failure> {
+        match self.grant.read_record(id).await {
+            Err(failure) if failure.kind() == Some(&ErrorKind::NotFound) => Ok(None),
+            record => record.map(Some),
+        }
+    }
+
+    /// Returns the record that an attempt would have created, as far as a search needs it. `like`: a record of the same call.
+    pub(crate) fn sought_record(&self, criteria: &RecoveryCriteria, like: &NewCallLog) -> NewCallLog {
         NewCallLog {
             tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
-            recovery: ways::named(crm, criteria.way.as_deref()),
-            body: note::compose_within(format, &content, &limits).body,
-            contact: Contact { id: criteria.contact.clone(), ..draft.record.contact.clone() },
+            recovery: self.way_of(criteria),
+            contact: Contact { id: criteria.contact.clone(), ..like.contact.clone() },
             facts: CallFacts::of(&criteria.details()),
-            ..draft.record.clone()
+            ..like.clone()
         }
     }
 
     /// Returns the record with the content that it may have. `is_own`: this attempt has created it. Otherwise it is not
-    /// known which attempt did: an earlier one may have sent fewer details, or others.
-    fn recovered(&self, id: CallLogId, draft: &Draft<'_>, is_own: bool) -> Record {
+    /// known which attempt did: an earlier one may have sent fewer details, or others. `sent`: what the attempt sent that has
+    /// created it, if this is known.
+    fn recovered(&self, id: CallLogId, draft: &Draft<'_>, is_own: bool, sent: &[LastWritten]) -> Record {
         let settings = &self.grant.user().user.settings;
         let least = Content::new(&draft.payload.details, settings, self.zone).fingerprints();
-        let sections = Fingerprints::unconfirmed([&draft.written.sections, &least]);
+        let sent_sections = sent.iter().map(|sent| &sent.sections);
+        let sections =
+            Fingerprints::unconfirmed([&draft.written.sections, &least].into_iter().chain(sent_sections));
         let written = match is_own {
             true => LastWritten { sections, ..draft.written.clone() },
             false => self.possibly_written(sections, draft),
@@ -183,14 +256,9 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns `true` if both searches find the same records. Adapters compare the duration only if the body does not identify
-/// the call (see [`NewCallLog::matches_body`]).
-fn is_same_search(format: Format, one: &NewCallLog, other: &NewCallLog) -> bool {
-    if (one.recovery, &one.tag) != (other.recovery, &other.tag) {
-        return false;
-    }
+/// Returns `true` if both searches find the same records.
+fn is_same_search(one: &NewCallLog, other: &NewCallLog) -> bool {
     let place = |log: &NewCallLog| (log.contact.id.clone(), log.facts.start, log.facts.direction);
-    let is_same_body =
-        || one.matches_body(format, &other.body).unwrap_or(one.facts.duration == other.facts.duration);
-    one.recovery == Recovery::ByKey || (place(one) == place(other) && is_same_body())
+    (one.recovery, &one.tag) == (other.recovery, &other.tag)
+        && (one.recovery.is_by_tag() || place(one) == place(other))
 }

@@ -331,8 +331,10 @@ impl Run<'_> {
                     store::Error::Unreadable("call".to_owned(), "it was claimed without a payload".to_owned())
                 })?;
                 let claim = Claim::new(services, call.crm, lease, *item, deadline);
+                let claim = Claim { is_redrive: true, ..claim };
                 Ok(match claim.create(user, None, payload).await? {
                     creation::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
+                    creation::Outcome::Later { .. } => Outcome::Untouched,
                     _ => Outcome::Delivered,
                 })
             }
@@ -341,6 +343,7 @@ impl Run<'_> {
                 let claim = services.sync_points.reach("redrive.claim_update", claim).await?;
                 let ClaimUpdate::Claimed(item, _) = claim else { return Ok(Outcome::Untouched) };
                 let claim = Claim::new(services, call.crm, lease, *item, deadline);
+                let claim = Claim { is_redrive: true, ..claim };
                 Ok(match claim.update(user, None, None).await? {
                     write::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
                     _ => Outcome::Delivered,

@@ -46,6 +46,21 @@ impl Claim<'_> {
         Ok(Failed { failure, event, is_deferred })
     }
 
+    /// Gives the lease back until this time, in milliseconds since 1970, because the record of an earlier attempt may be in the
+    /// CRM. Returns `true` if the redrive will look for it again.
+    pub(crate) async fn postpone(&self, step: &'static str, until_ms: i64) -> Result<bool, store::Error> {
+        let is_deferred = self.is_retryable();
+        let release = Release {
+            lease_expires_at_ms: until_ms,
+            due_ms: is_deferred.then_some(until_ms),
+            failing_since_ms: self.item.failing_since,
+            outcome_unknown: true,
+            ..Release::new(Event::OutcomeUnknown, "a record in the CRM may be that of an earlier attempt")
+        };
+        self.release(step, release).await?;
+        Ok(is_deferred)
+    }
+
     fn release_after<'r>(&self, failure: &Failure, reason: &'r str) -> Release<'r> {
         let now_ms = self.services.clock.now_ms();
         let is_logged = self.item.state == State::Logged;

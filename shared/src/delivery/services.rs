@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url, hosts},
     delivery::{
-        grant::unstored::UnstoredGrants, sync_point::SyncPoints, tenant_hints::TenantHints, ways::Ways,
+        cleaning::Cleaning, grant::unstored::UnstoredGrants, sync_point::SyncPoints,
+        tenant_hints::TenantHints, ways::Ways,
     },
     model::{BreakerKey, Clock, OAuthClient, OAuthClientError, SecretReader, User},
     store::Store,
@@ -32,6 +33,8 @@ pub struct Services {
     pub unstored_grants: UnstoredGrants,
     /// The ways in which the CRMs of some tenants take the call tag.
     pub ways: Ways,
+    /// The sections of notes that the CRMs of some tenants change.
+    pub cleaning: Cleaning,
     /// The tenants of users, as far as this process has read them.
     pub tenant_hints: TenantHints,
     /// The points where a test can pause or stop an invocation.

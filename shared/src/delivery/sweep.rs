@@ -1,81 +1,123 @@
 //! Duplicate sweep: long after every request has arrived, looks for a second record that an attempt without a response
-//! may have created, and removes it. A record that a person has changed is never removed.
-
-use std::collections::BTreeSet;
+//! may have created, and removes it if it is certainly a leftover of this call. Any other record stays.
 
 use serde_json::Map;
 
 use crate::{
-    adapters::{CallFacts, CallLog, ErrorKind, NewCallLog, Recovery},
-    delivery::{attempt::Attempt, failure::Failure, ways},
-    model::{CallDetails, CallLogId, CallTag, Contact},
-    note::{self, Content},
+    adapters::{CallFacts, CallLog, NewCallLog, Recovery},
+    delivery::{
+        attempt::Attempt,
+        failure::Failure,
+        proof::{Likeness, SoughtAttempt, Verdict},
+    },
+    model::{CallLogId, CallTag, Contact},
     store::RecoveryCriteria,
     telemetry::{self, Metric},
 };
 
+/// The decision about a record that the sweep has found.
+enum Duplicate {
+    /// It is another log's record.
+    Foreign,
+    /// It is certainly a leftover of this call.
+    Leftover,
+    /// It may be a leftover.
+    Doubtful,
+    /// It was created a moment ago. More will be known at this time, in milliseconds since 1970.
+    Later(i64),
+}
+
 impl Attempt<'_> {
-    /// Removes duplicates of the call's record if the sweep is due.
+    /// Removes duplicates of the call's record if the sweep is due. Where records have no call tag, only the redrive does it,
+    /// because it has to read the index of unsettled calls.
     pub(crate) async fn sweep_if_due(&mut self) -> Result<(), Failure> {
+        if !self.claim.is_redrive && self.claim.crm.capabilities().recovers_by_content() {
+            return Ok(());
+        }
         let now_ms = self.grant.now_ms();
         let is_due = self.claim.item.sweep_at.is_some_and(|sweep_at| sweep_at <= now_ms);
         if let Some(kept) = self.claim.item.log_id.clone().filter(|_| is_due) {
-            self.remove_duplicates(&kept).await?;
-            // The lease's end removes it from the stored item. If it were removed there now, a crash would lose the sweep.
-            self.claim.item.sweep_at = None;
+            // The lease's end stores this. If it were stored now, a crash would lose the sweep.
+            self.claim.item.sweep_at = self.remove_duplicates(&kept).await?;
         }
         Ok(())
     }
 
-    /// Removes each record of this call that is certainly ours, is not `kept`, and is as it was created.
-    async fn remove_duplicates(&mut self, kept: &CallLogId) -> Result<(), Failure> {
+    /// Removes each record that is certainly a leftover of this call, is not `kept`, and is as it was created. Returns when
+    /// the next sweep is due, in milliseconds since 1970; `None`: no other one.
+    async fn remove_duplicates(&mut self, kept: &CallLogId) -> Result<Option<i64>, Failure> {
         // This comes first: if a person has deleted the call's record, no other record is a duplicate of it.
-        let current = self.grant.read_record(kept).await?;
-        let since = self.created_since();
-        let mut found = BTreeSet::new();
-        for criteria in &self.claim.item.recovery_criteria {
-            let record = self.expected_record(criteria, &current);
-            if record.recovery == Recovery::None {
+        self.grant.read_record(kept).await?;
+        let criteria = self.claim.item.recovery_criteria.iter();
+        let attempts: Vec<_> = criteria
+            .map(|criteria| self.swept_attempt(criteria))
+            .filter(|attempt| attempt.search.recovery != Recovery::None)
+            .collect();
+        let mut later: Option<i64> = None;
+        for (duplicate, found_by) in self.candidates(&attempts).await? {
+            if duplicate == *kept {
                 continue;
             }
-            match self.grant.find_records(&record, since).await {
-                // No record is found by a key that the CRM no longer takes.
-                Err(failure) if failure.kind() == Some(&ErrorKind::KeyRefused) => {}
-                records => found.extend(records?),
+            let Some(record) = self.read_candidate(&duplicate).await? else { continue };
+            let attempts: Vec<_> = found_by.iter().map(|index| &attempts[*index]).collect();
+            match self.classify(&duplicate, &record, &attempts).await? {
+                Duplicate::Foreign => continue,
+                Duplicate::Later(at_ms) => later = Some(later.map_or(at_ms, |known| known.min(at_ms))),
+                Duplicate::Leftover if self.grant.delete_record(&duplicate).await? => {
+                    telemetry::count(Metric::Deduped);
+                    tracing::warn!("a second record of the call arrived late and was removed");
+                }
+                Duplicate::Leftover | Duplicate::Doubtful => {
+                    tracing::warn!("a record that may be a second one of the call stays");
+                }
             }
-        }
-        for duplicate in found.into_iter().filter(|found| found != kept) {
             telemetry::count(Metric::DuplicateFound);
             telemetry::set_field("log_id", kept.as_str().to_owned());
-            if self.grant.delete_record(&duplicate).await? {
-                telemetry::count(Metric::Deduped);
-                tracing::warn!("a second record of the call arrived late and was removed");
-            } else {
-                tracing::warn!("a second record of the call was changed by a person and stays");
-            }
         }
-        Ok(())
+        Ok(later)
     }
 
-    /// Returns the record that the attempt without a response would have created, as far as the search needs it.
-    fn expected_record(&self, criteria: &RecoveryCriteria, current: &CallLog) -> NewCallLog {
-        let details = CallDetails {
-            session: Some(self.claim.lease.key.call.session.clone()),
-            start: criteria.start,
-            ..CallDetails::default()
-        };
-        let capabilities = self.claim.crm.capabilities();
-        let zone = self.grant.zone(criteria.zone);
-        let content = Content::new(&details, &self.grant.user().user.settings, zone);
-        NewCallLog {
-            tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
-            recovery: ways::named(self.claim.crm, criteria.way.as_deref()),
-            subject: current.subject.clone().unwrap_or_default(),
-            body: note::compose_within(capabilities.format, &content, &capabilities.limits).body,
+    /// Returns an attempt, as far as its search needs it. Its record may have been created at any time since.
+    fn swept_attempt(&self, criteria: &RecoveryCriteria) -> SoughtAttempt {
+        let any = NewCallLog {
+            tag: CallTag::of(self.claim.lease.key),
+            recovery: Recovery::None,
+            subject: String::new(),
+            body: String::new(),
             contact: Contact { id: criteria.contact.clone(), kind: None, name: None, phone_number: None },
-            facts: CallFacts::of(&criteria.details()),
+            facts: CallFacts::default(),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional: Map::new(),
+        };
+        let search = self.sought_record(criteria, &any);
+        SoughtAttempt { search, sent: criteria.sent.clone(), until_ms: self.grant.now_ms() }
+    }
+
+    /// Decides what becomes of a record beside the call's own. `attempts`: the attempts whose searches found it.
+    async fn classify(
+        &mut self,
+        id: &CallLogId,
+        record: &CallLog,
+        attempts: &[&SoughtAttempt],
+    ) -> Result<Duplicate, Failure> {
+        if attempts.iter().any(|attempt| attempt.search.recovery.is_by_tag()) {
+            let is_as_sent = attempts.iter().any(|attempt| self.is_as_sent(record, attempt));
+            return Ok(if is_as_sent { Duplicate::Leftover } else { Duplicate::Doubtful });
         }
+        let compared = attempts.iter().map(|attempt| (self.compare(record, attempt), *attempt));
+        let Some((likeness, attempt)) = compared.max_by_key(|(likeness, _)| *likeness) else {
+            return Ok(Duplicate::Foreign);
+        };
+        // Only a record that is proven to be unchanged may be deleted.
+        let is_certain = likeness == Likeness::Equal
+            && self.claim.crm.capabilities().shows_edits
+            && !self.has_rival(&attempt.search).await?;
+        let likeness = if is_certain { likeness } else { likeness.min(Likeness::Doubtful) };
+        Ok(match self.judge(id, record, &attempt.search, likeness).await? {
+            Verdict::Own => Duplicate::Leftover,
+            Verdict::Later(at_ms) => Duplicate::Later(at_ms),
+            Verdict::Doubtful => Duplicate::Doubtful,
+            Verdict::Foreign => Duplicate::Foreign,
+        })
     }
 }

@@ -78,4 +78,7 @@ pub struct Payload {
         deserialize_with = "user::deserialize_known_zone"
     )]
     pub zone: Option<Zone>,
+    /// The request brought its own authorization. It is not stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_authorization: bool,
 }

@@ -85,10 +85,12 @@
 //! - `markup`: the interface of the formats, and the segments of a body; `plain`, `html`, `markdown`: the formats.
 //! - `compose`: writes a new body.
 //! - `parse`: reads a body back without losing a byte.
+//! - `compare`: compares a body with what was sent.
 //! - `merge`: writes newer values into a body; `fingerprint`: how we recognise what we last wrote; `words`: the changes of
 //!   a CRM that are no edits.
 //! - `limits`: how long a body or a subject may be; `fit`: shortens a note that is too long.
 
+mod compare;
 mod compose;
 mod content;
 mod fingerprint;
@@ -108,6 +110,7 @@ mod text;
 mod wording;
 mod words;
 
+pub use compare::differing_sections;
 pub use compose::compose;
 pub use content::Content;
 pub(crate) use fingerprint::subject_fingerprint;

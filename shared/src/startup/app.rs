@@ -15,6 +15,7 @@ use crate::{
     api::{Api, Invocation, Route},
     auth::Caller,
     delivery::{
+        cleaning::Cleaning,
         grant::unstored::UnstoredGrants,
         redrive::{self, Report},
         services::Services,
@@ -96,6 +97,7 @@ impl App {
             unstored_grants: UnstoredGrants::default(),
             tenant_hints: TenantHints::default(),
             ways: Ways::default(),
+            cleaning: Cleaning::default(),
             sync_points: SyncPoints::default(),
         };
         Ok(App { api: Api::new(services, token_keys, secrets.hash_key()), secrets })

@@ -30,6 +30,9 @@ pub(super) const LEASE_UNTIL: &str = "lease_until";
 pub(super) const FENCE: &str = "fence";
 /// Text, the CRM's id of the record. Written once the record is known to exist.
 pub(super) const LOG_ID: &str = "log_id";
+/// Text, the tenant and the CRM's id of the record, the key of the index [`RECORD_INDEX`]: see [`super::keys`]. Written with
+/// [`LOG_ID`] where a CRM's records have no call tag.
+pub(super) const RECORD: &str = "record";
 /// Boolean, an attempt to create the record may have taken effect without our knowing. A claim to create sets it,
 /// because its holder may die; the end of the attempt says what is known.
 pub(super) const OUTCOME_UNKNOWN: &str = "unknown";
@@ -118,6 +121,14 @@ pub(super) const HISTORY: &str = "history";
 /// The sparse index of calls with unfinished work. Its keys are [`DUE_SHARD`] and [`DUE_AT`]; it holds
 /// [`WAITING_SINCE`], [`DUE_USER`] and [`CREATOR`] too.
 pub(super) const DUE_INDEX: &str = "due";
+
+/// The sparse index of logged calls by their records. Its key is [`RECORD`]; it holds only keys.
+pub(super) const RECORD_INDEX: &str = "by_record";
+
+// A record's item. Only recovery and the duplicate sweep write it.
+
+/// Text, the key of the item of the call log that owns the record: partition key, space, sort key.
+pub(super) const OWNING_LOG: &str = "log";
 
 // A user's item. The operator or a login writes it; renewals of the grant write the attributes named so.
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attributes::{PK, SK, text};
-use crate::model::{BreakerKey, CallKey, LogKey, Platform, SessionId, TenantKey, UserId, UserKey};
+use crate::model::{BreakerKey, CallKey, CallLogId, LogKey, Platform, SessionId, TenantKey, UserId, UserKey};
 
 /// An item: attributes by name.
 pub(super) type TableItem = HashMap<String, AttributeValue>;
@@ -23,6 +23,8 @@ const CALL_PREFIX: &str = "C#";
 const HEADER_CALL_PREFIX: &str = "H#";
 const LOG_PREFIX: &str = "L#";
 const HOST_PREFIX: &str = "N#";
+const RECORD_SORT_KEY: &str = "RECORD";
+const RECORD_PREFIX: &str = "R#";
 
 /// The key of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,11 @@ impl TableKey {
             BreakerKey::User(user) => user_partition(user),
         };
         TableKey { partition, sort: BREAKER_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item that says which call log owns a record.
+    pub(super) fn record(tenant: &TenantKey, record: &CallLogId) -> TableKey {
+        TableKey { partition: record_partition(tenant, record), sort: RECORD_SORT_KEY.to_owned() }
     }
 
     /// The key of the item that says which CRM account a host belongs to.
@@ -100,6 +107,11 @@ impl TableKey {
         format!("{}|{}|{attribute}", self.partition, self.sort)
     }
 
+    /// Returns the key as text.
+    pub(super) fn text(&self) -> String {
+        format!("{} {}", self.partition, self.sort)
+    }
+
     pub(super) fn into_item(self) -> TableItem {
         TableItem::from([(PK.to_owned(), text(self.partition)), (SK.to_owned(), text(self.sort))])
     }
@@ -107,6 +119,12 @@ impl TableKey {
 
 pub(super) fn user_partition(user: &UserKey) -> String {
     format!("{USER_PREFIX}{}#{}", escape(user.platform.as_str()), escape(user.id.as_str()))
+}
+
+/// Returns the identity of a record among those of all tenants.
+pub(super) fn record_partition(tenant: &TenantKey, record: &CallLogId) -> String {
+    let parts = [tenant.platform.as_str(), &tenant.account, record.as_str()].map(escape);
+    format!("{RECORD_PREFIX}{}", parts.join("#"))
 }
 
 pub(super) fn call_partition(call: &CallKey) -> String {
@@ -169,11 +187,13 @@ mod tests {
 
     #[test]
     fn keys_have_their_documented_form() {
-        let form = |key: TableKey| format!("{} {}", key.partition, key.sort);
+        let form = |key: TableKey| key.text();
         let own = call("a#b", "1", None);
         assert_eq!(form(TableKey::user(&user("7#"))), "U#example#7%23 USER");
         assert_eq!(form(TableKey::log(&own.log(0))), "C#example#a%23b#1 L#0");
         assert_eq!(form(TableKey::log(&call("acme", "1", Some("7#")).log(2))), "H#example#acme#1#7%23 L#2");
+        let record = CallLogId::new("5001#").unwrap();
+        assert_eq!(form(TableKey::record(&own.tenant, &record)), "R#example#a%23b#5001%23 RECORD");
         assert_eq!(form(TableKey::breaker(&BreakerKey::Tenant(own.tenant))), "T#example#a%23b BREAKER");
         assert_eq!(form(TableKey::breaker(&BreakerKey::User(user("7#")))), "U#example#7%23 BREAKER");
         let host = TableKey::host(&user("7").platform, "acme.crm.example");

@@ -5,11 +5,13 @@
 //! | `U#<platform>#<user>` | `USER` | a user: host, zone, settings, encrypted credentials | [`users`], [`rotation`] | `credentials` to `session_ended` |
 //! | `C#<platform>#<account>#<session>` | `L#<slot>` | one call log: state, lease, the CRM's id, queued updates, payload; the first one lists the others | [`call`], [`import`] | `state` to `history`, `ttl` |
 //! | `H#<platform>#<account>#<session>#<user>` | `L#<slot>` | the same, for a user who brings the CRM's credential with each request | [`call`] | the same |
+//! | `R#<platform>#<account>#<record>` | `RECORD` | the owner of a record that recovery has found | [`records`] | `log`, `ttl` |
 //! | `T#<platform>#<account>` | `BREAKER` | a tenant's circuit breaker | [`breakers`] | `open_until`, `failures`, `ttl` |
 //! | `N#<platform>#<host>` | `HOST` | the CRM account that a host's users belong to | [`users`] | `account` |
 //!
 //! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
-//! makes the keys. The index `due` holds the keys of the calls with unfinished work, by the time of their next attempt.
+//! makes the keys. The index `due` holds the keys of the calls with unfinished work, by the time of their next attempt. The
+//! index `by_record` holds the keys of logged calls by their records, where a CRM's records have no call tag.
 //!
 //! Every write is one `UpdateItem`, most with a condition; if the condition fails, DynamoDB returns the item as it is.
 //! The SDK repeats a write if the response was lost: such a write recognises itself by the name of the invocation in
@@ -24,6 +26,7 @@ mod item_reader;
 mod keyring;
 mod keys;
 mod packing;
+mod records;
 mod rotation;
 mod table;
 mod users;

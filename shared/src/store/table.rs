@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::types::{
 
 use super::{
     Error, Store,
-    attributes::{CREATOR, DUE_AT, DUE_INDEX, DUE_SHARD, DUE_USER, PK, SK, TTL, WAITING_SINCE},
+    attributes::{
+        CREATOR, DUE_AT, DUE_INDEX, DUE_SHARD, DUE_USER, PK, RECORD, RECORD_INDEX, SK, TTL, WAITING_SINCE,
+    },
     from_sdk_error,
 };
 
@@ -27,7 +29,7 @@ pub enum TableError {
 }
 
 impl Store {
-    /// Creates the table, billed on demand, with its time to live and the sparse index of due calls.
+    /// Creates the table, billed on demand, with its time to live and its sparse indexes.
     ///
     /// # Errors
     /// Fails if there is a table of this name, or if DynamoDB does not create it within a minute.
@@ -52,6 +54,12 @@ impl Store {
             )
             .build()
             .map_err(unbuilt)?;
+        let record_index = GlobalSecondaryIndex::builder()
+            .index_name(RECORD_INDEX)
+            .key_schema(element(RECORD, KeyType::Hash)?)
+            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+            .build()
+            .map_err(unbuilt)?;
         let created = self
             .client
             .create_table()
@@ -61,9 +69,11 @@ impl Store {
             .attribute_definitions(attribute(SK, ScalarAttributeType::S)?)
             .attribute_definitions(attribute(DUE_SHARD, ScalarAttributeType::S)?)
             .attribute_definitions(attribute(DUE_AT, ScalarAttributeType::N)?)
+            .attribute_definitions(attribute(RECORD, ScalarAttributeType::S)?)
             .key_schema(element(PK, KeyType::Hash)?)
             .key_schema(element(SK, KeyType::Range)?)
             .global_secondary_indexes(due_index)
+            .global_secondary_indexes(record_index)
             .send()
             .await;
         if let Err(error) = created {

@@ -28,8 +28,11 @@ pub enum Metric {
     DuplicateFound,
     /// The duplicate sweep removed a second record of a call.
     Deduped,
-    /// A create was sent again although the record of an earlier attempt cannot be looked for: there may be two.
+    /// A create was sent again although an earlier attempt may have created a record that cannot be recognised: there may be
+    /// two.
     DuplicatePossible,
+    /// A CRM was found to show a section of notes differently from what was sent.
+    CleanedByCrm,
     /// A CRM did not take the call tag in the way in which it was sent.
     KeyRefused,
     /// A CRM refused to complete a record, which stays as it is.
@@ -86,7 +89,7 @@ enum Aggregation {
 
 impl Metric {
     /// All metrics, in the order of their declaration.
-    pub const ALL: [Metric; 29] = [
+    pub const ALL: [Metric; 30] = [
         Metric::Created,
         Metric::Updated,
         Metric::Parked,
@@ -96,6 +99,7 @@ impl Metric {
         Metric::DuplicateFound,
         Metric::Deduped,
         Metric::DuplicatePossible,
+        Metric::CleanedByCrm,
         Metric::KeyRefused,
         Metric::FinishDropped,
         Metric::LeaseLost,

@@ -119,7 +119,7 @@ impl Crm for ContraryCrm {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             format: Format::Markdown,
-            recovery: &[Recovery::ByKey, Recovery::LaggingSearch(SEARCH_LAG)],
+            recovery: &[Recovery::ByKey, Recovery::TagSearch(SEARCH_LAG)],
             compare_and_set: CompareAndSet::Exact,
             finish: Finish::WithDuration,
             limits: Limits {
@@ -128,6 +128,7 @@ impl Crm for ContraryCrm {
                 unit: TextUnit::Utf16,
             },
             limit_scope: LimitScope::User,
+            shows_edits: true,
         }
     }
 
@@ -258,6 +259,8 @@ impl Crm for ContraryCrm {
             body: call.text,
             fields: fields(call.way, call.outcome, call.started_at),
             version: Some(version.to_owned()),
+            created_at: None,
+            is_changed: Some(version != FIRST_VERSION),
         })
     }
 

@@ -29,6 +29,8 @@ struct Call {
     direction: String,
     start: Option<DateTime<Utc>>,
     seconds: Option<u64>,
+    #[serde(rename = "createdAt")]
+    created_at: DateTime<Utc>,
 }
 
 /// A list of records.
@@ -92,6 +94,7 @@ impl Crm for TemplateCrm {
             finish: Finish::None,
             limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
+            shows_edits: false,
         }
     }
 
@@ -158,11 +161,18 @@ impl Crm for TemplateCrm {
         CallLogId::new(created.id).ok_or_else(|| response.malformed())
     }
 
-    // Fill in: the request that reads a record. If the CRM has versions, return the version as its condition is written.
+    // Fill in: the request that reads a record. If the CRM has versions, return the version as its condition is written. If a
+    // record can be found only by its content, return when it was created, and if it was changed since.
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let call: Call = access.send(CrmRequest::read("calls/{id}", call_path(id)?)).await?.json()?;
-        let fields = fields(Some(&call.direction), call.start, call.seconds);
-        Ok(CallLog { subject: Some(call.title), body: call.text, fields, version: None })
+        Ok(CallLog {
+            fields: fields(Some(&call.direction), call.start, call.seconds),
+            subject: Some(call.title),
+            body: call.text,
+            version: None,
+            created_at: Some(call.created_at),
+            is_changed: None,
+        })
     }
 
     // Fill in: the request that changes a record. It contains only the fields of `change`. If the CRM has versions, send
@@ -188,8 +198,8 @@ impl Crm for TemplateCrm {
     }
 
     // Fill in: the request that lists a contact's records, oldest first. If the list has pages, read all of them, or
-    // fail as `pipedrive/mod.rs` does: "no records" leads to a second record. With `Recovery::ByKey`, read the record that
-    // has `log.tag` as its key. With `Recovery::None`, return an empty list.
+    // fail as `pipedrive/mod.rs` does: "no records" leads to a second record. If the CRM has a field for `log.tag`, search by
+    // it alone: then a record of another call is never found. With `Recovery::None`, return an empty list.
     async fn find_records(
         &self,
         access: &Access<'_>,
@@ -200,8 +210,8 @@ impl Crm for TemplateCrm {
             .query("personId", log.contact.id.as_str())
             .query("createdSince", timestamp(since));
         let found: Calls = access.send(request).await?.json()?;
-        let same = found.calls.into_iter().filter(|call| is_same_call(call, log));
-        Ok(same.filter_map(|call| CallLogId::new(call.id)).collect())
+        let similar = found.calls.into_iter().filter(|call| is_similar(call, log));
+        Ok(similar.filter_map(|call| CallLogId::new(call.id)).collect())
     }
 
     // Fill in: if the CRM can tell that a record was not changed after its creation (a version, or its times of
@@ -225,16 +235,13 @@ impl Crm for TemplateCrm {
     }
 }
 
-/// Returns `true` if an earlier attempt to create `log` has made this record.
+/// Returns `true` if an attempt to create `log` may have made this record.
 ///
-/// Fill in: compare the fields that the CRM returns exactly as they were sent. Compare the title and the duration only
-/// if the text does not identify the call, because people and updates change them.
-fn is_same_call(call: &Call, log: &NewCallLog) -> bool {
+/// Fill in: compare contact, start, direction and owner, as far as the CRM returns them. Delivery compares the title, the
+/// text, and the fields that [`Crm::fields`] names.
+fn is_similar(call: &Call, log: &NewCallLog) -> bool {
     log.facts.direction.is_none_or(|direction| call.direction == direction.as_str())
         && call.start.map(|start| start.timestamp()) == log.facts.start.map(|start| start.timestamp())
-        && log
-            .matches_body(Format::Plain, &call.text)
-            .unwrap_or_else(|| call.title == log.subject && call.seconds == log.facts.seconds())
 }
 
 /// Returns the path of a record.

@@ -40,9 +40,7 @@ impl Successors<'_> {
             | Phase::AwaitPatch
             | Phase::ReadAfterPatch => self.change(slot),
             Phase::CheckCompletion | Phase::SendCompletion | Phase::AwaitCompletion => self.complete(slot),
-            Phase::Find | Phase::CheckPost | Phase::SendPost | Phase::AwaitPost | Phase::FindAfterPost => {
-                self.create(slot)
-            }
+            Phase::Find | Phase::CheckPost | Phase::SendPost | Phase::AwaitPost => self.create(slot),
             Phase::Finish
             | Phase::Keep
             | Phase::Failed

@@ -4,7 +4,7 @@ use call_log::adapters::Finish;
 
 use super::{
     mutant::Mutant,
-    state::{NO_DETAILS, NO_RECORD, Phase},
+    state::{NO_DETAILS, Phase},
     step::Successors,
 };
 
@@ -65,14 +65,8 @@ impl Successors<'_> {
                 let counts_as_failure = self.has(Mutant::UnansweredPostIsFailure);
                 self.lose_response(
                     slot,
-                    if counts_as_failure { Phase::Failed } else { Phase::FindAfterPost },
+                    if counts_as_failure { Phase::Failed } else { Phase::OutcomeUnknown },
                 );
-            }
-            Phase::FindAfterPost => {
-                self.go(slot, "does not find the record, or cannot search", Phase::OutcomeUnknown);
-                if let Some(record) = found.filter(|_| !invocation.is_late) {
-                    self.adopt(slot, record);
-                }
             }
             _ => {}
         }
@@ -232,9 +226,6 @@ impl Successors<'_> {
             let invocation = &mut next.invocations[slot];
             invocation.has_landed = false;
             invocation.phase = phase;
-            if phase == Phase::FindAfterPost {
-                invocation.record = NO_RECORD;
-            }
         });
     }
 

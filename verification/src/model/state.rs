@@ -108,8 +108,6 @@ pub enum Phase {
     SendPost,
     /// Waits for the response to the POST.
     AwaitPost,
-    /// Searches for the record after a POST without a response.
-    FindAfterPost,
     /// Finishes.
     Finish,
     /// Stores the record's id and keeps the lease.
@@ -154,7 +152,7 @@ pub enum Phase {
 }
 
 /// Every phase, in the order of its number.
-pub const PHASES: [Phase; 29] = [
+pub const PHASES: [Phase; 28] = [
     Phase::Start,
     Phase::Enqueue,
     Phase::AwaitHolder,
@@ -163,7 +161,6 @@ pub const PHASES: [Phase; 29] = [
     Phase::CheckPost,
     Phase::SendPost,
     Phase::AwaitPost,
-    Phase::FindAfterPost,
     Phase::Finish,
     Phase::Keep,
     Phase::Read,
@@ -404,14 +401,7 @@ impl ModelState {
 impl Invocation {
     /// Resets what no later step reads, so that it does not split one state into two.
     fn forget_unused(&mut self) {
-        let creating = [
-            Phase::Start,
-            Phase::Find,
-            Phase::CheckPost,
-            Phase::SendPost,
-            Phase::AwaitPost,
-            Phase::FindAfterPost,
-        ];
+        let creating = [Phase::Start, Phase::Find, Phase::CheckPost, Phase::SendPost, Phase::AwaitPost];
         if !creating.contains(&self.phase) {
             self.contact = 0;
         }

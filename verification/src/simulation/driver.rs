@@ -152,13 +152,13 @@ impl Simulation {
     pub async fn begin(&mut self, crm: Capabilities, calls: Vec<Call>, keeps_trace: bool) -> Driver<'_> {
         scheduler::clear();
         table::clear();
-        crm::renew(crm, NOW_MS);
         self.crm = crm::adapter(crm);
         self.user = crm::user(self.crm);
         self.clock.store(NOW_MS, Ordering::SeqCst);
         if self.schedules >= SCHEDULES_PER_DATABASE {
             self.renew().await;
         }
+        crm::renew(crm, NOW_MS, self.schedules);
         self.schedules += 1;
         if table::take_breaker_written() {
             // A schedule must not find the circuit breaker of an earlier one.
@@ -171,6 +171,7 @@ impl Simulation {
             table::take_breaker_written();
         }
         self.app.api.services.ways = Default::default();
+        self.app.api.services.cleaning = Default::default();
         self.app.api.services.tenant_hints = Default::default();
         self.app.api.services.unstored_grants = UnstoredGrants::default();
         Driver {

@@ -8,7 +8,7 @@ mod call_type;
 mod wire;
 
 use async_trait::async_trait;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -66,6 +66,8 @@ impl Crm for Pipedrive {
             finish: Finish::None,
             limits: Limits::UNLIMITED,
             limit_scope: LimitScope::Account,
+            // Automations of the account can change an activity, and then its time of change.
+            shows_edits: false,
         }
     }
 
@@ -165,7 +167,15 @@ impl Crm for Pipedrive {
         let note = activity
             .note
             .ok_or_else(|| Error::new(ErrorKind::Malformed, Effect::None, "the response contains no note"))?;
-        Ok(CallLog { subject: activity.subject, body: note.unwrap_or_default(), fields, version: None })
+        Ok(CallLog {
+            subject: activity.subject,
+            body: note.unwrap_or_default(),
+            fields,
+            version: None,
+            created_at: activity.add_time.as_deref().and_then(timestamp),
+            // Both times have whole seconds, so an edit in the first second goes unnoticed.
+            is_changed: activity.add_time.is_some().then_some(activity.add_time != activity.update_time),
+        })
     }
 
     async fn update_record(
@@ -201,15 +211,15 @@ impl Crm for Pipedrive {
         for _ in 0..MAX_PAGES {
             let response = access.send(activities_of(person, since, cursor.as_deref())).await?;
             let page: Vec<Activity> = data(&response)?;
-            let hits = page.iter().filter(|activity| is_same_call(activity, &expected, log));
+            let hits = page.iter().filter(|activity| is_similar(activity, &expected, &fields));
             ids.extend(hits.map(|activity| activity.id.0));
             cursor = response.json::<Page>()?.additional_data.and_then(|page| page.next_cursor);
             if cursor.is_none() {
                 break;
             }
         }
-        if ids.is_empty() && cursor.is_some() {
-            // The search was not exhaustive: "no records" would lead to a second one.
+        if cursor.is_some() {
+            // The search was not exhaustive: if the record that is looked for is missing, that would lead to a second one.
             return Err(Error::new(ErrorKind::Unavailable, Effect::None, "too many activities to search"));
         }
         ids.sort_unstable();
@@ -289,23 +299,25 @@ fn new_activity<'a>(
     }
 }
 
-/// Returns `true` if an earlier attempt to create `log` has made this activity. `expected` is what it sent.
-fn is_same_call(activity: &Activity, expected: &NewActivity<'_>, log: &NewCallLog) -> bool {
+/// Returns `true` if an attempt that sent `expected`, with these fields, may have made this activity.
+fn is_similar(activity: &Activity, expected: &NewActivity<'_>, sent: &Fields) -> bool {
     let person = expected.participants[0].person_id;
     let participants = || activity.participants.iter().flatten().map(|other| other.person_id.0);
     let participates =
         || activity.person_id.map(|id| id.0) == Some(person) || participants().any(|id| id == person);
-    let (sent, shown) = (Pipedrive.fields(&log.facts), shown_fields(activity));
-    let is_shown = |name| sent[name].is_empty() || shown.get(name) == Some(&sent[name]);
-    let note = activity.note.iter().flatten().next().map_or("", String::as_str);
+    let shown = shown_fields(activity);
+    let is_shown = |sent: &str| sent.is_empty() || shown.get(DUE).is_some_and(|shown| shown == sent);
     !activity.is_deleted
         && activity.kind.as_deref() == Some(expected.kind)
         && (expected.owner_id.is_none() || activity.owner_id.map(|id| id.0) == expected.owner_id)
-        && is_shown(DUE)
+        && is_shown(&sent[DUE])
         && participates()
-        && log
-            .matches_body(Format::Html, note)
-            .unwrap_or_else(|| activity.subject.as_deref() == Some(expected.subject) && is_shown(DURATION))
+}
+
+/// Parses a time of an activity: RFC 3339, or the form `2025-03-12 15:46:30` of older responses, which is in UTC.
+fn timestamp(text: &str) -> Option<DateTime<Utc>> {
+    let older = || Some(NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok()?.and_utc());
+    text.parse().ok().or_else(older)
 }
 
 /// The request for a page of a person's done activities, newest first.

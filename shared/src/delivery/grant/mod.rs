@@ -93,6 +93,11 @@ impl<'a> Grant<'a> {
         &self.user
     }
 
+    /// Returns `true` if requests carry the authorization that the caller brought.
+    pub(crate) fn is_of_caller(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     /// Returns the CRM that the grant is for.
     pub(crate) fn crm(&self) -> &'static dyn Crm {
         self.crm

@@ -34,7 +34,7 @@ const QUEUED_TTL_S: i64 = 30 * 86_400;
 const LOGGED_TTL_S: i64 = 400 * 86_400;
 /// The time that the item of the first log is kept after the last request to create any record of the call, in seconds. It
 /// outlives the others, because it lists them.
-pub(super) const INDEX_TTL_S: i64 = LOGGED_TTL_S + 30 * 86_400;
+pub(in crate::store) const INDEX_TTL_S: i64 = LOGGED_TTL_S + 30 * 86_400;
 
 /// The lease of a call: the exclusive right to send requests to the CRM for it.
 #[derive(Clone, Debug)]
@@ -402,7 +402,11 @@ impl Store {
             .append(QUEUE, self.queue_entry(key, &entry)?))
     }
 
-    fn encrypt_criteria(&self, key: &LogKey, criteria: &[RecoveryCriteria]) -> Result<AttributeValue, Error> {
+    pub(super) fn encrypt_criteria(
+        &self,
+        key: &LogKey,
+        criteria: &[RecoveryCriteria],
+    ) -> Result<AttributeValue, Error> {
         let packed = pack(&criteria).map_err(|error| Error::Rejected(error.to_string()))?;
         self.encrypt(&TableKey::log(key), RECOVERY_CRITERIA, &packed)
     }

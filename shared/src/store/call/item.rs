@@ -10,7 +10,7 @@ use super::State;
 use crate::{
     model::{
         CallDetails, CallDuration, CallLogId, CallTag, ContactId, Direction, ExtensionHash,
-        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, Payload, UserId, Zone, user,
+        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, Payload, TenantKey, UserId, Zone, user,
     },
     note::Fingerprints,
     store::{
@@ -38,7 +38,8 @@ const HISTORY_TEXT_CHARS: usize = 100;
 pub const SWEEP_AFTER_MS: i64 = 15 * 60_000;
 
 /// The values that we last wrote to the CRM record: the base of the three-way merge.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Sent", into = "Sent")]
 pub struct LastWritten {
     /// Fingerprints of the note's sections, and unconfirmed ones: of what a lease holder that died may have written.
     pub sections: Fingerprints,
@@ -88,6 +89,42 @@ impl LastWritten {
     }
 }
 
+/// The form of [`LastWritten`] in [`RecoveryCriteria`].
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    #[serde(rename = "s")]
+    sections: BTreeMap<String, String>,
+    #[serde(rename = "u", default, skip_serializing_if = "Vec::is_empty")]
+    unconfirmed: Vec<String>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(rename = "f", default, skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<String, String>,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    note_user: Option<UserId>,
+}
+
+impl From<Sent> for LastWritten {
+    fn from(sent: Sent) -> LastWritten {
+        let pairs = sent.sections.iter().map(|(section, hash)| (section.as_str(), hash.as_str()));
+        let sections = Fingerprints::from_pairs(pairs).with_unconfirmed_texts(&sent.unconfirmed);
+        LastWritten { sections, subject: sent.subject, fields: sent.fields, note_user: sent.note_user }
+    }
+}
+
+impl From<LastWritten> for Sent {
+    fn from(written: LastWritten) -> Sent {
+        let owned = |(section, hash): (&str, &str)| (section.to_owned(), hash.to_owned());
+        Sent {
+            sections: written.sections.iter().map(owned).collect(),
+            unconfirmed: written.sections.unconfirmed_texts(),
+            subject: written.subject,
+            fields: written.fields,
+            note_user: written.note_user,
+        }
+    }
+}
+
 /// Returns the fingerprint of one of the CRM's own fields as a text of [`UNCONFIRMED`]. No section has such a name.
 pub(super) fn unconfirmed_field(name: &str, fingerprint: &str) -> String {
     format!(".{name} {fingerprint}")
@@ -128,6 +165,17 @@ pub struct RecoveryCriteria {
     /// The name of the way in which the attempt can be found. Absent: an earlier version stored the criteria.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub way: Option<String>,
+    /// The attempt was sent with the authorization that its request brought.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_authorization: bool,
+    /// The time until which the attempt can have created its record, in milliseconds since 1970. Absent: the attempt has not
+    /// ended, or it died.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<i64>,
+    /// The content of each record that the attempt may have created. Empty: the attempt has not ended, or it died before it
+    /// could store its content.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<LastWritten>,
 }
 
 /// The way of a record that is read by its key: a second one is impossible.
@@ -147,7 +195,17 @@ impl RecoveryCriteria {
             result: payload.details.result.clone(),
             tag: Some(CallTag::of(key)),
             way: Some(way.to_owned()),
+            has_authorization: payload.has_authorization,
+            until_ms: None,
+            sent: Vec::new(),
         }
+    }
+
+    /// Returns `true` if both attempts are looked for in the same way with the same credential.
+    pub(crate) fn is_like(&self, other: &RecoveryCriteria) -> bool {
+        let bare =
+            |one: &RecoveryCriteria| RecoveryCriteria { until_ms: None, sent: Vec::new(), ..one.clone() };
+        bare(self) == bare(other)
     }
 
     /// Returns what the attempt knew of the call, as far as CRMs have fields for it.
@@ -204,6 +262,9 @@ pub struct CallItem {
     pub outcome_unknown: bool,
     /// Criteria that find the records of such attempts.
     pub recovery_criteria: Vec<RecoveryCriteria>,
+    /// The tenant in whose CRM the record is, if other logs may have to find out which log the record belongs to. The lease
+    /// holder sets it, and the first write of the record's id stores it.
+    pub indexed_in: Option<TenantKey>,
     /// The time of the first attempt to create the record.
     pub first_at: Option<DateTime<Utc>>,
     /// The extension whose log this is, as far as it is known. The queued updates may name it, too.
@@ -326,6 +387,7 @@ impl Store {
             })?,
             lease_holder,
             recovery_criteria,
+            indexed_in: None,
             first_at: reader.number(FIRST_AT)?.and_then(DateTime::from_timestamp_millis),
             identity: identity.clone(),
             stored_identity: identity,

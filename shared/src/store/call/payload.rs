@@ -63,6 +63,7 @@ mod tests {
             details: CallDetails { note: Some("Wants a quote".to_owned()), ..CallDetails::default() },
             additional: [("deals".to_owned(), json!(412))].into_iter().collect(),
             zone: Zone::parse("Europe/Berlin"),
+            has_authorization: true,
         };
         for payload in
             [Payload { zone: None, additional: serde_json::Map::new(), ..payload.clone() }, payload]

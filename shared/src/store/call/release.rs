@@ -10,12 +10,12 @@ use crate::{
         attributes::{
             APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FAILING_SINCE,
             FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, NOTE_USER,
-            OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON,
+            OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON, RECORD,
             RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, boolean, number, text,
             texts,
         },
         expression::{Update, WriteOutcome},
-        keys::TableKey,
+        keys::{TableKey, record_partition},
     },
 };
 
@@ -83,7 +83,8 @@ impl Store {
     ) -> Result<Finish, Error> {
         let what = if seen.log_id.is_some() { "updated" } else { "logged" };
         let sweep_at = seen.sweep_after(lease.now_ms);
-        let update = confirmed(log, seen, written, sweep_at)
+        let update = self
+            .confirmed(lease, log, seen, written, sweep_at)?
             .set(HISTORY, history_value(&seen.history, lease.now_ms, what))
             .set(LEASE_UNTIL, number(0))
             .set(APPLIED_VERSION, number(seen.queued_version))
@@ -126,7 +127,8 @@ impl Store {
         seen: &CallItem,
         written: &LastWritten,
     ) -> Result<Finish, Error> {
-        let update = confirmed(log, seen, written, seen.sweep_after(lease.now_ms))
+        let update = self
+            .confirmed(lease, log, seen, written, seen.sweep_after(lease.now_ms))?
             .add(UNCONFIRMED, written.sections.unconfirmed_texts())
             .returning_item()
             .condition(format!("#{HOLDER} = :holder"))
@@ -167,6 +169,13 @@ impl Store {
         let update = given_back(lease, claimed, release, state, release.due_ms);
         let drops_queued = release.drops_queued || state == State::Deleted;
         let update = if drops_queued { self.remove_queued(update, lease, claimed)? } else { update };
+        // The criteria say what the attempt has sent.
+        let update = match state {
+            State::OutcomeUnknown => {
+                update.set(RECOVERY_CRITERIA, self.encrypt_criteria(lease.key, &claimed.recovery_criteria)?)
+            }
+            _ => update,
+        };
         let is_over = drops_queued || (state == State::Logged && release.due_ms.is_none());
         if !is_over {
             return self.update(TableKey::log(lease.key), update).await.map(drop);
@@ -189,6 +198,50 @@ impl Store {
             false => set_identity(update, &seen.identity),
         };
         Ok(update.set_or_remove(QUEUE, self.queue_value(lease.key, &seen.waiting)?))
+    }
+}
+
+impl Store {
+    /// The part of a write that confirms that a record exists. `sweep_at_ms`: when to look for a duplicate.
+    fn confirmed(
+        &self,
+        lease: &Lease<'_>,
+        log: &CallLogId,
+        seen: &CallItem,
+        written: &LastWritten,
+        sweep_at_ms: Option<i64>,
+    ) -> Result<Update, Error> {
+        let mut update = finish_step(Update::default(), seen)
+            .set(STATE, text(State::Logged.name()))
+            .set(LOG_ID, text(log.as_str()))
+            .set(OUTCOME_UNKNOWN, boolean(false))
+            .set(BASE, texts(written.sections.iter()))
+            .remove(PREVIOUS_OUTCOME_UNKNOWN)
+            .remove(REASON);
+        update = match sweep_at_ms {
+            // The sweep needs the recovery criteria, with what the attempts have sent.
+            Some(sweep_at_ms) => update
+                .set(SWEEP_AT, number(sweep_at_ms))
+                .set(RECOVERY_CRITERIA, self.encrypt_criteria(lease.key, &seen.recovery_criteria)?),
+            None => update.remove(SWEEP_AT).remove(RECOVERY_CRITERIA),
+        };
+        if let Some(tenant) = &seen.indexed_in {
+            update = update.set(RECORD, text(record_partition(tenant, log)));
+        }
+        if let Some(subject) = &written.subject {
+            update = update.set(BASE_SUBJECT, text(subject));
+        }
+        let note_user = written.note_user.as_ref().filter(|user| seen.creator.as_ref() != Some(*user));
+        update = update.set_or_remove(NOTE_USER, note_user.map(|user| text(user.as_str())));
+        if let Some(owner) = &seen.owner {
+            update = update.set(OWNER, text(owner.as_str()));
+        }
+        if !written.fields.is_empty() {
+            let fields =
+                written.fields.iter().map(|(name, fingerprint)| (name.as_str(), fingerprint.as_str()));
+            update = update.set(BASE_FIELDS, texts(fields));
+        }
+        Ok(update)
     }
 }
 
@@ -237,35 +290,6 @@ fn given_back(
     let is_resent = state != State::Logged && claimed.payload.is_some() && !release.drops_payload;
     if is_deleted || !release.outcome_unknown && claimed.sweep_at.is_none() && !is_resent {
         update = update.remove(RECOVERY_CRITERIA);
-    }
-    update
-}
-
-/// The part of a write that confirms that a record exists. `sweep_at_ms`: when to look for a duplicate.
-fn confirmed(log: &CallLogId, seen: &CallItem, written: &LastWritten, sweep_at_ms: Option<i64>) -> Update {
-    let mut update = finish_step(Update::default(), seen)
-        .set(STATE, text(State::Logged.name()))
-        .set(LOG_ID, text(log.as_str()))
-        .set(OUTCOME_UNKNOWN, boolean(false))
-        .set(BASE, texts(written.sections.iter()))
-        .remove(PREVIOUS_OUTCOME_UNKNOWN)
-        .remove(REASON);
-    update = match sweep_at_ms {
-        // The sweep needs the recovery criteria.
-        Some(sweep_at_ms) => update.set(SWEEP_AT, number(sweep_at_ms)),
-        None => update.remove(SWEEP_AT).remove(RECOVERY_CRITERIA),
-    };
-    if let Some(subject) = &written.subject {
-        update = update.set(BASE_SUBJECT, text(subject));
-    }
-    let note_user = written.note_user.as_ref().filter(|user| seen.creator.as_ref() != Some(*user));
-    update = update.set_or_remove(NOTE_USER, note_user.map(|user| text(user.as_str())));
-    if let Some(owner) = &seen.owner {
-        update = update.set(OWNER, text(owner.as_str()));
-    }
-    if !written.fields.is_empty() {
-        let fields = written.fields.iter().map(|(name, fingerprint)| (name.as_str(), fingerprint.as_str()));
-        update = update.set(BASE_FIELDS, texts(fields));
     }
     update
 }

@@ -99,7 +99,7 @@ async fn a_search_that_lags_shows_a_record_after_the_declared_time() {
         let id = connected.create(&log).await;
         let shown = connected.find_now(&log).await;
         match connected.recovery {
-            Recovery::LaggingSearch(lag) => {
+            Recovery::LaggingSearch(lag) | Recovery::TagSearch(lag) => {
                 assert_eq!(shown, [], "{}: the fake's search lags", connected.name());
                 connected.fake.advance(lag);
                 assert_eq!(connected.find_now(&log).await, [id], "{}: after {lag:?}", connected.name());

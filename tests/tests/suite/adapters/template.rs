@@ -106,7 +106,7 @@ fn the_table_in_the_page_has_rows_that_the_suite_prints() {
     acme[0] = ACME.to_owned();
     rows.insert(0, acme);
     let [shown] = blocks("text").try_into().unwrap();
-    let is_shown = |row: &[String; 10]| shown.lines().any(|line| line.starts_with(&format!("{} ", row[0])));
+    let is_shown = |row: &[String; 11]| shown.lines().any(|line| line.starts_with(&format!("{} ", row[0])));
     rows.retain(is_shown);
     assert_eq!(shown, table(&rows));
 }

@@ -16,15 +16,15 @@ use serde_json::Value;
 
 /// An adapter that does as Pipedrive's, except for what its fields change.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AlteredCrm {
+pub(crate) struct AlteredCrm {
     /// The declaration. If searches lag, they show no record that is younger.
-    pub(super) capabilities: Capabilities,
+    pub(crate) capabilities: Capabilities,
     /// The error that a response is.
-    pub(super) classify: fn(&CrmResponse) -> Option<Error>,
+    pub(crate) classify: fn(&CrmResponse) -> Option<Error>,
     /// The rate limits that a response reports.
-    pub(super) rate_limits: fn(&HeaderMap) -> RateLimits,
+    pub(crate) rate_limits: fn(&HeaderMap) -> RateLimits,
     /// The rate limit of its own that searches for records count towards.
-    pub(super) search_bucket: Option<&'static str>,
+    pub(crate) search_bucket: Option<&'static str>,
 }
 
 impl Default for AlteredCrm {
@@ -39,8 +39,15 @@ impl Default for AlteredCrm {
 }
 
 impl AlteredCrm {
+    /// Returns Pipedrive's adapter, for a company without automations.
+    pub(crate) fn showing_edits() -> AlteredCrm {
+        let pipedrive = AlteredCrm::default();
+        let capabilities = Capabilities { shows_edits: true, ..pipedrive.capabilities };
+        AlteredCrm { capabilities, ..pipedrive }
+    }
+
     /// Uses this adapter in an app that nothing else refers to.
-    pub(super) fn install(self, app: &mut Arc<App>) {
+    pub(crate) fn install(self, app: &mut Arc<App>) {
         let crm: &'static dyn Crm = Box::leak(Box::new(self));
         let app = Arc::get_mut(app).expect("nothing else refers to the app");
         app.api.services.crms = Box::leak(Box::new([crm]));

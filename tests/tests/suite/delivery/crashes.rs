@@ -25,7 +25,7 @@ fn payload() -> Payload {
     let (direction, duration) = (Some(Direction::Inbound), Some(CallDuration::Seconds(65)));
     let contact = Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
     let details = CallDetails { start, direction, duration, ..CallDetails::default() };
-    Payload { contact, details, additional: serde_json::Map::new(), zone: None }
+    Payload { contact, details, additional: serde_json::Map::new(), zone: None, has_authorization: false }
 }
 
 /// Claims the call and does nothing more, like an invocation that dies.
@@ -73,7 +73,7 @@ async fn if_a_lease_holder_dies_after_the_post_a_retry_finds_its_record() {
     }
     assert_eq!(dying.await.unwrap().status, 503, "the id could not be stored");
     check(&hasty_create(&test).await, BEING_LOGGED, "within the lease");
-    test.pass(LEASE);
+    test.pass(SETTLED);
     let found = test.post(&call(SESSION)).await;
     assert_eq!((found.message(), found.log_id()), (LOGGED, Some("5001")));
     assert_eq!(attempts(&test), (1, 1));

@@ -19,7 +19,7 @@ const STEPS: [Finish; 2] = [Finish::WithDuration, Finish::AfterEachChange];
 async fn check_finished(test: &TestApp, case: &str) -> CallItem {
     check_settled(test, case).await;
     let item = item(test).await;
-    assert_eq!((item.finish_pending, item.due_at), (false, None), "{case}");
+    assert_eq!((item.finish_pending, item.due_at), (false, item.sweep_at), "{case}");
     item
 }
 
@@ -207,7 +207,10 @@ async fn a_record_that_lacks_details_is_completed_after_they_are_written() {
 
         let (test, crm) = start(LIST, finish).await;
         crm.script().creates.push_back(scripted::Create::ResponseLost);
-        check_logged(&test, crm, &["create list", "find list", "read", "finish Some(65)"]).await;
+        check(&test.post(&call(SESSION)).await, NOT_ANSWERING, &case);
+        crm.requests();
+        test.pass(SETTLED);
+        check_logged(&test, crm, &["find list", "read", "read", "finish Some(65)"]).await;
         check_finished(&test, &case).await;
     }
 }

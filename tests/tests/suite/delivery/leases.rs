@@ -35,18 +35,18 @@ fn lagging() -> AlteredCrm {
 async fn check_one_record(end: End) {
     let mut test = TestApp::start().await;
     lagging().install(&mut test.app);
-    test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
     let waits_until_ms = match end {
         End::ProcessDies => {
             let mut other = test.another_app().await;
             lagging().install(&mut other);
-            test.crm.next(Route::ListActivities, SLOW);
+            test.crm.next(Route::CreateActivity, SLOW);
             let dying = start(&other, &test.user, "POST", call(SESSION));
-            wait_for_requests(&test, Route::ListActivities, 1).await;
+            wait_for_activity(&test).await;
             dying.abort();
             test.now_ms() + INVOCATION_MS
         }
         End::ResponseLost => {
+            test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
             test.post(&call(SESSION)).await;
             test.now_ms()
         }
@@ -56,7 +56,7 @@ async fn check_one_record(end: End) {
     test.crm.delete(5001);
     test.pass(waits_until_ms + LATE_MS - test.now_ms());
     test.crm.land(&late);
-    for _ in 0..60 {
+    for _ in 0..120 {
         test.redrive().await;
         test.pass(2_000);
     }

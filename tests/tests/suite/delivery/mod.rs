@@ -1,7 +1,7 @@
 //! Delivery: every call is logged exactly once, whatever fails. `docs/exactly-once.md` has the reasons.
 
 mod accounts;
-mod altered_crm;
+pub(crate) mod altered_crm;
 mod chaos;
 mod conflicts;
 mod costs;
@@ -13,6 +13,7 @@ mod finishes;
 mod grants;
 mod identities;
 mod leases;
+mod lookalikes;
 mod moved_users;
 mod orders;
 mod ownership;
@@ -49,6 +50,8 @@ use tokio::task::JoinHandle;
 const SESSION: &str = "4503991004";
 /// Longer than the time after its sender's deadline in which a request can take effect, in milliseconds.
 const GRACE: i64 = 31_000;
+/// Longer than the age from which on a record without a call tag can be adopted, in milliseconds.
+const SETTLED: i64 = 121_000;
 /// Longer than a lease, in milliseconds: an invocation and the grace period after it.
 const LEASE: i64 = INVOCATION_MS + GRACE;
 
@@ -97,6 +100,13 @@ fn check_text(text: &str, present: &[&str], absent: &[&str]) {
     }
     for part in absent {
         assert!(!text.contains(part), "{part} in {text}");
+    }
+}
+
+/// Waits until the CRM has an activity.
+async fn wait_for_activity(test: &TestApp) {
+    while test.crm.activities().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -62,7 +62,6 @@ async fn a_rate_limit_of_searches_pauses_no_other_request() {
         let test = start_with(LimitScope::Account, bucket).await;
         // The next attempt searches for the record first.
         test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
-        test.crm.next(Route::ListActivities, Fault::Status(500));
         test.post(&call(SESSION)).await;
         test.pass(GRACE);
         let retry_after = Some(WAIT_S);

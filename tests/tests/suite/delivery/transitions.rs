@@ -89,8 +89,13 @@ async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
         Event::ClaimCreate => {
             let contact =
                 Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
-            let payload =
-                Payload { contact, details: CallDetails::default(), additional: Map::new(), zone: None };
+            let payload = Payload {
+                contact,
+                details: CallDetails::default(),
+                additional: Map::new(),
+                zone: None,
+                has_authorization: false,
+            };
             let claim = store.claim_create(&lease, purpose(test, &payload)).await.unwrap();
             matches!(claim, ClaimCreate::Claimed { .. })
         }

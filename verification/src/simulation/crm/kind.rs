@@ -16,9 +16,9 @@ use super::GRACE_MS;
 pub enum Kind {
     /// The call tag is a unique key.
     Key,
-    /// A list shows every record at once.
+    /// A list shows every record at once, and no record has a tag.
     List,
-    /// A search shows every record after a lag.
+    /// A search shows every record after a lag, and no record has a tag.
     Search,
     /// Nothing shows it: the create is repeated.
     None,
@@ -29,15 +29,19 @@ pub enum Kind {
 const LIST: &[Recovery] = &[Recovery::ConsistentList];
 /// The ways of each kind. A schedule draws one row.
 const KEYS: &[&[Recovery]] = &[
-    &[Recovery::ByKey, Recovery::ConsistentList],
-    &[Recovery::ByKey, search(20)],
-    &[Recovery::ByKey, search(40)],
+    &[Recovery::ByKey, tag_search(0)],
+    &[Recovery::ByKey, tag_search(20)],
+    &[Recovery::ByKey, tag_search(40)],
 ];
 /// The lags are shorter and longer than the grace.
 const SEARCHES: &[&[Recovery]] = &[&[search(5)], &[search(20)], &[search(40)]];
 
 const fn search(seconds: u64) -> Recovery {
     Recovery::LaggingSearch(Duration::from_secs(seconds))
+}
+
+const fn tag_search(seconds: u64) -> Recovery {
+    Recovery::TagSearch(Duration::from_secs(seconds))
 }
 
 const fn capabilities(
@@ -53,6 +57,7 @@ const fn capabilities(
         finish,
         limits: Limits::UNLIMITED,
         limit_scope: LimitScope::Account,
+        shows_edits: true,
     }
 }
 

@@ -57,6 +57,10 @@ const START: &str = "start";
 const DURATION: &str = "duration";
 /// The window of the rate limit, in milliseconds.
 const WINDOW_MS: i64 = 2_000;
+/// The number of the first record of the first schedule.
+const FIRST_RECORD: u64 = 5_000;
+/// More records than any schedule creates.
+const RECORDS_PER_SCHEDULE: u64 = 1_000;
 
 /// The adapter of this thread's CRM.
 #[derive(Debug)]
@@ -109,6 +113,8 @@ pub struct CrmState {
     unanswered_completions: Vec<CallLogId>,
     /// The time in milliseconds since 1970.
     now_ms: i64,
+    /// The id of the first record.
+    first_record: u64,
     /// Requests that were sent while another that may change the same record could still land.
     pub collisions: Vec<String>,
     /// Requests for one call that touched the record of another call.
@@ -121,12 +127,14 @@ thread_local! {
     static DEFECT: Cell<Option<Defect>> = const { Cell::new(None) };
 }
 
-/// Replaces this thread's CRM by an empty one that can do this.
-pub(super) fn renew(capabilities: Capabilities, now_ms: i64) {
+/// Replaces this thread's CRM by an empty one that can do this. `schedule`: the number of the schedule in its database, which
+/// still names the records of the earlier ones.
+pub(super) fn renew(capabilities: Capabilities, now_ms: i64, schedule: u64) {
+    let first_record = FIRST_RECORD + schedule * RECORDS_PER_SCHEDULE;
     CAPABILITIES.set(capabilities);
     DEFECT.set(None);
     let contrary = (capabilities == kind::contrary()).then(|| Contrary::new(now_ms));
-    with(|crm| *crm = CrmState { now_ms, contrary, ..CrmState::default() });
+    with(|crm| *crm = CrmState { now_ms, first_record, contrary, ..CrmState::default() });
 }
 
 /// Returns what this thread's CRM can do.
@@ -295,7 +303,8 @@ impl CrmState {
     }
 
     fn next_id(&self) -> CallLogId {
-        CallLogId::new(format!("{}", 5_000 + self.records.len())).expect("a valid record id")
+        let number = self.first_record + self.records.len() as u64;
+        CallLogId::new(number.to_string()).expect("a valid record id")
     }
 
     /// Lands the abandoned requests that are due, and drops those that can no longer land.
@@ -422,7 +431,7 @@ impl CrmState {
                 !(has(Defect::KeyNotRead) || has(Defect::EarlierWayForgotten) && self.refuses_key)
             }
             Recovery::ConsistentList => true,
-            Recovery::LaggingSearch(_) => {
+            Recovery::LaggingSearch(_) | Recovery::TagSearch(_) => {
                 record.created_at + capabilities().search_lag().as_millis() as i64 <= self.now_ms
             }
             Recovery::None => false,

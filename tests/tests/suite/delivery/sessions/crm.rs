@@ -58,6 +58,7 @@ impl Crm for SessionCrm {
             finish: Finish::None,
             limits: Limits::UNLIMITED,
             limit_scope: LimitScope::User,
+            shows_edits: false,
         }
     }
 
