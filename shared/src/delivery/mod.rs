@@ -35,7 +35,7 @@
 //!    holds the lease. So the details are safe before anything is sent, and nothing is sent twice at once.
 //! 2. **Or wait.** If another invocation holds the lease, it writes these details with its own. This invocation reads the
 //!    item for about three seconds to tell its caller so. If the call is not logged yet, the details wait for its create.
-//! 3. **Sweep.** If the item's duplicate sweep is due, [`sweep`] does it now, while this invocation holds the lease.
+//! 3. **Sweep.** If the item's duplicate sweep is due and this is the redrive, [`sweep`] does it now, while it holds the lease.
 //! 4. **Write.** [`mod@write`] reads the record and merges what we last wrote, what the CRM has and what is new. It
 //!    changes what differs. So a person's edit is kept, and an update that is repeated changes nothing. If the CRM needs a
 //!    request that completes the record after each change, the item says so before the record is changed.

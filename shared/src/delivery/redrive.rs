@@ -343,8 +343,7 @@ impl Run<'_> {
                 let claim = services.sync_points.reach("redrive.claim_update", claim).await?;
                 let ClaimUpdate::Claimed(item, _) = claim else { return Ok(Outcome::Untouched) };
                 let claim = Claim::new(services, call.crm, lease, *item, deadline);
-                let claim = Claim { is_redrive: true, ..claim };
-                Ok(match claim.update(user, None, None).await? {
+                Ok(match claim.sweep_and_update(user).await? {
                     write::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
                     _ => Outcome::Delivered,
                 })

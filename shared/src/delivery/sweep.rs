@@ -28,12 +28,9 @@ enum Duplicate {
 }
 
 impl Attempt<'_> {
-    /// Removes duplicates of the call's record if the sweep is due. Where records have no call tag, only the redrive does it,
-    /// because it has to read the index of unsettled calls.
+    /// Removes duplicates of the call's record if the sweep is due. Only the redrive does it: no caller waits for it, and
+    /// where records have no call tag, it has to read the index of unsettled calls.
     pub(crate) async fn sweep_if_due(&mut self) -> Result<(), Failure> {
-        if !self.claim.is_redrive && self.claim.crm.capabilities().recovers_by_content() {
-            return Ok(());
-        }
         let now_ms = self.grant.now_ms();
         let is_due = self.claim.item.sweep_at.is_some_and(|sweep_at| sweep_at <= now_ms);
         if let Some(kept) = self.claim.item.log_id.clone().filter(|_| is_due) {

@@ -7,7 +7,7 @@
 use crate::{
     adapters::Crm,
     delivery::{
-        attempt::Claim,
+        attempt::{Attempt, Claim},
         draft::queued_fields,
         failure::Failure,
         lease,
@@ -284,14 +284,39 @@ async fn wait_for_holder(
     })
 }
 
-impl Claim<'_> {
-    /// Sweeps duplicates if that is due, and writes everything that is queued. Requests and the redrive continue here.
+impl<'a> Claim<'a> {
+    /// Writes everything that is queued.
     pub(crate) async fn update(
         self,
         user: StoredUser,
         authorization: Option<Secret>,
         zone: Option<Zone>,
     ) -> Result<write::Outcome, store::Error> {
+        match self.start_update(user, authorization, zone).await? {
+            Ok((attempt, details)) => attempt.write(details).await,
+            Err(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Removes duplicates of the record if that is due, and writes everything that is queued. The redrive continues here.
+    pub(crate) async fn sweep_and_update(self, user: StoredUser) -> Result<write::Outcome, store::Error> {
+        match self.start_update(user, None, None).await? {
+            Ok((mut attempt, details)) => match attempt.sweep_if_due().await {
+                Ok(()) => attempt.write(details).await,
+                Err(failure) => attempt.claim.fail_write(failure).await,
+            },
+            Err(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Returns the attempt to write, and the details of the create that the record may lack. If there is no credential for it, it
+    /// gives the lease back and returns the outcome.
+    async fn start_update(
+        self,
+        user: StoredUser,
+        authorization: Option<Secret>,
+        zone: Option<Zone>,
+    ) -> Result<Result<(Attempt<'a>, CallDetails), write::Outcome>, store::Error> {
         // A recovered record may lack details of the create, whose payload is then still stored.
         let payload = self.services.store.payload(self.lease.key, &self.item).unwrap_or_else(|error| {
             tracing::error!(%error, "the payload of the create is lost; the update is written without it");
@@ -301,14 +326,9 @@ impl Claim<'_> {
         let session =
             CallDetails { session: Some(self.lease.key.call.session.clone()), ..CallDetails::default() };
         let details = payload.map_or(session, |payload| payload.details);
-
-        let mut attempt = match self.grant(user, authorization).await {
-            Ok(grant) => self.attempt(grant, zone),
-            Err(failure) => return self.fail_write(failure).await,
-        };
-        match attempt.sweep_if_due().await {
-            Ok(()) => attempt.write(details).await,
-            Err(failure) => attempt.claim.fail_write(failure).await,
+        match self.grant(user, authorization).await {
+            Ok(grant) => Ok(Ok((self.attempt(grant, zone), details))),
+            Err(failure) => self.fail_write(failure).await.map(Err),
         }
     }
 

@@ -272,10 +272,11 @@ impl Table {
     }
 }
 
-/// Returns the session id in the key of a request for the item of a call.
+/// Returns the session id in a request that has the key of a call's item. In the item of a record, this key is a text with a
+/// space.
 fn session_in(body: &[u8]) -> Option<SessionId> {
     let start = body.windows(CALL.len()).position(|window| window == CALL)? + CALL.len();
-    let partition = body[start..].split(|byte| *byte == b'"').next()?;
+    let partition = body[start..].split(|byte| matches!(byte, b'"' | b' ')).next()?;
     let session = partition.split(|byte| *byte == b'#').nth(2)?;
     SessionId::new(str::from_utf8(session).ok()?)
 }

@@ -128,7 +128,7 @@ pub enum Defect {
     FindsOtherCalls,
     /// The response to a create names the record of another call.
     NamesOtherCall,
-    /// A change is applied to the record of another call.
+    /// A change or a deletion is applied to the record of another call.
     ChangesOtherCall,
     /// The lease covers the grace or the lag of the search, whichever is longer, and not both.
     LagNotAdded,

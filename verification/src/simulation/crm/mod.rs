@@ -372,6 +372,8 @@ impl CrmState {
                 id.clone()
             }
             Request::Remove(id) => {
+                let other = self.other_record(sender, Defect::ChangesOtherCall);
+                let id = other.as_ref().unwrap_or(id);
                 if let Some(record) = self.live_mut(id) {
                     if !record.edits.is_empty() {
                         return Err(failure(ErrorKind::Conflict, Effect::None));
