@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub struct Function {
     process: Child,
     api: Arc<Api>,
+    /// The Runtime API ends with it. A load test starts thousands of processes.
+    _api_end: oneshot::Sender<()>,
     /// Readers of standard output and standard error. They read all the time, because a full pipe would block the
     /// process.
     log: Vec<JoinHandle<String>>,
@@ -52,7 +54,7 @@ struct Api {
 impl Function {
     /// Starts the function of this name. Its environment has only these variables and Lambda's.
     pub fn start(name: &str, environment: &BTreeMap<String, String>) -> Function {
-        let (api, address) = serve();
+        let (api, address, end) = serve();
         let mut process = Command::new(binary(name))
             .env_clear()
             .envs(environment)
@@ -68,7 +70,7 @@ impl Function {
             .spawn()
             .expect("the function starts");
         let log = vec![read_all(process.stdout.take()), read_all(process.stderr.take())];
-        Function { process, api, log }
+        Function { process, api, _api_end: end, log }
     }
 
     /// Invokes the function with an API Gateway or ALB event and returns its response.
@@ -200,8 +202,9 @@ fn read(response: &Value) -> Response {
     }
 }
 
-/// Starts a Runtime API on a new thread.
-fn serve() -> (Arc<Api>, String) {
+/// Starts a Runtime API on a new thread. It ends when the sender is dropped.
+fn serve() -> (Arc<Api>, String, oneshot::Sender<()>) {
+    let (end, ended) = oneshot::channel::<()>();
     let (events, queue) = mpsc::unbounded_channel();
     let api =
         Arc::new(Api { events, queue: queue.into(), waiting: Mutex::default(), next_id: AtomicU64::new(1) });
@@ -217,10 +220,13 @@ fn serve() -> (Arc<Api>, String) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            axum::serve(listener, router).await.expect("the server runs");
+            tokio::select! {
+                served = async { axum::serve(listener, router).await } => served.expect("the server runs"),
+                _ = ended => {}
+            }
         });
     });
-    (api, address)
+    (api, address, end)
 }
 
 async fn next(State(api): State<Arc<Api>>) -> (HeaderMap, String) {

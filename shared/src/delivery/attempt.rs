@@ -25,7 +25,7 @@ pub(crate) struct Claim<'a> {
     pub(crate) item: CallItem,
     /// The time when the invocation must have responded.
     pub(crate) deadline: Deadline,
-    /// The redrive has claimed the call, and no request.
+    /// `true` if the redrive has claimed the call; `false` if a request has.
     pub(crate) is_redrive: bool,
 }
 
@@ -77,12 +77,8 @@ impl<'a> Claim<'a> {
         record: &CallLogId,
         written: &LastWritten,
     ) -> Result<Finish, store::Error> {
-        let store = &self.services.store;
-        let finish = lazy(|_| self.may_name_record()).then(|may_name| match may_name {
-            true => store.finish(&self.lease, record, &self.item, written).left_future(),
-            false => ready(Ok(Finish::Lost)).right_future(),
-        });
-        self.services.sync_points.reach(step, finish).await
+        let finish = self.services.store.finish(&self.lease, record, &self.item, written);
+        self.services.sync_points.reach(step, self.name_record(finish)).await
     }
 
     /// Stores the id and the content of the CRM record, and keeps the lease, because the record lacks details.
@@ -92,19 +88,22 @@ impl<'a> Claim<'a> {
         record: &CallLogId,
         written: &LastWritten,
     ) -> Result<Finish, store::Error> {
-        let store = &self.services.store;
-        let keep = lazy(|_| self.may_name_record()).then(|may_name| match may_name {
-            true => store.keep(&self.lease, record, &self.item, written).left_future(),
-            false => ready(Ok(Finish::Lost)).right_future(),
-        });
-        self.services.sync_points.reach(step, keep).await
+        let keep = self.services.store.keep(&self.lease, record, &self.item, written);
+        self.services.sync_points.reach(step, self.name_record(keep)).await
     }
 
-    /// Returns `false` if the record's id must not be stored any more: after this lease, another log may have recovered the
-    /// record as its own. The next lease holder looks for the record.
-    fn may_name_record(&self) -> bool {
+    /// Returns a write of the record's id that does nothing if the lease is over when it begins, and the id was never stored:
+    /// another log may have recovered the record as its own since. The next lease holder looks for the record.
+    fn name_record<'w>(
+        &'w self,
+        write: impl Future<Output = Result<Finish, store::Error>> + 'w,
+    ) -> impl Future<Output = Result<Finish, store::Error>> + 'w {
         let is_first_name = self.item.indexed_in.is_some() && self.item.log_id.is_none();
-        !is_first_name || self.services.clock.now_ms() < self.lease.until_ms
+        let is_late = move || is_first_name && self.services.clock.now_ms() >= self.lease.until_ms;
+        lazy(move |_| is_late()).then(|is_late| match is_late {
+            true => ready(Ok(Finish::Lost)).left_future(),
+            false => write.right_future(),
+        })
     }
 
     /// Gives the lease back without success.

@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
     },
     /// Another invocation took the lease before the record was sent.
     Overtaken,
-    /// It is not known yet whose record the one is that was found.
+    /// A record was found, and it is not known yet which call it belongs to.
     Later {
         /// The time until it is known, in milliseconds.
         wait_ms: i64,
@@ -66,10 +66,8 @@ impl Claim<'_> {
         }
         Ok(Outcome::Failed { failure: failed.failure, is_deferred: failed.is_deferred })
     }
-}
 
-impl Claim<'_> {
-    /// Gives the lease back until it is known whose record the one is that was found.
+    /// Gives the lease back until it is known which call the record that was found belongs to.
     async fn wait(&self, until_ms: i64) -> Result<Outcome, store::Error> {
         let is_deferred = self.postpone("create.wait", until_ms).await?;
         Ok(Outcome::Later { wait_ms: until_ms - self.services.clock.now_ms(), is_deferred })
@@ -86,7 +84,7 @@ impl Attempt<'_> {
         let way = self.claim.services.ways.of(self.claim.crm, &lease.key.call.tenant, lease.now_ms);
         let draft = self.draft(payload, details, way);
         if self.claim.crm.capabilities().recovers_by_content() {
-            self.claim.item.indexed_in = Some(self.tenant());
+            self.claim.item.indexed_in = Some(self.claim.lease.key.call.tenant.clone());
         }
         if self.claim.item.outcome_unknown {
             match self.find_record(&draft).await {

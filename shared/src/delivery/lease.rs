@@ -49,8 +49,8 @@ pub(crate) fn grace_ms(crm: &dyn Crm) -> i64 {
     GRACE_MS + crm.capabilities().search_lag().as_millis() as i64
 }
 
-/// Returns the age from which on the table's index names the owner of a record, in milliseconds. The record was created
-/// under some lease. That lease is over then, so no holder of it stores the record's id any more.
+/// Returns the age at which the table's index certainly names the log that a record belongs to, in milliseconds. The lease
+/// under which the record was created is over then, so its holder does not store the record's id any more.
 pub(crate) fn settled_age_ms(crm: &dyn Crm) -> i64 {
     longest_ms(crm) + INDEX_LAG_MS
 }

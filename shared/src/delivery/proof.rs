@@ -10,9 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     adapters::{CallLog, NewCallLog},
     delivery::{attempt::Attempt, failure::Failure, lease},
-    model::{CallLogId, TenantKey},
+    model::CallLogId,
     note::{self, Section, fingerprint, is_subject},
     store::{self, LastWritten, RecoveryCriteria},
+    telemetry::{self, Metric},
 };
 
 /// The difference between the clocks of a CRM and of our hosts that is allowed for.
@@ -51,7 +52,7 @@ pub(crate) enum Likeness {
     Equal,
 }
 
-/// Whose a record is.
+/// The log that a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// This log owns it from now on.
@@ -65,11 +66,6 @@ pub(crate) enum Verdict {
 }
 
 impl Attempt<'_> {
-    /// Returns the tenant in whose CRM the record is.
-    pub(crate) fn tenant(&self) -> TenantKey {
-        self.claim.lease.key.call.tenant.clone()
-    }
-
     /// Returns the earliest time at which an attempt can have created a record of this call, by the CRM's clock.
     pub(crate) fn created_since(&self) -> DateTime<Utc> {
         self.claim.item.first_at.unwrap_or(DateTime::UNIX_EPOCH) - CLOCK_SKEW
@@ -82,33 +78,32 @@ impl Attempt<'_> {
         if created_at < self.created_since() || created_at > latest + CLOCK_SKEW {
             return Likeness::None;
         }
-        let cleaned = self.claim.services.cleaning.of(&self.tenant());
-        let differs = |sections: &[Section]| sections.iter().any(|section| !cleaned.contains(section));
-        let differing = differing_sections(self, record, &attempt.sent);
         if record.is_changed == Some(false) {
-            let is_equal = !attempt.sent.is_empty()
-                && !differs(&differing)
-                && has_subject(record, attempt)
-                && has_fields(record, attempt);
-            return if is_equal { Likeness::Equal } else { Likeness::Doubtful };
+            return if self.is_as_sent(record, attempt) { Likeness::Equal } else { Likeness::Doubtful };
         }
-        let compared: Vec<_> = differing.into_iter().filter(|section| !EDITABLE.contains(section)).collect();
+        let cleaned = self.claim.services.cleaning.of(&self.claim.lease.key.call.tenant);
+        let is_compared = |section: &Section| !cleaned.contains(section) && !EDITABLE.contains(section);
+        let differs = self.differing_sections(record, attempt).iter().any(is_compared);
         let mut sent = attempt.sent.iter().flat_map(|sent| sent.sections.sent_sections());
-        let is_evidence = |section: Section| {
-            !cleaned.contains(&section) && !EDITABLE.contains(&section) && !NO_EVIDENCE.contains(&section)
-        };
-        if differs(&compared) || !sent.any(is_evidence) { Likeness::Doubtful } else { Likeness::Edited }
+        let has_evidence = sent.any(|section| is_compared(&section) && !NO_EVIDENCE.contains(&section));
+        if differs || !has_evidence { Likeness::Doubtful } else { Likeness::Edited }
     }
 
-    /// Returns `true` if a record has exactly what an attempt sent.
+    /// Returns `true` if a record has exactly what an attempt sent, as far as the tenant's CRM shows it unchanged.
     pub(crate) fn is_as_sent(&self, record: &CallLog, attempt: &SoughtAttempt) -> bool {
+        let cleaned = self.claim.services.cleaning.of(&self.claim.lease.key.call.tenant);
         !attempt.sent.is_empty()
-            && differing_sections(self, record, &attempt.sent).is_empty()
+            && self.differing_sections(record, attempt).iter().all(|section| cleaned.contains(section))
             && has_subject(record, attempt)
             && has_fields(record, attempt)
     }
 
-    /// Decides whose a record is that may be this log's, and makes this log its owner. `likeness`: the best of the comparisons
+    fn differing_sections(&self, record: &CallLog, attempt: &SoughtAttempt) -> Vec<Section> {
+        let sent: Vec<_> = attempt.sent.iter().map(|sent| sent.sections.clone()).collect();
+        note::differing_sections(self.claim.crm.capabilities().format, &record.body, &sent)
+    }
+
+    /// Decides which log a record belongs to. If it is this one, makes it the owner. `likeness`: the best of the comparisons
     /// with this log's attempts. `search`: the record that the attempt would have created.
     pub(crate) async fn judge(
         &mut self,
@@ -117,21 +112,23 @@ impl Attempt<'_> {
         search: &NewCallLog,
         likeness: Likeness,
     ) -> Result<Verdict, Failure> {
-        let (services, key, tenant) = (self.claim.services, self.claim.lease.key, self.tenant());
+        let (services, key) = (self.claim.services, self.claim.lease.key);
+        let tenant = &key.call.tenant;
         if likeness == Likeness::None {
             return Ok(Verdict::Foreign);
         }
-        let is_of_other = services.store.is_record_of_other(&tenant, id, key);
+        let is_of_other = services.store.is_record_of_other(tenant, id, key);
         if services.sync_points.reach("recovery.owner", is_of_other).await? {
             return Ok(Verdict::Foreign);
         }
-        let Some(created_at) = record.created_at.filter(|_| likeness > Likeness::Doubtful) else {
-            return Ok(Verdict::Doubtful);
-        };
+        let Some(created_at) = record.created_at else { return Ok(Verdict::Doubtful) };
         let now_ms = self.grant.now_ms();
         let settled_ms = created_at.timestamp_millis() + lease::settled_age_ms(self.claim.crm);
         if now_ms < settled_ms {
             return Ok(Verdict::Later(settled_ms));
+        }
+        if likeness == Likeness::Doubtful {
+            return Ok(Verdict::Doubtful);
         }
         if likeness == Likeness::Edited {
             // Only the redrive reads the index of unsettled calls. Without the payload it cannot deliver the call.
@@ -142,7 +139,7 @@ impl Attempt<'_> {
                 (true, _) => {}
             }
         }
-        let owns = services.store.own_record(&tenant, id, key, now_ms);
+        let owns = services.store.own_record(tenant, id, key, now_ms);
         Ok(match services.sync_points.reach("recovery.own", owns).await? {
             true => Verdict::Own,
             false => Verdict::Foreign,
@@ -153,7 +150,8 @@ impl Attempt<'_> {
     pub(crate) async fn has_rival(&self, search: &NewCallLog) -> Result<bool, Failure> {
         let (services, key) = (self.claim.services, self.claim.lease.key);
         let unsettled = services.store.unsettled(self.grant.now_ms());
-        let (unsettled, _) = services.sync_points.reach("recovery.unsettled", unsettled).await?;
+        let (unsettled, unreadable) = services.sync_points.reach("recovery.unsettled", unsettled).await?;
+        (0..unreadable).for_each(|_| telemetry::count(Metric::Unreadable));
         let others = unsettled.into_iter().map(|due| due.key);
         let others: Vec<_> =
             others.filter(|other| other != key && other.call.tenant == key.call.tenant).collect();
@@ -183,11 +181,6 @@ fn is_similar(criteria: &RecoveryCriteria, search: &NewCallLog) -> bool {
         _ => true,
     };
     criteria.contact == search.contact.id && is_near
-}
-
-fn differing_sections(attempt: &Attempt<'_>, record: &CallLog, sent: &[LastWritten]) -> Vec<Section> {
-    let sections: Vec<_> = sent.iter().map(|sent| sent.sections.clone()).collect();
-    note::differing_sections(attempt.claim.crm.capabilities().format, &record.body, &sections)
 }
 
 /// Returns `true` if a record has a subject that was sent.

@@ -134,7 +134,7 @@ impl Attempt<'_> {
                     record.written.subject = subject;
                     return Ok(Search::Found(Box::new(record)));
                 }
-                Verdict::Later(at_ms) => later = Some(later.map_or(at_ms, |known: i64| known.min(at_ms))),
+                Verdict::Later(at_ms) => later = later.into_iter().chain([at_ms]).min(),
                 Verdict::Doubtful => is_doubtful = true,
                 Verdict::Foreign => {}
             }

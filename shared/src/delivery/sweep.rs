@@ -15,18 +15,6 @@ use crate::{
     telemetry::{self, Metric},
 };
 
-/// The decision about a record that the sweep has found.
-enum Duplicate {
-    /// It is another log's record.
-    Foreign,
-    /// It is certainly a leftover of this call.
-    Leftover,
-    /// It may be a leftover.
-    Doubtful,
-    /// It was created a moment ago. More will be known at this time, in milliseconds since 1970.
-    Later(i64),
-}
-
 impl Attempt<'_> {
     /// Removes duplicates of the call's record if the sweep is due. Only the redrive does it: no caller waits for it, and
     /// where records have no call tag, it has to read the index of unsettled calls.
@@ -58,13 +46,16 @@ impl Attempt<'_> {
             let Some(record) = self.read_candidate(&duplicate).await? else { continue };
             let attempts: Vec<_> = found_by.iter().map(|index| &attempts[*index]).collect();
             match self.classify(&duplicate, &record, &attempts).await? {
-                Duplicate::Foreign => continue,
-                Duplicate::Later(at_ms) => later = Some(later.map_or(at_ms, |known| known.min(at_ms))),
-                Duplicate::Leftover if self.grant.delete_record(&duplicate).await? => {
+                Verdict::Foreign => continue,
+                Verdict::Later(at_ms) => {
+                    later = later.into_iter().chain([at_ms]).min();
+                    continue;
+                }
+                Verdict::Own if self.grant.delete_record(&duplicate).await? => {
                     telemetry::count(Metric::Deduped);
                     tracing::warn!("a second record of the call arrived late and was removed");
                 }
-                Duplicate::Leftover | Duplicate::Doubtful => {
+                Verdict::Own | Verdict::Doubtful => {
                     tracing::warn!("a record that may be a second one of the call stays");
                 }
             }
@@ -90,31 +81,27 @@ impl Attempt<'_> {
         SoughtAttempt { search, sent: criteria.sent.clone(), until_ms: self.grant.now_ms() }
     }
 
-    /// Decides what becomes of a record beside the call's own. `attempts`: the attempts whose searches found it.
+    /// Decides which log a record belongs to, beside the one that is kept. [`Verdict::Own`]: the record is certainly a leftover of
+    /// this call, and may be deleted. `attempts`: the attempts whose searches found it.
     async fn classify(
         &mut self,
         id: &CallLogId,
         record: &CallLog,
         attempts: &[&SoughtAttempt],
-    ) -> Result<Duplicate, Failure> {
+    ) -> Result<Verdict, Failure> {
         if attempts.iter().any(|attempt| attempt.search.recovery.is_by_tag()) {
             let is_as_sent = attempts.iter().any(|attempt| self.is_as_sent(record, attempt));
-            return Ok(if is_as_sent { Duplicate::Leftover } else { Duplicate::Doubtful });
+            return Ok(if is_as_sent { Verdict::Own } else { Verdict::Doubtful });
         }
         let compared = attempts.iter().map(|attempt| (self.compare(record, attempt), *attempt));
         let Some((likeness, attempt)) = compared.max_by_key(|(likeness, _)| *likeness) else {
-            return Ok(Duplicate::Foreign);
+            return Ok(Verdict::Foreign);
         };
         // Only a record that is proven to be unchanged may be deleted.
         let is_certain = likeness == Likeness::Equal
             && self.claim.crm.capabilities().shows_edits
             && !self.has_rival(&attempt.search).await?;
         let likeness = if is_certain { likeness } else { likeness.min(Likeness::Doubtful) };
-        Ok(match self.judge(id, record, &attempt.search, likeness).await? {
-            Verdict::Own => Duplicate::Leftover,
-            Verdict::Later(at_ms) => Duplicate::Later(at_ms),
-            Verdict::Doubtful => Duplicate::Doubtful,
-            Verdict::Foreign => Duplicate::Foreign,
-        })
+        self.judge(id, record, &attempt.search, likeness).await
     }
 }

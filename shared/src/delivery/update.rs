@@ -309,8 +309,8 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Returns the attempt to write, and the details of the create that the record may lack. If there is no credential for it, it
-    /// gives the lease back and returns the outcome.
+    /// Returns the attempt to write, and the details of the create that the record may lack. If the user has no usable
+    /// credential, this gives the lease back and returns the outcome.
     async fn start_update(
         self,
         user: StoredUser,

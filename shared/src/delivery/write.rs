@@ -200,8 +200,8 @@ impl Writer<'_, '_> {
         for _ in 0..=MAX_REPETITIONS {
             let read_at_ms = self.grant.now_ms();
             let current = self.grant.read_record(self.record).await?;
-            let (crm, tenant) = (self.claim.crm, self.grant.user().user.tenant());
-            self.claim.services.cleaning.learn(crm, &tenant, &current, before);
+            let tenant = &self.claim.lease.key.call.tenant;
+            self.claim.services.cleaning.learn(self.claim.crm, tenant, &current, before);
             let plan = self.plan(&current, before, details);
             if plan.change.is_empty() {
                 return Ok(plan);

@@ -183,6 +183,35 @@ async fn a_record_whose_id_is_stored_a_moment_later_is_not_adopted() {
     assert_eq!(ids(&test), [5001, 5002]);
 }
 
+/// The twin's record is in the CRM, and its invocation has not stored the id yet when the duplicate sweep finds it.
+#[tokio::test]
+async fn a_record_whose_id_is_stored_a_moment_later_is_no_duplicate() {
+    let log = Log::capture();
+    for crm in [AlteredCrm::default(), AlteredCrm::showing_edits()] {
+        let mut test = TestApp::start().await;
+        crm.install(&mut test.app);
+        let [body, twin] = same_start();
+        test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+        check(&test.post(&body).await, NOT_ANSWERING, "lost");
+        test.redrive_for(15).await;
+        let (other, dynamodb) = test.proxied_app().await;
+        test.crm.next(Route::CreateActivity, SLOW);
+        let twin = start(&other, &test.user, "POST", twin);
+        wait_for_requests(&test, Route::CreateActivity, 3).await;
+        dynamodb.next(DYNAMODB, Fault::Delay(Duration::from_millis(1_500)));
+        while ids(&test).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let searches = test.crm.count(Route::ListActivities);
+        test.redrive_for(1).await;
+        assert!(test.crm.count(Route::ListActivities) > searches, "the sweep is due");
+        check(&twin.await.unwrap(), LOGGED, "the twin");
+        test.redrive_for(SETTLED_MINUTES).await;
+        assert_eq!((ids(&test), counted(&log, "DuplicateFound")), (vec![5001, 5002], 0));
+        assert_eq!(item_of(&test, SESSION).await.sweep_at, None);
+    }
+}
+
 /// Both calls wait for their own records. Each adopts one, and none is taken twice.
 #[tokio::test]
 async fn two_lost_creates_of_calls_that_look_alike_share_no_record() {
