@@ -4,8 +4,9 @@
 
 use call_log::adapters::Capabilities;
 use verification::simulation::{
+    application::{Simulation, runtime},
     crm::{self, CLOSING, CONDITIONAL, Defect, Kind, PLAIN},
-    driver::{Driver, Simulation, runtime},
+    driver::Driver,
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
@@ -158,6 +159,10 @@ fn random_schedules_find_defects() {
         Defect::KeyNotRead,
         Defect::VersionNotSent,
         Defect::FieldsOverwritten,
+        Defect::ExtensionIgnored,
+        Defect::HalvesNotJoined,
+        Defect::MoveUnnoticed,
+        Defect::AccountsMixed,
     ] {
         assert_is_found(defect, defect.kind());
     }

@@ -41,6 +41,7 @@ struct Log {
     key: LogKey,
     identity: ExtensionIdentity,
     creator: Option<UserId>,
+    owner: Option<UserId>,
     item: CallItem,
 }
 
@@ -53,13 +54,14 @@ async fn logs_of_session(app: &App, user: &User, session: &SessionId) -> Result<
         let known = known.into_iter().find(|log| log.slot == key.slot);
         let (identity, creator) =
             known.map_or((item.identity.clone(), item.creator.clone()), |log| (log.identity, log.creator));
-        logs.push(Log { key, identity, creator, item });
+        let owner = item.owner.clone();
+        logs.push(Log { key, identity, creator, owner, item });
     }
     Ok(logs)
 }
 
 /// Describes a call log for a person.
-fn describe(user: &User, Log { key, identity, creator, item }: &Log, now_ms: i64) -> String {
+fn describe(user: &User, Log { key, identity, creator, owner, item }: &Log, now_ms: i64) -> String {
     let session = &key.call.session;
     let extension = match (&identity.number, &identity.hash) {
         (Some(number), _) => format!(", extension {number}"),
@@ -74,6 +76,9 @@ fn describe(user: &User, Log { key, identity, creator, item }: &Log, now_ms: i64
     }
     if let Some(creator) = creator {
         line("Creator", creator.to_string());
+    }
+    if let Some(owner) = owner {
+        line("Owner", owner.to_string());
     }
     if let Some(user) = &item.written.note_user {
         line("Note of", user.to_string());
@@ -112,12 +117,13 @@ fn describe(user: &User, Log { key, identity, creator, item }: &Log, now_ms: i64
 }
 
 /// Describes a call log for a script.
-fn document(Log { key, identity, creator, item }: &Log, now_ms: i64) -> Value {
+fn document(Log { key, identity, creator, owner, item }: &Log, now_ms: i64) -> Value {
     let (session, history) = (&key.call.session, item.history.iter());
     json!({
         "sessionId": session.as_str(),
         "extension": {"hash": identity.hash, "number": identity.number},
         "creator": creator.as_ref().map(UserId::as_str),
+        "owner": owner.as_ref().map(UserId::as_str),
         "noteUser": item.written.note_user.as_ref().map(UserId::as_str),
         "state": item.state.name(),
         "meaning": meaning(item, now_ms),

@@ -58,6 +58,10 @@ pub struct NewCallLog {
     pub body: String,
     /// The contact to whom the record belongs.
     pub contact: Contact,
+    /// The id by which the CRM knows the user who owns the record.
+    pub owner: String,
+    /// The ids of other users whom an earlier attempt may have made the owner.
+    pub earlier_owners: Vec<String>,
     /// The facts of the call, as far as they are known.
     pub facts: CallFacts,
     /// The time of the first attempt to create the log, which is the same in every attempt: the start of the call for a CRM

@@ -14,7 +14,7 @@ use crate::{
     },
     auth::Caller,
     delivery::{create, update},
-    model::{NamedExtension, Sender, SessionId},
+    model::{AskedOwner, NamedExtension, Secret, Sender, SessionId},
     telemetry,
 };
 
@@ -31,7 +31,9 @@ fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
             let command = read_create(request.body())?;
             route::check_user(&caller, command.user.as_ref())?;
             let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
-            let outcome = create::run(&api.services, crm, &sender, command, invocation.deadline).await?;
+            let owner = command.owner_token.as_ref().map(|token| asked_owner(api, token));
+            let outcome =
+                create::run(&api.services, crm, &sender, owner, command, invocation.deadline).await?;
             Ok(outcome::created(crm, outcome))
         });
         route::respond(api, "create", request.headers(), invocation, result).await
@@ -50,6 +52,14 @@ fn update<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
         });
         route::respond(api, "update", request.headers(), invocation, result).await
     })
+}
+
+/// Returns the user whom a token names as the owner of a record.
+fn asked_owner(api: &Api, token: &Secret) -> AskedOwner {
+    match api.token_keys().verify(token.expose(), api.services.clock.now()) {
+        Ok(Caller { user, tenant }) => AskedOwner::User(user, tenant),
+        Err(_) => AskedOwner::Unproven,
+    }
 }
 
 /// Returns the CRM of a request, and who sends it for which extension.

@@ -53,7 +53,7 @@ impl Response {
 pub fn create_responses(crm: &dyn Crm) -> Vec<Response> {
     use create::Outcome;
     let mut outcomes = vec![
-        Outcome::Logged { log: log(), shortened: Vec::new() },
+        Outcome::Logged { log: log(), shortened: Vec::new(), owner_refusal: None },
         Outcome::AlreadyLogged(log()),
         Outcome::BeingLogged,
         Outcome::Unsettled { wait_ms: 30_000, is_deferred: true },

@@ -8,7 +8,7 @@ use tracing::Level;
 use crate::{
     adapters::{Crm, ErrorKind},
     api::wire::ResponseBody,
-    delivery::{Failure, create, update},
+    delivery::{Failure, OwnerRefusal, create, update},
     note::Section,
     store,
     telemetry::{self, Metric},
@@ -18,6 +18,8 @@ use crate::{
 const NEXT: &str = "What happens next";
 /// The title of the section that says which parts of the note are missing in the CRM.
 const SHORTENED: &str = "Shortened";
+/// The title of the section that says who owns the record.
+const OWNER: &str = "Owner";
 /// The title of the section that says what the user can do.
 const ACTION: &str = "What to do";
 
@@ -27,9 +29,9 @@ pub(super) fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, R
     telemetry::set_field("outcome", variant(&outcome));
     let name = crm.display_name();
     match outcome {
-        Outcome::Logged { log, shortened } => {
+        Outcome::Logged { log, shortened, owner_refusal } => {
             let body = ResponseBody::success("Call logged", 2000).with_log_id(&log);
-            ok(with_shortened(body, name, &shortened))
+            ok(with_owner(with_shortened(body, name, &shortened), name, owner_refusal))
         }
         Outcome::AlreadyLogged(log) => {
             ok(ResponseBody::success("Call already logged", 3000).with_log_id(&log))
@@ -109,6 +111,21 @@ fn with_shortened(body: ResponseBody, crm: &str, shortened: &[Section]) -> Respo
     let sections: Vec<_> = shortened.iter().map(|section| section.label()).collect();
     let text = format!("The note is longer than {crm} accepts. Cut or left out: {}.", sections.join(", "));
     body.with_section(SHORTENED, text)
+}
+
+/// Adds to a response why the record does not belong to the user whom the create asks for.
+fn with_owner(body: ResponseBody, crm: &str, refusal: Option<OwnerRefusal>) -> ResponseBody {
+    let reason = match refusal {
+        None => return body,
+        Some(OwnerRefusal::Token) => format!(
+            "The token of the user who should own it is not valid, or has expired. That user has to connect {crm} again."
+        ),
+        Some(OwnerRefusal::NotConnected) => {
+            format!("The user who should own it is not connected to your company's {crm}.")
+        }
+    };
+    telemetry::set_field("owner_refused", true);
+    body.with_section(OWNER, format!("The call log belongs to you. {reason}"))
 }
 
 /// Returns the response to a user who is not connected to a CRM.

@@ -39,6 +39,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) zone: Zone,
     /// The facts of the call that this invocation knows, for the step that completes the record.
     pub(crate) facts: CallFacts,
+    /// The user of the tenant whom a create asks for as owner. [`CallItem::owner`] says if the user is accepted.
+    pub(crate) asked_owner: Option<StoredUser>,
 }
 
 impl<'a> Claim<'a> {
@@ -66,7 +68,7 @@ impl<'a> Claim<'a> {
     /// Returns the attempt with this grant. Its zone is the requested one, else the user's.
     pub(crate) fn attempt(self, grant: Grant<'a>, zone: Option<Zone>) -> Attempt<'a> {
         let zone = grant.zone(zone);
-        Attempt { claim: self, grant, zone, facts: CallFacts::default() }
+        Attempt { claim: self, grant, zone, facts: CallFacts::default(), asked_owner: None }
     }
 
     /// Stores the id and the content of the CRM record, and gives the lease back. If updates were queued meanwhile, the

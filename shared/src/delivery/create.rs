@@ -12,14 +12,15 @@ use crate::{
         draft::queued_fields,
         failure::Failure,
         lease,
+        owner::{self, OwnerRefusal},
         place::{self, Found, Place},
         services::Services,
         tenancy::{self, Admitted, Tenancy},
         update,
     },
     model::{
-        CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, LogKey, NamedExtension, Payload, Secret,
-        Sender, UpdateCallLog, UserId,
+        AskedOwner, CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, LogKey, NamedExtension,
+        Payload, Secret, Sender, UpdateCallLog, UserId,
     },
     note::Section,
     store::{
@@ -36,6 +37,8 @@ pub enum Outcome {
         log: CallLogId,
         /// The sections of the note that the record does not show in full, because the CRM accepts only shorter notes.
         shortened: Vec<Section>,
+        /// Why the record does not belong to the user whom the create asks for.
+        owner_refusal: Option<OwnerRefusal>,
     },
     /// An earlier request logged the call as this CRM record.
     AlreadyLogged(CallLogId),
@@ -69,7 +72,9 @@ pub enum Outcome {
 impl From<creation::Outcome> for Outcome {
     fn from(outcome: creation::Outcome) -> Outcome {
         match outcome {
-            creation::Outcome::Logged { log, shortened } => Outcome::Logged { log, shortened },
+            creation::Outcome::Logged { log, shortened, owner_refusal } => {
+                Outcome::Logged { log, shortened, owner_refusal }
+            }
             creation::Outcome::Overtaken => Outcome::BeingLogged,
             creation::Outcome::Later { wait_ms, is_deferred } => Outcome::Unsettled { wait_ms, is_deferred },
             creation::Outcome::Failed { failure, is_deferred } => Outcome::Failed { failure, is_deferred },
@@ -77,7 +82,7 @@ impl From<creation::Outcome> for Outcome {
     }
 }
 
-/// Logs a call for the sender of the request.
+/// Logs a call for the sender of the request. `owner`: the user who should own the record, if that is not the sender.
 ///
 /// # Errors
 /// Fails if the table fails. The call is logged later if it was claimed.
@@ -85,6 +90,7 @@ pub async fn run(
     services: &Services,
     crm: &'static dyn Crm,
     sender: &Sender,
+    owner: Option<AskedOwner>,
     command: CreateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
@@ -93,7 +99,7 @@ pub async fn run(
     };
     let CreateCallLog { session, details, additional, authorization, zone, .. } = command;
     let has_authorization = authorization.is_some();
-    let payload = Payload { contact, details, additional, zone, has_authorization };
+    let mut payload = Payload { contact, details, additional, owner: None, zone, has_authorization };
     let header_user = authorization.as_ref().map(|_| sender.user.id.clone());
     let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
     loop {
@@ -102,8 +108,14 @@ pub async fn run(
             session: session.clone(),
             header_user: header_user.clone(),
         };
+        payload.owner = owner.as_ref().and_then(|owner| owner.id_in(&tenancy.tenant).cloned());
+        let has_bad_token = owner.is_some() && payload.owner.is_none();
         let request = Request { services, crm, sender, holder: lease::new_holder(), deadline };
         match request.create(&tenancy, &call, &payload, authorization.clone()).await? {
+            Reply::Answer(Outcome::Logged { log, shortened, owner_refusal }) => {
+                let owner_refusal = if has_bad_token { Some(OwnerRefusal::Token) } else { owner_refusal };
+                return Ok(Outcome::Logged { log, shortened, owner_refusal });
+            }
             Reply::Answer(outcome) => return Ok(outcome),
             Reply::News(log, details) => {
                 let (extension, user, zone) = (NamedExtension::default(), None, payload.zone);
@@ -139,15 +151,19 @@ impl<'a> Request<'a> {
     ) -> Result<Reply, store::Error> {
         let Request { services, crm, .. } = *self;
         let mut known_user = tenancy.user.clone();
+        let mut known_owner = None;
         let mut place = Place::Unread;
         for _ in 0..lease::MAX_CLAIMS {
             let key = call.log(place.slot());
             let now_ms = services.clock.now_ms();
             let lease = lease::new(crm, &key, &self.sender.user.id, &self.holder, now_ms, self.deadline);
-            let (user, claim) = tokio::join!(
+            let accepted = known_owner.as_ref().filter(|owner| owner::is_accepted(&key, owner));
+            let (user, owner, claim) = tokio::join!(
                 tenancy::user(services, known_user.take(), &self.sender.user, "create.user"),
-                self.claim(&lease, &place, payload)
+                self.owner(&key, payload, known_owner.as_ref()),
+                self.claim(&lease, &place, payload, accepted)
             );
+            known_owner = owner;
             let user = tenancy.admit(services, user);
             let (item, earlier, undo) = match claim? {
                 Some(ClaimCreate::Claimed { item, earlier, undo }) => (*item, earlier, undo),
@@ -198,7 +214,7 @@ impl<'a> Request<'a> {
                     (payload, user)
                 }
             };
-            let created = claim.create(user, authorization, payload).await?;
+            let created = claim.create(user, known_owner, authorization, payload).await?;
             return Ok(Reply::Answer(created.into()));
         }
         Err(store::Error::Unavailable("other attempts to log the call keep failing".to_owned()))
@@ -272,19 +288,30 @@ impl<'a> Request<'a> {
         Ok(Some(kept))
     }
 
-    /// Claims a log of the call, or adds one. Returns `None` if the logs of the call have changed since they were read.
+    /// Returns the user whom the create asks for as owner, if it can be read: as this request has read it before, or as the
+    /// table has it.
+    async fn owner(&self, key: &LogKey, payload: &Payload, known: Option<&StoredUser>) -> Option<StoredUser> {
+        match known {
+            Some(known) => Some(known.clone()),
+            None => owner::read(self.services, key, payload).await.ok().flatten(),
+        }
+    }
+
+    /// Claims a log of the call, or adds one, whose record this user will own. Returns `None` if the logs of the call have changed since they were read.
     async fn claim(
         &self,
         lease: &Lease<'_>,
         place: &Place,
         payload: &Payload,
+        owner: Option<&StoredUser>,
     ) -> Result<Option<ClaimCreate>, store::Error> {
         let Request { services, crm, .. } = *self;
         let way = services.ways.of(crm, &lease.key.call.tenant, lease.now_ms).name();
         let (store, sender) = (&services.store, self.origin());
         match place {
             Place::Missing(first) => {
-                let add = store.add_log(lease, first, payload, way, sender);
+                let owner = owner.map(|owner| &owner.user.id);
+                let add = store.add_log(lease, first, payload, way, sender, owner);
                 services.sync_points.reach("create.add", add).await
             }
             _ => {
@@ -318,6 +345,7 @@ impl<'a> Request<'a> {
                 }
                 Found::Several(slot, _) => return Ok(Next::At(Place::Further(slot))),
             },
+            _ if !item.is_log() => return Ok(Next::At(Place::Unread)),
             _ => item,
         };
         if let Some(log) = item.log_id.clone() {
@@ -342,7 +370,7 @@ impl<'a> Request<'a> {
         {
             return Ok(Next::At(Place::Unread));
         }
-        Ok(match wait_for_holder(services, key, *item, self.deadline).await? {
+        Ok(match self.wait_for_holder(key, *item).await? {
             Some(outcome) => Next::Reply(Reply::Answer(outcome)),
             None => Next::At(Place::Unread),
         })
@@ -359,6 +387,26 @@ impl<'a> Request<'a> {
         let queued = Queued { details: news, fields: &fields, sender: self.origin() };
         let enqueue = self.services.store.enqueue(key, queued, basis, self.services.clock.now_ms());
         self.services.sync_points.reach("create.enqueue", enqueue).await
+    }
+
+    /// Waits for the invocation that holds the lease. Returns `None` if the call can be claimed again.
+    async fn wait_for_holder(&self, key: &LogKey, item: CallItem) -> Result<Option<Outcome>, store::Error> {
+        let services = self.services;
+        let is_settled = |item: &CallItem| item.log_id.is_some() || item.lease_holder.is_none();
+        let item = lease::wait_until(services, key, item, self.deadline, is_settled).await?;
+        if !place::is_same_log(self.sender, key.slot, &item) {
+            return Ok(None);
+        }
+        let wait_ms = item.lease_expires_at - services.clock.now_ms();
+        let is_deferred = item.payload.is_some();
+        Ok(match item {
+            CallItem { log_id: Some(log), .. } => Some(Outcome::AlreadyLogged(log)),
+            CallItem { lease_holder: Some(_), .. } if wait_ms > 0 => Some(Outcome::BeingLogged),
+            CallItem { lease_holder: None, .. } if wait_ms > 0 => {
+                Some(Outcome::Unsettled { wait_ms, is_deferred })
+            }
+            _ => None,
+        })
     }
 
     fn origin(&self) -> Origin<'_> {
@@ -396,25 +444,4 @@ impl Reply {
 enum Next {
     Reply(Reply),
     At(Place),
-}
-
-/// Waits for the invocation that holds the lease. Returns `None` if the call can be claimed again.
-async fn wait_for_holder(
-    services: &Services,
-    key: &LogKey,
-    item: CallItem,
-    deadline: Deadline,
-) -> Result<Option<Outcome>, store::Error> {
-    let is_settled = |item: &CallItem| item.log_id.is_some() || item.lease_holder.is_none();
-    let item = lease::wait_until(services, key, item, deadline, is_settled).await?;
-    let wait_ms = item.lease_expires_at - services.clock.now_ms();
-    let is_deferred = item.payload.is_some();
-    Ok(match item {
-        CallItem { log_id: Some(log), .. } => Some(Outcome::AlreadyLogged(log)),
-        CallItem { lease_holder: Some(_), .. } if wait_ms > 0 => Some(Outcome::BeingLogged),
-        CallItem { lease_holder: None, .. } if wait_ms > 0 => {
-            Some(Outcome::Unsettled { wait_ms, is_deferred })
-        }
-        _ => None,
-    })
 }

@@ -7,6 +7,7 @@ use crate::{
         draft::{Draft, Record},
         failure::Failure,
         lease,
+        owner::OwnerRefusal,
         recovery::Search,
         ways, write,
     },
@@ -25,6 +26,8 @@ pub(crate) enum Outcome {
         log: CallLogId,
         /// The sections of the note that the record does not show in full.
         shortened: Vec<Section>,
+        /// Why the record does not belong to the user whom the create asks for.
+        owner_refusal: Option<OwnerRefusal>,
     },
     /// Another invocation took the lease before the record was sent.
     Overtaken,
@@ -45,15 +48,24 @@ pub(crate) enum Outcome {
 }
 
 impl Claim<'_> {
-    /// Creates the record of the claimed call. Requests and the redrive continue here.
+    /// Creates the record of the claimed call. Requests and the redrive continue here. `owner`: the user whom the create asks
+    /// for as owner, if the request has read it.
     pub(crate) async fn create(
-        self,
+        mut self,
         user: StoredUser,
+        owner: Option<StoredUser>,
         authorization: Option<Secret>,
         payload: Payload,
     ) -> Result<Outcome, store::Error> {
+        let owner = match self.decide_owner(&payload, owner).await {
+            Ok(owner) => owner,
+            Err(error) => return self.fail_create(error.into()).await,
+        };
         match self.grant(user, authorization).await {
-            Ok(grant) => self.attempt(grant, payload.zone).create_record(&payload).await,
+            Ok(grant) => {
+                let attempt = Attempt { asked_owner: owner, ..self.attempt(grant, payload.zone) };
+                attempt.create_record(&payload).await
+            }
             Err(failure) => self.fail_create(failure).await,
         }
     }
@@ -88,7 +100,7 @@ impl Attempt<'_> {
         }
         if self.claim.item.outcome_unknown {
             match self.find_record(&draft).await {
-                Ok(Search::Found(record)) => return self.complete(*record).await,
+                Ok(Search::Found(record)) => return self.complete(*record, payload).await,
                 Ok(Search::Later(at_ms)) => return self.claim.wait(at_ms).await,
                 Ok(Search::Nothing) => {}
                 Err(failure) => return self.claim.fail_create(failure).await,
@@ -102,7 +114,7 @@ impl Attempt<'_> {
             telemetry::count(Metric::DuplicatePossible);
         }
         match self.send(draft).await {
-            Ok(Some(record)) => self.complete(record).await,
+            Ok(Some(record)) => self.complete(record, payload).await,
             Ok(None) => Ok(overtaken()),
             Err(failure) => self.claim.fail_create(failure).await,
         }
@@ -176,11 +188,13 @@ impl Attempt<'_> {
     }
 
     /// Settles the record of the call, and returns the outcome for the caller.
-    async fn complete(self, record: Record) -> Result<Outcome, store::Error> {
+    async fn complete(self, record: Record, payload: &Payload) -> Result<Outcome, store::Error> {
         let log = record.id.clone();
+        let is_refused = payload.owner.is_some() && self.claim.item.owner.is_none();
+        let owner_refusal = is_refused.then_some(OwnerRefusal::NotConnected);
         let shortened = self.settle(record).await?;
         telemetry::count(Metric::Created);
-        Ok(Outcome::Logged { log, shortened })
+        Ok(Outcome::Logged { log, shortened, owner_refusal })
     }
 
     /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.

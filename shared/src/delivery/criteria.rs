@@ -11,6 +11,9 @@ use crate::{
     store::{self, LastWritten, RecoveryCriteria},
 };
 
+/// The number of lengths of the queue, the longest ones, of which the contents are composed.
+const MAX_QUEUES: usize = 8;
+
 impl Attempt<'_> {
     /// Stores the criteria by which a later attempt finds the record of this draft, which is about to be sent. Attempts whose
     /// outcome is not known may have had other criteria, which stay. Returns `false` if another invocation has taken the
@@ -90,10 +93,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// Returns the contents that an attempt may have sent before its invocation died: with the queued details, or without
-    /// them if the CRM rejected them. Newer details may have displaced queued ones since, but not their fingerprints.
+    /// Returns the contents that an attempt may have sent before its invocation died: with the details that were queued then,
+    /// or without them if the CRM rejected them. It is not known which ones came later.
     fn possibly_sent(&self, criteria: &RecoveryCriteria, draft: &Draft<'_>) -> Vec<LastWritten> {
-        let item = &self.claim.item;
+        let mut item = self.claim.item.clone();
         let alone = CallDetails {
             direction: criteria.direction,
             start: criteria.start,
@@ -102,13 +105,15 @@ impl Attempt<'_> {
             ..draft.payload.details.clone()
         };
         let contact = Contact { id: criteria.contact.clone(), ..draft.payload.contact.clone() };
-        let with_queued = alone.clone().overlay(&item.queued_details());
-        let notes = item.notes(Some(&draft.payload.details));
-        let own = notes.get(..1).unwrap_or_default();
+        let longest = item.queue.len();
+        let lengths = (0..=longest).rev().filter(|length| *length == 0 || longest - length < MAX_QUEUES);
         let mut sent = Vec::new();
-        for (details, notes) in [(with_queued, &*notes), (alone, own)] {
+        for length in lengths {
+            item.queue.truncate(length);
+            let details = alone.clone().overlay(&item.queued_details());
+            let notes = item.notes(Some(&draft.payload.details));
             let zone = self.grant.zone(criteria.zone);
-            let (_, _, mut written) = self.compose(&details, notes, &contact, zone);
+            let (_, _, mut written) = self.compose(&details, &notes, &contact, zone);
             written.sections = written.sections.with_unconfirmed_of(&item.written.sections);
             for (name, known) in &item.written.fields {
                 known.split(' ').for_each(|fingerprint| written.add_field(name, fingerprint));

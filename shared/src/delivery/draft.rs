@@ -51,12 +51,21 @@ impl Attempt<'_> {
         let notes = self.claim.item.notes(Some(&payload.details));
         let (composed, subject, written) = self.compose(&details, &notes, &payload.contact, self.zone);
         let shortened = composed.shortened();
+        let caller = self.grant.user().user.crm_owner_id().to_owned();
+        let asked = self.asked_owner.as_ref().map(|asked| asked.user.crm_owner_id().to_owned());
+        // An earlier attempt may have decided otherwise.
+        let (owner, earlier_owner) = match asked {
+            Some(asked) if self.claim.item.owner.is_some() => (asked, Some(caller)),
+            asked => (caller, asked),
+        };
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
             recovery,
             subject,
             body: composed.body,
             contact: payload.contact.clone(),
+            owner,
+            earlier_owners: earlier_owner.into_iter().collect(),
             facts: CallFacts::of(&details),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),

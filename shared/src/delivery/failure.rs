@@ -70,6 +70,14 @@ impl Failure {
         matches!(self.kind(), Some(ErrorKind::Rejected { .. }))
     }
 
+    /// Returns `true` if the CRM refuses the user rather than the request: another user may be allowed to send it.
+    pub(crate) fn is_of_user(&self) -> bool {
+        let is_refused = |kind: &ErrorKind| {
+            matches!(kind, ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::AlreadyExists(_))
+        };
+        matches!(self, Failure::SessionEnded) || self.kind().is_some_and(is_refused)
+    }
+
     /// Returns `true` if the work waits for something else than the CRM's acceptance, so that the time does not count
     /// towards the time for which it is retried: for a person, for a quota, or for a record to stop changing.
     pub(crate) fn is_uncounted(&self) -> bool {

@@ -111,7 +111,9 @@ mod draft;
 mod failure;
 mod finish;
 pub mod grant;
+mod hidden;
 mod lease;
+mod owner;
 mod place;
 mod proof;
 mod recovery;
@@ -128,3 +130,4 @@ pub mod ways;
 mod write;
 
 pub use failure::Failure;
+pub use owner::OwnerRefusal;

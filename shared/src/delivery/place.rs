@@ -61,3 +61,10 @@ pub(crate) fn find(sender: &Sender, first: Box<CallItem>) -> Found {
         Match::Several(slot) => Found::Several(slot, first),
     }
 }
+
+/// Returns `true` if the item of a log is still the one that the request is about. The first log of a call can end before it
+/// has a record, and its place is then taken by the log of another extension.
+pub(crate) fn is_same_log(sender: &Sender, slot: u32, item: &CallItem) -> bool {
+    let found = || match_log(&item.known_logs(), &sender.identity, Some(&sender.user.id));
+    slot > 0 || matches!(found(), Match::Log(0) | Match::Several(0))
+}

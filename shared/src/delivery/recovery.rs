@@ -47,7 +47,7 @@ impl Attempt<'_> {
     pub(crate) async fn find_by_tag(&mut self, draft: &Draft<'_>) -> Result<Option<Record>, Failure> {
         let is_own = !self.claim.item.outcome_unknown;
         let found = self.find_tag(draft).await?;
-        Ok(found.map(|id| self.recovered(id, draft, is_own, &[])))
+        Ok(found.map(|id| self.recovered(id, draft, is_own, &self.all_sent())))
     }
 
     /// Returns the record that the CRM already has under the key of the draft. `id`: the record, if the CRM has named it.
@@ -69,7 +69,7 @@ impl Attempt<'_> {
         };
         let hidden = "the call is in the CRM, but its record is not visible";
         let id = id.ok_or_else(|| Error::new(ErrorKind::AlreadyExists(None), Effect::None, hidden))?;
-        Ok(self.recovered(id, draft, false, &[]))
+        Ok(self.recovered(id, draft, false, &self.all_sent()))
     }
 
     /// Looks for a record with the call's tag, in the way of each attempt. Of several records it returns the oldest; the
@@ -224,9 +224,14 @@ impl Attempt<'_> {
         }
     }
 
+    /// Returns the contents that earlier attempts have sent, or may have sent before they died.
+    fn all_sent(&self) -> Vec<LastWritten> {
+        self.claim.item.recovery_criteria.iter().flat_map(|criteria| criteria.sent.clone()).collect()
+    }
+
     /// Returns the record with the content that it may have. `is_own`: this attempt has created it. Otherwise it is not
-    /// known which attempt did: an earlier one may have sent fewer details, or others. `sent`: what the attempt sent that has
-    /// created it, if this is known.
+    /// known which attempt did: an earlier one may have sent fewer details, or others. `sent`: what the attempts sent that
+    /// may have created it.
     fn recovered(&self, id: CallLogId, draft: &Draft<'_>, is_own: bool, sent: &[LastWritten]) -> Record {
         let settings = &self.grant.user().user.settings;
         let least = Content::new(&draft.payload.details, settings, self.zone).fingerprints();
@@ -235,17 +240,25 @@ impl Attempt<'_> {
             Fingerprints::unconfirmed([&draft.written.sections, &least].into_iter().chain(sent_sections));
         let written = match is_own {
             true => LastWritten { sections, ..draft.written.clone() },
-            false => self.possibly_written(sections, draft),
+            false => self.possibly_written(sections, draft, sent),
         };
         Record { id, written, shortened: Vec::new(), missing: Some(draft.details.clone()) }
     }
 
     /// Returns what the record has if any of the attempts created it, or a lease holder that died changed it.
-    fn possibly_written(&self, sections: Fingerprints, draft: &Draft<'_>) -> LastWritten {
+    fn possibly_written(
+        &self,
+        sections: Fingerprints,
+        draft: &Draft<'_>,
+        sent: &[LastWritten],
+    ) -> LastWritten {
         let item = &self.claim.item;
         let note_user = draft.written.note_user.clone();
         let fields = item.written.fields.clone();
         let mut written = LastWritten { sections, subject: None, fields, note_user };
+        for (name, known) in sent.iter().flat_map(|sent| &sent.fields) {
+            known.split(' ').for_each(|fingerprint| written.add_field(name, fingerprint));
+        }
         let earlier = item.recovery_criteria.iter().map(RecoveryCriteria::details);
         for sent in [draft.details.clone(), draft.payload.details.clone()].into_iter().chain(earlier) {
             add_fields(&mut written, self.claim.crm, &CallFacts::of(&sent));

@@ -159,7 +159,7 @@ impl Run<'_> {
                 && has_moved(user, &due)
             {
                 if due.due_ms <= now_ms {
-                    self.discard(&due, now_ms).await?;
+                    self.discard(&due, now_ms).await;
                 }
                 continue;
             }
@@ -172,7 +172,11 @@ impl Run<'_> {
                 (_, Some(user)) => calls.push(Delivery { due, crm, user, creator }),
                 // An overdue call of an ended session is tried, so that it fails and becomes a dead letter.
                 (Some(Some(user)), None) if is_overdue => calls.push(Delivery { due, crm, user, creator }),
-                (Some(None), None) if is_overdue => self.set_aside(&due).await?,
+                (Some(None), None) if is_overdue => {
+                    if let Err(error) = self.set_aside(&due).await {
+                        tracing::warn!(%error, "a call of an unknown user could not be set aside");
+                    }
+                }
                 _ => {}
             }
         }
@@ -332,7 +336,7 @@ impl Run<'_> {
                 })?;
                 let claim = Claim::new(services, call.crm, lease, *item, deadline);
                 let claim = Claim { is_redrive: true, ..claim };
-                Ok(match claim.create(user, None, payload).await? {
+                Ok(match claim.create(user, None, None, payload).await? {
                     creation::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
                     creation::Outcome::Later { .. } => Outcome::Untouched,
                     _ => Outcome::Delivered,
@@ -356,15 +360,21 @@ impl Run<'_> {
         }
     }
 
-    /// Discards what waits in a log for its user, who has moved to another CRM account.
-    async fn discard(&self, due: &Due, now_ms: i64) -> Result<(), store::Error> {
+    /// Discards what waits in a log for its user, who has moved to another CRM account. A failure leaves it to the next run,
+    /// and keeps no other call waiting.
+    async fn discard(&self, due: &Due, now_ms: i64) {
         let discard = self.services.store.discard_moved(&due.key, &due.user, now_ms);
-        let count = self.services.sync_points.reach("redrive.discard", discard).await?;
+        let count = match self.services.sync_points.reach("redrive.discard", discard).await {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::error!(%error, "the work of a user who has moved could not be discarded");
+                return;
+            }
+        };
         telemetry::record(Metric::DiscardedMoved, i64::try_from(count).unwrap_or(i64::MAX));
         if count > 0 {
             tracing::warn!(count, "work of a user who has moved to another CRM account was discarded");
         }
-        Ok(())
     }
 
     /// Takes a call out of the index of due work, because it cannot be delivered. Nothing else of its item changes.

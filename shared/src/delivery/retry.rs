@@ -3,7 +3,7 @@
 use crate::{
     adapters::{Effect, ErrorKind},
     delivery::{attempt::Claim, failure::Failure, lease},
-    model::{LogKey, hash::stable_hash},
+    model::{LogKey, UserId, hash::stable_hash},
     store::{self, Event, Release, State},
 };
 
@@ -61,7 +61,7 @@ impl Claim<'_> {
         Ok(is_deferred)
     }
 
-    fn release_after<'r>(&self, failure: &Failure, reason: &'r str) -> Release<'r> {
+    fn release_after<'r>(&'r self, failure: &Failure, reason: &'r str) -> Release<'r> {
         let now_ms = self.services.clock.now_ms();
         let is_logged = self.item.state == State::Logged;
         let failing_since_ms = match failure.is_uncounted() {
@@ -102,8 +102,26 @@ impl Claim<'_> {
             {
                 Release { event: Event::GivenUp, ..release }
             }
-            _ => Release { due_ms: Some(self.next_attempt_ms(failure, now_ms)), ..release },
+            _ => Release {
+                due_ms: Some(self.next_attempt_ms(failure, now_ms)),
+                next_user: self.next_user(failure),
+                ..release
+            },
         }
+    }
+
+    /// Returns the next user whose updates are queued, if the CRM does not let this one write: the next attempt uses that
+    /// user's credential.
+    fn next_user(&self, failure: &Failure) -> Option<&UserId> {
+        let queue = &self.item.queue;
+        if self.item.state != State::Logged || !failure.is_of_user() {
+            return None;
+        }
+        let mut users = queue.iter().map(|update| &update.user).collect::<Vec<_>>();
+        users.dedup();
+        let own = users.iter().rposition(|user| *user == self.lease.user).map_or(0, |own| own + 1);
+        users.rotate_left(own);
+        users.into_iter().find(|user| *user != self.lease.user)
     }
 
     /// Returns `true` if the item has everything that the redrive needs. It lacks the payload of a create that was too

@@ -73,6 +73,8 @@ impl Attempt<'_> {
             subject: String::new(),
             body: String::new(),
             contact: Contact { id: criteria.contact.clone(), kind: None, name: None, phone_number: None },
+            owner: self.grant.user().user.crm_owner_id().to_owned(),
+            earlier_owners: Vec::new(),
             facts: CallFacts::default(),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional: Map::new(),

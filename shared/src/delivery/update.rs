@@ -243,7 +243,32 @@ impl Request<'_> {
                 Rearmed::Nothing => Outcome::WaitingForCall,
             }));
         }
-        wait_for_holder(services, key, item, self.deadline).await
+        self.wait_for_holder(key, item).await
+    }
+
+    /// Waits until the lease holder has written the details that were just queued. Returns `None` if it gave the lease back
+    /// without writing them.
+    async fn wait_for_holder(&self, key: &LogKey, item: CallItem) -> Result<Option<Outcome>, store::Error> {
+        let services = self.services;
+        let own_version = item.queued_version;
+        let is_settled =
+            move |item: &CallItem| item.applied_version >= own_version || item.lease_holder.is_none();
+        let item = lease::wait_until(services, key, item, self.deadline, is_settled).await?;
+        if !place::is_same_log(self.sender, key.slot, &item) {
+            return Ok(Some(Outcome::WaitingForCall));
+        }
+        let is_leased = item.lease_expires_at > services.clock.now_ms();
+        Ok(match item.log_id {
+            Some(_) if item.state == State::Deleted => Some(Outcome::Deleted),
+            Some(log) if item.applied_version >= own_version => Some(Outcome::UpdatedByOther { log }),
+            Some(log) if is_leased && item.lease_holder.is_some() => Some(Outcome::Queued { log }),
+            Some(_) if is_leased => {
+                let failure = Failure::unavailable("an earlier change got no response and may still arrive");
+                Some(Outcome::Failed { failure, is_deferred: true })
+            }
+            Some(_) => None,
+            None => Some(Outcome::WaitingForCall),
+        })
     }
 }
 
@@ -256,32 +281,6 @@ impl Outcome {
             Admitted::NotConnected | Admitted::User(_) => Some(Outcome::NotConnected),
         }
     }
-}
-
-/// Waits until the lease holder has written the details that were just queued. Returns `None` if it gave the lease back
-/// without writing them.
-async fn wait_for_holder(
-    services: &Services,
-    key: &LogKey,
-    item: CallItem,
-    deadline: Deadline,
-) -> Result<Option<Outcome>, store::Error> {
-    let own_version = item.queued_version;
-    let is_settled =
-        move |item: &CallItem| item.applied_version >= own_version || item.lease_holder.is_none();
-    let item = lease::wait_until(services, key, item, deadline, is_settled).await?;
-    let is_leased = item.lease_expires_at > services.clock.now_ms();
-    Ok(match item.log_id {
-        Some(_) if item.state == State::Deleted => Some(Outcome::Deleted),
-        Some(log) if item.applied_version >= own_version => Some(Outcome::UpdatedByOther { log }),
-        Some(log) if is_leased && item.lease_holder.is_some() => Some(Outcome::Queued { log }),
-        Some(_) if is_leased => {
-            let failure = Failure::unavailable("an earlier change got no response and may still arrive");
-            Some(Outcome::Failed { failure, is_deferred: true })
-        }
-        Some(_) => None,
-        None => Some(Outcome::WaitingForCall),
-    })
 }
 
 impl<'a> Claim<'a> {

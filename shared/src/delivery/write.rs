@@ -107,7 +107,8 @@ impl Attempt<'_> {
                     return Ok(Outcome::Updated { log, body: plan.body, shortened: plan.shortened });
                 }
                 (Err(failure), unfinished) => {
-                    let outcome = self.claim.fail_write(unfinished.unwrap_or(failure)).await?;
+                    let failure = self.judge_missing(&log, unfinished.unwrap_or(failure)).await;
+                    let outcome = self.claim.fail_write(failure).await?;
                     // After the first round, the record has what this caller sent. Only updates of other callers failed,
                     // and these callers wait for the item to change.
                     return Ok(updated.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
@@ -175,15 +176,16 @@ impl Writer<'_, '_> {
             Err(failure) if failure.is_rejection() => failure,
             Err(failure) => return Err(failure),
         };
-        let single = details.split();
+        let single = self.split(details);
         if single.len() < 2 {
             return Err(rejection);
         }
         // Only a try shows which of the details the CRM rejects.
         let (mut latest, mut last_rejection): (Option<Plan>, _) = (None, None);
-        for detail in &single {
+        for (detail, notes) in single {
             let before = latest.as_ref().map_or(before, |plan| &plan.written);
-            match self.change(before, detail).await {
+            self.notes = notes;
+            match self.change(before, &detail).await {
                 Ok(plan) => latest = Some(plan),
                 Err(failure) if failure.is_rejection() => last_rejection = Some(failure),
                 Err(failure) => return Err(failure),
@@ -193,6 +195,20 @@ impl Writer<'_, '_> {
             Some(plan) => Ok((plan, last_rejection)),
             None => Err(last_rejection.unwrap_or(rejection)),
         }
+    }
+
+    /// Returns each of the details on its own, and so each of the notes, with the notes that it consists of.
+    fn split(&self, details: &CallDetails) -> Vec<(CallDetails, Vec<AuthoredNote>)> {
+        let one = |detail: CallDetails| {
+            if detail.firm_note().is_none() || self.notes.is_empty() {
+                return vec![(detail, Vec::new())];
+            }
+            let of = |note: &AuthoredNote| {
+                (CallDetails { note: Some(note.text.clone()), ..detail.clone() }, vec![note.clone()])
+            };
+            self.notes.iter().map(of).collect()
+        };
+        details.split().into_iter().flat_map(one).collect()
     }
 
     /// Reads the record, merges the details, and changes what differs.

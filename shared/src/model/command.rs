@@ -44,6 +44,29 @@ pub struct CreateCallLog {
     pub zone: Option<Zone>,
 }
 
+/// The user who should own the record of a create, if that is not the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedOwner {
+    /// The user that a valid token identifies, and the tenant that the token names.
+    User(UserKey, Option<TenantKey>),
+    /// It is not known who, because the token is not valid.
+    Unproven,
+}
+
+impl AskedOwner {
+    /// Returns the id of the user, unless the token is not valid in this tenant.
+    pub fn id_in(&self, tenant: &TenantKey) -> Option<&UserId> {
+        match self {
+            AskedOwner::User(user, named) => {
+                let is_valid =
+                    user.platform == tenant.platform && named.as_ref().is_none_or(|named| named == tenant);
+                is_valid.then_some(&user.id)
+            }
+            AskedOwner::Unproven => None,
+        }
+    }
+}
+
 /// A request to add what became known later: `updateCallLog` of App Connect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateCallLog {
@@ -71,6 +94,9 @@ pub struct Payload {
     /// The form fields that the CRM's manifest defines.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub additional: Map<String, Value>,
+    /// The user who should own the record, if that is not the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
     /// The time zone that the request named.
     #[serde(
         default,

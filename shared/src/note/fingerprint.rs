@@ -114,13 +114,18 @@ impl Fingerprints {
         self.unconfirmed.iter().map(stored).collect()
     }
 
-    /// Reads unconfirmed fingerprints as they were stored. Unknown keys are left out.
-    pub(crate) fn with_unconfirmed_texts(self, texts: &[String]) -> Fingerprints {
+    /// Adds unconfirmed fingerprints as they were stored. Unknown keys are left out.
+    pub(crate) fn with_unconfirmed_texts(mut self, texts: &[String]) -> Fingerprints {
         let known = |text: &String| {
             let (key, hash) = text.split_once(' ')?;
             Some((Section::of_key(key)?, Fingerprint(hash.to_owned())))
         };
-        Fingerprints { unconfirmed: texts.iter().filter_map(known).collect(), ..self }
+        for pair in texts.iter().filter_map(known) {
+            if !self.unconfirmed.contains(&pair) {
+                self.unconfirmed.push(pair);
+            }
+        }
+        self
     }
 
     /// Returns `true` if this value of a section is unconfirmed.

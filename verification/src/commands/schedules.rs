@@ -46,6 +46,10 @@ pub(super) fn run(arguments: &Arguments, out: &mut impl Write) -> Verdict {
     for (kind, count) in &summary.kinds {
         writeln!(out, "{count} of kind {kind}")?;
     }
+    for (twin, count) in &summary.twins {
+        writeln!(out, "{count} with a second call: {twin}")?;
+    }
+    writeln!(out, "{} with a user who moves", summary.relocations)?;
     writeln!(out, "{} calls have a further record, because the CRM shows none", summary.repeated)?;
     writeln!(
         out,

@@ -1,35 +1,30 @@
 //! The driver of a schedule: it starts invocations, resumes or crashes them, and advances the time.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::atomic::Ordering,
     task::Poll,
     time::Duration,
 };
 
 use call_log::{
-    adapters::{Capabilities, Crm, ErrorKind},
-    auth::Caller,
-    delivery::{create, grant::unstored::UnstoredGrants, redrive, sync_point::SyncPoints, update},
-    model::{BreakerKey, CallKey, Clock, Credentials, Deadline, OAuthClient, Secret, User},
-    startup::{app::App, config::Config, data_keys},
-    store::{BreakerState, CallItem, StoredUser},
+    adapters::ErrorKind,
+    delivery::{create, redrive, update},
+    model::{CallKey, Credentials, Deadline, LogKey, TenantKey, User},
+    store::CallItem,
     telemetry::Trace,
 };
-use tests::contrary_crm::{ContraryCrm, records::CLIENT};
-use tokio::{runtime, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    crm::{self, network::Network},
+    application::Simulation,
+    crm,
     requests::{self, Call, Request, Response},
     scenarios,
-    scheduler::{self, PauseEverywhere, PausedStep, Position},
+    scheduler::{self, PausedStep, Position},
+    senders::{Origin, Who},
     table::{self, Responses},
 };
 
@@ -39,36 +34,11 @@ pub const NOW_MS: i64 = requests::START_MS + 65_000;
 const INVOCATION_MS: i64 = 25_000;
 /// The time of a redrive, in milliseconds.
 const REDRIVE_MS: i64 = 55_000;
-/// The number of schedules that use one database.
-const SCHEDULES_PER_DATABASE: u64 = 1_000;
-
-/// Returns a runtime whose time advances only when the driver says so.
-///
-/// # Panics
-///
-/// Panics if the runtime cannot be built.
-pub fn runtime() -> runtime::Runtime {
-    let mut builder = runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true).build().expect("a runtime")
-}
-
-/// The application, its table and its users: what the schedules of one thread share.
-#[derive(Debug)]
-pub struct Simulation {
-    app: App,
-    /// The CRM of the schedule.
-    crm: &'static dyn Crm,
-    /// Its user.
-    user: User,
-    clock: Arc<AtomicI64>,
-    /// The number of schedules that have used the database.
-    schedules: u64,
-}
-
 /// An invocation of a function.
 struct Invocation<'s> {
     /// The call of the request; `None` if it is a redrive.
     call: Option<Call>,
+    origin: Option<Origin>,
     request: Request,
     /// `None` if the invocation has responded or crashed.
     future: Option<Pin<Box<dyn Future<Output = Response> + 's>>>,
@@ -82,6 +52,8 @@ struct Invocation<'s> {
 pub struct Interaction<'a> {
     /// The call of the request; `None` if it is a redrive.
     pub call: Option<&'a Call>,
+    /// Where the request comes from; `None` if it is a redrive.
+    pub origin: Option<Origin>,
     /// The request.
     pub request: &'a Request,
     /// The response; `None` if the invocation crashed.
@@ -111,71 +83,11 @@ impl fmt::Debug for Driver<'_> {
     }
 }
 
-impl Simulation {
-    /// Starts the application.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the application does not start.
-    pub async fn start() -> Simulation {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let key_file = directory.path().join("credentials.key");
-        data_keys::create_key_file(&key_file).expect("the key file can be created");
-        let environment = BTreeMap::from([
-            ("CREDENTIALS_KEY_FILE", key_file.to_str().expect("a path in UTF-8")),
-            ("TABLE_NAME", "calls"),
-            ("AWS_ENDPOINT_URL_DYNAMODB", "http://localhost"),
-            ("JWT_SECRET", "a secret for simulations that is long enough"),
-            ("HASH_KEY", "a key of hashes for simulations"),
-        ]);
-        let config = Config::read(|name| environment.get(name).map(|value| (*value).to_owned()));
-        let mut config = config.expect("a valid configuration");
-        let [id, secret] = CLIENT;
-        let client = OAuthClient { id: id.to_owned(), secret: Secret::new(secret) };
-        config.oauth_clients.insert(ContraryCrm.platform().to_owned(), client);
-        let clock = Arc::new(AtomicI64::new(NOW_MS));
-        let app = App::new(config, Clock::Manual(clock.clone())).await;
-        let mut app = app.expect("the application starts");
-        app.api.services.store = app.store.with_sdk(table::configure);
-        app.api.services.sync_points = SyncPoints::observed_by(Arc::new(PauseEverywhere));
-        app.api.services.crms = &crm::REGISTRY;
-        app.api.services.http = app.http.clone().through(Arc::new(Network));
-        let crm = crm::REGISTRY[0];
-        Simulation { app, crm, user: crm::user(crm), clock, schedules: SCHEDULES_PER_DATABASE }
-    }
-
-    /// Begins a schedule about these calls, with a CRM that can do this.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the table does not respond.
-    pub async fn begin(&mut self, crm: Capabilities, calls: Vec<Call>, keeps_trace: bool) -> Driver<'_> {
-        scheduler::clear();
-        table::clear();
-        self.crm = crm::adapter(crm);
-        self.user = crm::user(self.crm);
-        self.clock.store(NOW_MS, Ordering::SeqCst);
-        if self.schedules >= SCHEDULES_PER_DATABASE {
-            self.renew().await;
-        }
-        crm::renew(crm, NOW_MS, self.schedules);
-        self.schedules += 1;
-        if table::take_breaker_written() {
-            // A schedule must not find the circuit breaker of an earlier one.
-            for user in crm::REGISTRY.map(crm::user) {
-                for key in [BreakerKey::Tenant(user.tenant()), BreakerKey::User(user.key())] {
-                    let closed = self.app.store.set_breaker(&key, BreakerState::default(), NOW_MS).await;
-                    closed.expect("the table responds");
-                }
-            }
-            table::take_breaker_written();
-        }
-        self.app.api.services.ways = Default::default();
-        self.app.api.services.cleaning = Default::default();
-        self.app.api.services.tenant_hints = Default::default();
-        self.app.api.services.unstored_grants = UnstoredGrants::default();
+impl<'s> Driver<'s> {
+    /// Returns the driver of a schedule about these calls.
+    pub(super) fn new(simulation: &'s Simulation, calls: Vec<Call>, keeps_trace: bool) -> Driver<'s> {
         Driver {
-            simulation: self,
+            simulation,
             calls,
             invocations: Vec::new(),
             started: Instant::now(),
@@ -185,40 +97,38 @@ impl Simulation {
         }
     }
 
-    /// Replaces the table by one with only the users.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the table does not respond.
-    pub async fn renew(&mut self) {
-        table::clear();
-        table::renew();
-        self.schedules = 0;
-        self.app.store.create_table().await.expect("the table is created");
-        for user in crm::REGISTRY.map(crm::user) {
-            self.app.store.put_user(&user).await.expect("the user is stored");
-        }
-    }
-
-    fn caller(&self) -> Caller {
-        Caller { user: self.user.key(), tenant: self.user.known_tenant() }
-    }
-
-    async fn stored_user(&self) -> StoredUser {
-        let user = self.app.store.user(&self.user.key()).await;
-        user.expect("the table responds").expect("the user is stored")
-    }
-}
-
-impl<'s> Driver<'s> {
-    /// Stores the user with these credentials.
+    /// Stores the agent with these credentials.
     ///
     /// # Panics
     ///
     /// Panics if the table does not respond.
     pub async fn connect(&self, credentials: Option<Credentials>) {
-        let user = User { credentials, ..self.simulation.user.clone() };
+        let user = User { credentials, ..Who::Agent.user(self.simulation.crm) };
         self.simulation.app.store.put_user(&user).await.expect("the user is stored");
+    }
+
+    /// The colleague moves to the other account.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn move_colleague(&mut self) {
+        self.add_trace(|| "the colleague moves to the other account".to_owned());
+        self.simulation.move_colleague().await;
+    }
+
+    /// Stores the users of both accounts as members of one.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn mix_accounts(&self) {
+        self.simulation.mix_accounts().await;
+    }
+
+    /// Returns `true` if the colleague has moved to the other account.
+    pub fn has_moved(&self) -> bool {
+        self.simulation.has_moved.load(Ordering::Relaxed)
     }
 
     /// The user connects again, if the session has ended.
@@ -240,7 +150,7 @@ impl<'s> Driver<'s> {
     ///
     /// Panics if the table does not respond.
     pub async fn claim_renewal(&self) {
-        let user = self.simulation.stored_user().await;
+        let user = self.simulation.stored_agent().await;
         let now_ms = self.now_ms();
         let claim =
             self.simulation.app.store.claim_renewal(&user, "another process", now_ms, now_ms + 15_000);
@@ -253,7 +163,7 @@ impl<'s> Driver<'s> {
     ///
     /// Panics if the table does not respond.
     pub async fn has_session_ended(&self) -> bool {
-        self.simulation.stored_user().await.session_ended
+        self.simulation.stored_agent().await.session_ended
     }
 
     /// Returns the calls of the schedule.
@@ -261,17 +171,56 @@ impl<'s> Driver<'s> {
         &self.calls
     }
 
-    /// Returns the item of a call.
+    /// Returns the items of the logs that creates of this call have claimed, with their keys.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn logs(&self, call: &Call) -> Vec<(LogKey, CallItem)> {
+        let mut logs = Vec::new();
+        for key in scheduler::claimed_by(&call.name) {
+            let slot =
+                key.rsplit('#').next().and_then(|slot| slot.parse().ok()).expect("a key ends in its slot");
+            let key = self.key(call).log(slot);
+            logs.extend(self.read(&key).await.filter(CallItem::is_log).map(|item| (key, item)));
+        }
+        logs
+    }
+
+    /// Returns the item of a call: of its log, or the one in which its updates wait.
     ///
     /// # Panics
     ///
     /// Panics if the table does not respond.
     pub async fn item(&self, call: &Call) -> Option<CallItem> {
+        if let Some((_, item)) = self.logs(call).await.into_iter().next() {
+            return Some(item);
+        }
+        let first = self.key(call).log(0);
+        let claim = scheduler::claim_of(&item_key(&first));
+        let is_of_other = claim.is_some_and(|claim| claim != call.name);
+        self.read(&first).await.filter(|item| !is_of_other || !item.is_log())
+    }
+
+    /// Returns the item in which the updates of a call wait until it has a log.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the table does not respond.
+    pub async fn waiting_room(&self, call: &Call) -> Option<CallItem> {
+        self.read(&self.key(call).log(0)).await
+    }
+
+    fn key(&self, call: &Call) -> CallKey {
+        let platform = Who::Agent.key(self.simulation.crm).platform;
+        let tenant = TenantKey { platform, account: call.account.id().to_owned() };
+        CallKey { tenant, session: call.session.clone(), header_user: None }
+    }
+
+    async fn read(&self, key: &LogKey) -> Option<CallItem> {
         // The table's faults are for invocations.
         scheduler::set_running(usize::MAX, None);
-        let tenant = self.simulation.user.tenant();
-        let key = CallKey { tenant, session: call.session.clone(), header_user: None };
-        self.simulation.app.store.call(&key.log(0)).await.expect("the table responds")
+        self.simulation.app.store.call(key).await.expect("the table responds")
     }
 
     /// Returns the simulated time, in milliseconds since 1970.
@@ -304,10 +253,15 @@ impl<'s> Driver<'s> {
 
     /// Starts an invocation with a request for this call. Returns its number. A redrive is not for one call only.
     pub async fn start_for(&mut self, call: &Call, request: Request) -> usize {
+        self.start_from(call.origin(), call, request).await
+    }
+
+    /// Starts an invocation with a request for this call from there. Returns its number.
+    pub async fn start_from(&mut self, origin: Origin, call: &Call, request: Request) -> usize {
         let number = self.invocations.len();
         let call = (request != Request::Redrive).then(|| call.clone());
         self.add_trace(|| match &call {
-            Some(call) => format!("#{number} starts for {}: {request:?}", call.session),
+            Some(call) => format!("#{number} starts for {} by {origin:?}: {request:?}", call.name),
             None => format!("#{number} starts: {request:?}"),
         });
         let (simulation, crm) = (self.simulation, self.simulation.crm);
@@ -315,15 +269,15 @@ impl<'s> Driver<'s> {
         let deadline = Deadline(self.now_ms() + time_ms);
         let sent = (call.clone(), request.clone());
         let future: Pin<Box<dyn Future<Output = Response> + 's>> = Box::pin(async move {
-            let (app, caller) = (&simulation.app, simulation.caller());
+            let (app, caller) = (&simulation.app, origin.caller(crm));
             match sent {
                 (Some(call), request @ (Request::Create | Request::CreateWithOtherContact)) => {
-                    let command = requests::create(&call, &request);
+                    let command = requests::create(&call, origin, &request);
                     let sender = caller.sender(app.hash_key().identity(&command.extension));
-                    Response::Create(create::run(app, crm, &sender, command, deadline).await)
+                    Response::Create(create::run(app, crm, &sender, None, command, deadline).await)
                 }
                 (Some(call), Request::Update(details)) => {
-                    let command = requests::update(&call, &details);
+                    let command = requests::update(&call, origin, &details);
                     let sender = caller.sender(app.hash_key().identity(&command.extension));
                     Response::Update(update::run(app, crm, &sender, command, deadline).await)
                 }
@@ -336,7 +290,16 @@ impl<'s> Driver<'s> {
         self.moments += 1;
         let began = self.moments;
         let future = Some(future);
-        self.invocations.push(Invocation { call, request, future, response: None, began, ended: usize::MAX });
+        let origin = call.is_some().then_some(origin);
+        self.invocations.push(Invocation {
+            call,
+            origin,
+            request,
+            future,
+            response: None,
+            began,
+            ended: usize::MAX,
+        });
         self.poll(number).await;
         number
     }
@@ -451,6 +414,7 @@ impl<'s> Driver<'s> {
     pub fn interactions(&self) -> Vec<Interaction<'_>> {
         let interactions = self.invocations.iter().map(|invocation| Interaction {
             call: invocation.call.as_ref(),
+            origin: invocation.origin,
             request: &invocation.request,
             response: invocation.response.as_ref(),
             began: invocation.began,
@@ -462,7 +426,7 @@ impl<'s> Driver<'s> {
     async fn poll(&mut self, number: usize) {
         let invocation = &mut self.invocations[number];
         let Some(future) = &mut invocation.future else { return };
-        scheduler::set_running(number, invocation.call.as_ref().map(|call| call.session.clone()));
+        scheduler::set_running(number, invocation.call.as_ref().map(|call| call.name.clone()));
         let response = poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => Poll::Ready(None),
@@ -494,4 +458,10 @@ impl<'s> Driver<'s> {
             }
         }
     }
+}
+
+fn item_key(key: &LogKey) -> String {
+    let CallKey { tenant, session, .. } = &key.call;
+    let partition = format!("C#{}#{}#{session}", tenant.platform, tenant.account);
+    table::item_key(&partition, &format!("L#{}", key.slot))
 }

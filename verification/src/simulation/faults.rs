@@ -9,8 +9,9 @@ use std::{
 use call_log::adapters::{Effect, ErrorKind};
 
 use super::{
+    application::{Simulation, runtime},
     crm,
-    driver::{Driver, Simulation, runtime},
+    driver::Driver,
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
     scenarios::{self, Action, Scenario},
@@ -180,7 +181,8 @@ impl Runner {
         self.is_clean = (is_plain || is_contrary && scenario.after.is_empty())
             && !scenario.before.iter().any(|action| matches!(action, Action::AddUnreadableItem));
         self.runs += 1;
-        let call = Call { has_duration: scenario.has_duration, ..Call::new(format!("run-{}", self.runs), 0) };
+        let Scenario { has_duration, names_account, .. } = *scenario;
+        let call = Call { has_duration, names_account, ..Call::new(format!("run-{}", self.runs), 0) };
         let mut driver = self.simulation.begin(scenario.crm, vec![call], keeps_trace).await;
         crm::with(|crm| crm.tokens = Some(self.host.clone()));
         if !is_plain || is_contrary {

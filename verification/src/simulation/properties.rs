@@ -6,11 +6,13 @@ use call_log::{
 };
 
 use super::{
+    application::{Simulation, runtime},
     crm::{self, CONDITIONAL, Edit, End, PLAIN},
-    driver::{Driver, Interaction, NOW_MS, Simulation, runtime},
+    driver::{Driver, Interaction, NOW_MS},
     oracle::{self, BrokenAssumptions, Completion},
     requests::{Call, Detail, Field, Request},
     scheduler::{self, PausedStep, Position},
+    senders::Account,
     tokens::TokenHost,
 };
 
@@ -123,6 +125,7 @@ pub fn concurrent_updates(updates: u32, seed: u64) -> ConcurrentUpdates {
         match records.as_slice() {
             [record] => violations.extend(oracle::missing_details(
                 &driver.interactions().iter().collect::<Vec<_>>(),
+                &[],
                 BrokenAssumptions::default(),
                 |detail| detail.is_in(record),
             )),
@@ -168,8 +171,11 @@ pub fn grant_expiry(calls: usize, seconds_left: i64) -> GrantExpiry {
         }
         driver.run_to_end().await;
         let is_logged = |interaction: &Interaction<'_>| {
-            let owner = interaction.response.and_then(oracle::logged_record).and_then(oracle::owner_of);
-            owner.is_some() && owner.as_ref() == interaction.call.map(|call| &call.session)
+            let owner = interaction
+                .response
+                .and_then(oracle::logged_record)
+                .and_then(|id| oracle::owner_of(Account::Own, id));
+            owner.is_some() && owner.as_ref() == interaction.call.map(|call| &call.name)
         };
         let logged = driver.interactions().into_iter().filter(is_logged).count();
         GrantExpiry { token_requests: host.requests(), logged }
@@ -229,8 +235,7 @@ pub fn outage(hours: i64, minutes_apart: i64) -> Outage {
         crm::with(|crm| crm.is_down = false);
         let is_complete = |call: &&Call| {
             crm::with(|crm| {
-                let records: Vec<_> =
-                    crm.records.iter().filter(|record| record.call == call.session).collect();
+                let records: Vec<_> = crm.records.iter().filter(|record| record.call == call.name).collect();
                 matches!(records.as_slice(), [record] if has_last_note(&record.body))
             })
         };

@@ -1,35 +1,51 @@
 //! The requests of callers, and the responses to them.
 
+use std::sync::Arc;
+
 use call_log::{
     delivery::{create, redrive, update},
     model::{
-        CallDetails, CallDuration, CallLogId, Contact, ContactId, CreateCallLog, Direction, NamedExtension,
-        Party, SessionId, UpdateCallLog,
+        CallDetails, CallDuration, CallLogId, Contact, ContactId, CreateCallLog, Direction, Party, SessionId,
+        UpdateCallLog,
     },
     store,
 };
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
-use super::crm::CrmRecord;
+use super::{
+    crm::CrmRecord,
+    senders::{Account, Extension, Names, Origin, Who},
+};
 
 /// When the first call of a schedule began, in milliseconds since 1970.
 pub const START_MS: i64 = 1_741_794_325_000;
 /// The ids of the contacts of a create, and of a create with another contact.
 pub(super) const CONTACTS: [&str; 2] = ["77", "78"];
-/// The field of a create's additional submission that names the session, so that the fake CRM knows whose payload it gets.
-/// The application passes the field on and does not use it.
-const SESSION_FIELD: &str = "session";
+/// The field of a create's additional submission that names the call, so that the fake CRM knows whose payload it gets. The
+/// application passes the field on and does not use it.
+const NAME_FIELD: &str = "name";
 
-/// A call.
+/// The name by which the simulation knows the log of a call. The application does not see it.
+pub type CallName = Arc<str>;
+
+/// A call as one extension has it: what has one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The session id. It identifies the call in the simulation.
+    /// The name, which no other call of the schedule has.
+    pub name: CallName,
+    /// The CRM account in which it is logged.
+    pub account: Account,
+    /// The session id. Calls of other extensions and accounts can have the same one.
     pub session: SessionId,
-    /// When the call began, in milliseconds since 1970.
-    pub start_ms: i64,
+    /// The extension, if its senders know one.
+    pub extension: Option<Extension>,
+    /// When the call began, in milliseconds since 1970, if its senders know it.
+    pub start_ms: Option<i64>,
     /// The create requests bring the duration of the call.
     pub has_duration: bool,
+    /// The tokens of its senders name the account, unless a request says otherwise.
+    pub names_account: bool,
 }
 
 impl Call {
@@ -40,7 +56,27 @@ impl Call {
     /// Panics if the session id is empty.
     pub fn new(session: impl Into<String>, seconds: i64) -> Call {
         let session = SessionId::new(session).expect("a valid session id");
-        Call { session, start_ms: START_MS + seconds * 1_000, has_duration: true }
+        Call {
+            name: session.as_str().into(),
+            account: Account::Own,
+            session,
+            extension: None,
+            start_ms: Some(START_MS + seconds * 1_000),
+            has_duration: true,
+            names_account: true,
+        }
+    }
+
+    /// Returns the origin of a request of which nothing else is said: it knows everything.
+    pub fn origin(&self) -> Origin {
+        let who = if self.account == Account::Own { Who::Agent } else { Who::Stranger };
+        let names = if self.extension.is_some() { Names::Both } else { Names::Nothing };
+        Origin { who, names, names_account: self.names_account }
+    }
+
+    /// Returns the agent's note that a create brings. No other call has it.
+    pub fn note(&self) -> String {
+        format!("Wants a quote ({}).", self.name)
     }
 }
 
@@ -192,7 +228,7 @@ impl Response {
 /// # Panics
 ///
 /// Panics if an id of the simulation is invalid.
-pub fn create(call: &Call, request: &Request) -> CreateCallLog {
+pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
     let number = "+12135550111".to_owned();
     let is_other = *request == Request::CreateWithOtherContact;
     let contact = Contact {
@@ -206,32 +242,32 @@ pub fn create(call: &Call, request: &Request) -> CreateCallLog {
         direction: Some(Direction::Inbound),
         from: Some(Party { phone_number: Some(number.clone()), ..Party::default() }),
         contact_number: Some(number),
-        note: Some("Wants a quote".to_owned()),
-        start: DateTime::from_timestamp_millis(call.start_ms),
+        note: Some(call.note()),
+        start: call.start_ms.and_then(DateTime::from_timestamp_millis),
         duration: Some(if call.has_duration { CallDuration::Seconds(65) } else { CallDuration::Pending }),
         ace_score: is_other.then(|| "9".to_owned()),
         ..CallDetails::default()
     };
     CreateCallLog {
         session: call.session.clone(),
-        extension: NamedExtension::default(),
+        extension: origin.names.of(call.extension),
         user: None,
         owner_token: None,
         contact: Some(contact),
         details: facts,
-        additional: Map::from_iter([(SESSION_FIELD.to_owned(), call.session.as_str().into())]),
+        additional: Map::from_iter([(NAME_FIELD.to_owned(), (&*call.name).into())]),
         authorization: None,
         zone: None,
     }
 }
 
-/// Returns the session whose create request brought this additional submission.
-pub(super) fn session_of(additional: &Map<String, Value>) -> Option<SessionId> {
-    SessionId::new(additional.get(SESSION_FIELD)?.as_str()?)
+/// Returns the call whose create request brought this additional submission.
+pub(super) fn name_of(additional: &Map<String, Value>) -> Option<CallName> {
+    Some(additional.get(NAME_FIELD)?.as_str()?.into())
 }
 
 /// Returns the command of an update request.
-pub fn update(call: &Call, details: &[Detail]) -> UpdateCallLog {
+pub fn update(call: &Call, origin: Origin, details: &[Detail]) -> UpdateCallLog {
     let mut all = CallDetails { session: Some(call.session.clone()), ..CallDetails::default() };
     for detail in details {
         let one = detail.call_details();
@@ -249,7 +285,7 @@ pub fn update(call: &Call, details: &[Detail]) -> UpdateCallLog {
     }
     UpdateCallLog {
         session: call.session.clone(),
-        extension: NamedExtension::default(),
+        extension: origin.names.of(call.extension),
         user: None,
         details: all,
         authorization: None,

@@ -80,6 +80,8 @@ pub struct Scenario {
     pub crm: Capabilities,
     /// The create requests bring the duration of the call.
     pub has_duration: bool,
+    /// The tokens name the CRM account of the user.
+    pub names_account: bool,
     /// The stored credentials of the user.
     pub credentials: Option<Credentials>,
     /// The actions before the main request.
@@ -98,6 +100,7 @@ fn scenario(name: &str, before: &[Action], main: Request) -> Scenario {
         name: name.to_owned(),
         crm: PLAIN,
         has_duration: true,
+        names_account: true,
         credentials: connected(),
         before: before.to_vec(),
         main,
@@ -184,7 +187,13 @@ fn kinds() -> Vec<Scenario> {
         |name: &str, before: &[Action], main| Scenario { crm: CLOSING, ..scenario(name, before, main) };
     let timed = |name: &str, before: &[Action], main| Scenario { crm: TIMED, ..scenario(name, before, main) };
     let late_duration = timed("an update with the duration that its record waits for", &[], Create);
+    let unnamed = |name: &str, before: &[Action], main| Scenario {
+        names_account: false,
+        ..scenario(name, before, main)
+    };
     vec![
+        unnamed("a create with a token that does not name the account", &[], Create),
+        unnamed("an update with a token that does not name the account", &logged, update(&[Note], 1)),
         lost_create("a create with a key whose response is lost", CLOSING),
         lost_create("a create before a search whose response is lost", TIMED),
         lost_create("a create that nothing shows and whose response is lost", BLIND),

@@ -1,20 +1,21 @@
 //! The scheduler: pauses every invocation at each of its steps until the driver resumes it.
 //!
-//! It also knows for which call an invocation acts. A request names its call. A redrive delivers several calls at the same
-//! time, each in a future with a waker of its own; such a future acts for the call whose item it used last.
+//! It also knows for which call an invocation acts. A request is for its call. A redrive delivers several calls at the same
+//! time, each in a future with a waker of its own; such a future acts for the call whose item it wrote last: the one whose
+//! create claimed the item.
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
 
-use call_log::{
-    delivery::sync_point::{Observer, Pause},
-    model::SessionId,
-};
+use call_log::delivery::sync_point::{Observer, Pause};
 use rustc_hash::FxHashMap;
+
+use super::requests::CallName;
 
 /// The position of a paused invocation relative to its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,11 +46,13 @@ struct Scheduler {
     /// The invocation that is being polled.
     running: usize,
     /// The call of its request; `None` if it is a redrive.
-    running_call: Option<SessionId>,
-    /// The call whose item a redrive has used since it was resumed.
-    used_call: Option<SessionId>,
-    /// For each future of a redrive, by invocation and waker, the call whose item it used last.
-    redriven_calls: FxHashMap<(usize, usize), SessionId>,
+    running_call: Option<CallName>,
+    /// The key of the item that a redrive has written since it was resumed.
+    written_item: Option<String>,
+    /// For each future of a redrive, by invocation and waker, the key of the item that it wrote last.
+    redriven_items: FxHashMap<(usize, usize), String>,
+    /// The call whose create claimed an item last, by the key of the item.
+    claims: BTreeMap<String, CallName>,
     next_number: u64,
     paused: Vec<(PausedStep, Option<Waker>)>,
 }
@@ -63,28 +66,47 @@ fn with<T>(use_scheduler: impl FnOnce(&mut Scheduler) -> T) -> T {
 }
 
 /// Sets the invocation that is about to be polled, and the call of its request.
-pub(super) fn set_running(invocation: usize, call: Option<SessionId>) {
+pub(super) fn set_running(invocation: usize, call: Option<CallName>) {
     with(|scheduler| {
         scheduler.running = invocation;
         scheduler.running_call = call;
-        scheduler.used_call = None;
+        scheduler.written_item = None;
     });
 }
 
-/// Stores for which call's item the table has just given its response. The future that gets the response pauses next,
-/// after the step of the request.
-pub(super) fn set_used_call(call: impl FnOnce() -> Option<SessionId>) {
+/// Returns the call of the request whose invocation is being polled; `None` if it is a redrive.
+pub(super) fn running_call() -> Option<CallName> {
+    with(|scheduler| scheduler.running_call.clone())
+}
+
+/// Stores which call's item a redrive has just written. The future that gets the response pauses next, after the step of
+/// the request.
+pub(super) fn set_written_item(key: String) {
+    with(|scheduler| scheduler.written_item = Some(key));
+}
+
+/// Stores that a create of this call has claimed the item with this key.
+pub(super) fn set_claim(key: String, call: CallName) {
+    with(|scheduler| scheduler.claims.insert(key, call));
+}
+
+/// Returns the keys of the items that creates of this call were the last to claim.
+pub(super) fn claimed_by(call: &CallName) -> Vec<String> {
     with(|scheduler| {
-        if scheduler.running_call.is_none() {
-            scheduler.used_call = call();
-        }
-    });
+        let claims = scheduler.claims.iter().filter(|(_, claimed)| *claimed == call);
+        claims.map(|(key, _)| key.clone()).collect()
+    })
+}
+
+/// Returns the call whose create claimed the item with this key last.
+pub(super) fn claim_of(key: &str) -> Option<CallName> {
+    with(|scheduler| scheduler.claims.get(key).cloned())
 }
 
 /// Returns the call for which the invocation that is being polled acts.
-pub(super) async fn acting_call() -> SessionId {
+pub(super) async fn acting_call() -> CallName {
     let call = poll_fn(|context| Poll::Ready(with(|scheduler| scheduler.call_of(context.waker()))));
-    call.await.expect("a redrive uses the item of a call before it writes to the CRM")
+    call.await.expect("a redrive claims a call before it writes to the CRM")
 }
 
 /// Returns the invocation that is being polled.
@@ -114,8 +136,8 @@ impl Scheduler {
         self.paused.remove(index).1
     }
 
-    fn call_of(&self, waker: &Waker) -> Option<SessionId> {
-        let redriven = || self.redriven_calls.get(&self.future_of(waker)).cloned();
+    fn call_of(&self, waker: &Waker) -> Option<CallName> {
+        let redriven = || self.claims.get(self.redriven_items.get(&self.future_of(waker))?).cloned();
         self.running_call.clone().or_else(redriven)
     }
 
@@ -153,9 +175,9 @@ impl Future for Resumed {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         with(|scheduler| {
-            if let Some(call) = scheduler.used_call.take() {
+            if let Some(item) = scheduler.written_item.take() {
                 let future = scheduler.future_of(context.waker());
-                scheduler.redriven_calls.insert(future, call);
+                scheduler.redriven_items.insert(future, item);
             }
             match scheduler.paused.iter_mut().find(|(paused, _)| paused.number == self.number) {
                 Some((_, waker)) => {

@@ -7,15 +7,17 @@ use std::{
 };
 
 use call_log::{
-    adapters::{Capabilities, CompareAndSet, Effect, ErrorKind, Finish},
+    adapters::{CompareAndSet, Effect, ErrorKind},
     store::State,
 };
 
 use super::{
+    application::{Simulation, runtime},
     crm::{self, Defect, Edit, End, Kind},
-    driver::{Driver, Simulation, runtime},
-    oracle::{self, BrokenAssumptions, Completion},
-    requests::{Call, Detail, Field, Request},
+    driver::Driver,
+    oracle::{self, Completion},
+    plan::{Plan, Planned, Twin},
+    requests::Call,
     scheduler::{self, PausedStep, Position},
     table,
     tokens::TokenExchange,
@@ -24,8 +26,6 @@ use super::{
 /// The ways in which the exchange of a refresh token fails.
 const FAILURES: [TokenExchange; 3] =
     [TokenExchange::ResponseLost, TokenExchange::NotDelivered, TokenExchange::Overloaded];
-/// One schedule in so many has a second call of the same user, with a session and a start of its own.
-const SECOND_CALL_ONE_IN: u8 = 4;
 /// More moves than any schedule needs.
 const MAX_MOVES: u64 = 3_000;
 /// A thread's summary with so many broken schedules ends the run.
@@ -57,6 +57,10 @@ pub struct Summary {
     pub crashes: u64,
     /// The number of other faults.
     pub faults: u64,
+    /// The number of schedules with a second call, by the difference between the calls.
+    pub twins: BTreeMap<Twin, u64>,
+    /// The number of schedules in which a user moved to another account.
+    pub relocations: u64,
     /// The schedules that broke a promise.
     pub broken: Vec<BrokenSchedule>,
 }
@@ -77,83 +81,7 @@ pub struct Options {
     pub defect: Option<Defect>,
 }
 
-/// The rest of a schedule.
-struct Plan {
-    rng: fastrand::Rng,
-    crm: Capabilities,
-    calls: Vec<Call>,
-    /// The requests that have not started, each with the index of its call.
-    requests: Vec<(usize, Request)>,
-    crashes_left: u32,
-    faults_left: u32,
-    pauses_left: u32,
-    edits_left: u32,
-    /// The number of times that the CRM starts or stops refusing the key.
-    key_changes_left: u32,
-    /// The detail that the CRM rejects.
-    rejects: Option<Detail>,
-    broken_assumptions: BrokenAssumptions,
-    /// The response to the exchange of a refresh token was lost.
-    lost_renewals: bool,
-    moves: u64,
-    crashes: u64,
-    faults: u64,
-}
-
 impl Plan {
-    fn draw(seed: u64, kind: Kind) -> Plan {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let crm = kind.draw(&mut rng);
-        let mut calls = vec![Call::new(seed.to_string(), seed as i64 % 100_000)];
-        if rng.u8(..SECOND_CALL_ONE_IN) == 0 {
-            calls.push(Call::new(format!("{seed}-second"), seed as i64 % 100_000 + 3_600));
-        }
-        if crm.finish == Finish::WithDuration {
-            calls.iter_mut().for_each(|call| call.has_duration = rng.u8(..3) > 0);
-        }
-        let mut requests = Vec::new();
-        for call in 0..calls.len() {
-            requests.extend(draw_requests(&mut rng, call).into_iter().map(|request| (call, request)));
-        }
-        if rng.u8(..8) == 0 {
-            requests.push((0, Request::Redrive));
-        }
-        let details = requests.iter().flat_map(|(_, request)| match request {
-            Request::Update(details) => details.as_slice(),
-            _ => &[],
-        });
-        let details: Vec<Detail> =
-            details.copied().filter(|detail| detail.field != Field::Duration).collect();
-        let rejects = (!details.is_empty() && rng.u8(..8) == 0).then(|| details[rng.usize(..details.len())]);
-        rng.shuffle(&mut requests);
-        let crashes_left = [0, 0, 1, 1, 2][rng.usize(..5)];
-        let faults_left = [0, 1, 1, 2, 3][rng.usize(..5)];
-        let pauses_left = [0, 0, 1, 2][rng.usize(..4)];
-        let edits_left = [0, 0, 0, 1, 2][rng.usize(..5)];
-        let has_key = matches!(kind, Kind::Key | Kind::Contrary);
-        let key_changes_left = if has_key { [0, 0, 1, 2][rng.usize(..4)] } else { 0 };
-        // Without its key, a record that lands late is not found by it.
-        let late_crm_writes = rng.u8(..12) == 0 && key_changes_left == 0;
-        let broken_assumptions = BrokenAssumptions { late_crm_writes, late_table_writes: false };
-        Plan {
-            rng,
-            crm,
-            calls,
-            requests,
-            crashes_left,
-            faults_left,
-            pauses_left,
-            edits_left,
-            key_changes_left,
-            rejects,
-            broken_assumptions,
-            lost_renewals: false,
-            moves: 0,
-            crashes: 0,
-            faults: 0,
-        }
-    }
-
     fn one_in(&mut self, count: u32) -> bool {
         self.rng.u32(..count) == 0
     }
@@ -183,8 +111,8 @@ impl Plan {
         let all = scheduler::paused();
         let has_sleeping = !driver.sleeping().is_empty();
         if !self.requests.is_empty() && (all.is_empty() && !has_sleeping || self.one_in(4)) {
-            if let Some((call, request)) = self.requests.pop() {
-                driver.start_for(&self.calls[call], request).await;
+            if let Some(Planned { call, origin, request }) = self.requests.pop() {
+                driver.start_from(origin, &self.calls[call], request).await;
             }
             return;
         }
@@ -201,6 +129,9 @@ impl Plan {
             });
             driver.add_trace(|| format!("the CRM {} the key", if refuses { "refuses" } else { "accepts" }));
             return;
+        }
+        if self.take(|plan| &mut plan.relocations_left, 12) {
+            return driver.move_colleague().await;
         }
         if self.take(|plan| &mut plan.edits_left, 12) {
             return self.edit(driver).await;
@@ -276,7 +207,7 @@ impl Plan {
         if self.crm.compare_and_set == CompareAndSet::OneSecond {
             driver.advance(1_000).await;
         }
-        let call = &self.calls[self.rng.usize(..self.calls.len())];
+        let call = &self.calls[self.rng.usize(..self.calls.len())].clone();
         let item = driver.item(call).await;
         // The first subject that is known of a recovered record counts as ours.
         let logged = item.filter(|item| item.state == State::Logged && item.written.subject.is_some());
@@ -309,7 +240,7 @@ impl Plan {
             return;
         }
         driver.add_trace(|| format!("a person edits {id}: {edit:?}"));
-        crm::with(|crm| crm.edit_record(&id, edit));
+        crm::with(|crm| crm.edit_record(call.account, &id, edit));
     }
 
     /// Decides about a request on its way to the CRM.
@@ -338,24 +269,6 @@ impl Plan {
             }
         }
     }
-}
-
-/// Draws the requests for one call. Most are few: few requests show most problems, and leave time for more orders.
-fn draw_requests(rng: &mut fastrand::Rng, call: usize) -> Vec<Request> {
-    let creates = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0][rng.usize(..12)];
-    let updates = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3][rng.usize(..12)];
-    let mut requests = vec![Request::Create; creates];
-    // No two calls bring the same value of a field, so that the oracle finds a detail in the record of the wrong call.
-    let first_value = call as u32 * 100;
-    for value in first_value..first_value + updates {
-        let details = 1 + usize::from(rng.u8(..3) == 0);
-        let detail = |_| Detail { field: Field::ALL[rng.usize(..Field::ALL.len())], value };
-        requests.push(Request::Update((0..details).map(detail).collect()));
-    }
-    if requests.is_empty() {
-        requests.push(Request::Create);
-    }
-    requests
 }
 
 fn describe(paused: PausedStep) -> String {
@@ -394,6 +307,12 @@ async fn run_one(
         crm.rejects_completion = rejects_completion;
     });
     options.defect.into_iter().for_each(crm::inject);
+    match options.defect {
+        Some(Defect::AccountsMixed) => driver.mix_accounts().await,
+        // A second create with a key follows only a search during which the CRM refused the key.
+        Some(Defect::CreateOverwrites) => plan.key_changes_left += 6,
+        _ => {}
+    }
     driver.add_trace(|| format!("the CRM: {:?}", plan.crm));
     driver.add_trace(|| {
         let (rejects, completion) = (&plan.rejects, if rejects_completion { " and completions" } else { "" });
@@ -416,12 +335,17 @@ async fn run_one(
     }
     let trace = driver.trace().to_vec();
     *summary.kinds.entry(kind).or_default() += 1;
-    let count = |call: &Call| crm::with(|crm| crm.live_of(&call.session).count());
+    let count = |call: &Call| crm::with(|crm| crm.live_of(&call.name).count());
     summary.repeated += plan.calls.iter().filter(|call| count(call) > 1).count();
+    plan.twin.into_iter().for_each(|twin| *summary.twins.entry(twin).or_default() += 1);
+    summary.relocations += u64::from(driver.has_moved());
     summary.moves += plan.moves;
     summary.crashes += plan.crashes;
     summary.faults += plan.faults;
     if !violations.is_empty() {
+        // The next schedule must not find what this one has left.
+        drop(driver);
+        simulation.discard_database();
         summary.broken.push(BrokenSchedule { seed, kind, violations: violations.clone() });
     }
     (violations, trace)
@@ -473,6 +397,10 @@ pub fn run(first: u64, count: u64, threads: usize, options: Options) -> Summary 
         for (kind, count) in one.kinds {
             *all.kinds.entry(kind).or_default() += count;
         }
+        for (twin, count) in one.twins {
+            *all.twins.entry(twin).or_default() += count;
+        }
+        all.relocations += one.relocations;
         all.repeated += one.repeated;
         all.moves += one.moves;
         all.table_requests += one.table_requests;

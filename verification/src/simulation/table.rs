@@ -11,12 +11,12 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
-use call_log::model::SessionId;
 use dynoxide::{Database, DynoxideError};
 use rustc_hash::FxHashMap;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use super::scheduler;
+use super::{requests::CallName, scheduler};
 
 /// The table's response to one attempt of the SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,8 +58,8 @@ pub const LATE: &str = "late";
 /// The sort keys of the user's item and of a tenant's circuit breaker, as they appear in requests.
 const USER: &[u8] = br#""USER""#;
 const BREAKER: &[u8] = br#""BREAKER""#;
-/// The start of the partition of a call. The platform, the account and the session id follow, with a `#` between them.
-const CALL: &[u8] = br##""C#"##;
+/// The name of the attribute with the content of a create, as it appears in requests.
+const PAYLOAD: &str = "#payload = ";
 
 /// Faulty responses to the requests of one step of an invocation.
 #[derive(Debug)]
@@ -76,6 +76,8 @@ struct Armed {
 struct LateWrite {
     operation: String,
     body: Vec<u8>,
+    /// The call of the request whose invocation has sent it.
+    call: Option<CallName>,
 }
 
 #[derive(Default)]
@@ -108,7 +110,7 @@ pub(super) fn renew() {
 
 /// Carries out a request of the low-level API without the SDK.
 pub(super) fn execute(operation: &str, body: &str) {
-    let response = TABLE.with_borrow_mut(|table| table.execute(operation, body.as_bytes()));
+    let response = TABLE.with_borrow_mut(|table| table.execute(operation, body.as_bytes(), None));
     response.expect("the embedded DynamoDB carries the request out");
 }
 
@@ -163,7 +165,7 @@ pub(super) fn deliver_late_write() -> Option<String> {
     TABLE.with_borrow_mut(|table| {
         let write = (!table.late_writes.is_empty()).then(|| table.late_writes.remove(0))?;
         // No invocation sees the response.
-        let is_done = table.execute(&write.operation, &write.body).is_ok();
+        let is_done = table.execute(&write.operation, &write.body, write.call).is_ok();
         Some(format!("{} {}", write.operation, if is_done { "done" } else { "refused" }))
     })
 }
@@ -198,10 +200,13 @@ impl Table {
         self.requests += 1;
         let failed = |what: &str| ConnectorError::io(io::Error::other(what.to_owned()).into());
         let writes = !matches!(operation, "GetItem" | "Query" | "Scan" | "DescribeTable");
+        let call = scheduler::running_call();
         match self.next_response(writes) {
-            TableResponse::Normal => match self.execute(operation, body) {
+            TableResponse::Normal => match self.execute(operation, body, call.clone()) {
                 Ok(result) => {
-                    scheduler::set_used_call(|| session_in(body));
+                    if let (true, None) = (writes, call) {
+                        items_in(body).into_iter().for_each(|(key, _)| scheduler::set_written_item(key));
+                    }
                     response(200, result)
                 }
                 Err(error) => response(error.status_code(), error.to_json()),
@@ -212,12 +217,12 @@ impl Table {
                 response(400, format!(r#"{{"__type":"{kind}","message":"slow down"}}"#))
             }
             TableResponse::ResponseLost => {
-                let _ = self.execute(operation, body);
+                let _ = self.execute(operation, body, call);
                 Err(failed("the response did not arrive"))
             }
             TableResponse::DeliveredLate => {
                 if writes {
-                    let write = LateWrite { operation: operation.to_owned(), body: body.to_owned() };
+                    let write = LateWrite { operation: operation.to_owned(), body: body.to_owned(), call };
                     self.late_writes.push(write);
                 }
                 Err(failed("no response in time"))
@@ -235,7 +240,13 @@ impl Table {
         response
     }
 
-    fn execute(&mut self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+    /// Carries out a request that an invocation for this call has sent.
+    fn execute(
+        &mut self,
+        operation: &str,
+        body: &[u8],
+        call: Option<CallName>,
+    ) -> Result<String, DynoxideError> {
         let is_user = contains(body, USER);
         if !matches!(operation, "GetItem" | "Query") {
             self.reads.clear();
@@ -243,7 +254,12 @@ impl Table {
             if is_user {
                 self.user_reads.clear();
             }
-            return self.carry_out(operation, body);
+            let response = self.carry_out(operation, body)?;
+            if let Some(call) = call.filter(|_| contains(body, PAYLOAD.as_bytes())) {
+                let claimed = items_in(body).into_iter().filter(|(_, sets_payload)| *sets_payload);
+                claimed.for_each(|(key, _)| scheduler::set_claim(key, call.clone()));
+            }
+            return Ok(response);
         }
         let known = if is_user { &self.user_reads } else { &self.reads };
         if let Some(response) = known.get(body) {
@@ -272,13 +288,28 @@ impl Table {
     }
 }
 
-/// Returns the session id in a request that has the key of a call's item. In the item of a record, this key is a text with a
-/// space.
-fn session_in(body: &[u8]) -> Option<SessionId> {
-    let start = body.windows(CALL.len()).position(|window| window == CALL)? + CALL.len();
-    let partition = body[start..].split(|byte| matches!(byte, b'"' | b' ')).next()?;
-    let session = partition.split(|byte| *byte == b'#').nth(2)?;
-    SessionId::new(str::from_utf8(session).ok()?)
+/// Returns the keys of the calls' items that a request writes, and whether it stores the content of a create.
+fn items_in(body: &[u8]) -> Vec<(String, bool)> {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
+    let transaction = body["TransactItems"].as_array().into_iter().flatten();
+    let writes: Vec<_> = match body.get("Key") {
+        Some(_) => vec![&body],
+        None => transaction.filter_map(|item| item.get("Update")).collect(),
+    };
+    let key = |write: &Value| {
+        let part = |name: &str| Some(write["Key"][name]["S"].as_str()?.to_owned());
+        Some(item_key(&part("pk")?, &part("sk")?)).filter(|key| key.starts_with("C#"))
+    };
+    let sets_payload = |write: &Value| {
+        let expression = write["UpdateExpression"].as_str().unwrap_or_default();
+        expression.contains(PAYLOAD)
+    };
+    writes.into_iter().filter_map(|write| Some((key(write)?, sets_payload(write)))).collect()
+}
+
+/// Returns the key of an item as one text.
+pub(super) fn item_key(partition: &str, sort: &str) -> String {
+    format!("{partition} {sort}")
 }
 
 /// Returns `true` if a request contains this text.

@@ -149,7 +149,7 @@ impl Crm for Pipedrive {
         let org = organisation(access, person).await?;
         let call_type = call_type(access).await?;
         let fields = self.fields(&log.facts);
-        let activity = new_activity(log, &fields, person, org, owner(access), &call_type);
+        let activity = new_activity(log, &fields, person, org, &call_type);
         let created =
             access.send(CrmRequest::create("activities", "/api/v2/activities", body(&activity))).await;
         if let Err(Error { kind: ErrorKind::Rejected { .. }, .. }) = created {
@@ -205,13 +205,13 @@ impl Crm for Pipedrive {
         let person = person_id(&log.contact.id)?;
         let call_type = call_type(access).await?;
         let fields = self.fields(&log.facts);
-        let expected = new_activity(log, &fields, person, None, owner(access), &call_type);
+        let expected = new_activity(log, &fields, person, None, &call_type);
         let mut ids: Vec<u64> = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let response = access.send(activities_of(person, since, cursor.as_deref())).await?;
             let page: Vec<Activity> = data(&response)?;
-            let hits = page.iter().filter(|activity| is_similar(activity, &expected, &fields));
+            let hits = page.iter().filter(|activity| is_similar(activity, &expected, &fields, log));
             ids.extend(hits.map(|activity| activity.id.0));
             cursor = response.json::<Page>()?.additional_data.and_then(|page| page.next_cursor);
             if cursor.is_none() {
@@ -259,7 +259,7 @@ impl Crm for Pipedrive {
     async fn create_contact(&self, access: &Access<'_>, contact: &NewContact) -> Result<Contact, Error> {
         let phone = json!({ "value": contact.phone_number, "primary": true, "label": "work" });
         let mut person = json!({ "name": contact.name, "phones": [phone] });
-        if let Some(owner) = owner(access) {
+        if let Some(owner) = number_of(access.user.crm_owner_id()) {
             person["owner_id"] = json!(owner);
         }
         let response = access.send(CrmRequest::create("persons", "/api/v2/persons", person)).await?;
@@ -279,7 +279,6 @@ fn new_activity<'a>(
     fields: &'a Fields,
     person: u64,
     org: Option<u64>,
-    owner: Option<u64>,
     call_type: &'a str,
 ) -> NewActivity<'a> {
     let deal = additional(log, ["deals", "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
@@ -288,7 +287,7 @@ fn new_activity<'a>(
     NewActivity {
         subject: &log.subject,
         kind: call_type,
-        owner_id: owner,
+        owner_id: number_of(&log.owner),
         org_id: org,
         deal_id: deal,
         lead_id: lead,
@@ -299,17 +298,19 @@ fn new_activity<'a>(
     }
 }
 
-/// Returns `true` if an attempt that sent `expected`, with these fields, may have made this activity.
-fn is_similar(activity: &Activity, expected: &NewActivity<'_>, sent: &Fields) -> bool {
+/// Returns `true` if an attempt that sent `expected`, with these fields, may have made this activity of the log.
+fn is_similar(activity: &Activity, expected: &NewActivity<'_>, sent: &Fields, log: &NewCallLog) -> bool {
     let person = expected.participants[0].person_id;
     let participants = || activity.participants.iter().flatten().map(|other| other.person_id.0);
     let participates =
         || activity.person_id.map(|id| id.0) == Some(person) || participants().any(|id| id == person);
+    let mut owners = [&log.owner].into_iter().chain(&log.earlier_owners).map(|id| number_of(id));
     let shown = shown_fields(activity);
     let is_shown = |sent: &str| sent.is_empty() || shown.get(DUE).is_some_and(|shown| shown == sent);
     !activity.is_deleted
         && activity.kind.as_deref() == Some(expected.kind)
-        && (expected.owner_id.is_none() || activity.owner_id.map(|id| id.0) == expected.owner_id)
+        && (expected.owner_id.is_none()
+            || owners.any(|id| id.is_some() && id == activity.owner_id.map(|id| id.0)))
         && is_shown(&sent[DUE])
         && participates()
 }
@@ -433,9 +434,9 @@ fn lead_id(value: Option<&Value>) -> Option<&str> {
     (hexadecimal && lengths.eq([8, 4, 4, 4, 12])).then_some(text)
 }
 
-/// Returns the user's id in Pipedrive, which owns what we create.
-fn owner(access: &Access<'_>) -> Option<u64> {
-    access.user.crm_owner_id().parse().ok()
+/// Returns the id of a user in Pipedrive as a number.
+fn number_of(user: &str) -> Option<u64> {
+    user.parse().ok()
 }
 
 fn person_id(contact: &ContactId) -> Result<u64, Error> {

@@ -2,11 +2,11 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::CallItem;
+use super::{CallItem, State};
 use crate::{
     model::{ExtensionIdentity, KnownLog, UserId, teach},
     store::{
-        attributes::{EXTENSION_HASH, EXTENSION_NUMBER, OTHER_LOGS, PK, text},
+        attributes::{EXTENSION_HASH, EXTENSION_NUMBER, OTHER_LOGS, PK, STATE, text},
         expression::Update,
     },
 };
@@ -45,7 +45,11 @@ impl Basis<'_> {
         match self {
             Basis::Unread => is_about_first_log(sender.identity),
             Basis::Seen(item) => logs_are_as(item),
-            Basis::Further => Condition { text: format!("attribute_exists(#{PK})"), values: Vec::new() },
+            Basis::Further => Condition {
+                // The item of a log that has ended stays, with only queued updates, until it expires.
+                text: format!("attribute_exists(#{PK}) AND #{STATE} <> :ended"),
+                values: vec![("ended".to_owned(), text(State::Queued.name()))],
+            },
         }
     }
 }

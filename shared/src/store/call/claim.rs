@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The time that an update waits for a call that is never logged, in seconds.
-const QUEUED_TTL_S: i64 = 30 * 86_400;
+pub(super) const QUEUED_TTL_S: i64 = 30 * 86_400;
 /// The time that the item of a log is kept after the last request to create its record, in seconds.
 const LOGGED_TTL_S: i64 = 400 * 86_400;
 /// The time that the item of the first log is kept after the last request to create any record of the call, in seconds. It
@@ -356,7 +356,7 @@ impl Store {
                 let condition = format!("{} AND #{STATE} = :state", unchanged.text);
                 with_values(Update::when(condition), unchanged.values).value("state", text(seen.state.name()))
             }
-            None => as_queued(Update::when(format!("attribute_not_exists(#{PK})")), now_ms),
+            None => as_queued(Update::when(format!("attribute_not_exists(#{PK})")), now_ms, QUEUED_TTL_S),
         };
         self.enqueue_with(key, update, queued, None).await
     }
@@ -385,8 +385,12 @@ impl Store {
     ) -> Result<Update, Error> {
         // A lease holder may write the details and die before it confirms that. Without their fingerprints, the next
         // one would take them for a person's edit.
-        let mut unconfirmed = Fingerprints::of_queued(queued.details).unconfirmed_texts();
-        unconfirmed.extend(queued.fields.iter().map(|(name, hash)| unconfirmed_field(name, hash)));
+        let mut unconfirmed = Vec::new();
+        // Details that wait for a log may get another one than this item's.
+        if slot.is_some() {
+            unconfirmed.extend(Fingerprints::of_queued(queued.details).unconfirmed_texts());
+            unconfirmed.extend(queued.fields.iter().map(|(name, hash)| unconfirmed_field(name, hash)));
+        }
         let entry = QueuedUpdate {
             id: queued.sender.request.to_owned(),
             user: queued.sender.user.clone(),
@@ -457,12 +461,13 @@ fn placeholders(values: &[(String, AttributeValue)]) -> String {
     values.iter().map(|(name, _)| format!(":{name}")).collect::<Vec<_>>().join(", ")
 }
 
-/// The part of a write that makes an item of queued updates alone. `now_ms`: milliseconds since 1970.
-pub(super) fn as_queued(update: Update, now_ms: i64) -> Update {
+/// The part of a write that makes an item of queued updates alone, which is kept for this time. `now_ms`: milliseconds since
+/// 1970.
+pub(super) fn as_queued(update: Update, now_ms: i64, ttl_s: i64) -> Update {
     update
         .set(STATE, text(next_state(None, Event::EnqueueFirst).name()))
         .set(LEASE_UNTIL, number(0))
-        .set(TTL, number(now_ms / 1_000 + QUEUED_TTL_S))
+        .set(TTL, number(now_ms / 1_000 + ttl_s))
 }
 
 /// Returns the state that an event leads to.

@@ -416,6 +416,10 @@ impl Store {
             history: reader.list(HISTORY)?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
         };
         call.sort_queue(slot);
+        for waited in call.queue.iter().filter(|update| update.slot.is_none()) {
+            let queued = Fingerprints::of_queued(&waited.details);
+            call.written.sections = call.written.sections.with_unconfirmed_of(&queued);
+        }
         Ok(call)
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     Basis, CallItem, ClaimCreate, Earlier, Lease, Origin, Purpose, QueuedUpdate, Undo,
     basis::{logs_are_as, other_logs_value, set_identity, with_values},
-    claim::{INDEX_TTL_S, as_queued},
+    claim::{INDEX_TTL_S, QUEUED_TTL_S, as_queued},
 };
 use crate::{
     model::{ExtensionIdentity, KnownLog, LogKey, Match, Payload, UserId, match_log, teach},
@@ -27,7 +27,8 @@ const UNDO_ATTEMPTS: usize = 5;
 
 impl Store {
     /// Adds a log to a call and claims it, unless the logs of the call have changed since the item of the first one was
-    /// `seen`. Queued updates that wait for it go with it. Returns `None` if they have changed.
+    /// `seen`. Queued updates that wait for it go with it. Returns `None` if they have changed. `owner`: the user who will own
+    /// the record, if that is not the sender.
     ///
     /// # Errors
     /// Fails if the table does.
@@ -38,11 +39,12 @@ impl Store {
         payload: &Payload,
         way: &str,
         sender: Origin<'_>,
+        owner: Option<&UserId>,
     ) -> Result<Option<ClaimCreate>, Error> {
         let (first, slot) = (lease.key.first(), lease.key.slot);
         let mut logs = seen.known_logs();
         let identity = teach(&logs, slot, sender.identity);
-        logs.push(KnownLog { slot, identity, creator: Some(sender.user.clone()), owner: None });
+        logs.push(KnownLog { slot, identity, creator: Some(sender.user.clone()), owner: owner.cloned() });
 
         // The updates of the existing logs stay theirs, whatever logs there will be.
         let mut staying: Vec<_> =
@@ -146,21 +148,32 @@ impl Store {
         let mut current = undo.after.clone();
         for _ in 0..UNDO_ATTEMPTS {
             let version = current.get(QUEUED_VERSION).cloned();
-            let condition = match &version {
-                Some(_) => format!("#{HOLDER} = :holder AND #{QUEUED_VERSION} = :version"),
-                None => format!("#{HOLDER} = :holder AND attribute_not_exists(#{QUEUED_VERSION})"),
+            let is_queue_unchanged = match &version {
+                Some(_) => format!("#{QUEUED_VERSION} = :version"),
+                None => format!("attribute_not_exists(#{QUEUED_VERSION})"),
             };
+            // The item with the index of the call stays as long as its other logs.
+            let (has_index, ttl_s) = match current.contains_key(OTHER_LOGS) {
+                true => (format!("attribute_exists(#{OTHER_LOGS})"), INDEX_TTL_S),
+                false => (format!("attribute_not_exists(#{OTHER_LOGS})"), QUEUED_TTL_S),
+            };
+            let condition = format!("#{HOLDER} = :holder AND {is_queue_unchanged} AND {has_index}");
             let mut update = Update::when(condition).value("holder", text(lease.holder));
             if let Some(version) = &version {
                 update = update.value("version", version.clone());
             }
             let Some(before) = &undo.before else { return Ok(()) };
-            let others: Vec<_> =
+            let mut others: Vec<_> =
                 self.read_queue(&current)?.into_iter().filter(|update| update.id != request).collect();
+            // What was queued for a log that ends with the claim waits for another one.
+            let is_end = before.is_empty() || !self.read_call(before)?.is_log();
+            if is_end {
+                others.iter_mut().for_each(|update| update.slot = None);
+            }
             // An item that did not exist stays as one without updates, until it expires.
             let waits_alone = before.is_empty();
             let is_kept = |name: &&String| {
-                [PK, SK, QUEUE, QUEUED_VERSION].contains(&name.as_str())
+                [PK, SK, QUEUE, QUEUED_VERSION, OTHER_LOGS, NEXT_SLOT].contains(&name.as_str())
                     || waits_alone && [STATE, LEASE_UNTIL, TTL].contains(&name.as_str())
             };
             let names: BTreeSet<_> = before.keys().chain(undo.after.keys()).collect();
@@ -168,10 +181,15 @@ impl Store {
                 update = update.set_or_remove(name, before.get(name).cloned());
             }
             if waits_alone {
-                update = as_queued(update, lease.now_ms);
+                update = as_queued(update, lease.now_ms, ttl_s);
             }
-            update = update.set_or_remove(QUEUE, self.queue_value(lease.key, &others)?);
-            let is_done = matches!(self.update(key.clone(), update).await?, WriteOutcome::Written { .. });
+            let is_done = match is_end && lease.key.slot > 0 {
+                true => self.end_log(lease.key, update.remove(QUEUE), &others).await?,
+                false => {
+                    let update = update.set_or_remove(QUEUE, self.queue_value(lease.key, &others)?);
+                    matches!(self.update(key.clone(), update).await?, WriteOutcome::Written { .. })
+                }
+            };
             if is_done {
                 break;
             }
@@ -180,25 +198,36 @@ impl Store {
                 _ => return Ok(()),
             }
         }
-        if lease.key.slot > 0 && undo.before.as_ref().is_some_and(TableItem::is_empty) {
-            self.remove_log(lease.key).await?;
-        }
         Ok(())
     }
 
-    /// Takes a further log out of the index of its call.
-    pub(super) async fn remove_log(&self, key: &LogKey) -> Result<(), Error> {
+    /// Carries out the write that ends a further log, takes the log out of the index of its call, and lets these updates of it
+    /// wait in the item of the first log. Returns `false` if nothing was written: a condition of the write does not hold, or
+    /// the item of the first log keeps changing.
+    pub(super) async fn end_log(
+        &self,
+        log: &LogKey,
+        end: Update,
+        updates: &[QueuedUpdate],
+    ) -> Result<bool, Error> {
+        let first = log.first();
         for _ in 0..UNDO_ATTEMPTS {
-            let Some(seen) = self.call(&key.first()).await? else { return Ok(()) };
-            let others: Vec<_> = seen.other_logs.iter().filter(|log| log.slot != key.slot).cloned().collect();
-            let unchanged = logs_are_as(&seen);
-            let update = with_values(Update::when(unchanged.text), unchanged.values)
-                .set_or_remove(OTHER_LOGS, other_logs_value(&others));
-            if let WriteOutcome::Written { .. } = self.update(TableKey::log(&key.first()), update).await? {
-                break;
+            let Some(seen) = self.call(&first).await? else { return Ok(false) };
+            let others: Vec<_> =
+                seen.other_logs.iter().filter(|other| other.slot != log.slot).cloned().collect();
+            let index = if_unchanged(&seen).set_or_remove(OTHER_LOGS, other_logs_value(&others));
+            let queue = seen.queue.iter().chain(&seen.waiting).chain(updates);
+            let index = match updates.is_empty() {
+                true => index,
+                false => {
+                    index.set_or_remove(QUEUE, self.queue_value(&first, queue)?).increment(QUEUED_VERSION)
+                }
+            };
+            if self.update_all([(TableKey::log(&first), index), (TableKey::log(log), end.clone())]).await? {
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -206,19 +235,33 @@ impl Store {
 /// logs of the call then. `now_ms`: milliseconds since 1970.
 fn with_log(seen: &CallItem, logs: Vec<KnownLog>, added: &LogKey, now_ms: i64) -> Update {
     let others: Vec<_> = logs.into_iter().filter(|log| log.slot > 0).collect();
+    if_unchanged(seen)
+        .set_or_remove(OTHER_LOGS, other_logs_value(&others))
+        .set(NEXT_SLOT, number(i64::from(added.slot) + 1))
+        .set(TTL, number(now_ms / 1_000 + INDEX_TTL_S))
+}
+
+/// A write that happens only if the index and the queue of the first log are as they were seen.
+fn if_unchanged(seen: &CallItem) -> Update {
     let unchanged = logs_are_as(seen);
     let is_queue_unchanged = match seen.queued_version {
         0 => format!("attribute_not_exists(#{QUEUED_VERSION})"),
         _ => format!("#{QUEUED_VERSION} = :queued"),
     };
-    let update =
-        with_values(Update::when(format!("{} AND {is_queue_unchanged}", unchanged.text)), unchanged.values);
-    let update = match seen.queued_version {
-        0 => update,
-        version => update.value("queued", number(version)),
+    // The end of a lease takes updates out of the queue without counting that.
+    let has_queue = !(seen.queue.is_empty() && seen.waiting.is_empty());
+    let is_holder_unchanged = match (has_queue, &seen.lease_holder) {
+        (false, _) => String::new(),
+        (true, None) => format!(" AND attribute_not_exists(#{HOLDER})"),
+        (true, Some(_)) => format!(" AND #{HOLDER} = :seen_holder"),
     };
-    update
-        .set_or_remove(OTHER_LOGS, other_logs_value(&others))
-        .set(NEXT_SLOT, number(i64::from(added.slot) + 1))
-        .set(TTL, number(now_ms / 1_000 + INDEX_TTL_S))
+    let condition = format!("{} AND {is_queue_unchanged}{is_holder_unchanged}", unchanged.text);
+    let mut update = with_values(Update::when(condition), unchanged.values);
+    if seen.queued_version > 0 {
+        update = update.value("queued", number(seen.queued_version));
+    }
+    match seen.lease_holder.as_deref().filter(|_| has_queue) {
+        Some(holder) => update.value("seen_holder", text(holder)),
+        None => update,
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     CallItem, QueuedUpdate, State,
-    claim::{INDEX_TTL_S, as_queued},
+    claim::{INDEX_TTL_S, QUEUED_TTL_S, as_queued},
     due::shard_of,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     store::{
         Error, Store,
         attributes::{
-            DUE_AT, DUE_SHARD, DUE_USER, FENCE, FIRST_AT, LEASE_UNTIL, NEXT_SLOT, OTHER_LOGS,
+            DUE_AT, DUE_SHARD, DUE_USER, FENCE, FIRST_AT, HOLDER, LEASE_UNTIL, NEXT_SLOT, OTHER_LOGS,
             OUTCOME_UNKNOWN, PK, QUEUE, QUEUED_VERSION, RECOVERY_CRITERIA, SK, STATE, TTL, WAITING_SINCE,
             number, text,
         },
@@ -57,18 +57,8 @@ impl Store {
         staying: Vec<QueuedUpdate>,
         now_ms: i64,
     ) -> Result<bool, Error> {
-        let mut staying: Vec<_> =
+        let staying: Vec<_> =
             staying.into_iter().map(|update| QueuedUpdate { slot: None, ..update }).collect();
-        if log.slot > 0 {
-            // A crash in between leaves an update twice, which is read once.
-            for update in std::mem::take(&mut staying) {
-                let entry = self.queue_entry(&log.first(), &update)?;
-                let append = Update::when(format!("attribute_exists(#{PK})"))
-                    .increment(QUEUED_VERSION)
-                    .append(QUEUE, entry);
-                self.update(TableKey::log(&log.first()), append).await?;
-            }
-        }
         // If the outcome is unknown, another create has to look for the record first.
         let kept = [
             PK,
@@ -85,20 +75,17 @@ impl Store {
             RECOVERY_CRITERIA,
             FIRST_AT,
         ];
-        let mut update = as_queued(seen, now_ms).increment(QUEUED_VERSION);
-        if names.contains(OTHER_LOGS) {
-            update = update.set(TTL, number(now_ms / 1_000 + INDEX_TTL_S));
-        }
+        // The item with the index of the call stays as long as its other logs.
+        let ttl_s = if names.contains(OTHER_LOGS) { INDEX_TTL_S } else { QUEUED_TTL_S };
+        let mut update = as_queued(seen, now_ms, ttl_s).increment(QUEUED_VERSION);
         for name in names.iter().filter(|name| !kept.contains(name)) {
             update = update.set_or_remove(name, None);
         }
-        let update = update.set_or_remove(QUEUE, self.queue_value(log, &staying)?);
-        let outcome = self.update(TableKey::log(log), update).await?;
-        let is_done = matches!(outcome, WriteOutcome::Written { .. });
-        if is_done && log.slot > 0 {
-            self.remove_log(log).await?;
+        if log.slot > 0 {
+            return self.end_log(log, update.remove(QUEUE), &staying).await;
         }
-        Ok(is_done)
+        let update = update.set_or_remove(QUEUE, self.queue_value(log, &staying)?);
+        Ok(matches!(self.update(TableKey::log(log), update).await?, WriteOutcome::Written { .. }))
     }
 
     /// Returns the write that leaves what stays in a log that stays. It is due for the next user, if there is work left.
@@ -124,7 +111,12 @@ impl Store {
                 .set(DUE_USER, text(user.as_str()))
                 .set(DUE_SHARD, shard_of(log))
                 .set(DUE_AT, number(now_ms)),
-            None => update.remove(DUE_SHARD).remove(DUE_AT).remove(WAITING_SINCE),
+            None => update
+                .set(LEASE_UNTIL, number(0))
+                .remove(HOLDER)
+                .remove(DUE_SHARD)
+                .remove(DUE_AT)
+                .remove(WAITING_SINCE),
         })
     }
 }

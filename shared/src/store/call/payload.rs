@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{CallDetails, Contact, ContactId, Zone};
+    use crate::model::{CallDetails, Contact, ContactId, UserId, Zone};
 
     #[test]
     fn a_stored_payload_is_read_back() {
@@ -62,12 +62,14 @@ mod tests {
             },
             details: CallDetails { note: Some("Wants a quote".to_owned()), ..CallDetails::default() },
             additional: [("deals".to_owned(), json!(412))].into_iter().collect(),
+            owner: UserId::new("54321-example"),
             zone: Zone::parse("Europe/Berlin"),
             has_authorization: true,
         };
-        for payload in
-            [Payload { zone: None, additional: serde_json::Map::new(), ..payload.clone() }, payload]
-        {
+        for payload in [
+            Payload { zone: None, owner: None, additional: serde_json::Map::new(), ..payload.clone() },
+            payload,
+        ] {
             let json = serde_json::to_string(&payload).unwrap();
             assert_eq!(serde_json::from_str::<Payload>(&json).unwrap(), payload, "{json}");
         }

@@ -4,11 +4,11 @@ use super::{
     CallItem, Event, LastWritten, Lease, State, basis::set_identity, due::shard_of, item::history_value,
 };
 use crate::{
-    model::CallLogId,
+    model::{CallLogId, UserId},
     store::{
         Error, Store,
         attributes::{
-            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, FAILING_SINCE,
+            APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, DUE_USER, FAILING_SINCE,
             FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, NOTE_USER,
             OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON, RECORD,
             RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, boolean, number, text,
@@ -50,6 +50,8 @@ pub struct Release<'a> {
     pub drops_queued: bool,
     /// The payload is removed.
     pub drops_payload: bool,
+    /// The user whose credential delivers it next, if that is another one.
+    pub next_user: Option<&'a UserId>,
 }
 
 impl<'a> Release<'a> {
@@ -64,6 +66,7 @@ impl<'a> Release<'a> {
             reason,
             drops_queued: false,
             drops_payload: false,
+            next_user: None,
         }
     }
 }
@@ -271,6 +274,9 @@ fn given_back(
         .remove(HOLDER);
     update = finish_step(update, claimed);
     update = due(update, lease, due_ms.or(claimed.sweep_at).filter(|_| !is_deleted));
+    if let Some(user) = release.next_user {
+        update = update.set(DUE_USER, text(user.as_str()));
+    }
     update = match due_ms {
         Some(_) => update.set(TRIES, number(claimed.tries + 1)),
         None => update.remove(WAITING_SINCE).remove(TRIES),

@@ -190,6 +190,8 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
                 &Content::new(&details, &settings, Zone::UTC),
             ),
             contact: self.fake.contacts()[0].clone(),
+            owner: self.user.crm_owner_id().to_owned(),
+            earlier_owners: Vec::new(),
             facts: CallFacts {
                 direction: Some(Direction::Inbound),
                 start: Some(start.parse().unwrap()),

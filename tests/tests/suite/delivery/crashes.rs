@@ -25,7 +25,14 @@ fn payload() -> Payload {
     let (direction, duration) = (Some(Direction::Inbound), Some(CallDuration::Seconds(65)));
     let contact = Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
     let details = CallDetails { start, direction, duration, ..CallDetails::default() };
-    Payload { contact, details, additional: serde_json::Map::new(), zone: None, has_authorization: false }
+    Payload {
+        contact,
+        details,
+        additional: serde_json::Map::new(),
+        owner: None,
+        zone: None,
+        has_authorization: false,
+    }
 }
 
 /// Claims the call and does nothing more, like an invocation that dies.

@@ -16,6 +16,7 @@ mod leases;
 mod lookalikes;
 mod moved_users;
 mod orders;
+mod owners;
 mod ownership;
 mod quotas;
 mod redrive;

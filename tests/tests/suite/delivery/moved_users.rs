@@ -136,3 +136,21 @@ async fn a_call_is_delivered_if_the_users_account_becomes_known() {
     test.redrive_for(10).await;
     check_text(&note(&test), &["apple"], &[]);
 }
+
+/// The first log of a call has its index, which stays. What cannot be discarded would keep every other call waiting.
+#[tokio::test]
+async fn the_create_of_a_first_log_is_discarded_while_the_call_has_another_log() {
+    let test = TestApp::start().await;
+    let colleague = colleague(&test).await;
+    test.crm.outage(Some(Fault::Status(503)));
+    check(&test.post(&create("of the agent", HASH)).await, NOT_ANSWERING, "the agent's create is kept");
+    let other = create("of the colleague", "another extension");
+    let kept = start(&test.app, &colleague, "POST", other).await.unwrap();
+    check(&kept, NOT_ANSWERING, "the colleague's create is kept");
+    move_user(&test).await;
+    test.crm.outage(None);
+    test.redrive_for(30).await;
+    check_text(&note(&test), &["of the colleague"], &["of the agent"]);
+    let logs = test.app.store.logs_of_call(&session_key(&test).call).await.unwrap();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+}

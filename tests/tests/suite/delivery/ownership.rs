@@ -1,7 +1,10 @@
 //! Users and extensions: which record a request can reach.
 
 use call_log::model::{CrmAccount, Platform, UserId};
-use tests::pipedrive::USER;
+use tests::{
+    pipedrive::{API_KEY, USER},
+    test_app::api_key,
+};
 
 use super::*;
 use crate::harness::with;
@@ -104,4 +107,66 @@ async fn a_request_body_chooses_neither_the_owner_nor_the_settings() {
     let note = activity["note"].as_str().unwrap();
     assert_eq!(activity["owner_id"], USER);
     assert!(note.contains("Wants a quote") && !note.contains("Duration"), "{note}");
+}
+
+/// Stores a colleague of the log's creator, with this key.
+async fn colleague(test: &TestApp, key: &str) -> User {
+    let id = UserId::new("777-pipedrive").unwrap();
+    let user = User { id, credentials: Some(api_key(key)), ..test.user.clone() };
+    test.app.store.put_user(&user).await.unwrap();
+    user
+}
+
+const MISSING: Fault = Fault::Refusal(404, r#"{"success": false, "error": "Activity not found"}"#);
+
+#[tokio::test]
+async fn a_record_that_a_colleague_cannot_see_is_deleted_only_if_its_creator_cannot_see_it_either() {
+    for (case, creators, message) in [
+        ("the creator sees it", Some(true), "The call is in Pipedrive, but you cannot see it."),
+        ("the creator does not see it", Some(false), "The call log was deleted in Pipedrive."),
+        ("the creator is not connected", None, NOT_ANSWERING),
+    ] {
+        let test = logged().await;
+        let colleague = colleague(&test, API_KEY).await;
+        let before = note(&test);
+        if creators.is_none() {
+            test.app.store.put_user(&User { credentials: None, ..test.user.clone() }).await.unwrap();
+        }
+        test.crm.next(Route::GetActivity, MISSING);
+        if creators == Some(false) {
+            test.crm.next(Route::GetActivity, MISSING);
+        }
+        let details = update(json!({"aiNote": "Bob asked"}));
+        let response = start(&test.app, &colleague, "PATCH", details).await.unwrap();
+        assert_eq!((response.status, response.message()), (200, message), "{case}: {}", response.body);
+        assert_eq!(note(&test), before, "{case}");
+        // Nothing is lost: as soon as the colleague sees the record, the update is written.
+        test.redrive_for(5).await;
+        let is_written = note(&test).contains("Bob asked");
+        assert_eq!(is_written, creators != Some(false), "{case}: {}", note(&test));
+    }
+}
+
+#[tokio::test]
+async fn the_creator_alone_decides_that_a_record_is_deleted() {
+    let test = logged().await;
+    test.crm.next(Route::GetActivity, MISSING);
+    let reads = test.crm.count(Route::GetActivity);
+    check(&test.patch(&update(json!({"aiNote": "Bob asked"}))).await, DELETED, "the creator");
+    assert_eq!(test.crm.count(Route::GetActivity), reads + 1);
+}
+
+/// Details of two users wait. The one who is not allowed to write does not keep the other's out.
+#[tokio::test]
+async fn what_a_user_may_not_write_is_tried_with_the_credential_of_the_other_one() {
+    let test = logged().await;
+    let colleague = colleague(&test, "a key that was revoked").await;
+    test.crm.outage(Some(Fault::Status(503)));
+    check(&test.patch(&update(json!({"aiNote": "of the agent"}))).await, NOT_ANSWERING, "it waits");
+    test.crm.outage(None);
+    let details = update(json!({"result": "Voicemail"}));
+    let response = start(&test.app, &colleague, "PATCH", details).await.unwrap();
+    check(&response, "Authorization error", "the colleague");
+    test.redrive_for(5).await;
+    check_text(&note(&test), &["of the agent", "Voicemail"], &[]);
 }

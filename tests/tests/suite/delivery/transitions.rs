@@ -93,6 +93,7 @@ async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
                 contact,
                 details: CallDetails::default(),
                 additional: Map::new(),
+                owner: None,
                 zone: None,
                 has_authorization: false,
             };

@@ -10,7 +10,7 @@ impl FakeCrm {
         request: Request,
     ) -> Result<CallLogId, Error> {
         check(access)?;
-        match deliver(step, access.deadline, request).await? {
+        match deliver(step, account_of(access.user), access.deadline, request).await? {
             Reply::Record(id) => Ok(id),
             Reply::Http(_) => unreachable!("the adapter sends no HTTP"),
         }
@@ -77,7 +77,7 @@ impl Crm for FakeCrm {
     }
 
     fn host_account(&self, _: &User) -> HostAccount {
-        HostAccount::Named("7".to_owned())
+        HostAccount::Shared
     }
 
     fn authentication(&self, _: &Credentials) -> Authentication {
@@ -109,8 +109,9 @@ impl Crm for FakeCrm {
     }
 
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
+        let account = account_of(access.user);
         self.read(access, |crm| {
-            let record = crm.live().find(|record| record.id == *id);
+            let record = crm.live().find(|record| record.has_id(account, id));
             let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
             let mut shown = record.shown(capabilities().compare_and_set);
             if has(Defect::FieldsOverwritten) {
@@ -138,11 +139,12 @@ impl Crm for FakeCrm {
         facts: &CallFacts,
     ) -> Result<(), Error> {
         let finish = capabilities().finish;
+        let account = account_of(access.user);
         let completion = self.read(access, |crm| {
             if has(Defect::FinishNotRepeated) && crm.unanswered_completions.contains(id) {
                 return Ok(None);
             }
-            let record = crm.live().find(|record| record.id == *id);
+            let record = crm.live().find(|record| record.has_id(account, id));
             let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
             let entry = record.entries.first().filter(|_| !has(Defect::FinishRepeatedBlindly));
             let seconds = facts.seconds().map(|seconds| seconds.to_string());
@@ -170,7 +172,8 @@ impl Crm for FakeCrm {
         log: &NewCallLog,
         _: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
-        self.read(access, |crm| Ok(crm.found(log)))
+        let account = account_of(access.user);
+        self.read(access, |crm| Ok(crm.found(account, log)))
     }
 
     async fn delete_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<bool, Error> {

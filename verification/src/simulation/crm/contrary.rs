@@ -29,7 +29,7 @@ use crate::simulation::{
 };
 
 /// The host of the user's region.
-pub(super) const HOST: &str = "eu.contrary-crm.example";
+pub(in crate::simulation) const HOST: &str = "eu.contrary-crm.example";
 /// The changes that the CRM may make to texts.
 const CHANGES: [Change; 4] = [Change::StripsAstral, Change::Composes, Change::CrLf, Change::Trims];
 
@@ -230,6 +230,7 @@ fn created(stored: &StoredCall, sender: &Sender, now_ms: i64) -> CrmRecord {
     };
     CrmRecord {
         id: CallLogId::new(&*stored.call.id).expect("a valid record id"),
+        account: sender.account,
         call: sender.call.clone(),
         created_by: Some(sender.clone()),
         created_at: now_ms,

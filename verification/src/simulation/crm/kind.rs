@@ -146,6 +146,14 @@ pub enum Defect {
     VersionNotSent,
     /// The CRM's own fields are overwritten even if a person has changed them.
     FieldsOverwritten,
+    /// No request names an extension.
+    ExtensionIgnored,
+    /// A sender who knows both halves of an extension's identity names only the number.
+    HalvesNotJoined,
+    /// The table does not learn that a user has moved to another account.
+    MoveUnnoticed,
+    /// The users of two accounts count as users of one.
+    AccountsMixed,
 }
 
 impl Defect {
@@ -164,13 +172,14 @@ impl Defect {
     pub fn kind(self) -> Option<Kind> {
         match self {
             Defect::LagNotAdded => Some(Kind::Search),
+            Defect::MoveUnnoticed | Defect::AccountsMixed => Some(Kind::List),
             Defect::KeyNotRead | Defect::EarlierWayForgotten | Defect::CreateOverwrites => Some(Kind::Key),
             _ => None,
         }
     }
 
     /// Every defect.
-    pub const ALL: [Defect; 11] = [
+    pub const ALL: [Defect; 15] = [
         Defect::FindsOtherCalls,
         Defect::NamesOtherCall,
         Defect::ChangesOtherCall,
@@ -182,5 +191,9 @@ impl Defect {
         Defect::FinishRepeatedBlindly,
         Defect::VersionNotSent,
         Defect::FieldsOverwritten,
+        Defect::ExtensionIgnored,
+        Defect::HalvesNotJoined,
+        Defect::MoveUnnoticed,
+        Defect::AccountsMixed,
     ];
 }

@@ -3,12 +3,16 @@
 use bytes::Bytes;
 use call_log::{
     adapters::{CallLogChange, Error, NewCallLog},
-    model::CallLogId,
+    model::{CallLogId, Deadline},
 };
 use http::Response;
 
-use super::Sender;
-use crate::simulation::requests::Detail;
+use super::{GRACE_MS, Sender, with};
+use crate::simulation::{
+    requests::Detail,
+    scheduler::{self, Position},
+    senders::Account,
+};
 
 /// A request that may change the CRM.
 #[derive(Clone, Debug)]
@@ -119,8 +123,24 @@ impl Message {
     pub(super) fn may_collide(&self, other: &Message) -> bool {
         match (self.request.target(), other.request.target()) {
             ((Write::Create, _), (Write::Create, _)) => self.sender.call == other.sender.call,
-            ((_, Some(one)), (_, Some(other))) => one == other,
+            ((_, Some(one)), (_, Some(id))) => one == id && self.sender.account == other.sender.account,
             _ => false,
         }
     }
+}
+
+/// Sends a request that may change the CRM, and waits for the response. `deadline`: the end of the sender's invocation.
+pub(super) async fn deliver(
+    step: &'static str,
+    account: Account,
+    deadline: Deadline,
+    request: Request,
+) -> Result<Reply, Error> {
+    let call = scheduler::acting_call().await;
+    let resumed = scheduler::pause(step, Position::InFlight);
+    let paused_step = resumed.number();
+    let sender = Sender { invocation: scheduler::running(), paused_step, account, call };
+    with(|crm| crm.receive(Message::new(sender, deadline.0 + GRACE_MS, request)));
+    resumed.await;
+    with(|crm| crm.response_to(paused_step))
 }

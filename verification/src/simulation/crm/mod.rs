@@ -26,19 +26,21 @@ use call_log::{
         ClientAuthentication, Crm, Effect, Error, ErrorKind, Fields, Finish, HostAccount, NewCallLog,
         NewContact, OAuth, Presentation, RateLimits, Recovery, budget::Allowance,
     },
-    model::{CallLogId, Contact, Credentials, Deadline, SessionId, User},
+    model::{CallLogId, Contact, Credentials, User},
 };
 use chrono::{DateTime, Utc};
 use contrary::Contrary;
+pub(super) use contrary::HOST;
 pub use contrary::connection;
 pub use kind::{BLIND, CLOSING, CONDITIONAL, Defect, Kind, PLAIN, TIMED};
-use message::{Abandoned, Completion, Message, Reply, Request, Write};
+use message::{Abandoned, Completion, Message, Reply, Request, Write, deliver};
 pub use record::{CrmRecord, Deleter, Edit, End, Sender};
-pub(super) use registry::{REGISTRY, adapter, user};
+use registry::account_of;
+pub(super) use registry::{REGISTRY, adapter};
 
 use super::{
-    requests::{self, Detail},
-    scheduler::{self, Position},
+    requests::{self, CallName, Detail},
+    senders::Account,
     tokens::TokenHost,
 };
 
@@ -107,6 +109,8 @@ pub struct CrmState {
     pub(super) hides_keyed: bool,
     /// The number of times that the user had to connect again.
     pub(super) reconnections: usize,
+    /// The colleague has moved to the other account, and the table does not know it.
+    pub(super) has_colleague_moved: bool,
     /// The records whose completion was forbidden. It may be missing in the end.
     pub(super) forbidden_completions: Vec<CallLogId>,
     /// The records whose completion got no response.
@@ -148,24 +152,13 @@ pub fn inject(defect: Defect) {
 }
 
 /// Returns `true` if this defect is injected.
-fn has(defect: Defect) -> bool {
+pub(super) fn has(defect: Defect) -> bool {
     DEFECT.get() == Some(defect)
 }
 
 /// Gives access to the state of this thread's CRM.
 pub fn with<T>(use_crm: impl FnOnce(&mut CrmState) -> T) -> T {
     CRM.with_borrow_mut(use_crm)
-}
-
-/// Sends a request that may change the CRM, and waits for the response. `deadline`: the end of the sender's invocation.
-async fn deliver(step: &'static str, deadline: Deadline, request: Request) -> Result<Reply, Error> {
-    let call = scheduler::acting_call().await;
-    let resumed = scheduler::pause(step, Position::InFlight);
-    let paused_step = resumed.number();
-    let sender = Sender { invocation: scheduler::running(), paused_step, call };
-    with(|crm| crm.receive(Message::new(sender, deadline.0 + GRACE_MS, request)));
-    resumed.await;
-    with(|crm| crm.response_to(paused_step))
 }
 
 /// Returns a failure as the adapters report it.
@@ -180,7 +173,7 @@ impl CrmState {
     }
 
     /// Returns the records of a call that are not deleted.
-    pub fn live_of(&self, call: &SessionId) -> impl Iterator<Item = &CrmRecord> {
+    pub fn live_of(&self, call: &CallName) -> impl Iterator<Item = &CrmRecord> {
         self.live().filter(move |record| record.call == *call)
     }
 
@@ -196,9 +189,9 @@ impl CrmState {
         all
     }
 
-    /// Returns the call that a record belongs to.
-    pub fn owner(&self, id: &CallLogId) -> Option<&SessionId> {
-        self.records.iter().find(|record| record.id == *id).map(|record| &record.call)
+    /// Returns the call that a record of this account belongs to.
+    pub fn owner(&self, account: Account, id: &CallLogId) -> Option<&CallName> {
+        self.records.iter().find(|record| record.has_id(account, id)).map(|record| &record.call)
     }
 
     /// The request of this paused step lands.
@@ -244,14 +237,14 @@ impl CrmState {
 
     /// A person edits the records that are not deleted.
     pub fn edit(&mut self, edit: &Edit) {
-        let ids: Vec<_> = self.live().map(|record| record.id.clone()).collect();
-        ids.iter().for_each(|id| self.edit_record(id, edit.clone()));
+        let ids: Vec<_> = self.live().map(|record| (record.account, record.id.clone())).collect();
+        ids.iter().for_each(|(account, id)| self.edit_record(*account, id, edit.clone()));
     }
 
     /// A person edits this record.
-    pub(super) fn edit_record(&mut self, id: &CallLogId, edit: Edit) {
+    pub(super) fn edit_record(&mut self, account: Account, id: &CallLogId, edit: Edit) {
         let now_ms = self.now_ms;
-        let Some(record) = self.live_mut(id) else { return };
+        let Some(record) = self.live_mut(account, id) else { return };
         record.edit(edit, now_ms);
         let record = record.clone();
         if let Some(contrary) = &self.contrary {
@@ -297,13 +290,15 @@ impl CrmState {
     /// Adds a duplicate of the first record, as a create that lands too late makes one.
     pub fn add_duplicate(&mut self) {
         if let Some(record) = self.records.first().cloned() {
-            let id = self.contrary.as_ref().map_or_else(|| self.next_id(), Contrary::duplicate);
+            let id = self.contrary.as_ref().map_or_else(|| self.next_id(record.account), Contrary::duplicate);
             self.records.push(CrmRecord { id, created_by: None, ..record });
         }
     }
 
-    fn next_id(&self) -> CallLogId {
-        let number = self.first_record + self.records.len() as u64;
+    /// Returns the id of the next record of an account. Records of other accounts have the same ids.
+    fn next_id(&self, account: Account) -> CallLogId {
+        let count = self.records.iter().filter(|record| record.account == account).count();
+        let number = self.first_record + count as u64;
         CallLogId::new(number.to_string()).expect("a valid record id")
     }
 
@@ -347,7 +342,7 @@ impl CrmState {
             Request::Change(id, change) => {
                 let other = self.other_record(sender, Defect::ChangesOtherCall);
                 let now_ms = self.now_ms;
-                let record = self.live_mut(other.as_ref().unwrap_or(id));
+                let record = self.live_mut(sender.account, other.as_ref().unwrap_or(id));
                 let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
                 let is_conflict = change.version.is_some()
                     && change.version != record.shown_version(capabilities().compare_and_set);
@@ -361,7 +356,7 @@ impl CrmState {
                 id.clone()
             }
             Request::Complete(id, completion) => {
-                let record = self.live_mut(id);
+                let record = self.live_mut(sender.account, id);
                 let record = record.ok_or_else(|| failure(ErrorKind::NotFound, Effect::None))?;
                 match completion {
                     Completion::AddEntry(duration) => record.entries.push(duration.clone()),
@@ -374,7 +369,7 @@ impl CrmState {
             Request::Remove(id) => {
                 let other = self.other_record(sender, Defect::ChangesOtherCall);
                 let id = other.as_ref().unwrap_or(id);
-                if let Some(record) = self.live_mut(id) {
+                if let Some(record) = self.live_mut(sender.account, id) {
                     if !record.edits.is_empty() {
                         return Err(failure(ErrorKind::Conflict, Effect::None));
                     }
@@ -395,6 +390,7 @@ impl CrmState {
             let hides = self.hides_existing;
             let has_key = |record: &&mut CrmRecord| {
                 record.deleted_by.is_none()
+                    && record.account == sender.account
                     && record.sent_as == Recovery::ByKey
                     && record.tag == log.tag.as_str()
             };
@@ -407,10 +403,10 @@ impl CrmState {
                 return Err(failure(ErrorKind::AlreadyExists((!hides).then_some(id)), Effect::None));
             }
         }
-        let id = self.next_id();
+        let id = self.next_id(sender.account);
         let named = self.other_record(sender, Defect::NamesOtherCall);
         self.records.push(CrmRecord::new(id.clone(), sender, log, self.now_ms));
-        match requests::session_of(&log.additional) {
+        match requests::name_of(&log.additional) {
             Some(call) if call == sender.call => {}
             call => self.report(sender, format!("created {id} with the payload of {call:?}")),
         }
@@ -418,7 +414,7 @@ impl CrmState {
     }
 
     /// Returns the records that a search in the way of `log` shows.
-    fn found(&self, log: &NewCallLog) -> Vec<CallLogId> {
+    fn found(&self, account: Account, log: &NewCallLog) -> Vec<CallLogId> {
         let ways = capabilities().recovery;
         let ignores_start = has(Defect::FindsOtherCalls);
         // A real CRM does not know the session either: an adapter has to recognise a record by its contents or its tag.
@@ -438,29 +434,31 @@ impl CrmState {
             }
             Recovery::None => false,
         };
-        let found = self.live().filter(|record| is_same(record) && is_shown(record));
+        let of_account = self.live().filter(|record| record.account == account);
+        let found = of_account.filter(|record| is_same(record) && is_shown(record));
         found.map(|record| record.id.clone()).collect()
     }
 
-    fn live_mut(&mut self, id: &CallLogId) -> Option<&mut CrmRecord> {
-        self.records.iter_mut().find(|record| record.id == *id && record.deleted_by.is_none())
+    fn live_mut(&mut self, account: Account, id: &CallLogId) -> Option<&mut CrmRecord> {
+        self.records.iter_mut().find(|record| record.has_id(account, id) && record.deleted_by.is_none())
     }
 
     /// Returns the record of another call, if this defect is injected.
     fn other_record(&self, sender: &Sender, defect: Defect) -> Option<CallLogId> {
-        let mut others = self.live().filter(|record| record.call != sender.call);
+        let mut others =
+            self.live().filter(|record| record.account == sender.account && record.call != sender.call);
         has(defect).then(|| others.next().map(|record| record.id.clone()))?
     }
 
     /// Reports a request that has touched the record of another call.
     fn check_owner(&mut self, sender: &Sender, id: &CallLogId, what: &str) {
-        if let Some(owner) = self.owner(id).filter(|owner| **owner != sender.call).cloned() {
+        if let Some(owner) = self.owner(sender.account, id).filter(|owner| **owner != sender.call).cloned() {
             self.report(sender, format!("{what} the record {id} of call {owner}"));
         }
     }
 
     fn report(&mut self, sender: &Sender, what: String) {
-        let Sender { invocation, paused_step, call } = sender;
+        let Sender { invocation, paused_step, call, .. } = sender;
         let violation = format!("an attempt for call {call} (#{invocation}, pause {paused_step}) {what}");
         self.violations.push(violation);
     }

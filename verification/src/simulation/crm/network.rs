@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use tests::contrary_crm::memory::refusal;
 
 use super::{
-    deliver,
+    Account, deliver,
     message::{Reply, Request, Write},
     with,
 };
@@ -36,7 +36,7 @@ impl Transport for Network {
             }));
         };
         let deadline = deadline.expect("a request to the CRM is sent before a deadline");
-        match deliver(step, deadline, Request::Http(write, record, request)).await {
+        match deliver(step, Account::Own, deadline, Request::Http(write, record, request)).await {
             Ok(Reply::Http(response)) => Ok(response),
             Ok(Reply::Record(_)) => unreachable!("a request of HTTP has a response of HTTP"),
             Err(error) if error.effect == Effect::None => Ok(refusal(&error.kind)),

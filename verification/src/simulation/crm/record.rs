@@ -2,11 +2,12 @@
 
 use call_log::{
     adapters::{CallLog, CallLogChange, Capabilities, CompareAndSet, Finish, NewCallLog, Recovery},
-    model::{CallLogId, ContactId, SessionId},
+    model::{CallLogId, ContactId},
 };
 use chrono::{DateTime, Utc};
 
 use super::{DIRECTION, DURATION, START};
+use crate::simulation::{requests::CallName, senders::Account};
 
 /// The sender of a request that may change the CRM, as the simulation knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +16,10 @@ pub struct Sender {
     pub invocation: usize,
     /// The number of the step at which it is paused while the request is on its way.
     pub paused_step: u64,
+    /// The account whose credential it has.
+    pub account: Account,
     /// The call for which it acts.
-    pub call: SessionId,
+    pub call: CallName,
 }
 
 /// The actor that deleted a record.
@@ -64,8 +67,10 @@ pub enum End {
 pub struct CrmRecord {
     /// The id.
     pub id: CallLogId,
+    /// The account that has the record.
+    pub account: Account,
     /// The call that the record belongs to.
-    pub call: SessionId,
+    pub call: CallName,
     /// The sender of the create; `None` if a scenario added the record.
     pub created_by: Option<Sender>,
     /// When the create took effect, in milliseconds since 1970.
@@ -104,6 +109,7 @@ impl CrmRecord {
     pub(super) fn new(id: CallLogId, sender: &Sender, log: &NewCallLog, now_ms: i64) -> CrmRecord {
         CrmRecord {
             id,
+            account: sender.account,
             call: sender.call.clone(),
             created_by: Some(sender.clone()),
             created_at: now_ms,
@@ -122,6 +128,11 @@ impl CrmRecord {
             deleted_by: None,
             edits: Vec::new(),
         }
+    }
+
+    /// Returns `true` if this is the record of an account with this id.
+    pub(super) fn has_id(&self, account: Account, id: &CallLogId) -> bool {
+        self.account == account && self.id == *id
     }
 
     /// Returns the record as the CRM shows it.

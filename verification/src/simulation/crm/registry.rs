@@ -1,12 +1,13 @@
-//! The CRMs of the simulation, and their users.
+//! The CRMs of the simulation.
 
 use call_log::{
     adapters::{Capabilities, Crm},
-    model::{Credentials, CrmAccount, Platform, Secret, Settings, User, UserId},
+    model::User,
 };
 use tests::contrary_crm::ContraryCrm;
 
-use super::{FakeCrm, contrary, kind};
+use super::{Defect, FakeCrm, has, kind, with};
+use crate::simulation::senders::{Account, Who};
 
 /// The registry of the simulation.
 pub(in crate::simulation) static REGISTRY: [&dyn Crm; 2] = [&ContraryCrm, &FakeCrm];
@@ -16,15 +17,11 @@ pub(in crate::simulation) fn adapter(capabilities: Capabilities) -> &'static dyn
     if capabilities == kind::contrary() { &ContraryCrm } else { &FakeCrm }
 }
 
-/// Returns the user of a CRM.
-pub(in crate::simulation) fn user(crm: &dyn Crm) -> User {
-    User {
-        id: UserId::new(format!("12345-{}", crm.platform())).expect("a valid user id"),
-        platform: Platform::new(crm.platform()).expect("a valid platform"),
-        hostname: Some(contrary::HOST.to_owned()),
-        account: CrmAccount::default(),
-        zone: None,
-        settings: Settings::default(),
-        credentials: Some(Credentials::ApiKey(Secret::new("key"))),
-    }
+/// Returns the account that a user's credential belongs to, as the CRM knows it.
+pub(super) fn account_of(user: &User) -> Account {
+    let is = |who: Who| REGISTRY.iter().any(|crm| who.key(*crm) == user.key());
+    let has_moved =
+        || has(Defect::MoveUnnoticed) && with(|crm| crm.has_colleague_moved) && is(Who::Colleague);
+    let is_mixed = || has(Defect::AccountsMixed) && is(Who::Stranger);
+    if is_mixed() || has_moved() { Account::Other } else { Account::of(user) }
 }
