@@ -297,7 +297,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Claims a log of the call, or adds one, whose record this user will own. Returns `None` if the logs of the call have changed since they were read.
+    /// Claims a log of the call, or adds one. Returns `None` if the logs of the call have changed since they were read.
+    /// `owner`: the accepted owner of the record, if that is not the sender.
     async fn claim(
         &self,
         lease: &Lease<'_>,

@@ -11,7 +11,7 @@ use crate::{
     store::{self, LastWritten, RecoveryCriteria},
 };
 
-/// The number of lengths of the queue, the longest ones, of which the contents are composed.
+/// The number of contents that are composed for an attempt that died, each with one queued update less than the one before.
 const MAX_QUEUES: usize = 8;
 
 impl Attempt<'_> {

@@ -2,20 +2,30 @@
 
 use crate::{
     adapters::{Effect, Error, ErrorKind},
-    delivery::{attempt::Attempt, failure::Failure, tenancy},
+    delivery::{attempt::Attempt, failure::Failure, tenancy, write},
     model::{CallLogId, UserId},
-    store::StoredUser,
+    store::{self, StoredUser},
 };
 
 impl Attempt<'_> {
-    /// Returns what it means that the record was not found. It counts as deleted only if the credential of its creator or
-    /// its owner does not find it either. That credential answers this one question, and nothing that it reads is used.
-    pub(crate) async fn judge_missing(&self, record: &CallLogId, failure: Failure) -> Failure {
+    /// Gives the lease back after a failure to read or to change the record. A record that was not found counts as deleted
+    /// only if the credential of its creator or its owner does not find it either.
+    pub(crate) async fn fail_missing(&self, failure: Failure) -> Result<write::Outcome, store::Error> {
+        let failure = match &self.claim.item.log_id {
+            Some(record) if failure.kind() == Some(&ErrorKind::NotFound) => {
+                self.judge_missing(record, failure).await
+            }
+            _ => failure,
+        };
+        self.claim.fail_write(failure).await
+    }
+
+    /// Returns the failure if the record was deleted, else the one of a record that this user cannot see. Another credential
+    /// answers this one question, and nothing else that it reads is used.
+    async fn judge_missing(&self, record: &CallLogId, failure: Failure) -> Failure {
         let item = &self.claim.item;
-        let entitled = [&item.owner, &item.creator].map(Option::as_ref).into_iter().flatten();
-        let entitled: Vec<_> = entitled.collect();
-        let is_entitled = entitled.is_empty() || entitled.contains(&&self.grant.user().user.id);
-        if failure.kind() != Some(&ErrorKind::NotFound) || is_entitled {
+        let entitled: Vec<_> = [&item.owner, &item.creator].into_iter().flatten().collect();
+        if entitled.is_empty() || entitled.contains(&&self.grant.user().user.id) {
             return failure;
         }
         for user in entitled {

@@ -302,7 +302,7 @@ impl<'a> Claim<'a> {
         match self.start_update(user, None, None).await? {
             Ok((mut attempt, details)) => match attempt.sweep_if_due().await {
                 Ok(()) => attempt.write(details).await,
-                Err(failure) => attempt.claim.fail_write(failure).await,
+                Err(failure) => attempt.fail_missing(failure).await,
             },
             Err(outcome) => Ok(outcome),
         }

@@ -107,8 +107,7 @@ impl Attempt<'_> {
                     return Ok(Outcome::Updated { log, body: plan.body, shortened: plan.shortened });
                 }
                 (Err(failure), unfinished) => {
-                    let failure = self.judge_missing(&log, unfinished.unwrap_or(failure)).await;
-                    let outcome = self.claim.fail_write(failure).await?;
+                    let outcome = self.fail_missing(unfinished.unwrap_or(failure)).await?;
                     // After the first round, the record has what this caller sent. Only updates of other callers failed,
                     // and these callers wait for the item to change.
                     return Ok(updated.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));

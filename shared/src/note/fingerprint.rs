@@ -374,6 +374,8 @@ mod tests {
         let unconfirmed = Fingerprints::unconfirmed([&fingerprints]);
         let stored = unconfirmed.unconfirmed_texts();
         assert_eq!(Fingerprints::default().with_unconfirmed_texts(&stored), unconfirmed);
+        let with_more = unconfirmed.clone().with_unconfirmed_texts(&["note x".to_owned(), stored[0].clone()]);
+        assert_eq!(with_more.unconfirmed_texts(), [stored, vec!["note x".to_owned()]].concat());
         assert_eq!(Fingerprints::from_pairs([("other", "x")]), Fingerprints::default());
         let unknown = Fingerprints::from_pairs([("note", "")]);
         assert!(!unknown.get(Section::AgentNote).unwrap().is_of(&ComparedText::new("")));

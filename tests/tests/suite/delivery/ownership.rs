@@ -170,3 +170,19 @@ async fn what_a_user_may_not_write_is_tried_with_the_credential_of_the_other_one
     test.redrive_for(5).await;
     check_text(&note(&test), &["of the agent", "Voicemail"], &[]);
 }
+
+#[tokio::test]
+async fn a_note_that_the_crm_rejects_does_not_keep_another_users_note_out() {
+    let test = logged().await;
+    let colleague = colleague(&test, API_KEY).await;
+    test.crm.outage(Some(Fault::Status(503)));
+    check(&test.patch(&update(json!({"note": "of the agent"}))).await, NOT_ANSWERING, "it waits");
+    test.crm.outage(None);
+    // Both notes together, then the agent's alone.
+    for _ in 0..2 {
+        let refusal = Fault::Refusal(400, r#"{"success": false, "error": "Validation failed: note"}"#);
+        test.crm.next(Route::UpdateActivity, refusal);
+    }
+    start(&test.app, &colleague, "PATCH", update(json!({"note": "of the colleague"}))).await.unwrap();
+    check_text(&note(&test), &["of the colleague"], &["of the agent"]);
+}
