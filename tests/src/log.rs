@@ -1,19 +1,21 @@
 //! Captures the log lines of the test's thread, and reads them as CloudWatch does.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     sync::Once,
 };
 
 use call_log::telemetry::logging::{self, LineSubscriber};
 use serde_json::Value;
+use tracing::Level;
 
 /// The stack's name in captured metrics.
 pub const STACK: &str = "blue";
 
 thread_local! {
     static CAPTURED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static IS_DETAILED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The log of the test's thread.
@@ -21,15 +23,30 @@ thread_local! {
 pub struct Log(());
 
 impl Log {
-    /// Captures the thread's log from now on. All tests share one subscriber, because `tracing` caches globally which
-    /// events are enabled.
+    /// Captures the lines that a function writes in this thread from now on.
     pub fn capture() -> Log {
+        Log::new(false)
+    }
+
+    /// Captures the debug lines too.
+    pub fn capture_details() -> Log {
+        Log::new(true)
+    }
+
+    /// All tests share one subscriber, because `tracing` caches globally which events are enabled. It may cache an event
+    /// as disabled if a thread without a subscriber is the first to meet it.
+    fn new(is_detailed: bool) -> Log {
         static WRITER: Once = Once::new();
         WRITER.call_once(|| {
-            logging::install(LineSubscriber::cloud(Some(STACK.to_owned()), |line: &[u8]| {
-                CAPTURED.with_borrow_mut(|captured| captured.extend_from_slice(line));
-            }));
+            let subscriber = LineSubscriber::cloud(Some(STACK.to_owned()), |line: &[u8]| {
+                let line = str::from_utf8(line).expect("a line is text");
+                if IS_DETAILED.get() || !line.contains(r#""level":"DEBUG""#) {
+                    CAPTURED.with_borrow_mut(|captured| captured.extend_from_slice(line.as_bytes()));
+                }
+            });
+            logging::install(subscriber.down_to(Level::DEBUG));
         });
+        IS_DETAILED.set(is_detailed);
         let log = Log(());
         log.take();
         log

@@ -1,24 +1,19 @@
 //! Credentials and personal data stay where they belong: no adapter sends or logs them elsewhere.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, collections::BTreeSet};
 
 use axum::Router;
 use call_log::{
     adapters::{Access, Authorization, CallFacts, Effect, ErrorKind, NewCallLog, NewContact},
     model::{CallLogId, Contact, Credentials, Secret, User},
-    telemetry::{self, Trace, logging::LineSubscriber},
+    telemetry::{self, Trace},
 };
 use serde_json::Value;
 use tests::{
     fake_crm::FAKES,
-    log,
+    log::{self, Log},
     proxy::{Fault, Proxy},
 };
-use tracing::{Level, subscriber};
 
 use super::{
     body,
@@ -152,12 +147,7 @@ async fn send_every_request(connected: &Connected, log: &NewCallLog) -> (CallLog
 #[tokio::test]
 async fn no_log_line_contains_an_identifier_or_a_text_of_a_request() {
     each_recovery(async |connected| {
-        let lines = Arc::new(Mutex::new(String::new()));
-        let written = lines.clone();
-        let capture = LineSubscriber::cloud(Some(log::STACK.to_owned()), move |line: &[u8]| {
-            written.lock().unwrap().push_str(str::from_utf8(line).unwrap());
-        });
-        let _guard = subscriber::set_default(capture.down_to(Level::DEBUG));
+        let log = Log::capture_details();
         let session = "canary-session";
         let call = NewCallLog {
             subject: "canary-subject".to_owned(),
@@ -178,7 +168,7 @@ async fn no_log_line_contains_an_identifier_or_a_text_of_a_request() {
         };
         telemetry::instrument(&connected.clock, "POST /callLog", "create", trace, work).await;
         let (id, contact) = sent.take().unwrap();
-        let lines = log::read(&lines.lock().unwrap());
+        let lines = log.take();
         let requests = lines.iter().filter(|line| line["crm_route"].is_string()).count();
         assert!(requests >= connected.proxy().exchanges().len(), "{}: {lines:?}", connected.name());
         assert_eq!(log::endings(&lines).len(), 1, "{}: {lines:?}", connected.name());
