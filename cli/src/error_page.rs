@@ -258,7 +258,7 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::NotFound => ErrorKind::NotFound;
         ErrorKind::Unavailable => ErrorKind::Unavailable;
         ErrorKind::Unauthorized => ErrorKind::Unauthorized;
-        ErrorKind::Forbidden => ErrorKind::Forbidden;
+        ErrorKind::Forbidden { .. } => ErrorKind::Forbidden { message: String::new() };
         ErrorKind::RateLimited { .. } => ErrorKind::RateLimited { retry_after: None };
         ErrorKind::QuotaExceeded { .. } => ErrorKind::QuotaExceeded { resets_in: None };
         ErrorKind::AlreadyExists(_) => ErrorKind::AlreadyExists(None);
@@ -271,7 +271,7 @@ fn delivery_failures() -> Vec<Failure> {
         ErrorKind::NotFound => "status 404",
         ErrorKind::Unavailable => "no response in time",
         ErrorKind::Unauthorized => "status 401",
-        ErrorKind::Forbidden => "status 403",
+        ErrorKind::Forbidden { .. } => "status 403",
         ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. } => "status 429",
         ErrorKind::AlreadyExists(_) => "status 409",
         ErrorKind::KeyRefused => "status 400",

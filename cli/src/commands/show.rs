@@ -80,6 +80,10 @@ fn describe(user: &User, Log { key, identity, creator, owner, item }: &Log, now_
     if let Some(owner) = owner {
         line("Owner", owner.to_string());
     }
+    if !item.left_out.is_empty() {
+        let parts: Vec<_> = item.left_out.iter().map(|part| part.name()).collect();
+        line("Lacks", format!("{}, because the CRM did not accept it", parts.join(", ")));
+    }
     if let Some(user) = &item.written.note_user {
         line("Note of", user.to_string());
     }
@@ -125,6 +129,7 @@ fn document(Log { key, identity, creator, owner, item }: &Log, now_ms: i64) -> V
         "creator": creator.as_ref().map(UserId::as_str),
         "owner": owner.as_ref().map(UserId::as_str),
         "noteUser": item.written.note_user.as_ref().map(UserId::as_str),
+        "leftOut": item.left_out.iter().map(|part| part.name()).collect::<Vec<_>>(),
         "state": item.state.name(),
         "meaning": meaning(item, now_ms),
         "logId": item.log_id.as_ref().map(CallLogId::as_str),

@@ -18,7 +18,8 @@ pub(crate) struct Contact {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Activity {
     pub(crate) id: String,
-    pub(crate) contact_id: String,
+    /// The contact, if the CRM has one for the call.
+    pub(crate) contact_id: Option<String>,
     pub(crate) subject: String,
     pub(crate) body: String,
     /// `Inbound` or `Outbound`.
@@ -46,7 +47,7 @@ pub(crate) struct NewContact {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewActivity {
-    pub(crate) contact_id: String,
+    pub(crate) contact_id: Option<String>,
     pub(crate) subject: String,
     pub(crate) body: String,
     pub(crate) direction: String,

@@ -106,7 +106,7 @@ impl Store {
         // Records have milliseconds. An activity of the same millisecond is included.
         let since = since.map(|since| since.timestamp_millis());
         let matches = |activity: &&Activity| {
-            contact.is_none_or(|id| activity.contact_id == id)
+            contact.is_none_or(|id| activity.contact_id.as_deref() == Some(id))
                 && since.is_none_or(|since| milliseconds(&activity.created_at) >= since)
         };
         self.data().activities.iter().rev().filter(matches).cloned().collect()
@@ -121,8 +121,10 @@ impl Store {
         let start_time = new.start_time.as_deref().map(start_time).transpose()?;
         let now = timestamp(self.clock.now());
         self.change(RecordKind::Activity, |data| {
-            if !data.contacts.iter().any(|contact| contact.id == new.contact_id) {
-                return Err(Rejection::Invalid(format!("there is no contact {:?}", new.contact_id)));
+            if let Some(id) =
+                new.contact_id.as_ref().filter(|id| data.contacts.iter().all(|contact| contact.id != **id))
+            {
+                return Err(Rejection::Invalid(format!("there is no contact {id:?}")));
             }
             let activity = Activity {
                 id: data.next_activity.to_string(),

@@ -23,8 +23,6 @@ use crate::{
     telemetry::{self, Metric},
 };
 
-/// The longest response that is read, in bytes: more than a page with a hundred of the largest notes.
-const MAX_RESPONSE: usize = 16 << 20;
 /// The longest time that one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(6);
 /// The longest time that one write may take.
@@ -84,16 +82,18 @@ impl HttpClient {
         self.client.request(method, url)
     }
 
-    /// Sends a request and receives the response. Only a transport needs the deadline, because the request has a timeout.
+    /// Sends a request and receives the response, whose body has at most this many bytes. Only a transport needs the deadline,
+    /// because the request has a timeout.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
         deadline: Option<Deadline>,
+        most: usize,
     ) -> Result<Received, Error> {
         let Some(transport) = &self.transport else {
             let response = request.send().await.map_err(|failure| no_response(&failure))?;
             let (status, headers) = (response.status(), response.headers().clone());
-            return Ok(Received { status, headers, body: read(response).await });
+            return Ok(Received { status, headers, body: read(response, most).await });
         };
         let request = request.build().and_then(http::Request::<reqwest::Body>::try_from);
         let request = request.map_err(|failure| no_response(&failure))?;
@@ -162,7 +162,7 @@ impl Access<'_> {
             outgoing = outgoing.json(body);
         }
         let started = self.clock.now_ms();
-        let (metric, result) = match self.http.send(outgoing, Some(self.deadline)).await {
+        let (metric, result) = match self.http.send(outgoing, Some(self.deadline), request.most_bytes).await {
             Ok(Received { status, mut headers, body }) => {
                 // A response without a date counts as sent now (RFC 9110, section 6.6.1).
                 headers.entry(DATE).or_insert_with(|| self.date());
@@ -175,7 +175,9 @@ impl Access<'_> {
                 let response = CrmResponse { intent: request.intent, status, headers, body };
                 let result = match self.crm.classify(&response) {
                     Some(error) => Err(error),
-                    None => interpret(&response, &limits, incomplete.as_ref()),
+                    None => {
+                        interpret(&response, &limits, incomplete.as_ref(), self.crm.is_own_error(&response))
+                    }
                 };
                 (metric_of(status, &result), result.map(|()| response))
             }
@@ -206,7 +208,7 @@ impl Access<'_> {
         // The CRM may quote the secret without its scheme (`Bearer`).
         let secret = secret.rsplit(' ').next().unwrap_or_default();
         let start = secret.char_indices().nth(QUOTED).map_or(secret, |(end, _)| &secret[..end]);
-        if let ErrorKind::Rejected { message } = &mut error.kind
+        if let ErrorKind::Rejected { message } | ErrorKind::Forbidden { message } = &mut error.kind
             && !start.is_empty()
             && message.contains(start)
         {
@@ -296,11 +298,11 @@ fn no_response(failure: &reqwest::Error) -> Error {
     }
 }
 
-/// Reads the body of a response. Fails if it is too long or incomplete.
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, ErrorKind> {
+/// Reads the body of a response, at most this many bytes. Fails if it is longer or incomplete.
+async fn read(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, ErrorKind> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|_| ErrorKind::Unavailable)? {
-        if bytes.len() + chunk.len() > MAX_RESPONSE {
+        if bytes.len() + chunk.len() > most {
             return Err(ErrorKind::Malformed);
         }
         bytes.extend_from_slice(&chunk);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::words::own_words;
 use crate::model::{CallLogId, Explanation};
 
 /// A failed request to a CRM: what the caller can do about it, and its possible effect.
@@ -27,7 +28,10 @@ pub enum ErrorKind {
     Unauthorized,
     /// The credential does not permit the request. Ask for the permission.
     #[error("forbidden")]
-    Forbidden,
+    Forbidden {
+        /// The reason in the CRM's own words, such as the missing permission; empty if the CRM gave none.
+        message: String,
+    },
     /// The record does not exist, or no longer exists. Stop.
     #[error("not found")]
     NotFound,
@@ -68,6 +72,12 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Returns a rejection with the CRM's own words, as far as the body of the response has some.
+    pub fn rejected_with(body: &[u8]) -> ErrorKind {
+        let message = own_words(body).unwrap_or_else(|| "The CRM gave no reason.".to_owned());
+        ErrorKind::Rejected { message }
+    }
+
     /// Returns the cause of the error, and what to do about it.
     pub fn explain(&self) -> Explanation {
         let (cause, action) = match self {
@@ -75,7 +85,7 @@ impl ErrorKind {
                 "The CRM does not accept the user's token or API key, also after a renewal.",
                 "Have the user connect again, or store a new API key with `call-log user put FILE`.",
             ),
-            ErrorKind::Forbidden => (
+            ErrorKind::Forbidden { .. } => (
                 "The CRM account may not do this, or the stored host is not a host of the CRM.",
                 "Give the account the permission in the CRM, or correct `hostname`.",
             ),

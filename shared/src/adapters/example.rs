@@ -147,7 +147,7 @@ impl Crm for Example {
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let mut activity = json!({
-            "contactId": log.contact.id.as_str(),
+            "contactId": log.contact.as_ref().map(|contact| contact.id.as_str()),
             "subject": log.subject,
             "body": log.body,
             // The CRM requires a direction.
@@ -202,8 +202,9 @@ impl Crm for Example {
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
         let request = CrmRequest::read("activities", "/example-crm/v1/activities")
-            .query("contactId", log.contact.id.as_str())
-            .query("since", timestamp(since));
+            .query("contactId", log.contact.as_ref().map_or("", |contact| contact.id.as_str()))
+            .query("since", timestamp(since))
+            .page();
         let found: Activities = access.send(request).await?.json()?;
         let oldest_first = found.activities.into_iter().rev().filter(|activity| is_similar(activity, log));
         Ok(oldest_first.filter_map(|activity| CallLogId::new(activity.id)).collect())
@@ -220,8 +221,9 @@ impl Crm for Example {
     }
 
     async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
-        let request =
-            CrmRequest::read("contacts", "/example-crm/v1/contacts").query("phoneNumber", phone_number);
+        let request = CrmRequest::read("contacts", "/example-crm/v1/contacts")
+            .query("phoneNumber", phone_number)
+            .page();
         let found: Persons = access.send(request).await?.json()?;
         Ok(found.contacts.into_iter().filter_map(contact).collect())
     }

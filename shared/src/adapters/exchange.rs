@@ -21,6 +21,11 @@ pub enum Intent {
     Update,
 }
 
+/// The longest response to a request about one record, in bytes: with a note of the greatest length, many times over.
+pub const RECORD_BYTES: usize = 1 << 20;
+/// The longest response with several records, in bytes. The requests ask for so few that it suffices.
+pub const PAGE_BYTES: usize = 4 << 20;
+
 /// A request to a CRM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrmRequest {
@@ -40,6 +45,8 @@ pub struct CrmRequest {
     pub body: Option<Value>,
     /// The name of a rate limit of its own that the request counts towards, such as `search`.
     pub bucket: Option<&'static str>,
+    /// The longest response that is read, in bytes.
+    pub most_bytes: usize,
 }
 
 impl CrmRequest {
@@ -73,6 +80,7 @@ impl CrmRequest {
             headers: Vec::new(),
             body: None,
             bucket: None,
+            most_bytes: RECORD_BYTES,
         }
     }
 
@@ -95,6 +103,12 @@ impl CrmRequest {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> CrmRequest {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The same request, whose response has several records.
+    #[must_use]
+    pub fn page(self) -> CrmRequest {
+        CrmRequest { most_bytes: PAGE_BYTES, ..self }
     }
 
     /// The same request, counted towards a rate limit of its own.

@@ -1,25 +1,22 @@
-//! The meaning of a response: the table of statuses that all CRMs share, and the CRM's own words for a rejection.
+//! The meaning of a response: the table of statuses that all CRMs share.
 //!
 //! An adapter is asked first ([`Crm::classify`](super::Crm::classify)), for what its CRM does otherwise.
 
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use super::{
-    CrmResponse, Effect, Error, ErrorKind, RateLimits,
-    budget::time_until,
-    exchange::{HeaderMap, Intent},
+    CrmResponse, Effect, Error, ErrorKind, RateLimits, budget::time_until, exchange::HeaderMap,
+    words::own_words,
 };
 
 /// The longest wait that a CRM can ask for. A longer one is not believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
-/// The longest message of a CRM that is shown to a person, in characters.
-const LONGEST_MESSAGE: usize = 500;
 
 /// Translates a response, by the table that all CRMs share. `limits`: the rate limits that the response reports.
-/// `incomplete` is the kind of failure that ended the body early.
+/// `incomplete` is the kind of failure that ended the body early. `is_own`: an error has the CRM's own form. Other errors come
+/// from a proxy on the way, which may have passed the request on.
 ///
 /// # Errors
 ///
@@ -28,6 +25,7 @@ pub(super) fn interpret(
     response: &CrmResponse,
     limits: &RateLimits,
     incomplete: Option<&ErrorKind>,
+    is_own: bool,
 ) -> Result<(), Error> {
     let failed = |kind, effect| Err(Error::new(kind, effect, format!("status {}", response.status.as_u16())));
     let headers = &response.headers;
@@ -43,13 +41,18 @@ pub(super) fn interpret(
         403 if !is_json(response) && headers.contains_key("cf-ray") => {
             failed(ErrorKind::RateLimited { retry_after: retry_after(headers) }, Effect::None)
         }
-        403 => failed(ErrorKind::Forbidden, Effect::None),
-        // A create names no record that could be missing: a 404 means that its data is wrong.
-        404 | 410 if response.intent != Intent::Create => failed(ErrorKind::NotFound, Effect::None),
+        403 if is_own => {
+            let message = own_words(&response.body).unwrap_or_default();
+            failed(ErrorKind::Forbidden { message }, Effect::None)
+        }
+        404 | 410 if is_own => failed(ErrorKind::NotFound, Effect::None),
         412 => failed(ErrorKind::Conflict, Effect::None),
         429 => failed(exceeded(headers, limits), Effect::None),
         408 => failed(ErrorKind::Unavailable, response.effect()),
-        400..=499 => failed(ErrorKind::Rejected { message: own_words(&response.body) }, Effect::None),
+        400 | 409 | 413 | 415 | 422 if is_own => {
+            failed(ErrorKind::rejected_with(&response.body), Effect::None)
+        }
+        400..=499 if is_own => failed(ErrorKind::Unavailable, Effect::None),
         // A redirect is not followed. The write that it responds to may have been carried out.
         300..=399 => failed(ErrorKind::Malformed, response.effect()),
         _ => failed(ErrorKind::Unavailable, response.effect()),
@@ -79,43 +82,11 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .filter(|wait| *wait <= LONGEST_WAIT)
 }
 
-/// Returns the CRM's own words for a rejection, cut to the length that a message can show.
-///
-/// CRMs wrap their words in objects and lists of many shapes. The words are the outermost text under a name that error
-/// bodies use for them. The name `error` counts only if there is no other, because some CRMs have a code there and the
-/// words beside it.
-pub fn own_words(body: &[u8]) -> String {
-    let body = serde_json::from_slice::<Value>(body).unwrap_or_default();
-    let words = words(&body, &WORDS).or_else(|| words(&body, &["error"]));
-    words.unwrap_or("The CRM gave no reason.").chars().take(LONGEST_MESSAGE).collect()
-}
-
-/// The names under which error bodies have a sentence for people: Pipedrive (`error_info`), HubSpot, Salesforce, Zoho and
-/// HighLevel (`message`), NetSuite and RFC 9457 (`detail`, `title`), Bullhorn (`errorMessage`), OAuth servers
-/// (`error_description`).
-const WORDS: [&str; 6] = ["error_info", "errorMessage", "message", "detail", "title", "error_description"];
-
-fn words<'v>(value: &'v Value, names: &[&str]) -> Option<&'v str> {
-    match value {
-        Value::Object(fields) => {
-            let named = names.iter().find_map(|name| match fields.get(*name)? {
-                Value::String(text) => Some(text.as_str()),
-                Value::Array(texts) => texts.iter().find_map(Value::as_str),
-                _ => None,
-            });
-            named
-                .filter(|text| !text.trim().is_empty())
-                .or_else(|| fields.values().find_map(|inner| words(inner, names)))
-        }
-        Value::Array(entries) => entries.iter().find_map(|entry| words(entry, names)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::adapters::budget::Allowance;
+    use crate::adapters::exchange::Intent;
 
     #[test]
     fn a_429_means_a_daily_quota_if_none_of_it_is_left() {
@@ -157,7 +128,7 @@ mod tests {
                 remaining,
                 resets_in: seconds.map(Duration::from_secs),
             });
-            let error = interpret(&response, &RateLimits { burst: None, daily }, None).unwrap_err();
+            let error = interpret(&response, &RateLimits { burst: None, daily }, None, true).unwrap_err();
             assert_eq!(
                 (error.kind, error.effect),
                 (expected, Effect::None),
@@ -167,51 +138,35 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_crm_are_found_in_each_shape() {
-        for (body, expected) in [
-            (
-                r#"{"success": false, "error": "Bad Request", "error_info": "Deal not found"}"#,
-                "Deal not found",
-            ),
-            (
-                r#"{"status": "error", "message": "Property missing", "category": "VALIDATION_ERROR"}"#,
-                "Property missing",
-            ),
-            (
-                r#"[{"message": "Required fields are missing: [Subject]", "errorCode": "REQUIRED_FIELD_MISSING"}]"#,
-                "Required fields are missing: [Subject]",
-            ),
-            (
-                r#"{"data": [{"code": "INVALID_DATA", "details": {}, "message": "the id given seems to be invalid"}]}"#,
-                "the id given seems to be invalid",
-            ),
-            (
-                r#"{"error": {"code": "0x80060882", "message": "The version does not match"}}"#,
-                "The version does not match",
-            ),
-            (
-                r#"{"error": {"type": "ArgumentError", "message": "body can't be blank"}}"#,
-                "body can't be blank",
-            ),
-            (
-                r#"{"title": "Bad Request", "o:errorDetails": [{"detail": "Invalid field value"}]}"#,
-                "Bad Request",
-            ),
-            (
-                r#"{"errorMessage": "error persisting an entity", "errors": [{"propertyName": "action"}]}"#,
-                "error persisting an entity",
-            ),
-            (r#"{"message": ["name should not be empty", "phone"]}"#, "name should not be empty"),
-            (
-                r#"{"error": "invalid_grant", "error_description": "expired access/refresh token"}"#,
-                "expired access/refresh token",
-            ),
-            (r#"{"error": "A plain error"}"#, "A plain error"),
-            (r#"{"message": " "}"#, "The CRM gave no reason."),
-            ("<html>", "The CRM gave no reason."),
-            ("", "The CRM gave no reason."),
-        ] {
-            assert_eq!(own_words(body.as_bytes()), expected, "{body}");
+    fn a_status_counts_only_in_the_crms_own_form() {
+        use Intent::{Create, Read, Update};
+        let kind = |intent, status: u16, is_own| {
+            let response = CrmResponse {
+                intent,
+                status: status.try_into().unwrap(),
+                headers: HeaderMap::new(),
+                body: br#"{"error": "no"}"#.to_vec(),
+            };
+            let error = interpret(&response, &RateLimits::default(), None, is_own).unwrap_err();
+            (error.kind, error.effect)
+        };
+        let rejected = ErrorKind::Rejected { message: "no".to_owned() };
+        for status in [400, 409, 413, 415, 422] {
+            assert_eq!(kind(Create, status, true), (rejected.clone(), Effect::None), "{status}");
+            assert_eq!(kind(Create, status, false), (ErrorKind::Unavailable, Effect::Unknown), "{status}");
+            assert_eq!(kind(Read, status, false), (ErrorKind::Unavailable, Effect::None), "{status}");
+        }
+        for status in
+            [402, 405, 406, 407, 411, 414, 416, 417, 418, 421, 423, 424, 425, 426, 428, 431, 451, 499]
+        {
+            assert_eq!(kind(Create, status, true), (ErrorKind::Unavailable, Effect::None), "{status}");
+            assert_eq!(kind(Update, status, false), (ErrorKind::Unavailable, Effect::Unknown), "{status}");
+        }
+        for status in [404, 410] {
+            assert_eq!(kind(Read, status, true), (ErrorKind::NotFound, Effect::None), "{status}");
+            assert_eq!(kind(Update, status, true), (ErrorKind::NotFound, Effect::None), "{status}");
+            assert_eq!(kind(Read, status, false), (ErrorKind::Unavailable, Effect::None), "{status}");
+            assert_eq!(kind(Create, status, true), (ErrorKind::NotFound, Effect::None), "{status}");
         }
     }
 }

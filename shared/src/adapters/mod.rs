@@ -7,9 +7,9 @@
 //! - [`presentation`]: the appearance of a CRM in the extension;
 //! - [`record`]: call logs and contacts, as the port passes them;
 //! - [`exchange`]: a request and a response, as values;
-//! - [`error`](mod@error): what the caller can do about a failure;
+//! - [`words`]: the CRM's own words for an error; [`error`](mod@error): what the caller can do about a failure;
 //! - [`client`]: sends a request with its credential, within the deadline;
-//! - [`meaning`]: what a status means, and the CRM's own words;
+//! - [`meaning`]: the meaning of a status;
 //! - [`budget`]: rate limits; [`oauth`]: grants; [`hosts`]: hosts that a credential may be sent to;
 //! - [`json`]: values that CRMs write in more than one way.
 //!
@@ -28,11 +28,13 @@ pub mod oauth;
 mod pipedrive;
 pub mod presentation;
 pub mod record;
+pub mod words;
 
 use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::model::{CallLogId, Contact, Credentials, Secret, User};
@@ -128,7 +130,8 @@ pub fn find(platform: &str) -> Option<&'static dyn Crm> {
 ///     }
 ///
 ///     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
-///         let call = json!({ "contact": log.contact.id.as_str(), "title": log.subject, "text": log.body });
+///         let contact = log.contact.as_ref().map(|contact| contact.id.as_str());
+///         let call = json!({ "contact": contact, "title": log.subject, "text": log.body });
 ///         let response = access.send(CrmRequest::create("calls", "/v1/calls", call)).await?;
 ///         let created: Call = response.json()?;
 ///         CallLogId::new(created.id).ok_or_else(|| response.malformed())
@@ -248,6 +251,13 @@ pub trait Crm: fmt::Debug + Send + Sync {
     /// share.
     fn classify(&self, _response: &CrmResponse) -> Option<Error> {
         None
+    }
+
+    /// Returns `true` if a response with an error has the form that this CRM's errors have. A response of another form comes
+    /// from a proxy on the way, and says nothing about the request.
+    fn is_own_error(&self, response: &CrmResponse) -> bool {
+        let first = response.body.trim_ascii_start().first();
+        matches!(first, Some(b'{' | b'[')) && response.json::<IgnoredAny>().is_ok()
     }
 
     /// Reads the rate limits that a response reports.

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Crm, Effect, HttpClient, client::Received, exchange::Method, json::number};
+use super::{
+    Crm, Effect, HttpClient,
+    client::Received,
+    exchange::{Method, RECORD_BYTES},
+    json::number,
+};
 use crate::{
     model::{OAuthClient, Secret},
     telemetry,
@@ -102,7 +107,7 @@ pub async fn renew_grant(
             }
         }
     }
-    let response = http.send(request.form(&form), None).await;
+    let response = http.send(request.form(&form), None, RECORD_BYTES).await;
     let Received { status, body, .. } = response.map_err(|error| match error.effect {
         Effect::None => RenewalError::NotSent,
         Effect::Unknown => RenewalError::OutcomeUnknown,

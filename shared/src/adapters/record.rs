@@ -56,10 +56,10 @@ pub struct NewCallLog {
     pub subject: String,
     /// The composed note, in the adapter's format.
     pub body: String,
-    /// The contact to whom the record belongs.
-    pub contact: Contact,
-    /// The id by which the CRM knows the user who owns the record.
-    pub owner: String,
+    /// The contact to whom the record belongs. `None`: the CRM has no such contact.
+    pub contact: Option<Contact>,
+    /// The id by which the CRM knows the user who owns the record. `None`: the CRM chooses the owner.
+    pub owner: Option<String>,
     /// The ids of other users whom an earlier attempt may have made the owner.
     pub earlier_owners: Vec<String>,
     /// The facts of the call, as far as they are known.

@@ -10,7 +10,7 @@ use crate::{
     api::{
         Api, outcome,
         route::{self, HandlerFuture, Invocation, Rejection, Route},
-        wire::{read_create, read_update},
+        wire::{Read, read_create, read_update},
     },
     auth::Caller,
     delivery::{create, update},
@@ -28,13 +28,13 @@ fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
     Box::pin(async move {
         let result = pin!(async {
             let caller = route::admit(api, &request, &CREATE_CALL_LOG)?;
-            let command = read_create(request.body())?;
+            let Read { command, unread } = read_create(request.body())?;
             route::check_user(&caller, command.user.as_ref())?;
             let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
             let owner = command.owner_token.as_ref().map(|token| asked_owner(api, token));
             let outcome =
                 create::run(&api.services, crm, &sender, owner, command, invocation.deadline).await?;
-            Ok(outcome::created(crm, outcome))
+            Ok(outcome::with_unread(outcome::created(crm, outcome), &unread))
         });
         route::respond(api, "create", request.headers(), invocation, result).await
     })
@@ -44,11 +44,11 @@ fn update<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
     Box::pin(async move {
         let result = pin!(async {
             let caller = route::admit(api, &request, &UPDATE_CALL_LOG)?;
-            let command = read_update(request.body())?;
+            let Read { command, unread } = read_update(request.body())?;
             route::check_user(&caller, command.user.as_ref())?;
             let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
             let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
-            Ok(outcome::updated(crm, outcome))
+            Ok(outcome::with_unread(outcome::updated(crm, outcome), &unread))
         });
         route::respond(api, "update", request.headers(), invocation, result).await
     })

@@ -53,7 +53,7 @@ impl Response {
 pub fn create_responses(crm: &dyn Crm) -> Vec<Response> {
     use create::Outcome;
     let mut outcomes = vec![
-        Outcome::Logged { log: log(), shortened: Vec::new(), owner_refusal: None },
+        Outcome::Logged { log: log(), shortened: Vec::new(), owner_refusal: None, left_out: Vec::new() },
         Outcome::AlreadyLogged(log()),
         Outcome::BeingLogged,
         Outcome::Unsettled { wait_ms: 30_000, is_deferred: true },
@@ -97,6 +97,7 @@ pub fn rejections() -> Vec<Response> {
         Rejection::Token(TokenError::Missing),
         Rejection::Token(TokenError::Malformed),
         Rejection::Token(TokenError::Signature),
+        Rejection::Token(TokenError::NotYet),
         Rejection::Token(TokenError::Expired),
         Rejection::OtherUser,
         Rejection::NotConnected,
@@ -124,7 +125,7 @@ fn log() -> CallLogId {
 /// A failure of each kind that has a response of its own.
 fn failures() -> impl Iterator<Item = Failure> {
     let kinds = [
-        ErrorKind::Forbidden,
+        ErrorKind::Forbidden { message: String::new() },
         ErrorKind::RateLimited { retry_after: None },
         ErrorKind::QuotaExceeded { resets_in: Some(Duration::from_secs(5 * 3_600)) },
         ErrorKind::AlreadyExists(None),

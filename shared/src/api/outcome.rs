@@ -7,8 +7,9 @@ use tracing::Level;
 
 use crate::{
     adapters::{Crm, ErrorKind},
-    api::wire::ResponseBody,
-    delivery::{Failure, OwnerRefusal, create, update},
+    api::wire::{InputError, ResponseBody},
+    delivery::{Failure, LeftOut, OwnerRefusal, create, update},
+    model::RecordPart,
     note::Section,
     store,
     telemetry::{self, Metric},
@@ -18,6 +19,12 @@ use crate::{
 const NEXT: &str = "What happens next";
 /// The title of the section that says which parts of the note are missing in the CRM.
 const SHORTENED: &str = "Shortened";
+/// The title of the section that says which fields of the request could not be read.
+const UNREAD: &str = "Left out";
+/// The number of such fields that a response names.
+const MOST_NAMED: usize = 5;
+/// The title of the section that says what the CRM did not accept.
+const REFUSED: &str = "Not accepted";
 /// The title of the section that says who owns the record.
 const OWNER: &str = "Owner";
 /// The title of the section that says what the user can do.
@@ -29,9 +36,10 @@ pub(super) fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, R
     telemetry::set_field("outcome", variant(&outcome));
     let name = crm.display_name();
     match outcome {
-        Outcome::Logged { log, shortened, owner_refusal } => {
+        Outcome::Logged { log, shortened, owner_refusal, left_out } => {
             let body = ResponseBody::success("Call logged", 2000).with_log_id(&log);
-            ok(with_owner(with_shortened(body, name, &shortened), name, owner_refusal))
+            let body = with_left_out(with_shortened(body, name, &shortened), name, &left_out);
+            ok(with_owner(body, name, owner_refusal))
         }
         Outcome::AlreadyLogged(log) => {
             ok(ResponseBody::success("Call already logged", 3000).with_log_id(&log))
@@ -113,6 +121,43 @@ fn with_shortened(body: ResponseBody, crm: &str, shortened: &[Section]) -> Respo
     body.with_section(SHORTENED, text)
 }
 
+/// Adds to a response which fields of the request could not be read, and logs them.
+pub(super) fn with_unread(
+    (status, body): (StatusCode, ResponseBody),
+    unread: &[InputError],
+) -> (StatusCode, ResponseBody) {
+    if unread.is_empty() {
+        return (status, body);
+    }
+    let named: Vec<_> = unread.iter().take(MOST_NAMED).map(|error| error.without_value()).collect();
+    telemetry::set_field("unread", named.join("; "));
+    let more = match unread.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" And {more} more."),
+    };
+    let text = format!("These could not be read and were left out: {}.{more}", named.join("; "));
+    (status, body.with_section(UNREAD, text))
+}
+
+/// Adds to a response which parts of the record the CRM did not accept.
+fn with_left_out(body: ResponseBody, crm: &str, left_out: &[LeftOut]) -> ResponseBody {
+    let of_part = |LeftOut { other_contact, .. }: &LeftOut, part| match (part, other_contact) {
+        (RecordPart::Form, _) => "The choices of the form, such as the deal, were left out.".to_owned(),
+        (RecordPart::Contact, Some(other)) => {
+            format!("{crm} has another contact with this number: the call is logged for {other}.")
+        }
+        (RecordPart::Contact, None) => {
+            "The call is logged without a contact. Choose the contact in the record.".to_owned()
+        }
+        (RecordPart::Details, _) => "Some details of the call were left out.".to_owned(),
+        (RecordPart::Owner, _) => format!("{crm} chose the owner of the record."),
+    };
+    left_out.iter().fold(body, |body, left_out| {
+        let parts: Vec<_> = left_out.parts.iter().map(|part| of_part(left_out, *part)).collect();
+        body.with_section(REFUSED, format!("{} {crm} says: {}", parts.join(" "), left_out.reason))
+    })
+}
+
 /// Adds to a response why the record does not belong to the user whom the create asks for.
 fn with_owner(body: ResponseBody, crm: &str, refusal: Option<OwnerRefusal>) -> ResponseBody {
     let reason = match refusal {
@@ -172,12 +217,19 @@ fn failed(crm: &str, failure: Failure, subject: &str, is_deferred: bool) -> (Sta
     };
     telemetry::failed(Level::WARN, &error);
     ok(match error.kind {
-        ErrorKind::Unauthorized | ErrorKind::Forbidden => {
+        kind @ (ErrorKind::Unauthorized | ErrorKind::Forbidden { .. }) => {
             let text = format!(
                 "{crm} did not accept your authorization. Check that your {crm} account is allowed to log calls, \
                  then disconnect and connect it again."
             );
-            ResponseBody::warning("Authorization error", 5000).with_section(ACTION, text)
+            let body = ResponseBody::warning("Authorization error", 5000);
+            let body = match kind {
+                ErrorKind::Forbidden { message } if !message.is_empty() => {
+                    body.with_section(format!("{crm} says"), message)
+                }
+                _ => body,
+            };
+            body.with_section(ACTION, text)
         }
         ErrorKind::RateLimited { retry_after } => {
             let wait =

@@ -8,6 +8,8 @@ use serde_json::Number;
 use super::hmac_provider;
 use crate::model::{Explanation, ExtensionIdentity, Platform, Secret, Sender, TenantKey, UserId, UserKey};
 
+/// The time before which a token has to expire, in seconds since 1970: the year 2200. A later one is in milliseconds.
+const LATEST_END: f64 = 7_258_118_400.0;
 /// The minimum length of a secret for HS256, in bytes (RFC 7518, section 3.2).
 const MIN_SECRET_LENGTH: usize = 32;
 
@@ -40,6 +42,9 @@ pub enum TokenError {
     /// Another secret signed the token.
     #[error("the token's signature is invalid: connect again, or ask your administrator for a new token")]
     Signature,
+    /// The time of the claim `nbf` has not come.
+    #[error("the token is not valid yet: check the clock of the server that issued it")]
+    NotYet,
     /// The time of the claim `exp` has passed.
     #[error("the token has expired: connect again, or ask your administrator for a new token")]
     Expired,
@@ -60,6 +65,10 @@ impl TokenError {
             TokenError::Signature => (
                 "Another secret signed the token, or JWT_SECRET has changed.",
                 "Issue another token with `call-log token ID`, or set the earlier secret as JWT_SECRET_PREVIOUS.",
+            ),
+            TokenError::NotYet => (
+                "The time in `nbf` has not come: the issuer's clock is ahead, or the token is for later.",
+                "Correct the clock, or wait until then.",
             ),
             TokenError::Expired => {
                 ("The time in `exp` has passed.", "Issue another token with `call-log token ID`.")
@@ -108,9 +117,14 @@ impl TokenKeys {
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Caller, TokenError> {
         let claims = self.claims(token)?;
         // No leeway: the issuer and the verifier share a clock.
-        let expires = claims.exp.as_f64().ok_or(TokenError::Malformed)?;
+        let expires = claims.exp.as_f64().filter(|end| *end < LATEST_END).ok_or(TokenError::Malformed)?;
         if now.timestamp_millis() as f64 >= expires * 1000.0 {
             return Err(TokenError::Expired);
+        }
+        let begins =
+            claims.nbf.as_ref().map(|begin| begin.as_f64().ok_or(TokenError::Malformed)).transpose()?;
+        if begins.is_some_and(|begin| (now.timestamp_millis() as f64) < begin * 1000.0) {
+            return Err(TokenError::NotYet);
         }
         let user = UserId::new(claims.id.into_text()).ok_or(TokenError::Malformed)?;
         let platform = Platform::new(claims.platform.trim().to_lowercase()).ok_or(TokenError::Malformed)?;
@@ -133,6 +147,7 @@ impl TokenKeys {
             platform: caller.user.platform.to_string(),
             tenant: caller.tenant.as_ref().map(|tenant| tenant.account.clone()),
             iat: Some(iat.into()),
+            nbf: None,
             exp: (iat + i64::from(days) * 86_400).into(),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
@@ -171,6 +186,8 @@ struct Claims {
     tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<Number>,
     exp: Number,
 }
 
@@ -269,12 +286,17 @@ mod tests {
         check(&with("more", json!({"a": [1]})), Ok(("12345-example", "example")));
         check(&with("exp", json!(NOW)), Err(TokenError::Expired));
         check(&with("exp", json!(NOW - 1)), Err(TokenError::Expired));
+        check(&with("nbf", json!(NOW)), Ok(("12345-example", "example")));
+        check(&with("nbf", json!(NOW + 1)), Err(TokenError::NotYet));
 
         for (name, value) in [
             ("exp", json!(null)),
             ("exp", json!("1e18")),
             ("exp", json!(-1e300)),
             ("exp", json!(true)),
+            ("exp", json!((NOW + 60) * 1_000)),
+            ("nbf", json!("soon")),
+            ("nbf", json!(true)),
             ("id", json!(null)),
             ("id", json!("")),
             ("id", json!(true)),

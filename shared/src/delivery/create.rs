@@ -9,7 +9,7 @@ use crate::{
     delivery::{
         attempt::Claim,
         creation,
-        draft::queued_fields,
+        draft::{LeftOut, queued_fields},
         failure::Failure,
         lease,
         owner::{self, OwnerRefusal},
@@ -39,6 +39,8 @@ pub enum Outcome {
         shortened: Vec<Section>,
         /// Why the record does not belong to the user whom the create asks for.
         owner_refusal: Option<OwnerRefusal>,
+        /// The parts that the record lacks, because the CRM did not accept them.
+        left_out: Vec<LeftOut>,
     },
     /// An earlier request logged the call as this CRM record.
     AlreadyLogged(CallLogId),
@@ -72,8 +74,8 @@ pub enum Outcome {
 impl From<creation::Outcome> for Outcome {
     fn from(outcome: creation::Outcome) -> Outcome {
         match outcome {
-            creation::Outcome::Logged { log, shortened, owner_refusal } => {
-                Outcome::Logged { log, shortened, owner_refusal }
+            creation::Outcome::Logged { log, shortened, owner_refusal, left_out } => {
+                Outcome::Logged { log, shortened, owner_refusal, left_out }
             }
             creation::Outcome::Overtaken => Outcome::BeingLogged,
             creation::Outcome::Later { wait_ms, is_deferred } => Outcome::Unsettled { wait_ms, is_deferred },
@@ -112,9 +114,9 @@ pub async fn run(
         let has_bad_token = owner.is_some() && payload.owner.is_none();
         let request = Request { services, crm, sender, holder: lease::new_holder(), deadline };
         match request.create(&tenancy, &call, &payload, authorization.clone()).await? {
-            Reply::Answer(Outcome::Logged { log, shortened, owner_refusal }) => {
+            Reply::Answer(Outcome::Logged { log, shortened, owner_refusal, left_out }) => {
                 let owner_refusal = if has_bad_token { Some(OwnerRefusal::Token) } else { owner_refusal };
-                return Ok(Outcome::Logged { log, shortened, owner_refusal });
+                return Ok(Outcome::Logged { log, shortened, owner_refusal, left_out });
             }
             Reply::Answer(outcome) => return Ok(outcome),
             Reply::News(log, details) => {

@@ -4,14 +4,14 @@ use crate::{
     adapters::{Effect, ErrorKind},
     delivery::{
         attempt::{Attempt, Claim},
-        draft::{Draft, Record},
+        draft::{Draft, LeftOut, Record},
         failure::Failure,
         lease,
         owner::OwnerRefusal,
         recovery::Search,
-        ways, write,
+        reduction, ways, write,
     },
-    model::{CallDetails, CallLogId, Payload, Secret},
+    model::{CallDetails, CallLogId, Payload, RecordPart, Secret},
     note::Section,
     store::{self, Finish, State, StoredUser},
     telemetry::{self, Metric},
@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
         shortened: Vec<Section>,
         /// Why the record does not belong to the user whom the create asks for.
         owner_refusal: Option<OwnerRefusal>,
+        /// The parts that the record lacks, because the CRM did not accept them.
+        left_out: Vec<LeftOut>,
     },
     /// Another invocation took the lease before the record was sent.
     Overtaken,
@@ -120,13 +122,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Sends the record to the CRM: again in the next way if the CRM does not take the call tag, and again without the
-    /// queued details if it rejects the data. Searches for the record by its tag if the response is lost. Returns `None` if
-    /// another invocation has taken the lease.
+    /// Sends the record to the CRM: again in the next way if the CRM does not take the call tag, and again without a part of it
+    /// if the CRM rejects the data. Searches for the record by its tag if the response is lost. Returns `None` if another
+    /// invocation has taken the lease.
     async fn send(&mut self, mut draft: Draft<'_>) -> Result<Option<Record>, Failure> {
         let services = self.claim.services;
-        let has_queued = !self.claim.item.queue.is_empty();
-        let (mut lacks_queued, mut is_next_way) = (false, false);
+        let mut reductions = self.reductions(&draft).into_iter();
+        let (mut rejection, mut is_next_way) = (None, false);
         loop {
             let failure = match self.grant.create_record(&draft.record).await {
                 Ok(id) => {
@@ -134,13 +136,7 @@ impl Attempt<'_> {
                         let tenant = &self.claim.lease.key.call.tenant;
                         services.ways.remember(tenant, draft.record.recovery, self.grant.now_ms());
                     }
-                    let missing = lacks_queued.then(CallDetails::default);
-                    return Ok(Some(Record {
-                        id,
-                        written: draft.written,
-                        shortened: draft.shortened,
-                        missing,
-                    }));
+                    return Ok(Some(self.created(id, draft, rejection.as_ref())));
                 }
                 Err(failure) => failure,
             };
@@ -161,11 +157,11 @@ impl Attempt<'_> {
                         return Ok(None);
                     }
                 }
-                // Queued details must not keep the call from being logged: one of them may be what the CRM rejects.
-                Some(ErrorKind::Rejected { .. }) if has_queued && !lacks_queued => {
-                    let details = draft.payload.details.clone();
-                    draft = self.draft(draft.payload, details, draft.record.recovery);
-                    lacks_queued = true;
+                Some(kind) if reduction::is_refusal(kind) => {
+                    let Some(left_out) = reductions.next() else { return Err(failure) };
+                    tracing::warn!(%failure, ?left_out, "the CRM rejects the record; it is sent without a part");
+                    draft = self.reduce(&draft, &left_out).await;
+                    rejection = Some(failure);
                     if !self.record_criteria(&draft).await? {
                         return Ok(None);
                     }
@@ -187,33 +183,51 @@ impl Attempt<'_> {
         }
     }
 
+    /// Returns the record that the CRM has created from a draft. `rejection`: why parts of it were left out.
+    fn created(&mut self, id: CallLogId, draft: Draft<'_>, rejection: Option<&Failure>) -> Record {
+        let left_out = rejection.and_then(|rejection| LeftOut::of(&draft, rejection));
+        self.claim.item.left_out = left_out.iter().flat_map(|left_out| left_out.parts.clone()).collect();
+        let has_all_details = !draft.left_out.contains(&RecordPart::Details);
+        let details = if has_all_details { CallDetails::default() } else { draft.payload.details.clone() };
+        Record {
+            id,
+            written: draft.written,
+            shortened: draft.shortened,
+            missing: rejection.map(|_| details),
+            left_out,
+        }
+    }
+
     /// Settles the record of the call, and returns the outcome for the caller.
-    async fn complete(self, record: Record, payload: &Payload) -> Result<Outcome, store::Error> {
+    async fn complete(self, mut record: Record, payload: &Payload) -> Result<Outcome, store::Error> {
         let log = record.id.clone();
+        let left_out = record.left_out.take();
         let is_refused = payload.owner.is_some() && self.claim.item.owner.is_none();
         let owner_refusal = is_refused.then_some(OwnerRefusal::NotConnected);
-        let shortened = self.settle(record).await?;
+        let (shortened, rejection) = self.settle(record).await?;
         telemetry::count(Metric::Created);
-        Ok(Outcome::Logged { log, shortened, owner_refusal })
+        let details = rejection.map(|failure| LeftOut::because(vec![RecordPart::Details], &failure));
+        let left_out = left_out.into_iter().chain(details).collect();
+        Ok(Outcome::Logged { log, shortened, owner_refusal, left_out })
     }
 
     /// Stores the record's id, adds the details that the record lacks, completes the record, and gives the lease back.
-    /// Returns the sections that the record does not show in full.
-    async fn settle(mut self, record: Record) -> Result<Vec<Section>, store::Error> {
-        let Record { id, written, shortened, missing } = record;
+    /// Returns the sections that the record does not show in full, and why it lacks details.
+    async fn settle(mut self, record: Record) -> Result<(Vec<Section>, Option<Failure>), store::Error> {
+        let Record { id, written, shortened, missing, .. } = record;
         let queued_version = self.claim.item.queued_version;
         self.claim.item.finish_pending = self.has_finish();
         if missing.is_some() || self.needs_finish() {
             let Finish::MoreQueued(item) = self.claim.keep("create.keep", &id, &written).await? else {
                 lease::lost("the lease expired before the record's id was stored");
-                return Ok(shortened);
+                return Ok((shortened, None));
             };
             self.claim.item = *item;
             if missing.is_some() || self.claim.item.queued_version != queued_version {
-                return self.write(missing.unwrap_or_default()).await.map(write::Outcome::shortened);
+                return self.write(missing.unwrap_or_default()).await.map(write::Outcome::remainder);
             }
             if let Err(failure) = self.finish_record(&id).await {
-                return self.claim.fail_write(failure).await.map(|_| shortened);
+                return self.claim.fail_write(failure).await.map(|_| (shortened, None));
             }
         } else {
             telemetry::state(self.claim.item.state.name(), State::Logged.name());
@@ -222,11 +236,11 @@ impl Attempt<'_> {
             Finish::Released => {}
             Finish::MoreQueued(item) => {
                 self.claim.item = *item;
-                return self.write(CallDetails::default()).await.map(write::Outcome::shortened);
+                return self.write(CallDetails::default()).await.map(write::Outcome::remainder);
             }
             Finish::Lost => lease::lost("the lease expired before the record's id was stored"),
         }
-        Ok(shortened)
+        Ok((shortened, None))
     }
 }
 

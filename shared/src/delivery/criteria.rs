@@ -7,7 +7,7 @@
 use crate::{
     adapters::Recovery,
     delivery::{attempt::Attempt, draft::Draft, lease, ways},
-    model::{CallDetails, Contact},
+    model::{CallDetails, RecordPart},
     store::{self, LastWritten, RecoveryCriteria},
 };
 
@@ -86,15 +86,22 @@ impl Attempt<'_> {
 
     fn criteria_of(&self, draft: &Draft<'_>) -> RecoveryCriteria {
         let lease = &self.claim.lease;
+        let full = RecoveryCriteria::of(lease.key, draft.payload, draft.record.recovery.name());
+        let has_details = !draft.left_out.contains(&RecordPart::Details);
         RecoveryCriteria {
+            contact: draft.record.contact.as_ref().map(|contact| contact.id.clone()),
+            duration: full.duration.filter(|_| has_details),
+            result: full.result.clone().filter(|_| has_details),
+            left_out: draft.left_out.clone(),
             until_ms: Some(lease.until_ms),
             sent: vec![draft.written.clone()],
-            ..RecoveryCriteria::of(lease.key, draft.payload, draft.record.recovery.name())
+            ..full
         }
     }
 
     /// Returns the contents that an attempt may have sent before its invocation died: with the details that were queued then,
-    /// or without them if the CRM rejected them. It is not known which ones came later.
+    /// or without them if the CRM rejected them. It is not known which ones came later. An attempt that left parts out was sent
+    /// without the queued details.
     fn possibly_sent(&self, criteria: &RecoveryCriteria, draft: &Draft<'_>) -> Vec<LastWritten> {
         let mut item = self.claim.item.clone();
         let alone = CallDetails {
@@ -102,10 +109,12 @@ impl Attempt<'_> {
             start: criteria.start,
             duration: criteria.duration,
             result: criteria.result.clone(),
-            ..draft.payload.details.clone()
+            ..match criteria.left_out.contains(&RecordPart::Details) {
+                true => draft.payload.details.barest(),
+                false => draft.payload.details.clone(),
+            }
         };
-        let contact = Contact { id: criteria.contact.clone(), ..draft.payload.contact.clone() };
-        let longest = item.queue.len();
+        let longest = if criteria.left_out.is_empty() { item.queue.len() } else { 0 };
         let lengths = (0..=longest).rev().filter(|length| *length == 0 || longest - length < MAX_QUEUES);
         let mut sent = Vec::new();
         for length in lengths {
@@ -113,7 +122,7 @@ impl Attempt<'_> {
             let details = alone.clone().overlay(&item.queued_details());
             let notes = item.notes(Some(&draft.payload.details));
             let zone = self.grant.zone(criteria.zone);
-            let (_, _, mut written) = self.compose(&details, &notes, &contact, zone);
+            let (_, _, mut written) = self.compose(&details, &notes, &draft.payload.contact, zone);
             written.sections = written.sections.with_unconfirmed_of(&item.written.sections);
             for (name, known) in &item.written.fields {
                 known.split(' ').for_each(|fingerprint| written.add_field(name, fingerprint));

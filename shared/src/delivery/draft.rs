@@ -9,7 +9,7 @@ use crate::{
         authors::merge_all,
         subject::{self, Subject},
     },
-    model::{CallDetails, CallLogId, CallTag, Contact, Payload, Zone},
+    model::{CallDetails, CallLogId, CallTag, Contact, Payload, RecordPart, Zone},
     note::{self, Content, Merged, Section, fingerprint},
     store::{AuthoredNote, LastWritten},
 };
@@ -26,6 +26,19 @@ pub(crate) struct Draft<'p> {
     pub(crate) written: LastWritten,
     /// The sections that the body does not show in full, because the CRM accepts only shorter ones.
     pub(crate) shortened: Vec<Section>,
+    /// The parts that the record lacks.
+    pub(crate) left_out: Vec<RecordPart>,
+}
+
+/// The parts that a record lacks, because the CRM did not accept them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The parts.
+    pub parts: Vec<RecordPart>,
+    /// The name of the contact to whom the record belongs instead, if it is another one.
+    pub other_contact: Option<String>,
+    /// The reason in the CRM's own words.
+    pub reason: String,
 }
 
 /// A record that is in the CRM.
@@ -38,6 +51,8 @@ pub(crate) struct Record {
     pub(crate) shortened: Vec<Section>,
     /// Details that it may lack. `None`: it has everything that was known when it was created.
     pub(crate) missing: Option<CallDetails>,
+    /// The parts that it lacks, because the CRM did not accept them.
+    pub(crate) left_out: Option<LeftOut>,
 }
 
 impl Attempt<'_> {
@@ -63,14 +78,42 @@ impl Attempt<'_> {
             recovery,
             subject,
             body: composed.body,
-            contact: payload.contact.clone(),
-            owner,
+            contact: Some(payload.contact.clone()),
+            owner: Some(owner),
             earlier_owners: earlier_owner.into_iter().collect(),
             facts: CallFacts::of(&details),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional: payload.additional.clone(),
         };
-        Draft { payload, details, record, written, shortened }
+        Draft { payload, details, record, written, shortened, left_out: Vec::new() }
+    }
+
+    /// Returns a draft of the same record without these parts, and without the queued details. `contact`: another contact of
+    /// the same person.
+    pub(crate) fn reduced<'p>(
+        &self,
+        draft: &Draft<'p>,
+        left_out: &[RecordPart],
+        contact: Option<Contact>,
+    ) -> Draft<'p> {
+        let (payload, lacks) = (draft.payload, |part| left_out.contains(&part));
+        let details = match lacks(RecordPart::Details) {
+            true => payload.details.barest(),
+            false => payload.details.clone(),
+        };
+        let mut reduced =
+            Draft { left_out: left_out.to_vec(), ..self.draft(payload, details, draft.record.recovery) };
+        let record = &mut reduced.record;
+        if lacks(RecordPart::Form) {
+            record.additional.clear();
+        }
+        if lacks(RecordPart::Contact) {
+            record.contact = contact;
+        }
+        if lacks(RecordPart::Owner) {
+            record.owner = None;
+        }
+        reduced
     }
 
     /// Composes the note and the subject of a record with these details, for which these people wrote the notes. Returns them

@@ -73,7 +73,10 @@ impl Failure {
     /// Returns `true` if the CRM refuses the user rather than the request: another user may be allowed to send it.
     pub(crate) fn is_of_user(&self) -> bool {
         let is_refused = |kind: &ErrorKind| {
-            matches!(kind, ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::AlreadyExists(_))
+            matches!(
+                kind,
+                ErrorKind::Unauthorized | ErrorKind::Forbidden { .. } | ErrorKind::AlreadyExists(_)
+            )
         };
         matches!(self, Failure::SessionEnded) || self.kind().is_some_and(is_refused)
     }
@@ -83,9 +86,13 @@ impl Failure {
     pub(crate) fn is_uncounted(&self) -> bool {
         match self {
             Failure::SessionEnded => true,
-            Failure::Crm(error) => {
-                matches!(error.kind, ErrorKind::QuotaExceeded { .. } | ErrorKind::Conflict)
-            }
+            Failure::Crm(error) => matches!(
+                error.kind,
+                ErrorKind::Unauthorized
+                    | ErrorKind::Forbidden { .. }
+                    | ErrorKind::QuotaExceeded { .. }
+                    | ErrorKind::Conflict
+            ),
             Failure::Store(_) => false,
         }
     }

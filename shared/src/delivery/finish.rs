@@ -75,6 +75,11 @@ impl Attempt<'_> {
 fn is_permanent(failure: &Failure) -> bool {
     matches!(
         failure.kind(),
-        Some(ErrorKind::Rejected { .. } | ErrorKind::NotFound | ErrorKind::Forbidden | ErrorKind::KeyRefused)
+        Some(
+            ErrorKind::Rejected { .. }
+                | ErrorKind::NotFound
+                | ErrorKind::Forbidden { .. }
+                | ErrorKind::KeyRefused
+        )
     )
 }

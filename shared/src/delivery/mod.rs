@@ -62,7 +62,7 @@
 //! | cannot complete a record | The step stays pending, and the item is due. If the CRM refuses it permanently, the record stays as it is |
 //! | meets a used-up daily quota | The redrive tries again when the quota is reset. That time does not count towards the 72 hours |
 //! | finds that the record keeps changing | The redrive tries again after five seconds, until it succeeds |
-//! | gets a rejection | A create becomes a dead letter. An update drops the rejected details, and the others are written |
+//! | gets a rejection | A create is sent again without the queued details, without each part, and with the barest record; it becomes a dead letter if the CRM rejects that too. An update drops the rejected details, and the others are written |
 //! | finds that the record was deleted | The item says so, and the call is not logged again |
 //! | loses its lease | Its next write to the item fails, because the holder's name differs. It stops, and the next holder finds what it did |
 //! | gets no response from the table | The SDK repeats the write. The condition fails if the first one was done, and the invocation recognises its own name |
@@ -90,6 +90,7 @@
 //! | [`criteria`] | what is stored of an attempt until its outcome is known |
 //! | [`proof`] | whether a record without a tag is this call's |
 //! | [`recovery`] | the search for the record of an earlier attempt |
+//! | [`reduction`] | a rejected record without the part that the CRM rejects |
 //! | [`finish`] | the step that completes a record |
 //! | [`mod@write`] | read, merge, change, finish |
 //! | [`sweep`] | the search for a late duplicate |
@@ -118,6 +119,7 @@ mod place;
 mod proof;
 mod recovery;
 pub mod redrive;
+mod reduction;
 mod retry;
 pub mod services;
 mod subject;
@@ -129,5 +131,6 @@ pub mod update;
 pub mod ways;
 mod write;
 
+pub use draft::LeftOut;
 pub use failure::Failure;
 pub use owner::OwnerRefusal;

@@ -180,7 +180,7 @@ fn is_similar(criteria: &RecoveryCriteria, search: &NewCallLog) -> bool {
         (Some(one), Some(other)) => (one - other).abs() < TimeDelta::minutes(1),
         _ => true,
     };
-    criteria.contact == search.contact.id && is_near
+    criteria.contact.as_ref() == search.contact.as_ref().map(|contact| &contact.id) && is_near
 }
 
 /// Returns `true` if a record has a subject that was sent.

@@ -14,7 +14,7 @@ use crate::{
         failure::Failure,
         proof::{SoughtAttempt, Verdict, sent_subject},
     },
-    model::{CallLogId, CallTag, Contact},
+    model::{CallLogId, CallTag, Contact, RecordPart},
     note::{Content, Fingerprints},
     store::{LastWritten, RecoveryCriteria},
     telemetry::{self, Metric},
@@ -165,7 +165,12 @@ impl Attempt<'_> {
             if criteria.has_authorization != self.grant.is_of_caller() {
                 let reason = "an earlier attempt got no response, and its record can be looked for only with the \
                               authorization of that attempt; it may be in the CRM";
-                return Err(Error::new(ErrorKind::Forbidden, Effect::None, reason).into());
+                return Err(Error::new(
+                    ErrorKind::Forbidden { message: String::new() },
+                    Effect::None,
+                    reason,
+                )
+                .into());
             }
             let until_ms = criteria.until_ms.unwrap_or_else(|| self.died_until_ms());
             attempts.push(SoughtAttempt { search, sent: criteria.sent.clone(), until_ms });
@@ -218,7 +223,8 @@ impl Attempt<'_> {
         NewCallLog {
             tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
             recovery: self.way_of(criteria),
-            contact: Contact { id: criteria.contact.clone(), ..like.contact.clone() },
+            contact: criteria.contact.clone().map(Contact::of),
+            owner: like.owner.clone().filter(|_| !criteria.left_out.contains(&RecordPart::Owner)),
             facts: CallFacts::of(&criteria.details()),
             ..like.clone()
         }
@@ -242,7 +248,7 @@ impl Attempt<'_> {
             true => LastWritten { sections, ..draft.written.clone() },
             false => self.possibly_written(sections, draft, sent),
         };
-        Record { id, written, shortened: Vec::new(), missing: Some(draft.details.clone()) }
+        Record { id, written, shortened: Vec::new(), missing: Some(draft.details.clone()), left_out: None }
     }
 
     /// Returns what the record has if any of the attempts created it, or a lease holder that died changed it.
@@ -271,7 +277,10 @@ impl Attempt<'_> {
 
 /// Returns `true` if both searches find the same records.
 fn is_same_search(one: &NewCallLog, other: &NewCallLog) -> bool {
-    let place = |log: &NewCallLog| (log.contact.id.clone(), log.facts.start, log.facts.direction);
+    let place = |log: &NewCallLog| {
+        let contact = log.contact.as_ref().map(|contact| contact.id.clone());
+        (contact, log.owner.clone(), log.facts.start, log.facts.direction)
+    };
     (one.recovery, &one.tag) == (other.recovery, &other.tag)
         && (one.recovery.is_by_tag() || place(one) == place(other))
 }

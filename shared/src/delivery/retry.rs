@@ -155,7 +155,7 @@ impl Claim<'_> {
 
 /// Returns `true` if the CRM would reject the same create again.
 fn is_permanent(kind: &ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::NotFound)
+    matches!(kind, ErrorKind::Rejected { .. })
 }
 
 /// Returns a number below `bound` that depends on the call and on the try. It is not random, so tests can predict it.

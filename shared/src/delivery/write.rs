@@ -14,7 +14,7 @@ use crate::{
         grant::Grant,
         lease, subject,
     },
-    model::{CallDetails, CallLogId, Zone},
+    model::{CallDetails, CallLogId, RecordPart, Zone},
     note::{Content, Section, fingerprint},
     store::{self, AuthoredNote, Event, Finish, LastWritten, Release},
     telemetry::{self, Metric},
@@ -46,11 +46,12 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the sections that the record does not show in full.
-    pub(crate) fn shortened(self) -> Vec<Section> {
+    /// Returns the sections that the record does not show in full, and why the CRM rejected details.
+    pub(crate) fn remainder(self) -> (Vec<Section>, Option<Failure>) {
         match self {
-            Outcome::Updated { shortened, .. } => shortened,
-            Outcome::Deleted | Outcome::Failed { .. } => Vec::new(),
+            Outcome::Updated { shortened, .. } => (shortened, None),
+            Outcome::Failed { failure, .. } if failure.is_rejection() => (Vec::new(), Some(failure)),
+            Outcome::Deleted | Outcome::Failed { .. } => (Vec::new(), None),
         }
     }
 }
@@ -113,6 +114,9 @@ impl Attempt<'_> {
                     return Ok(updated.filter(|_| !matches!(outcome, Outcome::Deleted)).unwrap_or(outcome));
                 }
             };
+            if rejection.is_some() && !self.claim.item.left_out.contains(&RecordPart::Details) {
+                self.claim.item.left_out.push(RecordPart::Details);
+            }
             let finish = self.claim.finish("update.finish", &log, &plan.written).await?;
             let outcome = Outcome::Updated { log: log.clone(), body: plan.body, shortened: plan.shortened };
             match finish {

@@ -68,6 +68,13 @@ pub struct Leg {
     pub duration: Option<u64>,
 }
 
+impl Contact {
+    /// Returns the contact with this id, of which nothing else is known.
+    pub fn of(id: ContactId) -> Contact {
+        Contact { id, kind: None, name: None, phone_number: None }
+    }
+}
+
 /// A contact in the CRM: the other party of the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {

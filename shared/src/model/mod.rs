@@ -3,7 +3,7 @@
 //! - [`ids`]: identifiers and the keys made of them;
 //! - [`identity`]: which log of a call a request is about; [`tag`]: the identity of a call log in a CRM;
 //! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;
-//! - [`command`]: what a caller asks for;
+//! - [`command`]: what a caller asks for; [`part`]: what a record can do without;
 //! - [`user`]: users, credentials, settings and time zones;
 //! - [`clock`]: time; [`hash`]: stable hashes and hexadecimal text;
 //! - [`explanation`]: the documentation of an error.
@@ -18,6 +18,7 @@ pub mod explanation;
 pub mod hash;
 pub mod identity;
 pub mod ids;
+pub mod part;
 pub mod secrets;
 pub mod tag;
 pub mod user;
@@ -32,6 +33,7 @@ pub use ids::{
     BreakerKey, CallKey, CallLogId, ContactId, ExtensionHash, ExtensionNumber, LogKey, Platform, SessionId,
     TenantKey, UserId, UserKey,
 };
+pub use part::RecordPart;
 pub use secrets::{OAuthClient, OAuthClientError, SecretReader};
 pub use tag::CallTag;
 pub use user::{Credentials, CrmAccount, Secret, Settings, User, Zone};

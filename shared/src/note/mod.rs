@@ -121,6 +121,7 @@ pub use limits::{Limits, TextUnit};
 pub use merge::{Merged, is_placeholder, merge};
 pub use parse::{Document, parse};
 pub use section::Section;
+pub use text::one_line;
 
 /// The placeholder for the link to a recording that is not known yet.
 pub const PENDING_LINK: &str = "(pending...)";

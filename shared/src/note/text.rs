@@ -20,6 +20,15 @@ pub(super) fn clean(text: &str) -> String {
     cleaned
 }
 
+/// Returns a text as one line, such as a subject or a name: without control characters and without those that change the
+/// direction of the text around them (Unicode Bidirectional Algorithm, UAX #9, section 2), so that it cannot look like
+/// another text.
+pub fn one_line(text: &str) -> String {
+    let is_kept = |char: &char| !matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let in_line = |char| if matches!(char, '\n' | '\t' | '\u{2028}' | '\u{2029}') { ' ' } else { char };
+    clean(text).chars().filter(is_kept).map(in_line).collect::<String>().trim().to_owned()
+}
+
 /// The lines of a body, and their offsets in it.
 pub(super) struct BodyLines<'a> {
     /// Each line has its line end.
@@ -80,4 +89,23 @@ pub(super) fn map_lines(text: &str, change: impl Fn(&str, &mut String)) -> Strin
         change(line.strip_suffix('\r').unwrap_or(line), &mut changed);
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_character_that_changes_another_text() {
+        for (text, expected) in [
+            ("Quote", "Quote"),
+            (" Quote\r\n for\tBob\u{2028}Client ", "Quote  for Bob Client"),
+            ("a\0b\u{7f}c", "abc"),
+            ("\u{202e}tcejbus\u{202c} \u{2066}x\u{2069}", "tcejbus x"),
+            ("עברית", "עברית"),
+            (" \n\u{202e}", ""),
+        ] {
+            assert_eq!(one_line(text), expected, "{text:?}");
+        }
+    }
 }

@@ -53,6 +53,9 @@ pub(super) const EXTENSION_NUMBER: &str = "number";
 pub(super) const CREATOR: &str = "creator";
 /// Text, the id of the user who owns the record, if that is not the creator. Written with [`LOG_ID`].
 pub(super) const OWNER: &str = "owner";
+/// Text, the [`RecordPart`](crate::model::RecordPart)s that the record lacks, because the CRM did not accept them, with spaces
+/// between. Written with [`LOG_ID`].
+pub(super) const LEFT_OUT: &str = "left_out";
 /// JSON, a list of [`KnownLog`](crate::model::KnownLog): the further logs of the call. Only in the item of the first log.
 /// Written when a log is added or learns an identity.
 pub(super) const OTHER_LOGS: &str = "logs";

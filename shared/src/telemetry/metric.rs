@@ -31,6 +31,8 @@ pub enum Metric {
     /// A create was sent again although an earlier attempt may have created a record that cannot be recognised: there may be
     /// two.
     DuplicatePossible,
+    /// A record was created or changed without a part that the CRM did not accept.
+    LeftOut,
     /// A CRM was found to show a section of notes differently from what was sent.
     CleanedByCrm,
     /// A CRM did not take the call tag in the way in which it was sent.
@@ -89,7 +91,7 @@ enum Aggregation {
 
 impl Metric {
     /// All metrics, in the order of their declaration.
-    pub const ALL: [Metric; 30] = [
+    pub const ALL: [Metric; 31] = [
         Metric::Created,
         Metric::Updated,
         Metric::Parked,
@@ -99,6 +101,7 @@ impl Metric {
         Metric::DuplicateFound,
         Metric::Deduped,
         Metric::DuplicatePossible,
+        Metric::LeftOut,
         Metric::CleanedByCrm,
         Metric::KeyRefused,
         Metric::FinishDropped,

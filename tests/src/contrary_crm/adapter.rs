@@ -12,7 +12,7 @@ use call_log::{
         LimitScope, NewCallLog, NewContact, OAuth, Presentation, RateLimits, Recovery, Session,
         budget::Allowance,
         exchange::{Intent, Method, StatusCode},
-        meaning::{own_words, retry_after},
+        meaning::retry_after,
         presentation::{Choice, Connect},
     },
     model::{CallLogId, Contact, ContactId, Credentials, Direction, Secret, User},
@@ -209,7 +209,7 @@ impl Crm for ContraryCrm {
             "STALE" => ErrorKind::Conflict,
             "TOO_MANY_REQUESTS" => ErrorKind::RateLimited { retry_after: retry_after(&response.headers) },
             "UNABLE_TO_LOCK" => ErrorKind::Unavailable,
-            _ if response.status.is_success() => ErrorKind::Rejected { message: own_words(&response.body) },
+            _ if response.status.is_success() => ErrorKind::rejected_with(&response.body),
             _ => return None,
         };
         Some(Error::new(kind, Effect::None, format!("an error with status {}", response.status.as_u16())))
@@ -236,7 +236,9 @@ impl Crm for ContraryCrm {
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let mut call = written(&self.fields(&log.facts));
-        call.insert("party".to_owned(), json!({ "kind": kind(&log.contact), "id": log.contact.id.as_str() }));
+        if let Some(contact) = &log.contact {
+            call.insert("party".to_owned(), json!({ "kind": kind(contact), "id": contact.id.as_str() }));
+        }
         call.insert("headline".to_owned(), json!(log.subject));
         call.insert("text".to_owned(), json!(log.body));
         let response = if log.recovery == Recovery::ByKey {
@@ -325,7 +327,8 @@ impl Crm for ContraryCrm {
         let request = CrmRequest::read("search/calls", "/v3/search/calls")
             .query("reference", log.tag.as_str())
             .query("createdSince", timestamp(since))
-            .bucket("search");
+            .bucket("search")
+            .page();
         let found: Vec<Call> = result(&send(access, request).await?)?;
         let same = found.into_iter().filter(|call| call.reference.as_deref() == Some(log.tag.as_str()));
         Ok(same.filter_map(|call| CallLogId::new(call.id)).collect())

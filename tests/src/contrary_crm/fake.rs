@@ -98,7 +98,7 @@ impl FakeCrm for FakeContraryCrm {
             OwnError::rejection(
                 200,
                 r#"{"status": "error", "code": "INVALID_DATA", "message": ["The party is archived.", "headline"]}"#,
-                "The party is archived.",
+                "The party is archived.; headline",
             ),
             error(
                 200,

@@ -78,7 +78,7 @@ pub fn refusal(kind: &ErrorKind) -> Response<Bytes> {
         ErrorKind::Rejected { .. } => (StatusCode::OK, "INVALID_DATA"),
         ErrorKind::KeyRefused => (StatusCode::OK, "KEY_FIELD_OFF"),
         ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, "NO_SESSION"),
-        ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "NOT_PERMITTED"),
+        ErrorKind::Forbidden { .. } => (StatusCode::FORBIDDEN, "NOT_PERMITTED"),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
         ErrorKind::Conflict => (StatusCode::CONFLICT, "STALE"),
         other => panic!("the Contrary CRM never says: {other}"),

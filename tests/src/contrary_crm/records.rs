@@ -97,7 +97,7 @@ pub struct TimeEntry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCall {
-    pub party: PartyId,
+    pub party: Option<PartyId>,
     pub headline: String,
     pub text: String,
     pub way: Option<Way>,
@@ -245,8 +245,9 @@ impl Records {
 
     /// Stores a new call and returns its id.
     pub fn add_call(&mut self, key: Option<String>, fields: NewCall) -> Result<String, Problem> {
-        let PartyId { kind, id } = &fields.party;
-        if !self.parties.iter().any(|party| party.kind == *kind && party.id == *id) {
+        if let Some(PartyId { kind, id }) = &fields.party
+            && !self.parties.iter().any(|party| party.kind == *kind && party.id == *id)
+        {
             return Err(Problem::invalid(&format!("There is no such {kind}.")));
         }
         let id = self.id();

@@ -140,7 +140,12 @@ impl FakePipedrive {
         self.proxy.next(route.target(), fault);
     }
 
-    /// Removes the faults that were queued but have not happened.
+    /// Sets the fault of every request of this kind, until faults are forgotten.
+    pub fn always(&self, route: Route, fault: Fault) {
+        self.proxy.always(route.target(), fault);
+    }
+
+    /// Removes the faults of single requests and kinds.
     pub fn forget_faults(&self) {
         self.proxy.forget_faults();
     }
@@ -148,6 +153,11 @@ impl FakePipedrive {
     /// Sets the fault of every request for which none is queued, or ends such an outage (`None`).
     pub fn outage(&self, fault: Option<Fault>) {
         self.proxy.outage(fault);
+    }
+
+    /// Refuses every activity that contains this text, as Pipedrive refuses values that an account's rules forbid.
+    pub fn refuse(&self, text: &str) {
+        self.records().refused = Some(text.to_owned());
     }
 
     /// Sets the remainder that every response reports, of a burst budget of a hundred requests.

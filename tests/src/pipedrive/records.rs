@@ -33,6 +33,8 @@ pub(super) struct Records {
     pub(super) remaining: u64,
     pub(super) normalise: bool,
     pub(super) company: u64,
+    /// A text that no activity may have.
+    pub(super) refused: Option<String>,
 }
 
 /// Returns the OAuth client of a request as `id:secret` (HTTP Basic, RFC 6749, section 2.3.1), or an empty text.
@@ -61,6 +63,7 @@ impl Records {
             remaining: 99,
             normalise: false,
             company: COMPANY,
+            refused: None,
         };
         records.add_person("Bob Client", "+12135550111", Some(501));
         records.add_person("Solo", "(213) 555-0122", None);
@@ -84,6 +87,10 @@ impl Records {
 
     /// Checks fields, and returns them as they are stored.
     pub(super) fn accept(&self, fields: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+        let sent = Value::Object(fields.clone()).to_string();
+        if self.refused.as_ref().is_some_and(|refused| sent.contains(refused)) {
+            return Err(Failure::bad("Validation failed: a value"));
+        }
         let stored = fields.into_iter().map(|(name, value)| {
             self.check(&name, &value)?;
             let value = if self.normalise { rewritten(&name, value) } else { value };

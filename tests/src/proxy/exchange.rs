@@ -31,6 +31,8 @@ pub enum Fault {
     DropBeforeEffect,
     /// The server executes the request, and the connection is cut before the response.
     DropBeforeAnswer,
+    /// The server executes the request, and the connection is cut before the response if that is a success.
+    LoseSuccess,
     /// The server executes the request, and the response is cut in its middle.
     Truncated,
     /// The server executes the request; the response is a success without an id.

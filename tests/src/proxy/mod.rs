@@ -59,7 +59,9 @@ struct State {
 #[derive(Debug, Default)]
 struct Faults {
     queue: Vec<(Target, Fault)>,
-    /// The fault of every request for which none is queued.
+    /// The faults of the requests to a target for which none is queued.
+    lasting: Vec<(Target, Fault)>,
+    /// The fault of every request for which there is no other.
     outage: Option<Fault>,
 }
 
@@ -146,9 +148,16 @@ impl Proxy {
         lock(&self.state.faults).queue.push((target, fault));
     }
 
-    /// Removes the queued faults.
+    /// Sets the fault of every request to the target, until faults are forgotten.
+    pub fn always(&self, target: Target, fault: Fault) {
+        lock(&self.state.faults).lasting.push((target, fault));
+    }
+
+    /// Removes the faults of single requests and targets.
     pub fn forget_faults(&self) {
-        lock(&self.state.faults).queue.clear();
+        let mut faults = lock(&self.state.faults);
+        faults.queue.clear();
+        faults.lasting.clear();
     }
 
     /// Sets the fault of every request for which none is queued; `None` ends the outage.
@@ -267,7 +276,9 @@ async fn pass(client: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> io:
         let fault = {
             let mut faults = lock(&state.faults);
             let position = faults.queue.iter().position(|(target, _)| target.matches(&exchange));
-            position.map(|position| faults.queue.remove(position).1).or_else(|| faults.outage.clone())
+            let queued = position.map(|position| faults.queue.remove(position).1);
+            let lasting = faults.lasting.iter().find(|(target, _)| target.matches(&exchange));
+            queued.or_else(|| Some(lasting?.1.clone())).or_else(|| faults.outage.clone())
         };
         exchange.fault.clone_from(&fault);
         let has_fault = fault.is_some();
@@ -319,6 +330,10 @@ async fn respond(
         Some(Fault::Html) => Message::made_up(200, "text/html", PAGE),
         Some(Fault::DropBeforeEffect) => return Ok(()),
         Some(Fault::DropBeforeAnswer) => return server.forward(request).await.map(drop),
+        Some(Fault::LoseSuccess) => match server.forward(request).await? {
+            response if response.first.contains(" 2") => return Ok(()),
+            response => response,
+        },
         Some(Fault::Truncated) => {
             let mut response = server.forward(request).await?;
             response.is_truncated = true;

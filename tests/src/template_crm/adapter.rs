@@ -152,7 +152,9 @@ impl Crm for TemplateCrm {
     // argument of a request is its name in log lines; it contains no id.
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let mut call = written(&self.fields(&log.facts));
-        call.insert("personId".to_owned(), json!(log.contact.id.as_str()));
+        if let Some(contact) = &log.contact {
+            call.insert("personId".to_owned(), json!(contact.id.as_str()));
+        }
         call.insert("title".to_owned(), json!(log.subject));
         call.insert("text".to_owned(), json!(log.body));
         let call = Value::Object(call);
@@ -207,7 +209,8 @@ impl Crm for TemplateCrm {
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
         let request = CrmRequest::read("calls", "/v1/calls")
-            .query("personId", log.contact.id.as_str())
+            .page()
+            .query("personId", log.contact.as_ref().map_or("", |contact| contact.id.as_str()))
             .query("createdSince", timestamp(since));
         let found: Calls = access.send(request).await?.json()?;
         let similar = found.calls.into_iter().filter(|call| is_similar(call, log));

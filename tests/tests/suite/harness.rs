@@ -125,9 +125,12 @@ pub(super) fn warning(message: &str, details: &[(&str, &str)]) -> Value {
         "successful": false,
         "returnMessage": {"message": message, "messageType": "warning", "ttl": 5000},
     });
-    let detail = |(title, text): &(&str, &str)| json!({"title": title, "items": [{"id": "1", "type": "text", "text": text}]});
+    let detail = |(number, (title, text)): (usize, &(&str, &str))| {
+        let id = (number + 1).to_string();
+        json!({"title": title, "items": [{"id": id, "type": "text", "text": text}]})
+    };
     if !details.is_empty() {
-        response["returnMessage"]["details"] = details.iter().map(detail).collect();
+        response["returnMessage"]["details"] = details.iter().enumerate().map(detail).collect();
     }
     response
 }

@@ -120,8 +120,7 @@ impl Successors<'_> {
     fn claim_update(&mut self, slot: usize) {
         match self.state.item.state {
             None => self.go(slot, "finds no item", Phase::EnqueueFirst),
-            Some(State::Deleted) => self.end(slot, "answers that the record was deleted"),
-            Some(State::Logged) if self.is_claimable() => {
+            Some(State::Logged | State::Deleted) if self.is_claimable() => {
                 let scope = self.model.scope;
                 let claim = self.update_claim(detail_of(slot));
                 let what = "queues its detail and claims the call to change its record";
@@ -237,6 +236,7 @@ impl Successors<'_> {
             let item = &mut next.item;
             item.queued_version |= detail;
             item.queued_details = scope.overlay(item.queued_details, detail);
+            item.state = Some(State::Logged);
             item.lease = Lease::Held;
             item.due = if stays_due { Due::Soon } else { Due::Never };
             item.given_up = false;

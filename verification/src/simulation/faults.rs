@@ -370,7 +370,7 @@ async fn act(driver: &mut Driver<'_>, host: &TokenHost, action: &Action, paused:
         (Action::SendRefused(request, kind), _) => {
             let invocation = driver.start(request.clone()).await;
             let is_write = |paused: &PausedStep| paused.position == Position::InFlight;
-            if let Some(paused) = run_until(driver, invocation, is_write).await {
+            while let Some(paused) = run_until(driver, invocation, is_write).await {
                 driver.refuse(paused, kind.clone()).await;
             }
             driver.run_to_end().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use call_log::{
+    adapters::NewCallLog,
     delivery::{create, redrive, update},
     model::{
         CallDetails, CallDuration, CallLogId, Contact, ContactId, CreateCallLog, Direction, Party, SessionId,
@@ -235,7 +236,8 @@ pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
         id: ContactId::new(CONTACTS[usize::from(is_other)]).expect("a valid contact id"),
         kind: None,
         name: Some("Bob Client".to_owned()),
-        phone_number: Some(number.clone()),
+        // No record shows it.
+        phone_number: Some((*call.name).to_owned()),
     };
     let facts = CallDetails {
         session: Some(call.session.clone()),
@@ -261,9 +263,12 @@ pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
     }
 }
 
-/// Returns the call whose create request brought this additional submission.
-pub(super) fn name_of(additional: &Map<String, Value>) -> Option<CallName> {
-    Some(additional.get(NAME_FIELD)?.as_str()?.into())
+/// Returns the call whose create request brought this record's content. A record may lack either place of its name, because the
+/// CRM rejected that part.
+pub(super) fn name_of(log: &NewCallLog) -> Option<CallName> {
+    let in_form = log.additional.get(NAME_FIELD).and_then(Value::as_str);
+    let in_contact = || log.contact.as_ref().and_then(|contact| contact.phone_number.as_deref());
+    in_form.or_else(in_contact).map(Into::into)
 }
 
 /// Returns the command of an update request.

@@ -35,7 +35,7 @@ pub enum Action {
     /// A request is sent, and its invocation crashes at this step. Its requests to the CRM land after this time, in
     /// milliseconds, or never.
     CrashAt(Request, &'static str, Position, Option<i64>),
-    /// A request is sent, and the CRM refuses its first write.
+    /// A request is sent, and the CRM refuses each of its writes.
     SendRefused(Request, ErrorKind),
     /// A request is sent and stays paused at this step.
     PauseAt(Request, &'static str, Position),
@@ -272,9 +272,12 @@ fn creates() -> Vec<Scenario> {
             "crm.create_log",
             InFlight,
             1,
-            Refuse(ErrorKind::Forbidden),
+            Refuse(ErrorKind::Forbidden { message: String::new() }),
         ),
         scenario("a create that is rejected", &[], Create).with("crm.create_log", InFlight, 1, rejected()),
+        scenario("a create that is accepted without its contact only", &[], Create)
+            .with("crm.create_log", InFlight, 1, rejected())
+            .with("crm.create_log", InFlight, 2, rejected()),
         scenario("a create that is rejected with its queued update", &[queued], Create).with(
             "crm.create_log",
             InFlight,

@@ -262,7 +262,10 @@ impl Plan {
                 driver.lose_response(paused, landing).await;
             }
             _ => {
-                let kinds = [ErrorKind::RateLimited { retry_after: None }, ErrorKind::Forbidden];
+                let kinds = [
+                    ErrorKind::RateLimited { retry_after: None },
+                    ErrorKind::Forbidden { message: String::new() },
+                ];
                 let kind = kinds[self.rng.usize(..2)].clone();
                 driver.add_trace(|| format!("{what}: refused: {kind}"));
                 driver.refuse(paused, kind).await;

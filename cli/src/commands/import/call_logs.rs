@@ -2,7 +2,7 @@
 
 use call_log::{
     adapters,
-    api::wire,
+    api::wire::{self, InputError, Read},
     model::{CallLogId, NamedExtension, Platform, SessionId, UserKey},
 };
 use serde_json::json;
@@ -45,8 +45,13 @@ pub(super) fn read(row: &Row) -> Result<ImportedCall, RowProblem> {
         "extensionNumber": row.get("extensionNumber"),
         "user": {"id": row.get("userId")},
     });
-    let call = wire::read_update(call.to_string().as_bytes())
-        .map_err(|invalid| RowProblem::Field(invalid.to_string().replace("`user.id`", "`userId`")))?;
+    let problem =
+        |invalid: InputError| RowProblem::Field(invalid.to_string().replace("`user.id`", "`userId`"));
+    let Read { command: call, unread } = wire::read_update(call.to_string().as_bytes()).map_err(problem)?;
+    // A request is accepted without a name that cannot be read. The history of a call must have all of them.
+    if let Some(invalid) = unread.into_iter().next() {
+        return Err(problem(invalid));
+    }
     let missing = || RowProblem::Field("`userId` is missing: expected the id of the user".to_owned());
     let user = call.user.ok_or_else(missing)?;
     let log = row

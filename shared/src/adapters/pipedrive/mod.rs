@@ -1,5 +1,5 @@
-//! Pipedrive, over its API v2: a call becomes a done activity whose type has "call" in its name. Only the activity types
-//! and the current user come from v1, because v2 has no endpoints for them.
+//! Pipedrive, over its API v2: a call becomes a done activity of the company's type for calls. Only the activity types and
+//! the current user come from v1, because v2 has no endpoints for them.
 //!
 //! Source: the Pipedrive API reference (developers.pipedrive.com/docs/api/v1), pages "Activities", "Persons",
 //! "ActivityTypes" and "Users".
@@ -9,11 +9,11 @@ mod wire;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use self::{
-    call_type::{call_type, forget_call_type},
+    call_type::{call_type, forget_types},
     wire::{
         Activity, Change, Created, CurrentUser, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person,
         Times, data,
@@ -29,17 +29,22 @@ use super::{
 };
 use crate::{
     model::{CallLogId, Contact, ContactId, Credentials, User},
-    note::{Format, Limits},
+    note::{Format, Limits, TextUnit},
 };
 
-/// The number of pages of a contact's activities, a hundred each, that are searched for a lost attempt.
-const MAX_PAGES: usize = 3;
+/// The number of a contact's activities in one page. With notes of the greatest length, it is not too long.
+const PAGE: &str = "30";
+/// The number of pages of a contact's activities that are searched for a lost attempt.
+const MAX_PAGES: usize = 10;
 /// The number of digits at the end of a telephone number that its national and its international form have in common.
 const SHARED_DIGITS: usize = 8;
 /// The name of the field with the due date and time in UTC, as `YYYY-MM-DD HH:MM`: the start of the call.
 const DUE: &str = "due";
 /// The name of the field with the duration, as `HH:MM`.
 const DURATION: &str = "duration";
+
+/// The longest texts that Pipedrive accepts. It does not document the unit; in bytes, a text is never too long.
+const LIMITS: Limits = Limits { max_subject: Some(255), max_body: Some(100_000), unit: TextUnit::Bytes };
 
 /// A choice among what belongs to the contact.
 const FROM_CONTACT: Control = Control::Selection { contact_dependent: true };
@@ -64,7 +69,7 @@ impl Crm for Pipedrive {
             recovery: &[Recovery::ConsistentList],
             compare_and_set: CompareAndSet::None,
             finish: Finish::None,
-            limits: Limits::UNLIMITED,
+            limits: LIMITS,
             limit_scope: LimitScope::Account,
             // Automations of the account can change an activity, and then its time of change.
             shows_edits: false,
@@ -87,7 +92,11 @@ impl Crm for Pipedrive {
                 },
                 FormField { key: "leads", title: "Lead", control: FROM_CONTACT },
             ],
-            settings: &[],
+            settings: &[FormField {
+                key: call_type::SETTING,
+                title: "Activity type of calls (its API key, such as `call`)",
+                control: Control::InputField,
+            }],
         }
     }
 
@@ -136,6 +145,15 @@ impl Crm for Pipedrive {
         (outcome.success == Some(false)).then(|| response.malformed())
     }
 
+    fn is_own_error(&self, response: &CrmResponse) -> bool {
+        #[derive(Deserialize)]
+        struct Own {
+            #[serde(rename = "success")]
+            _success: bool,
+        }
+        response.json::<Own>().is_ok()
+    }
+
     fn fields(&self, facts: &CallFacts) -> Fields {
         let due = facts
             .start
@@ -145,16 +163,26 @@ impl Crm for Pipedrive {
     }
 
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
-        let person = person_id(&log.contact.id)?;
-        let org = organisation(access, person).await?;
-        let call_type = call_type(access).await?;
+        let person = person(log)?;
+        let org = match person {
+            Some(person) => organisation(access, person).await?,
+            None => None,
+        };
         let fields = self.fields(&log.facts);
-        let activity = new_activity(log, &fields, person, org, &call_type);
-        let created =
-            access.send(CrmRequest::create("activities", "/api/v2/activities", body(&activity))).await;
-        if let Err(Error { kind: ErrorKind::Rejected { .. }, .. }) = created {
+        let send = async |kind: Option<&str>| {
+            let activity = new_activity(log, &fields, person, org, kind);
+            access.send(CrmRequest::create("activities", "/api/v2/activities", body(&activity))).await
+        };
+        let kind = call_type(access).await?;
+        let mut created = send(kind.as_deref()).await;
+        if let Err(Error { kind: ErrorKind::Rejected { .. }, .. }) = created
+            && forget_types(access)
+        {
             // The reason may be the type: an administrator can deactivate it at any time.
-            forget_call_type(access);
+            let now = call_type(access).await?;
+            if now != kind {
+                created = send(now.as_deref()).await;
+            }
         }
         let response = created?;
         let Created { id } = data(&response)?;
@@ -193,7 +221,7 @@ impl Crm for Pipedrive {
             times: times(&change.fields),
         };
         let request = CrmRequest::update("activities/{id}", activity_path(id)?, body(&fields));
-        access.send(request).await?.json::<Value>().map(drop)
+        access.send(request).await?.json::<IgnoredAny>().map(drop)
     }
 
     async fn find_records(
@@ -202,14 +230,16 @@ impl Crm for Pipedrive {
         log: &NewCallLog,
         since: DateTime<Utc>,
     ) -> Result<Vec<CallLogId>, Error> {
-        let person = person_id(&log.contact.id)?;
+        let person = person(log)?;
+        let owner = number_of(log.owner.as_deref().unwrap_or(access.user.crm_owner_id()));
+        let place = person.map_or(("owner_id", owner), |person| ("person_id", Some(person)));
         let call_type = call_type(access).await?;
         let fields = self.fields(&log.facts);
-        let expected = new_activity(log, &fields, person, None, &call_type);
+        let expected = new_activity(log, &fields, person, None, call_type.as_deref());
         let mut ids: Vec<u64> = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let response = access.send(activities_of(person, since, cursor.as_deref())).await?;
+            let response = access.send(activities_of(place, since, cursor.as_deref())).await?;
             let page: Vec<Activity> = data(&response)?;
             let hits = page.iter().filter(|activity| is_similar(activity, &expected, &fields, log));
             ids.extend(hits.map(|activity| activity.id.0));
@@ -250,7 +280,8 @@ impl Crm for Pipedrive {
         let request = CrmRequest::read("persons/search", "/api/v2/persons/search")
             .query("term", &wanted[wanted.len().saturating_sub(SHARED_DIGITS)..])
             .query("fields", "phone")
-            .query("limit", "100");
+            .query("limit", "100")
+            .page();
         let found: Hits = data(&access.send(request).await?)?;
         let persons = found.items.into_iter().filter_map(|hit| hit.item);
         Ok(persons.filter_map(|person| person_with_number(person, phone_number)).collect())
@@ -277,38 +308,45 @@ impl Crm for Pipedrive {
 fn new_activity<'a>(
     log: &'a NewCallLog,
     fields: &'a Fields,
-    person: u64,
+    person: Option<u64>,
     org: Option<u64>,
-    call_type: &'a str,
+    kind: Option<&'a str>,
 ) -> NewActivity<'a> {
     let deal = additional(log, ["deals", "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
     // Pipedrive links an activity to one of them. If both are sent, it keeps the deal.
     let lead = additional(log, ["leads", "lead"]).find_map(lead_id).filter(|_| deal.is_none());
     NewActivity {
         subject: &log.subject,
-        kind: call_type,
-        owner_id: number_of(&log.owner),
+        kind,
+        owner_id: log.owner.as_deref().and_then(number_of),
         org_id: org,
         deal_id: deal,
         lead_id: lead,
         times: times(fields),
         done: true,
         note: &log.body,
-        participants: [NewParticipant { person_id: person, primary: true }],
+        participants: person
+            .map(|person_id| NewParticipant { person_id, primary: true })
+            .into_iter()
+            .collect(),
     }
 }
 
 /// Returns `true` if an attempt that sent `expected`, with these fields, may have made this activity of the log.
 fn is_similar(activity: &Activity, expected: &NewActivity<'_>, sent: &Fields, log: &NewCallLog) -> bool {
-    let person = expected.participants[0].person_id;
+    let person = expected.participants.first().map(|participant| participant.person_id);
     let participants = || activity.participants.iter().flatten().map(|other| other.person_id.0);
-    let participates =
-        || activity.person_id.map(|id| id.0) == Some(person) || participants().any(|id| id == person);
-    let mut owners = [&log.owner].into_iter().chain(&log.earlier_owners).map(|id| number_of(id));
+    let participates = || match person {
+        Some(person) => {
+            activity.person_id.map(|id| id.0) == Some(person) || participants().any(|id| id == person)
+        }
+        None => activity.person_id.is_none(),
+    };
+    let mut owners = log.owner.iter().chain(&log.earlier_owners).map(|id| number_of(id));
     let shown = shown_fields(activity);
     let is_shown = |sent: &str| sent.is_empty() || shown.get(DUE).is_some_and(|shown| shown == sent);
     !activity.is_deleted
-        && activity.kind.as_deref() == Some(expected.kind)
+        && expected.kind.is_none_or(|kind| activity.kind.as_deref() == Some(kind))
         && (expected.owner_id.is_none()
             || owners.any(|id| id.is_some() && id == activity.owner_id.map(|id| id.0)))
         && is_shown(&sent[DUE])
@@ -321,15 +359,23 @@ fn timestamp(text: &str) -> Option<DateTime<Utc>> {
     text.parse().ok().or_else(older)
 }
 
-/// The request for a page of a person's done activities, newest first.
-fn activities_of(person: u64, since: DateTime<Utc>, cursor: Option<&str>) -> CrmRequest {
+/// The request for a page of the done activities of a person or an owner, newest first.
+fn activities_of(
+    place: (&'static str, Option<u64>),
+    since: DateTime<Utc>,
+    cursor: Option<&str>,
+) -> CrmRequest {
     let request = CrmRequest::read("activities", "/api/v2/activities")
-        .query("person_id", person.to_string())
         .query("done", "true")
         .query("updated_since", since.to_rfc3339_opts(SecondsFormat::Secs, true))
         .query("sort_by", "add_time")
         .query("sort_direction", "desc")
-        .query("limit", "100");
+        .query("limit", PAGE)
+        .page();
+    let request = match place {
+        (name, Some(id)) => request.query(name, id.to_string()),
+        (_, None) => request,
+    };
     match cursor {
         Some(cursor) => request.query("cursor", cursor),
         None => request,
@@ -439,12 +485,11 @@ fn number_of(user: &str) -> Option<u64> {
     user.parse().ok()
 }
 
-fn person_id(contact: &ContactId) -> Result<u64, Error> {
-    contact
-        .as_str()
-        .trim()
-        .parse()
-        .map_err(|_| Error::rejected(format!("The contact id \"{contact}\" is not a number.")))
+/// Returns the person of a log, if it has a contact.
+fn person(log: &NewCallLog) -> Result<Option<u64>, Error> {
+    let Some(Contact { id, .. }) = &log.contact else { return Ok(None) };
+    let not_a_number = |_| Error::rejected(format!("The contact id \"{id}\" is not a number."));
+    id.as_str().trim().parse().map(Some).map_err(not_a_number)
 }
 
 fn activity_path(id: &CallLogId) -> Result<String, Error> {

@@ -78,8 +78,8 @@ pub(super) struct FoundPerson {
 #[derive(Debug, Serialize)]
 pub(super) struct NewActivity<'a> {
     pub(super) subject: &'a str,
-    #[serde(rename = "type")]
-    pub(super) kind: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) owner_id: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,8 @@ pub(super) struct NewActivity<'a> {
     pub(super) done: bool,
     pub(super) note: &'a str,
     /// `person_id` is read-only. Pipedrive derives it from the primary participant.
-    pub(super) participants: [NewParticipant; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) participants: Vec<NewParticipant>,
 }
 
 #[derive(Debug, Serialize)]

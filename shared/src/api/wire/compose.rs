@@ -32,24 +32,28 @@ pub struct ComposeLine {
 ///
 /// If the line is not a JSON object, or a field is invalid.
 pub fn read_compose_line(line: &str) -> Result<ComposeLine, InputError> {
-    read_input(&Fields::of(&json::read_object(line.as_bytes(), "line")?), None)
+    let object = json::read_object(line.as_bytes(), "line")?;
+    let top = Fields::of(&object);
+    let line = read_input(&top, None)?;
+    // There is no call to lose.
+    top.unread().into_iter().next().map_or(Ok(line), Err)
 }
 
 fn read_input(top: &Fields<'_>, outer: Option<&ComposeLine>) -> Result<ComposeLine, InputError> {
     let call = top.clone().or(top.inside("callLog")?).or(top.inside("logInfo")?);
-    let mut details = read_details(&call)?;
+    let mut details = read_details(&call);
     details.session = call.get("sessionId", &value::CONTACT_ID)?.and_then(SessionId::new);
     let existing_body = top.get("existingBody", &value::BODY)?;
     // An update has a contact number only if it names one; otherwise it would bring back a line that the user deleted.
     let no_parties = CallDetails::default();
     let known = if existing_body.is_some() { &no_parties } else { &details };
-    details.contact_number = read_contact_number(top, known)?;
+    details.contact_number = read_contact_number(top, known);
     let mut line = ComposeLine {
         details,
         settings: read_settings(&top.inside("user")?)?
             .or_else(|| outer.map(|outer| outer.settings.clone()))
             .unwrap_or_default(),
-        zone: read_zone(top)?.or(outer.map(|outer| outer.zone)).unwrap_or(Zone::UTC),
+        zone: read_zone(top).or(outer.map(|outer| outer.zone)).unwrap_or(Zone::UTC),
         existing_body,
         base: None,
     };
@@ -136,8 +140,8 @@ mod tests {
             (r#"{"existingBody": 7}"#, "`existingBody` is not text: expected a string, got a number"),
             (r#"{"base": 7}"#, "`base` is not an object: expected an object, got a number"),
             (
-                r#"{"base": {"callLog": {"duration": -1}}}"#,
-                "`base.callLog.duration` is not a duration: expected whole seconds or \"pending\", got -1",
+                r#"{"base": {"callLog": {"duration": 1.5}}}"#,
+                "`base.callLog.duration` is not a duration: expected whole seconds or \"pending\", got 1.5",
             ),
         ] {
             assert_eq!(

@@ -1,29 +1,26 @@
 //! The contact of a call.
 
-use super::{InputError, fields::Fields, record::either, value};
+use super::{fields::Fields, value};
 use crate::model::{CallDetails, Contact, ContactId};
 
 /// Returns the contact's number: the one that the request names, or else the other party's.
-pub(super) fn read_contact_number(
-    top: &Fields<'_>,
-    details: &CallDetails,
-) -> Result<Option<String>, InputError> {
-    let given = top.inside("contactInfo")?.text("phoneNumber")?;
-    Ok(given.or_else(|| details.other_party()?.phone_number.clone()))
+pub(super) fn read_contact_number(top: &Fields<'_>, details: &CallDetails) -> Option<String> {
+    let given = top.part("contactInfo").words("phoneNumber");
+    given.or_else(|| details.other_party()?.phone_number.clone())
 }
 
 /// Returns the contact's name.
-pub(super) fn read_contact_name(top: &Fields<'_>) -> Result<Option<String>, InputError> {
-    either(top.inside("contactInfo")?.text("name")?, || top.text("contactName"))
+pub(super) fn read_contact_name(top: &Fields<'_>) -> Option<String> {
+    top.part("contactInfo").fact("name", &value::LINE).or_else(|| top.fact("contactName", &value::LINE))
 }
 
 /// Returns the contact, or `None` if the request names none.
-pub(super) fn read_contact(top: &Fields<'_>, details: &CallDetails) -> Result<Option<Contact>, InputError> {
-    let info = top.inside("contactInfo")?;
-    let id = either(info.get("id", &value::CONTACT_ID)?, || top.get("contactId", &value::CONTACT_ID))?;
-    let kind = either(info.text("type")?, || top.text("contactType"))?;
+pub(super) fn read_contact(top: &Fields<'_>, details: &CallDetails) -> Option<Contact> {
+    let info = top.part("contactInfo");
+    let id = info.fact("id", &value::CONTACT_ID).or_else(|| top.fact("contactId", &value::CONTACT_ID));
+    let kind = info.words("type").or_else(|| top.words("contactType"));
     let (name, phone_number) = (details.contact_name.clone(), details.contact_number.clone());
-    Ok(id.and_then(ContactId::new).map(|id| Contact { id, kind, name, phone_number }))
+    ContactId::new(id?).map(|id| Contact { id, kind, name, phone_number })
 }
 
 #[cfg(test)]
@@ -35,8 +32,8 @@ mod tests {
 
     fn check<T: std::fmt::Debug + PartialEq>(body: Value, field: fn(Contact) -> T, expected: Option<T>) {
         let top = Fields::of(body.as_object().unwrap());
-        let contact_name = read_contact_name(&top).unwrap();
-        let contact = read_contact(&top, &CallDetails { contact_name, ..CallDetails::default() }).unwrap();
+        let contact_name = read_contact_name(&top);
+        let contact = read_contact(&top, &CallDetails { contact_name, ..CallDetails::default() });
         assert_eq!(contact.map(field), expected, "{body}");
     }
 
@@ -79,7 +76,7 @@ mod tests {
             (json!({"contactInfo": {"phoneNumber": " "}}), call(Some(Direction::Inbound)), Some("+1")),
             (named, call(Some(Direction::Inbound)), Some("+3")),
         ] {
-            let number = read_contact_number(&Fields::of(body.as_object().unwrap()), &details).unwrap();
+            let number = read_contact_number(&Fields::of(body.as_object().unwrap()), &details);
             assert_eq!(number.as_deref(), expected, "{body} {details:?}");
         }
     }

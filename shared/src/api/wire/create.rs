@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    InputError,
+    InputError, Read,
     contact::{read_contact, read_contact_name, read_contact_number},
     fields::Fields,
     json,
@@ -12,12 +12,13 @@ use super::{
 };
 use crate::model::{CallDetails, CreateCallLog, Secret};
 
-/// Reads a request to log a call.
+/// Reads a request to log a call. What cannot be read of the call is left out.
 ///
 /// # Errors
 ///
-/// If the body is not a JSON object, or a field is missing or invalid.
-pub fn read_create(body: &[u8]) -> Result<CreateCallLog, InputError> {
+/// If the body is not a JSON object; if the call record, its session or its direction is missing or invalid; or if the body
+/// names a user or an authorization that cannot be read.
+pub fn read_create(body: &[u8]) -> Result<Read<CreateCallLog>, InputError> {
     let body = json::read_object(body, "body")?;
     let top = Fields::of(&body);
     let record = top.inside("logInfo")?.or(top.inside("callLog")?);
@@ -27,32 +28,33 @@ pub fn read_create(body: &[u8]) -> Result<CreateCallLog, InputError> {
     let call = top.clone().or(record);
     let session = call.require("sessionId", &value::SESSION)?;
     call.require("direction", &value::DIRECTION)?;
-    let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call)? };
-    details.contact_number = read_contact_number(&top, &details)?;
-    details.contact_name = read_contact_name(&top)?;
-    let (additional, owner_token) = read_additional(&top)?;
-    Ok(CreateCallLog {
+    let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call) };
+    details.contact_number = read_contact_number(&top, &details);
+    details.contact_name = read_contact_name(&top);
+    let (additional, owner_token) = read_additional(&top);
+    let command = CreateCallLog {
         session,
-        extension: read_extension(&call)?,
+        extension: read_extension(&call),
         user: read_user_id(&top)?,
         owner_token,
-        contact: read_contact(&top, &details)?,
+        contact: read_contact(&top, &details),
         additional,
         authorization: read_authorization(&top)?,
-        zone: read_zone(&top)?,
+        zone: read_zone(&top),
         details,
-    })
+    };
+    Ok(Read { command, unread: top.unread() })
 }
 
 /// Returns the form fields without the token of another user that server-side logging adds, and that token if its user
 /// should own the record.
-fn read_additional(top: &Fields<'_>) -> Result<(Map<String, Value>, Option<Secret>), InputError> {
-    let mut additional = top.get("additionalSubmission", &value::OBJECT)?.unwrap_or_default();
+fn read_additional(top: &Fields<'_>) -> (Map<String, Value>, Option<Secret>) {
+    let mut additional = top.fact("additionalSubmission", &value::OBJECT).unwrap_or_default();
     let token = additional.shift_remove("adminAssignedUserToken");
     // Any other value than `true`, such as the text "true", does not ask for another owner, as in App Connect.
     let is_assigned = additional.get("isAssignedToUser") == Some(&Value::Bool(true));
     let token = token.filter(|_| is_assigned).and_then(|token| Some(Secret::new(token.as_str()?.trim())));
-    Ok((additional, token.filter(|token| !token.expose().is_empty())))
+    (additional, token.filter(|token| !token.expose().is_empty()))
 }
 
 #[cfg(test)]
@@ -79,7 +81,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<CreateCallLog, InputError> {
-        read_create(body.to_string().as_bytes())
+        read_create(body.to_string().as_bytes()).map(|read| read.command)
     }
 
     fn check<T: Debug + PartialEq>(
@@ -88,6 +90,13 @@ mod tests {
         expected: impl Into<T>,
     ) {
         assert_eq!(field(read(&call(fields.clone())).unwrap()), expected.into(), "{fields}");
+    }
+
+    fn check_left_out(fields: Value, message: &str) {
+        let body = call(fields);
+        let unread = read_create(body.to_string().as_bytes()).unwrap().unread;
+        let unread: Vec<_> = unread.iter().map(|error| error.message.as_str()).collect();
+        assert_eq!(unread, [message], "{body}");
     }
 
     fn check_rejected(body: Value, message: &str) {
@@ -248,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_field_is_named_and_private_values_are_not_quoted() {
+    fn a_request_that_is_impossible_is_rejected_and_no_private_value_is_quoted() {
         let missing = "is missing: expected the call record, here or in `callLog`";
         check_rejected(json!({}), &format!("`logInfo` {missing}"));
         check_rejected(json!({"logInfo": null, "sessionId": "1"}), &format!("`logInfo` {missing}"));
@@ -274,12 +283,32 @@ mod tests {
                 "`logInfo.direction` is not a direction: expected \"Inbound\" or \"Outbound\", got \"sideways\"",
             ),
             (
+                json!({"authHeader": 7}),
+                "`authHeader` is not a header value: expected a string of printable ASCII characters, got a number",
+            ),
+            (
+                json!({"authHeader": "Bearer s3cr3t\r\nX: y"}),
+                "`authHeader` is not a header value: expected a string of printable ASCII characters, got a string",
+            ),
+            (
+                json!({"user": {"id": {}}}),
+                "`user.id` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object",
+            ),
+        ] {
+            check_rejected(call(fields), message);
+        }
+    }
+
+    #[test]
+    fn a_fact_that_cannot_be_read_is_left_out_and_named() {
+        for (fields, message) in [
+            (
                 json!({"logInfo": {"startTime": "yesterday"}}),
                 "`logInfo.startTime` is not a time: expected ISO 8601 or epoch milliseconds, got \"yesterday\"",
             ),
             (
-                json!({"logInfo": {"duration": -5}}),
-                "`logInfo.duration` is not a duration: expected whole seconds or \"pending\", got -5",
+                json!({"logInfo": {"duration": 1.5}}),
+                "`logInfo.duration` is not a duration: expected whole seconds or \"pending\", got 1.5",
             ),
             (json!({"note": ["private"]}), "`note` is not text: expected a string, got a list"),
             (
@@ -294,22 +323,22 @@ mod tests {
                 json!({"logInfo": {"recording": "https://x"}}),
                 "`logInfo.recording` is not an object: expected an object, got a string",
             ),
-            (
-                json!({"recordingLink": "https://x", "logInfo": {"recording": 7}}),
-                "`logInfo.recording` is not an object: expected an object, got a number",
-            ),
             (json!({"contactInfo": []}), "`contactInfo` is not an object: expected an object, got a list"),
             (
                 json!({"contactInfo": {"id": {}}}),
                 "`contactInfo.id` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object",
             ),
             (
-                json!({"authHeader": 7}),
-                "`authHeader` is not a header value: expected a string of printable ASCII characters, got a number",
+                json!({"logInfo": {"hashedExtensionId": ["h"]}}),
+                "`logInfo.hashedExtensionId` is not an identifier: expected a string or a whole number, at most 256 bytes long, got a list",
             ),
             (
-                json!({"authHeader": "Bearer s3cr3t\r\nX: y"}),
-                "`authHeader` is not a header value: expected a string of printable ASCII characters, got a string",
+                json!({"logInfo": {"legs": {}}}),
+                "`logInfo.legs` is not a list: expected a list, got an object",
+            ),
+            (
+                json!({"logInfo": {"legs": [{}, 7]}}),
+                "`logInfo.legs[1]` is not an object: expected an object, got a number",
             ),
             (
                 json!({"additionalSubmission": [1]}),
@@ -321,7 +350,13 @@ mod tests {
                 "`user.timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"bogus\"",
             ),
         ] {
-            check_rejected(call(fields), message);
+            check_left_out(fields, message);
         }
+        // The other place of a field may have a value that can be read.
+        let read =
+            read_create(call(json!({"note": ["private"], "logInfo": {"note": "b"}})).to_string().as_bytes());
+        let read = read.unwrap();
+        assert_eq!((read.command.details.note, read.unread.len()), (text("b"), 1));
+        check(json!({"logInfo": {"duration": -5}}), |c| c.details.duration, CallDuration::Seconds(0));
     }
 }

@@ -1,4 +1,9 @@
 //! Fields: looks for a field in several objects, and names it by its path in errors.
+//!
+//! A fact that cannot be read must not lose the call: [`Fields::fact`] and its like leave it out and keep the error, which
+//! [`Fields::unread`] returns. What makes the request impossible is read by [`Fields::get`] and [`Fields::require`].
+
+use std::{cell::RefCell, rc::Rc};
 
 use serde_json::{Map, Value};
 
@@ -11,6 +16,8 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
     places: Vec<Place<'a>>,
+    /// The errors of the fields that were left out, of these objects and of all that belong to the same input.
+    unread: Rc<RefCell<Vec<InputError>>>,
 }
 
 /// An object and its path in the input: empty, or with a dot at the end.
@@ -23,42 +30,52 @@ struct Place<'a> {
 impl<'a> Fields<'a> {
     /// Returns the fields of the top-level object.
     pub(super) fn of(object: &'a Map<String, Value>) -> Self {
-        Fields::at(String::new(), object)
+        Fields { places: vec![Place { path: String::new(), object }], unread: Rc::default() }
     }
 
-    fn at(path: String, object: &'a Map<String, Value>) -> Self {
-        Fields { places: vec![Place { path, object }] }
+    fn with_places(&self, places: Vec<Place<'a>>) -> Fields<'a> {
+        Fields { places, unread: self.unread.clone() }
+    }
+
+    /// Returns the errors of the fields that were left out, each once.
+    pub(super) fn unread(&self) -> Vec<InputError> {
+        self.unread.borrow().clone()
+    }
+
+    /// Returns the value, or leaves it out and keeps the error.
+    fn or_unread<T: Default>(&self, read: Result<T, InputError>) -> T {
+        read.unwrap_or_else(|error| {
+            let mut unread = self.unread.borrow_mut();
+            if !unread.contains(&error) {
+                unread.push(error);
+            }
+            T::default()
+        })
     }
 
     /// Returns the fields of the objects with this name in all places.
     pub(super) fn inside(&self, name: &str) -> Result<Fields<'a>, InputError> {
-        let mut places = Vec::new();
-        for place in &self.places {
-            match place.object.get(name) {
-                Some(Value::Object(object)) => {
-                    places.push(Place { path: format!("{}{name}.", place.path), object });
-                }
-                // These count as absent in JavaScript.
-                None | Some(Value::Null | Value::Bool(false)) => {}
-                Some(Value::String(text)) if text.trim().is_empty() => {}
-                Some(other) => {
-                    return Err(place.invalid(name, "an object", "an object", value::json_type(other)));
-                }
-            }
-        }
-        Ok(Fields { places })
+        let places = self.places.iter().map(|place| place.inside(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.with_places(places.into_iter().flatten().collect()))
     }
 
-    /// Returns the fields of each object in the list with this name. `null` items are left out.
-    pub(super) fn list(&self, name: &str) -> Result<Vec<Fields<'a>>, InputError> {
-        for place in &self.places {
-            match place.object.get(name) {
-                None | Some(Value::Null) => {}
-                Some(Value::Array(items)) => return place.items(name, items),
-                Some(other) => return Err(place.invalid(name, "a list", "a list", value::json_type(other))),
-            }
-        }
-        Ok(Vec::new())
+    /// Returns the fields of the objects with this name, without what is none.
+    pub(super) fn part(&self, name: &str) -> Fields<'a> {
+        let places = self.places.iter().filter_map(|place| self.or_unread(place.inside(name)));
+        self.with_places(places.collect())
+    }
+
+    /// Returns the fields of the first objects in the list with this name, at most this many, without what is none. `null`
+    /// items are left out.
+    pub(super) fn list(&self, name: &str, most: usize) -> Vec<Fields<'a>> {
+        let found = self.places.iter().find_map(|place| {
+            let items = self.or_unread(place.list(name))?;
+            Some((place, items))
+        });
+        let Some((place, items)) = found else { return Vec::new() };
+        let items = items.iter().enumerate().filter(|(_, item)| !item.is_null()).take(most);
+        let items = items.filter_map(|(position, item)| self.or_unread(place.item(name, position, item)));
+        items.map(|place| self.with_places(vec![place])).collect()
     }
 
     /// Returns fields that are searched for here, then in `later`.
@@ -75,17 +92,21 @@ impl<'a> Fields<'a> {
     /// Returns the field's value, or `None` if it is absent or empty in all objects.
     pub(super) fn get<T>(&self, name: &str, value_type: &ValueType<T>) -> Result<Option<T>, InputError> {
         for place in &self.places {
-            let Some(value) = place.object.get(name).filter(|value| !value.is_null()) else { continue };
-            match (value_type.read)(value) {
-                Ok(None) => {}
-                Ok(found) => return Ok(found),
-                Err(_) => {
-                    let got = value_type.describe(value);
-                    return Err(place.invalid(name, value_type.name, value_type.expected, got));
-                }
+            if let Some(found) = place.get(name, value_type)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// Returns the field's value, or `None` if it is absent, empty or invalid in all objects.
+    pub(super) fn fact<T>(&self, name: &str, value_type: &ValueType<T>) -> Option<T> {
+        self.places.iter().find_map(|place| self.or_unread(place.get(name, value_type)))
+    }
+
+    /// Returns the field's value as text, or `None` if it is absent, empty or invalid in all objects.
+    pub(super) fn words(&self, name: &str) -> Option<String> {
+        self.fact(name, &value::TEXT)
     }
 
     /// Returns the field's value, or an error if it is absent or empty.
@@ -111,15 +132,36 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn items(&self, name: &str, items: &'a [Value]) -> Result<Vec<Fields<'a>>, InputError> {
-        let item = |(position, item): (usize, &'a Value)| {
-            let name = format!("{name}[{position}]");
-            match item {
-                Value::Object(object) => Ok(Fields::at(format!("{}{name}.", self.path), object)),
-                other => Err(self.invalid(&name, "an object", "an object", value::json_type(other))),
-            }
-        };
-        items.iter().enumerate().filter(|(_, item)| !item.is_null()).map(item).collect()
+    fn get<T>(&self, name: &str, value_type: &ValueType<T>) -> Result<Option<T>, InputError> {
+        let Some(value) = self.object.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
+        (value_type.read)(value)
+            .map_err(|_| self.invalid(name, value_type.name, value_type.expected, value_type.describe(value)))
+    }
+
+    /// Returns the object with this name. What counts as absent in JavaScript is absent.
+    fn inside(&self, name: &str) -> Result<Option<Place<'a>>, InputError> {
+        match self.object.get(name) {
+            Some(Value::Object(object)) => Ok(Some(Place { path: format!("{}{name}.", self.path), object })),
+            None | Some(Value::Null | Value::Bool(false)) => Ok(None),
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(other) => Err(self.invalid(name, "an object", "an object", value::json_type(other))),
+        }
+    }
+
+    fn list(&self, name: &str) -> Result<Option<&'a [Value]>, InputError> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(items)) => Ok(Some(items)),
+            Some(other) => Err(self.invalid(name, "a list", "a list", value::json_type(other))),
+        }
+    }
+
+    fn item(&self, list: &str, position: usize, item: &'a Value) -> Result<Option<Place<'a>>, InputError> {
+        let name = format!("{list}[{position}]");
+        match item {
+            Value::Object(object) => Ok(Some(Place { path: format!("{}{name}.", self.path), object })),
+            other => Err(self.invalid(&name, "an object", "an object", value::json_type(other))),
+        }
     }
 
     fn invalid(

@@ -32,6 +32,15 @@ pub struct InputError {
     length_without_value: usize,
 }
 
+/// A request that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read<T> {
+    /// The request, as far as it could be read.
+    pub command: T,
+    /// The errors of the fields that were left out.
+    pub unread: Vec<InputError>,
+}
+
 impl InputError {
     fn new(message: impl Into<String>) -> Self {
         let message = message.into();

@@ -67,8 +67,9 @@ fn duration(value: &Value) -> Result<Option<CallDuration>, InvalidValue> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
+    // A negative number counts as zero, as the cast reads it: the sender's clock was behind that of the call's start.
     seconds
-        .filter(|seconds| seconds.fract() == 0.0 && (0.0..=MAX_SECONDS).contains(seconds))
+        .filter(|seconds| seconds.fract() == 0.0 && *seconds <= MAX_SECONDS)
         .map(|seconds| Some(CallDuration::Seconds(seconds as u64)))
         .ok_or(InvalidValue)
 }
@@ -123,6 +124,8 @@ mod tests {
             (json!("1969-12-31T23:59:59Z"), "\"1969-12-31T23:59:59Z\""),
             (json!("-1"), "\"-1\""),
             (json!("99999999999999999999"), "\"99999999999999999999\""),
+            (json!(-5.5), "-5.5"),
+            (json!("-inf"), "\"-inf\""),
             (json!("NaN"), "\"NaN\""),
             (json!("١٧٤١٧٩٤٣٢٥٠٠٠"), "\"١٧٤١٧٩٤٣٢٥٠٠٠\""),
             (json!("\u{202e}5202"), "\"\u{202e}5202\""),
@@ -158,12 +161,13 @@ mod tests {
             (json!("pending"), "pending"),
             (json!("Pending"), "pending"),
             (json!(31_536_000), "31536000"),
+            (json!(-1), "0"),
+            (json!("-5.0"), "0"),
         ] {
             check(value, Ok(Some(expected)));
         }
         check(json!(""), Ok(None));
         for (value, shown) in [
-            (json!(-5), "-5"),
             (json!(61.5), "61.5"),
             (json!("61.5"), "\"61.5\""),
             (json!("NaN"), "\"NaN\""),

@@ -1,7 +1,7 @@
 //! The request body of `PATCH /callLog`.
 
 use super::{
-    InputError,
+    InputError, Read,
     contact::{read_contact_name, read_contact_number},
     fields::Fields,
     json,
@@ -10,29 +10,31 @@ use super::{
 };
 use crate::model::{CallDetails, UpdateCallLog};
 
-/// Reads a request to update the log of a call.
+/// Reads a request to update the log of a call. What cannot be read of the call is left out.
 ///
 /// # Errors
 ///
-/// If the body is not a JSON object, or a field is missing or invalid.
-pub fn read_update(body: &[u8]) -> Result<UpdateCallLog, InputError> {
+/// If the body is not a JSON object, if the session is missing or invalid, or if the body names a user or an authorization
+/// that cannot be read.
+pub fn read_update(body: &[u8]) -> Result<Read<UpdateCallLog>, InputError> {
     let body = json::read_object(body, "body")?;
     let top = Fields::of(&body);
-    let call = top.clone().or(top.inside("logInfo")?).or(top.inside("callLog")?);
+    let call = top.clone().or(top.part("logInfo")).or(top.part("callLog"));
     // `existingCallLog` only identifies the call. Its other fields are older values.
-    let identity = call.clone().or(top.inside("existingCallLog")?);
+    let identity = call.clone().or(top.part("existingCallLog"));
     let session = identity.require("sessionId", &value::SESSION)?;
-    let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call)? };
-    details.contact_number = read_contact_number(&top, &details)?;
-    details.contact_name = read_contact_name(&top)?;
-    Ok(UpdateCallLog {
-        extension: read_extension(&identity)?,
+    let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call) };
+    details.contact_number = read_contact_number(&top, &details);
+    details.contact_name = read_contact_name(&top);
+    let command = UpdateCallLog {
+        extension: read_extension(&identity),
         user: read_user_id(&top)?,
         details,
         authorization: read_authorization(&top)?,
-        zone: read_zone(&top)?,
+        zone: read_zone(&top),
         session,
-    })
+    };
+    Ok(Read { command, unread: top.unread() })
 }
 
 #[cfg(test)]
@@ -45,7 +47,7 @@ mod tests {
     use crate::model::{CallDuration, Direction, NamedExtension, Party, Zone};
 
     fn read(body: &Value) -> Result<UpdateCallLog, InputError> {
-        read_update(body.to_string().as_bytes())
+        read_update(body.to_string().as_bytes()).map(|read| read.command)
     }
 
     fn check<T: Debug + PartialEq>(body: Value, field: impl Fn(UpdateCallLog) -> T, expected: impl Into<T>) {
@@ -132,22 +134,37 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_field_is_named() {
+    fn an_update_without_a_session_is_rejected() {
         let session = "expected RingCentral's id of one call, never 0";
         for (body, message) in [
             (json!({}), format!("`sessionId` is missing: {session}")),
             (json!({"existingCallLog": {}}), format!("`existingCallLog.sessionId` is missing: {session}")),
             (json!({"sessionId": "0"}), format!("`sessionId` is not a session id: {session}, got \"0\"")),
-            (
-                json!({"sessionId": 1, "legs": "x"}),
-                "`legs` is not a list: expected a list, got a string".to_owned(),
-            ),
-            (
-                json!({"existingCallLog": 7}),
-                "`existingCallLog` is not an object: expected an object, got a number".to_owned(),
-            ),
         ] {
             assert_eq!(read(&body).map_err(|error| error.message), Err(message), "{body}");
+        }
+    }
+    #[test]
+    fn a_fact_that_cannot_be_read_is_left_out_and_named() {
+        for (field, value, message) in [
+            ("legs", json!("x"), "`legs` is not a list: expected a list, got a string"),
+            (
+                "existingCallLog",
+                json!(7),
+                "`existingCallLog` is not an object: expected an object, got a number",
+            ),
+            ("logInfo", json!(7), "`logInfo` is not an object: expected an object, got a number"),
+            (
+                "direction",
+                json!("up"),
+                "`direction` is not a direction: expected \"Inbound\" or \"Outbound\", got \"up\"",
+            ),
+        ] {
+            let mut body = json!({"sessionId": 1, "aiNote": "Bob asked"});
+            body[field] = value;
+            let read = read_update(body.to_string().as_bytes()).unwrap();
+            let unread: Vec<_> = read.unread.iter().map(|error| error.message.as_str()).collect();
+            assert_eq!((unread, read.command.details.ai_note), (vec![message], text("Bob asked")), "{body}");
         }
     }
 }

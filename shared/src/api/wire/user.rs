@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use super::{InputError, fields::Fields, json, record::either, time, value};
+use super::{InputError, fields::Fields, json, time, value};
 use crate::model::{Credentials, CrmAccount, Platform, Settings, User, UserId};
 
 /// Reads a user.
@@ -30,7 +30,10 @@ pub fn read_user(bytes: &[u8]) -> Result<User, InputError> {
             user_id: user.get("crmUserId", &value::ID)?,
             owner_id: user.get("ownerId", &value::ID)?,
         },
-        zone: either(user.get("timezone", &time::ZONE)?, || user.get("timezoneOffset", &time::ZONE))?,
+        zone: match user.get("timezone", &time::ZONE)? {
+            None => user.get("timezoneOffset", &time::ZONE)?,
+            zone => zone,
+        },
         settings: read_settings(&user)?.unwrap_or_default(),
         credentials: read_credentials(&user.inside("credentials")?)?,
     })

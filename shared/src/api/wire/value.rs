@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::{Direction, Secret, SessionId};
+use crate::{
+    model::{Direction, Secret, SessionId},
+    note::one_line,
+};
 
 /// A type of value: how it is read, and how error messages describe it.
 #[derive(Debug)]
@@ -21,13 +24,18 @@ pub(super) struct ValueType<T> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InvalidValue;
 
-/// The longest identifier, in bytes. Identifiers become part of keys in the table, which may have 1,024 bytes.
+/// The longest identifier, in bytes. Identifiers become part of keys in the table, which may have 1,024 bytes. A key has
+/// three bytes for each [separator](SEPARATORS).
 const MAX_ID: usize = 256;
+/// The characters that separate the parts of a key.
+const SEPARATORS: [char; 2] = ['#', '%'];
 /// The longest quote of an invalid value, in characters.
 const MAX_QUOTE: usize = 40;
 
 pub(super) const TEXT: ValueType<String> =
     ValueType { name: "text", expected: "a string", is_quotable: false, read: text };
+/// A subject or a name.
+pub(super) const LINE: ValueType<String> = ValueType { read: line, ..TEXT };
 /// The body of a note. It is not trimmed, and it may be empty.
 pub(super) const BODY: ValueType<String> =
     ValueType { read: |value| value.as_str().map(|text| Some(text.to_owned())).ok_or(InvalidValue), ..TEXT };
@@ -97,6 +105,10 @@ fn text(value: &Value) -> Result<Option<String>, InvalidValue> {
     }
 }
 
+fn line(value: &Value) -> Result<Option<String>, InvalidValue> {
+    Ok(text(value)?.map(|text| one_line(&text)).filter(|line| !line.is_empty()))
+}
+
 /// Returns a number without an unnecessary fraction: `87`, not `87.0`.
 fn number_text(value: &Value) -> Option<String> {
     whole(value).map(|whole| whole.to_string()).or_else(|| value.is_number().then(|| value.to_string()))
@@ -116,7 +128,8 @@ fn id(value: &Value) -> Result<Option<String>, InvalidValue> {
         Value::Number(_) => whole(value).ok_or(InvalidValue)?.to_string(),
         _ => return Err(InvalidValue),
     };
-    if id.len() > MAX_ID {
+    let separators = id.matches(SEPARATORS).count();
+    if id.len() + 2 * separators > MAX_ID {
         return Err(InvalidValue);
     }
     Ok((!id.is_empty()).then_some(id))
@@ -235,6 +248,8 @@ pub(super) mod tests {
             (&ID, json!(""), Ok(None)),
             (&ID, json!("x".repeat(256)), Ok(Some("x".repeat(256).leak() as &str))),
             (&ID, json!("x".repeat(257)), Err("a string")),
+            (&ID, json!("#%".repeat(42)), Ok(Some("#%".repeat(42).leak() as &str))),
+            (&ID, json!("#%".repeat(43)), Err("a string")),
             (&ID, json!(1e22), Err("a number")),
             (&ID, json!(7.5), Err("a number")),
             (&ID, json!(true), Err("a boolean")),

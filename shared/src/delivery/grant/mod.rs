@@ -17,7 +17,7 @@ use crate::{
         oauth::{OAuth, RenewalError, Session, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
-    model::{CallLogId, Credentials, Deadline, OAuthClientError, Secret, Zone},
+    model::{CallLogId, Contact, Credentials, Deadline, OAuthClientError, Secret, Zone},
     store::{self, StoredUser},
     telemetry::{self, Metric},
 };
@@ -165,6 +165,18 @@ impl<'a> Grant<'a> {
         }
     }
 
+    /// Finds contacts by their telephone number. See [`Crm::find_contacts`].
+    pub(crate) async fn find_contacts(&mut self, phone_number: &str) -> Result<Vec<Contact>, Failure> {
+        loop {
+            let access = self.access()?;
+            let request = self.crm.find_contacts(&access, phone_number);
+            let response = self.services.sync_points.reach("crm.find_contacts", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
+            }
+        }
+    }
+
     /// Finds the CRM records of an earlier attempt. See [`Crm::find_records`].
     pub(crate) async fn find_records(
         &mut self,
@@ -218,7 +230,7 @@ impl<'a> Grant<'a> {
     fn base_url(&self) -> Result<String, adapters::Error> {
         self.services.crm_base_url(self.crm, &self.user.user).ok_or_else(|| {
             let reason = "the stored host is not a host of this CRM";
-            adapters::Error::new(ErrorKind::Forbidden, Effect::None, reason)
+            adapters::Error::new(ErrorKind::Forbidden { message: String::new() }, Effect::None, reason)
         })
     }
 

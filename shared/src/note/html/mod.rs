@@ -139,11 +139,13 @@ fn number_labels(direction: Direction) -> [&'static str; 2] {
     }
 }
 
-/// Returns `true` for an absolute `http` or `https` URL that cannot end the attribute it is written into.
+/// Returns `true` for an absolute `http` or `https` URL that cannot end the attribute it is written into, and that has no user
+/// in front of its host: a reader takes such a user for the host (RFC 3986, section 7.6).
 fn is_safe_url(text: &str) -> bool {
     let is_web = text.split_once("://").is_some_and(|(scheme, rest)| {
         let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-        is_http && !rest.is_empty() && !rest.starts_with(['/', '?', '#'])
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        is_http && !authority.is_empty() && !authority.contains('@')
     });
     let is_unsafe = |char: char| char.is_whitespace() || char.is_control() || "\"'<>`\\".contains(char);
     is_web && !text.contains(is_unsafe)

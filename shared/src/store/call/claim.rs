@@ -292,7 +292,9 @@ impl Store {
     pub async fn claim_update(&self, lease: &Lease<'_>, change: Change<'_>) -> Result<ClaimUpdate, Error> {
         let states = state_values(Event::ClaimUpdate);
         let is_free = format!("#{STATE} IN ({}) AND #{LEASE_UNTIL} <= :now", placeholders(&states));
-        let update = acquire_lease(with_values(Update::default(), states), lease).returning_item();
+        let update = acquire_lease(with_values(Update::default(), states), lease)
+            .set(STATE, text(State::Logged.name()))
+            .returning_item();
         let update = match change {
             Change::New(queued, basis) => {
                 let is_meant = basis.condition(&queued.sender);

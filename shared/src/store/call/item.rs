@@ -10,7 +10,8 @@ use super::State;
 use crate::{
     model::{
         CallDetails, CallDuration, CallLogId, CallTag, ContactId, Direction, ExtensionHash,
-        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, Payload, TenantKey, UserId, Zone, user,
+        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, Payload, RecordPart, TenantKey, UserId, Zone,
+        user,
     },
     note::Fingerprints,
     store::{
@@ -18,7 +19,7 @@ use crate::{
         attributes::{
             APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, BROUGHT, CREATOR, DUE_AT, DUE_SHARD,
             EXTENSION_HASH, EXTENSION_NUMBER, FAILING_SINCE, FENCE, FINISH_PENDING, FINISHED_SECONDS,
-            FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, NEXT_SLOT, NOTE_USER, OTHER_LOGS,
+            FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LEFT_OUT, LOG_ID, NEXT_SLOT, NOTE_USER, OTHER_LOGS,
             OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
             RECOVERY_CRITERIA, SK, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
         },
@@ -135,9 +136,9 @@ pub(super) fn unconfirmed_field(name: &str, fingerprint: &str) -> String {
 /// so that the item of a usual call has less than 1 KB. Earlier versions wrote the names in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryCriteria {
-    /// The record's contact.
-    #[serde(rename = "c", alias = "contact")]
-    pub contact: ContactId,
+    /// The record's contact. Absent: the record has none.
+    #[serde(rename = "c", alias = "contact", default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactId>,
     /// The start of the call.
     #[serde(rename = "s", alias = "start", default, skip_serializing_if = "Option::is_none")]
     pub start: Option<DateTime<Utc>>,
@@ -165,6 +166,9 @@ pub struct RecoveryCriteria {
     /// The name of the way in which the attempt can be found. Absent: an earlier version stored the criteria.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub way: Option<String>,
+    /// The parts of the record that the attempt left out.
+    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<RecordPart>,
     /// The attempt was sent with the authorization that its request brought.
     #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
     pub has_authorization: bool,
@@ -187,7 +191,7 @@ impl RecoveryCriteria {
     /// Returns the criteria of an attempt with this payload, which is sent in the way with this name.
     pub(crate) fn of(key: &LogKey, payload: &Payload, way: &str) -> RecoveryCriteria {
         RecoveryCriteria {
-            contact: payload.contact.id.clone(),
+            contact: Some(payload.contact.id.clone()),
             start: payload.details.start,
             zone: payload.zone,
             direction: payload.details.direction,
@@ -195,6 +199,7 @@ impl RecoveryCriteria {
             result: payload.details.result.clone(),
             tag: Some(CallTag::of(key)),
             way: Some(way.to_owned()),
+            left_out: Vec::new(),
             has_authorization: payload.has_authorization,
             until_ms: None,
             sent: Vec::new(),
@@ -275,6 +280,8 @@ pub struct CallItem {
     pub creator: Option<UserId>,
     /// The user who owns the record, if that is not the creator.
     pub owner: Option<UserId>,
+    /// The parts that the record lacks, because the CRM did not accept them.
+    pub left_out: Vec<RecordPart>,
     /// The further logs of the call. Empty, unless this is the first one.
     pub other_logs: Vec<KnownLog>,
     /// The slot of the next further log. Only of the first log.
@@ -393,6 +400,12 @@ impl Store {
             stored_identity: identity,
             creator: reader.text(CREATOR)?.and_then(UserId::new),
             owner: reader.text(OWNER)?.and_then(UserId::new),
+            left_out: reader
+                .text(LEFT_OUT)?
+                .iter()
+                .flat_map(|names| names.split(' '))
+                .filter_map(RecordPart::named)
+                .collect(),
             other_logs: match reader.text(OTHER_LOGS)? {
                 Some(json) => serde_json::from_str(&json).map_err(|_| reader.unreadable(OTHER_LOGS))?,
                 None => Vec::new(),

@@ -9,7 +9,7 @@ use crate::{
         Error, Store,
         attributes::{
             APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, DUE_USER, FAILING_SINCE,
-            FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LOG_ID, NOTE_USER,
+            FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LEFT_OUT, LOG_ID, NOTE_USER,
             OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON, RECORD,
             RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, boolean, number, text,
             texts,
@@ -238,6 +238,10 @@ impl Store {
         update = update.set_or_remove(NOTE_USER, note_user.map(|user| text(user.as_str())));
         if let Some(owner) = &seen.owner {
             update = update.set(OWNER, text(owner.as_str()));
+        }
+        if !seen.left_out.is_empty() {
+            let names: Vec<_> = seen.left_out.iter().map(|part| part.name()).collect();
+            update = update.set(LEFT_OUT, text(names.join(" ")));
         }
         if !written.fields.is_empty() {
             let fields =

@@ -88,6 +88,8 @@ pub const TRANSITIONS: &[(Option<State>, Event, State)] = &[
     (Some(State::Retry), Event::ClaimCreate, State::Creating),
     (Some(State::DeadLetter), Event::ClaimCreate, State::Creating),
     (Some(State::Logged), Event::ClaimUpdate, State::Logged),
+    // A person can restore a deleted record, and a proxy can claim that a record does not exist. So an update looks again.
+    (Some(State::Deleted), Event::ClaimUpdate, State::Logged),
     (Some(State::Creating), Event::Finish, State::Logged),
     (Some(State::Logged), Event::Finish, State::Logged),
     (Some(State::Creating), Event::Keep, State::Logged),
@@ -133,9 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_call_log_stays_deleted_and_a_dead_letter_can_be_logged_again() {
-        let leaves = |state| TRANSITIONS.iter().any(|(from, _, to)| *from == Some(state) && *to != state);
-        assert!(!leaves(State::Deleted));
-        assert!(leaves(State::DeadLetter));
+    fn a_deleted_call_log_is_never_created_again_and_a_dead_letter_can_be_logged_again() {
+        let leads_to = |state| {
+            let from = TRANSITIONS.iter().filter(move |(from, _, to)| *from == Some(state) && *to != state);
+            from.map(|(_, event, to)| (*event, *to)).collect::<Vec<_>>()
+        };
+        assert_eq!(leads_to(State::Deleted), [(Event::ClaimUpdate, State::Logged)]);
+        assert!(!leads_to(State::DeadLetter).is_empty());
     }
 }

@@ -134,7 +134,7 @@ async fn send_every_request(connected: &Connected, log: &NewCallLog) -> (CallLog
         NewContact { name: "Canaria Bird".to_owned(), phone_number: "+12135559911".to_owned(), kind: None };
     let contact = crm.create_contact(&access, &new).await.unwrap();
     crm.find_contacts(&access, &new.phone_number).await.unwrap();
-    let log = NewCallLog { contact: contact.clone(), ..log.clone() };
+    let log = NewCallLog { contact: Some(contact.clone()), ..log.clone() };
     let id = connected.create(&log).await;
     connected.find(&log).await;
     connected.read(&id).await;

@@ -189,8 +189,8 @@ impl<F: FakeCrm + ?Sized> Connected<F> {
                 self.crm.capabilities().format,
                 &Content::new(&details, &settings, Zone::UTC),
             ),
-            contact: self.fake.contacts()[0].clone(),
-            owner: self.user.crm_owner_id().to_owned(),
+            contact: Some(self.fake.contacts()[0].clone()),
+            owner: Some(self.user.crm_owner_id().to_owned()),
             earlier_owners: Vec::new(),
             facts: CallFacts {
                 direction: Some(Direction::Inbound),

@@ -81,7 +81,7 @@ async fn a_contact_is_a_person_or_a_company() {
     let connected = connect();
     let [person, company] = connected.fake.contacts();
     let of_kind = |kind: Option<&str>, contact: &Contact| NewCallLog {
-        contact: Contact { kind: kind.map(str::to_owned), ..contact.clone() },
+        contact: Some(Contact { kind: kind.map(str::to_owned), ..contact.clone() }),
         ..connected.log(START)
     };
     for (kind, contact, exists) in [

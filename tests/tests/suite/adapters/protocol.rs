@@ -163,7 +163,8 @@ async fn a_note_that_is_longer_than_the_crm_accepts_is_cut_and_the_caller_learns
     each_with(Feature::Limits, async |connected| {
         let running = Running::start(connected).await;
         let limits = connected.crm.capabilities().limits;
-        let transcript = "He said that he would think about it. 🙂 ".repeat(limits.max_body.unwrap());
+        let sentence = "He said that he would think about it. 🙂 ";
+        let transcript = sentence.repeat(limits.max_body.unwrap() / 20);
         let Contact { id, kind, .. } = &connected.fake.contacts()[0];
         let mut create = call("1");
         create["contactId"] = json!(id.as_str());

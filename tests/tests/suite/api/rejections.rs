@@ -67,34 +67,11 @@ async fn a_missing_or_invalid_field_is_a_400_that_names_the_field() {
             "`logInfo.direction` is not a direction: expected \"Inbound\" or \"Outbound\", got \"Sideways\".".to_owned(),
         ),
         (
-            info(json!({"startTime": "yesterday"})),
-            "`logInfo.startTime` is not a time: expected ISO 8601 or epoch milliseconds, got \"yesterday\".".to_owned(),
-        ),
-        (
-            info(json!({"duration": -5})),
-            "`logInfo.duration` is not a duration: expected whole seconds or \"pending\", got -5.".to_owned(),
-        ),
-        (
-            info(json!({"from": "+12135550111"})),
-            "".to_owned(),
-        ),
-        (with(call("1"), json!({"note": {"text": "private"}})), "`note` is not text: expected a string, got an object.".to_owned()),
-        (
-            with(call("1"), json!({"contactId": {"private": 1}})),
-            "`contactId` is not an identifier: expected a string or a whole number, at most 256 bytes long, got an object.".to_owned(),
-        ),
-        (
             with(call("1"), json!({"authHeader": "Bearer private\r\nX-Injected: 1"})),
             "`authHeader` is not a header value: expected a string of printable ASCII characters, got a string.".to_owned(),
         ),
-        (with(call("1"), json!({"timezoneOffset": "Mars"})), "`timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name, got \"Mars\".".to_owned()),
     ] {
-        let response = harness.post(&body).await;
-        match message.as_str() {
-            // A party may be just its number.
-            "" => assert_eq!(response.status, 200, "{body}: {response:?}"),
-            message => check(&response, 400, message, &body.to_string()),
-        }
+        check(&harness.post(&body).await, 400, &message, &body.to_string());
     }
     for (body, message) in [
         (json!({"note": "n"}), format!("`sessionId` is missing: {session}.")),
@@ -103,17 +80,66 @@ async fn a_missing_or_invalid_field_is_a_400_that_names_the_field() {
             json!({"existingCallLog": {"id": "X"}}),
             format!("`existingCallLog.sessionId` is missing: {session}."),
         ),
-        (
-            json!({"sessionId": "1", "startTime": {}}),
-            "`startTime` is not a time: expected ISO 8601 or epoch milliseconds, got an object.".to_owned(),
-        ),
-        (
-            json!({"sessionId": "1", "duration": 1.5}),
-            "`duration` is not a duration: expected whole seconds or \"pending\", got 1.5.".to_owned(),
-        ),
     ] {
         check(&harness.patch(&body).await, 400, &message, &body.to_string());
     }
+}
+
+/// A fact of a call that cannot be read does not keep the call from being logged.
+#[tokio::test]
+async fn a_fact_that_cannot_be_read_is_left_out_and_named() {
+    let harness = Harness::start().await;
+    let info = |fields: Value| with(call("1"), json!({"logInfo": fields}));
+    let time = "`logInfo.startTime` is not a time: expected ISO 8601 or epoch milliseconds";
+    let zone = "`timezoneOffset` is not a time zone: expected an offset (\"+05:30\"), hours, minutes, or an IANA name";
+    for (body, said) in [
+        (info(json!({"startTime": "yesterday"})), time),
+        (
+            info(json!({"duration": 1.5})),
+            "`logInfo.duration` is not a duration: expected whole seconds or \"pending\"",
+        ),
+        (info(json!({"legs": [7]})), "`logInfo.legs[0]` is not an object: expected an object"),
+        (
+            info(json!({"recording": "https://rec.example/1"})),
+            "`logInfo.recording` is not an object: expected an object",
+        ),
+        (
+            info(json!({"from": 7})),
+            "`logInfo.from` is not a party: expected an object with `phoneNumber`, `name` or `extensionNumber`",
+        ),
+        (with(call("1"), json!({"note": {"text": "private"}})), "`note` is not text: expected a string"),
+        (with(call("1"), json!({"timezoneOffset": "Mars"})), zone),
+        (
+            with(call("1"), json!({"timezoneOffset": "Mars", "logInfo": {"startTime": "yesterday"}})),
+            &format!("{time}; {zone}"),
+        ),
+        // A party may be just its number, and a duration below zero is zero.
+        (info(json!({"from": "+12135550111", "duration": -5})), ""),
+    ] {
+        let harness = Harness::start().await;
+        let response = harness.post(&body).await;
+        let details = match said {
+            "" => Value::Null,
+            said => {
+                let text = format!("These could not be read and were left out: {said}.");
+                json!([{"title": "Left out", "items": [{"id": "1", "type": "text", "text": text}]}])
+            }
+        };
+        assert_eq!((response.status, response.message()), (200, "Call logged"), "{body}");
+        assert_eq!(response.body["returnMessage"]["details"], details, "{body}");
+        assert_eq!(harness.crm.activities().len(), 1, "{body}");
+    }
+    harness.post(&call("1")).await;
+    let response = harness
+        .patch(&json!({"sessionId": "1", "startTime": {}, "duration": 1.5, "aiNote": "Bob asked"}))
+        .await;
+    assert_eq!((response.status, response.message()), (200, "Call log updated."));
+    assert!(harness.note().contains("Bob asked"));
+    let said = response.body["returnMessage"]["details"][0]["items"][0]["text"].as_str().unwrap();
+    assert!(
+        said.contains("`startTime` is not a time") && said.contains("`duration` is not a duration"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

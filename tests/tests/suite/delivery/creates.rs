@@ -66,12 +66,13 @@ async fn if_the_network_repeats_a_create_the_id_in_the_received_response_is_kept
 #[tokio::test]
 async fn a_rejected_create_can_be_corrected_and_sent_again() {
     let test = TestApp::start().await;
-    let mut wrong = call(SESSION);
-    wrong["contactId"] = json!(999_999);
-    check(&test.post(&wrong).await, REJECTED, "an unknown contact");
+    test.crm.refuse("xxx");
+    let wrong = with(call(SESSION), json!({"note": "xxx"}));
+    check(&test.post(&wrong).await, REJECTED, "a note that Pipedrive refuses");
     check(&test.post(&wrong).await, REJECTED, "again");
+    let rejected = attempts(&test).0;
     check(&test.post(&call(SESSION)).await, LOGGED, "corrected");
-    assert_eq!(attempts(&test), (1, 0), "a rejected attempt needs no search");
+    assert_eq!(attempts(&test), (rejected + 1, 0), "a rejected attempt needs no search");
 }
 
 #[tokio::test]

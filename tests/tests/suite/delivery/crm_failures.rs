@@ -24,6 +24,8 @@ async fn an_attempt_is_repeated_only_if_it_had_no_effect() {
     let unknown = |fault| row(fault, NOT_ANSWERING, NOT_ANSWERING, (1, 0), (2, 1));
     // The POST had no effect: it is repeated at once, without a search.
     let no_effect = |fault, message| row(fault, message, LOGGED, (2, 0), (2, 0));
+    // So is a rejected POST, after one without each part of the record.
+    let rejected = |fault| row(fault, REJECTED, LOGGED, (6, 0), (6, 0));
     for row in [
         created(Fault::DropBeforeAnswer),
         created(Fault::Truncated),
@@ -38,14 +40,18 @@ async fn an_attempt_is_repeated_only_if_it_had_no_effect() {
         no_effect(Fault::Blocked, RATE_LIMITED),
         no_effect(Fault::Status(401), UNAUTHORIZED),
         no_effect(Fault::Status(403), UNAUTHORIZED),
-        no_effect(Fault::Status(400), REJECTED),
-        no_effect(Fault::Status(413), REJECTED),
-        no_effect(Fault::Status(422), REJECTED),
+        rejected(Fault::Status(400)),
+        rejected(Fault::Status(413)),
+        rejected(Fault::Status(422)),
     ] {
         let test = TestApp::start().await;
         let case = format!("{:?}", row.fault);
-        test.crm.next(Route::CreateActivity, row.fault);
+        match row.first {
+            REJECTED => test.crm.always(Route::CreateActivity, row.fault),
+            _ => test.crm.next(Route::CreateActivity, row.fault),
+        }
         let first = test.post(&call(SESSION)).await;
+        test.crm.forget_faults();
         check(&first, row.first, &case);
         assert_eq!(first.log_id(), None, "{case}");
         check(&test.send(&*test.another_app().await, "POST", &call(SESSION)).await, row.retry, &case);
@@ -211,10 +217,11 @@ async fn a_retry_with_other_values_finds_the_record_of_the_first_attempt() {
 #[tokio::test]
 async fn a_queued_update_that_the_crm_rejects_does_not_prevent_its_call_from_being_logged() {
     let test = TestApp::start().await;
+    test.crm.refuse("xxx");
     check(
-        &test.patch(&update(json!({"transcript": "x".repeat(100_001)}))).await,
+        &test.patch(&update(json!({"transcript": "xxx"}))).await,
         QUEUED_UNTIL_LOGGED,
-        "too long for Pipedrive",
+        "a text that Pipedrive refuses",
     );
     check(&test.post(&call(SESSION)).await, LOGGED, "without the transcript");
     check_text(&note(&test), &["Wants a quote"], &["xxx"]);
@@ -227,12 +234,15 @@ async fn a_queued_update_that_the_crm_rejects_does_not_prevent_its_call_from_bei
 #[tokio::test]
 async fn a_failure_is_reported_whatever_the_status_of_the_response() {
     let no = r#"{"success": false, "error": "No"}"#;
-    for (status, message) in [(200, NOT_ANSWERING), (404, REJECTED), (409, REJECTED), (410, REJECTED)] {
+    for (status, message) in
+        [(200, NOT_ANSWERING), (404, NOT_ANSWERING), (409, REJECTED), (410, NOT_ANSWERING)]
+    {
         let test = TestApp::start().await;
-        test.crm.next(Route::CreateActivity, Fault::Refusal(status, no));
+        test.crm.always(Route::CreateActivity, Fault::Refusal(status, no));
         let response = test.post(&call(SESSION)).await;
         check(&response, message, &format!("create {status}"));
         assert_eq!((response.log_id(), test.crm.activities().len()), (None, 0), "{status}");
+        test.crm.forget_faults();
         test.pass(GRACE);
         check(&test.post(&call(SESSION)).await, LOGGED, &format!("create after {status}"));
     }

@@ -136,7 +136,7 @@ async fn the_step_of_a_call_that_is_too_long_to_store_is_made_up_for() {
 async fn a_step_that_is_refused_permanently_is_dropped_and_recorded() {
     let rejected = ErrorKind::Rejected { message: "No time entries".to_owned() };
     for finish in STEPS {
-        for kind in [rejected.clone(), ErrorKind::NotFound, ErrorKind::Forbidden] {
+        for kind in [rejected.clone(), ErrorKind::NotFound, ErrorKind::Forbidden { message: String::new() }] {
             let case = format!("{finish:?} {kind:?}");
             let log = Log::capture();
             let (test, crm) = start(LIST, finish).await;

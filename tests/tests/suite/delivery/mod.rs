@@ -20,6 +20,7 @@ mod owners;
 mod ownership;
 mod quotas;
 mod redrive;
+mod reductions;
 mod renewals;
 mod scopes;
 mod scripted;

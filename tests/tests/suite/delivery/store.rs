@@ -9,6 +9,8 @@ use tests::{
     test_app::{Response, TestApp, call, first_log_key},
 };
 
+use crate::harness::with;
+
 /// Returns the item of a session with these attributes.
 fn item(session: &str, attributes: &Value) -> Value {
     let mut item = first_log_key(session);
@@ -166,14 +168,24 @@ async fn different_ids_never_have_the_same_table_key() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_too_long_for_a_table_key_is_a_400() {
+async fn a_session_id_that_is_too_long_for_a_table_key_is_a_400() {
     let test = TestApp::start().await;
-    for body in [call(&"1".repeat(2_000)), {
-        let mut body = call("1");
-        body["logInfo"]["hashedExtensionId"] = json!("x".repeat(2_000));
-        body
-    }] {
-        let response = test.post(&body).await;
-        assert_eq!(response.status, 400, "{}", response.body);
+    let long = 256;
+    // In a key, `#` and `%` take three bytes.
+    for (id, status) in [
+        ("1".repeat(long), 200),
+        ("1".repeat(long + 1), 400),
+        ("#".repeat(long / 3), 200),
+        ("#".repeat(long / 3 + 1), 400),
+        ("%".repeat(long), 400),
+        ("é".repeat(long / 2 + 1), 400),
+    ] {
+        let response = test.post(&call(&id)).await;
+        assert_eq!(response.status, status, "{id}: {}", response.body);
+        // An extension that cannot be a key is left out.
+        let extension = with(call("1"), json!({"logInfo": {"hashedExtensionId": id, "rcExtensionId": id}}));
+        let response = test.post(&extension).await;
+        assert_eq!(response.status, 200, "{id}: {}", response.body);
+        assert_eq!(response.body.to_string().contains("Left out"), status == 400, "{id}: {}", response.body);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::{
-    messages::{LOGGED, QUEUED_UNTIL_LOGGED, REJECTED, UPDATED},
+    messages::{LOGGED, QUEUED_UNTIL_LOGGED, UPDATED},
     pipedrive::API_KEY,
     test_app::{api_key, call, user},
 };
@@ -52,11 +52,16 @@ async fn a_note_is_shown_as_the_text_that_was_typed_whatever_it_contains() {
 }
 
 #[tokio::test]
-async fn a_note_that_is_too_long_for_the_crm_is_rejected_until_it_is_shortened() {
+async fn a_note_that_is_too_long_for_the_crm_is_cut() {
     let harness = Harness::start().await;
     let response = harness.post(&with(call("1"), json!({"note": "Long. ".repeat(20_000)}))).await;
-    assert_eq!((response.status, response.message()), (200, REJECTED));
-    assert_eq!(harness.post(&with(call("1"), json!({"note": "Short."}))).await.message(), LOGGED);
+    assert_eq!((response.status, response.message()), (200, LOGGED));
+    let note = harness.note();
+    assert!(
+        note.contains("Long. Long.") && note.contains("(cut)") && note.len() <= 100_000,
+        "{}",
+        note.len()
+    );
 }
 
 /// An update is queued in the table before it is written to the CRM, and an item has a maximum size.

@@ -63,12 +63,14 @@ async fn the_log_and_the_table_contain_no_secret_and_no_text_of_a_call() {
     harness.patch(&update("1")).await;
     harness.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
     harness.post(&create("2")).await;
-    for (field, value) in
-        [("note", json!([NOTE])), ("authHeader", json!([ACCESS_TOKEN])), ("contactId", json!({"a": NOTE}))]
-    {
+    for (field, value, status) in [
+        ("note", json!([NOTE]), 200),
+        ("authHeader", json!([ACCESS_TOKEN]), 400),
+        ("contactId", json!({"a": NOTE}), 200),
+    ] {
         let mut body = create("3");
         body[field] = value;
-        assert_eq!(harness.post(&body).await.status, 400, "{field}");
+        assert_eq!(harness.post(&body).await.status, status, "{field}");
     }
     let cut = format!(r#"{{"note": "{NOTE}", "authHeader": "{ACCESS_TOKEN}"#);
     harness.create.invoke(request("POST", &token, &cut)).await;

@@ -1,7 +1,7 @@
 //! The commands for users, tokens, calls and the table.
 
 use serde_json::{Value, json};
-use tests::dynamodb::DynamoDb;
+use tests::{dynamodb::DynamoDb, pipedrive::Route, proxy::Fault, test_app::TestApp};
 
 use super::shell::{Server, Shell};
 use crate::harness::with;
@@ -269,22 +269,42 @@ async fn a_printed_token_is_accepted_and_show_describes_its_calls() {
                TIME  logged
       Hash     2c0f51e3d0968e03 (session_hash of the log lines)
     Session 1, extension 8c41
-      State    DEAD_LETTER: the CRM rejected it or was unavailable for too long; it can be logged again
+      State    LOGGED: it is in the CRM
+      Record   5002
       Creator  12345-example
+      Lacks    contact, because the CRM did not accept it
+      Note of  12345-example
       First    attempt at TIME
       Claims   1
-      Next     none; `call-log redrive 12345-example 1` starts delivery again
-      Reason   rejected (status 422)
-               TIME  given up: rejected (status 422)
+               TIME  updated
       Hash     2c0f51e3d0968e03 (session_hash of the log lines)
     ");
 
-    let again = shell.run(&["redrive", "12345-example", "1", "--json"]).out();
-    let again: Value = serde_json::from_str(&again).unwrap();
-    assert_eq!(again, json!({"sessionId": "1", "rearmed": 1}));
     for days in ["0", "-1", "4000", "many"] {
         assert_eq!(shell.run(&["token", "12345-example", &format!("--days={days}")]).code, Some(2), "{days}");
     }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_shown_and_started_again() {
+    let test = TestApp::start().await;
+    let shell = Shell::with_table(&test.dynamodb);
+    test.crm.always(Route::CreateActivity, Fault::Status(422));
+    test.post(&tests::test_app::call("1")).await;
+    let id = test.user.id.to_string();
+    insta::assert_snapshot!(timeless(&shell.run(&["show", &id, "1"]).out()), @r"
+    Session 1
+      State    DEAD_LETTER: the CRM rejected it or was unavailable for too long; it can be logged again
+      Creator  12345-pipedrive
+      First    attempt at TIME
+      Claims   1
+      Next     none; `call-log redrive 12345-pipedrive 1` starts delivery again
+      Reason   rejected (status 422)
+               TIME  given up: rejected (status 422)
+      Hash     c220f3eaa1226f24 (session_hash of the log lines)
+    ");
+    let again: Value = serde_json::from_str(&shell.run(&["redrive", &id, "1", "--json"]).out()).unwrap();
+    assert_eq!(again, json!({"sessionId": "1", "rearmed": 1}));
 }
 
 /// Replaces the times in a text.

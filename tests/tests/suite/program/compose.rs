@@ -90,7 +90,10 @@ fn lines_are_composed_in_order_until_an_invalid_one() {
     for (invalid, sentence) in [
         ("{bad", "the line is not JSON: key must be a string at line 1 column 2"),
         ("[]", "the line is not an object: expected a JSON object, got a list"),
-        ("{\"duration\": -1}", "`duration` is not a duration: expected whole seconds or \"pending\", got -1"),
+        (
+            "{\"duration\": 1.5}",
+            "`duration` is not a duration: expected whole seconds or \"pending\", got 1.5",
+        ),
     ] {
         let finished = lines(&format!("{{\"note\": \"a\"}}\n\n{invalid}\n{{\"note\": \"c\"}}\n"));
         assert_eq!((finished.code, finished.out.as_str()), (Some(1), "\"- Note: a\\n\"\n"), "{invalid}");

@@ -218,10 +218,11 @@ async fn prepare(app: &TestApp, shell: &mut Shell, command: &Command) {
         let is_dead = matches!(command, Command::Redrive { .. });
         if is_dead {
             app.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
-            app.crm.next(Route::CreateActivity, Fault::Status(422));
+            app.crm.always(Route::CreateActivity, Fault::Status(422));
         }
         app.post(&call(session)).await;
         app.redrive_for(2).await;
+        app.crm.forget_faults();
     }
 }
 

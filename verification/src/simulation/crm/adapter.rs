@@ -189,6 +189,6 @@ impl Crm for FakeCrm {
     }
 
     async fn create_contact(&self, _: &Access<'_>, _: &NewContact) -> Result<Contact, Error> {
-        Err(failure(ErrorKind::Forbidden, Effect::None))
+        Err(failure(ErrorKind::Forbidden { message: String::new() }, Effect::None))
     }
 }

@@ -236,7 +236,7 @@ fn created(stored: &StoredCall, sender: &Sender, now_ms: i64) -> CrmRecord {
         created_at: now_ms,
         tag,
         sent_as,
-        contact: ContactId::new(&*fields.party.id).expect("a valid contact id"),
+        contact: fields.party.as_ref().and_then(|party| ContactId::new(&*party.id)),
         direction: String::new(),
         start: fields.started_at,
         subject: String::new(),

@@ -208,7 +208,8 @@ impl CrmState {
     pub fn refuse(&mut self, paused_step: u64, kind: ErrorKind) {
         let Some(index) = self.index_of(paused_step) else { return };
         if self.messages[index].response.is_none() {
-            if let (Some(id), ErrorKind::Forbidden) = (self.messages[index].request.completes(), &kind) {
+            if let (Some(id), ErrorKind::Forbidden { .. }) = (self.messages[index].request.completes(), &kind)
+            {
                 self.forbidden_completions.push(id.clone());
             }
             self.messages[index].response = Some(Err(failure(kind, Effect::None)));
@@ -406,7 +407,7 @@ impl CrmState {
         let id = self.next_id(sender.account);
         let named = self.other_record(sender, Defect::NamesOtherCall);
         self.records.push(CrmRecord::new(id.clone(), sender, log, self.now_ms));
-        match requests::name_of(&log.additional) {
+        match requests::name_of(log) {
             Some(call) if call == sender.call => {}
             call => self.report(sender, format!("created {id} with the payload of {call:?}")),
         }
@@ -422,7 +423,10 @@ impl CrmState {
             [Recovery::ByKey, ..] if !ignores_start => {
                 record.tag == log.tag.as_str() && record.sent_as.name() == log.recovery.name()
             }
-            _ => record.contact == log.contact.id && (ignores_start || record.start == log.facts.start),
+            _ => {
+                record.contact == log.contact.as_ref().map(|contact| contact.id.clone())
+                    && (ignores_start || record.start == log.facts.start)
+            }
         };
         let is_shown = |record: &CrmRecord| match log.recovery {
             Recovery::ByKey => {

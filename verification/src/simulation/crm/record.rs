@@ -80,7 +80,7 @@ pub struct CrmRecord {
     /// The way in which the call tag was sent.
     pub sent_as: Recovery,
     /// The contact.
-    pub contact: ContactId,
+    pub contact: Option<ContactId>,
     /// The direction of the call; empty while it is unknown.
     pub direction: String,
     /// When the call began.
@@ -115,7 +115,7 @@ impl CrmRecord {
             created_at: now_ms,
             tag: log.tag.to_string(),
             sent_as: log.recovery,
-            contact: log.contact.id.clone(),
+            contact: log.contact.as_ref().map(|contact| contact.id.clone()),
             direction: log.facts.direction.map(|direction| direction.as_str().to_owned()).unwrap_or_default(),
             start: log.facts.start,
             subject: log.subject.clone(),

@@ -133,8 +133,9 @@ async fn every_create_writes_one_line_with_its_outcome() {
     let mut create = Watched::start("create-call-log", &test, &[]);
     create.send(post(&call("4503991001")), 200, "Logged", "INFO", true).await;
     create.send(post(&call("4503991001")), 200, "AlreadyLogged", "INFO", true).await;
-    test.crm.next(Route::CreateActivity, Fault::Refusal(422, r#"{"error": "canary"}"#));
+    test.crm.always(Route::CreateActivity, Fault::Refusal(422, r#"{"success": false, "error": "canary"}"#));
     create.send(post(&call("4503991002")), 200, "Failed", "WARN", true).await;
+    test.crm.forget_faults();
     let without_contact = with(call("4503991003"), "contactId", Value::Null);
     create.send(post(&without_contact), 200, "NoContact", "INFO", true).await;
     let mut wrong = call("4503991004");

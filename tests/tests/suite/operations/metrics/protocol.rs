@@ -63,7 +63,7 @@ async fn failed_creates_and_their_redrives_are_counted() {
         (Fault::DropBeforeAnswer, &[(Ambiguous, 1), (Deferred, 1)][..], &[(Reconciled, 1), (Created, 1)][..]),
         (Fault::DropBeforeEffect, &[(Ambiguous, 1), (Deferred, 1)], &[(Created, 1)]),
         (Fault::RateLimited { retry_after: None }, &[(Deferred, 1)], &[(Created, 1)]),
-        (Fault::Status(422), &[], &[]),
+        (Fault::Status(422), &[(Created, 1), (Updated, 1)], &[]),
     ] {
         let case = format!("{fault:?}");
         let test = TestApp::start().await;
@@ -126,7 +126,7 @@ async fn a_call_that_is_given_up_is_counted_as_a_dead_letter() {
     let test = TestApp::start().await;
     test.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: None });
     test.post(&call("1")).await;
-    test.crm.next(Route::CreateActivity, Fault::Status(422));
+    test.crm.always(Route::CreateActivity, Fault::Status(422));
     let work = async || drop(test.redrive_for(2).await);
     check("rejected during a redrive", &[Dead], work, &[(Dead, 1)]).await;
 }

@@ -53,8 +53,9 @@ pub(super) async fn let_the_crm_quote_credentials(harness: &mut Harness) {
     ] {
         let words = format!("Something is wrong with {credential}, with {NOTE}");
         let quote = json!({"success": false, "error": words}).to_string();
-        harness.crm.next(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
+        harness.crm.always(Route::CreateActivity, Fault::Refusal(422, Box::leak(quote.into_boxed_str())));
         let response = harness.send(id, "POST", &body).await;
+        harness.crm.forget_faults();
         assert_eq!(response.message(), REJECTED);
         let reason = &response.body["returnMessage"]["details"][0]["items"][0]["text"];
         assert_eq!(reason, "The CRM gave a reason that quotes your credentials.", "{response:?}");
