@@ -9,16 +9,21 @@ use std::{
 
 use bytes::Bytes;
 use call_log::{
-    api::{Invocation, Route},
+    api::{self, Invocation, Route},
     model::Deadline,
     startup::{self, app::App, panics},
     telemetry::Trace,
 };
 pub use lambda_http::Error;
-use lambda_http::{Body, IntoResponse, Request, RequestExt, Response};
+use lambda_http::{
+    Adapter, Body, IntoResponse, Request, RequestExt, Response, Service, request::LambdaRequest,
+};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::{
+    Map, Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 /// Serves a route: one HTTP request per invocation.
 ///
@@ -28,16 +33,51 @@ use serde_json::{Value, json};
 pub async fn serve(route: &'static Route) -> Result<(), Error> {
     startup::log_to_cloud();
     let app = App::start().await?;
-    lambda_http::run(service_fn(|request: Request| handle(&app, route, request))).await
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| receive(&app, route, event))).await
+}
+
+/// Handles an event. An event that is no HTTP request gets a 400, because anyone can send one, without a token, and failed
+/// invocations roll a deployment back. `lambda_http` panics if path, query and host are no URI
+/// (`docs/upstream/lambda-http-uri.md`).
+async fn receive(
+    app: &App,
+    route: &Route,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<Box<RawValue>, Error> {
+    let mut adapter = Adapter::from(service_fn(|request: Request| handle(app, route, request)));
+    let LambdaEvent { payload, context } = event;
+    let invocation = invocation(&context);
+    let response = serde_json::from_str::<LambdaRequest>(payload.get())
+        .ok()
+        .and_then(|request| panics::caught_now(|| adapter.call(LambdaEvent::new(request, context))).ok());
+    let response = match response {
+        Some(response) => to_raw_value(&response.await?),
+        None => {
+            let (head, body) = api::reject_unreadable(&app.api, &invocation).await.into_parts();
+            let headers = head.headers.iter();
+            let headers: Map<_, _> = headers
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().into()))
+                .collect();
+            // The fields that the responses to all kinds of events have.
+            to_raw_value(&json!({
+                "statusCode": head.status.as_u16(), "headers": headers, "body": String::from_utf8_lossy(&body),
+                "isBase64Encoded": false,
+            }))
+        }
+    };
+    Ok(response?)
+}
+
+fn invocation(context: &Context) -> Invocation {
+    Invocation {
+        deadline: deadline(context),
+        request_id: context.request_id.clone(),
+        xray_trace_id: context.xray_trace_id.clone(),
+    }
 }
 
 async fn handle(app: &App, route: &Route, request: Request) -> Result<TextResponse, Error> {
-    let context = request.lambda_context();
-    let invocation = Invocation {
-        deadline: deadline(&context),
-        request_id: context.request_id,
-        xray_trace_id: context.xray_trace_id,
-    };
+    let invocation = invocation(&request.lambda_context());
     let request = request.map(|body| Bytes::from(body.to_vec()));
     let response = panics::caught(app.handle(route, request, &invocation)).await?;
     Ok(TextResponse(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned()))))

@@ -93,6 +93,7 @@ pub fn rejections() -> Vec<Response> {
     let rejections = [
         Rejection::NotFound,
         Rejection::Method("POST"),
+        Rejection::Unreadable,
         Rejection::TooLarge,
         Rejection::Token(TokenError::Missing),
         Rejection::Token(TokenError::Malformed),
@@ -186,7 +187,7 @@ fn explain_update(outcome: &update::Outcome) -> Option<Explanation> {
         ),
         Outcome::Deleted => (
             "A person deleted the record in the CRM.",
-            "Nothing. Later updates of the call have the same response.",
+            "Nothing. If a person restores the record, send the update again.",
         ),
         Outcome::LoggedAgain { .. } => (
             "The call had been given up: the CRM had rejected it, or delivery had taken too long.",
@@ -204,6 +205,10 @@ fn explain_update(outcome: &update::Outcome) -> Option<Explanation> {
 
 fn explain_rejection(rejection: &Rejection) -> Explanation {
     let (cause, action) = match rejection {
+        Rejection::Unreadable => (
+            "The path, the query or the header `Host` has a character that a URL cannot have, or the event is not HTTP.",
+            "Encode the characters in the URL.",
+        ),
         Rejection::NotFound => ("The path does not end with `/callLog`.", "Correct the URL."),
         Rejection::Method(_) => (
             "The route of this function accepts another method.",

@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::{
     call_log::{CREATE_CALL_LOG, UPDATE_CALL_LOG},
-    route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate},
+    route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate, reject_unreadable},
 };
 use crate::{auth::TokenKeys, delivery::services::Services, model::HashKey};
 

@@ -1,6 +1,6 @@
 //! Routes: which requests are admitted, and how every request is answered and logged.
 
-use std::{fmt, pin::Pin};
+use std::{fmt, future::ready, pin::Pin};
 
 use bytes::Bytes;
 use http::{
@@ -58,6 +58,8 @@ pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Response<Bytes>> + Send
 /// A request that is not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Rejection {
+    #[error("the request cannot be read: check its path, query and headers")]
+    Unreadable,
     #[error("there is nothing at this path: call logs are at /callLog")]
     NotFound,
     #[error("this route accepts only {0}: send POST to log a call, or PATCH to update its log")]
@@ -75,6 +77,11 @@ pub(super) enum Rejection {
     NotConnected,
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Returns the response to a request that is not HTTP, such as one whose query is no part of a URI.
+pub async fn reject_unreadable(api: &Api, invocation: &Invocation) -> Response<Bytes> {
+    respond(api, "unreadable", &HeaderMap::new(), invocation, ready(Err(Rejection::Unreadable))).await
 }
 
 /// Returns the caller of a request if path, method, token and size of the body are valid.
@@ -169,7 +176,7 @@ pub(super) fn rejected(rejection: &Rejection, invocation: &Invocation) -> (Statu
         Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Rejection::Token(_) => StatusCode::UNAUTHORIZED,
         Rejection::OtherUser => StatusCode::FORBIDDEN,
-        Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
+        Rejection::Unreadable | Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
     };
     telemetry::set_field("outcome", variant(rejection));
     match rejection {

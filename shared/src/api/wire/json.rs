@@ -8,6 +8,8 @@ use super::{InputError, value};
 
 /// Parses bytes as a JSON object. `subject` is the word for the bytes in errors, such as `body`.
 pub(super) fn read_object(bytes: &[u8], subject: &str) -> Result<Map<String, Value>, InputError> {
+    // Some senders begin a text with a byte order mark, which JSON does not permit (RFC 8259, section 8.1).
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(InputError::new(format!("the {subject} is empty: expected a JSON object")));
     }

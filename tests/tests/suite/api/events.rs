@@ -13,7 +13,7 @@ use tests::{
     pipedrive::{API_KEY, FakePipedrive},
     proxy::Proxy,
     runtime_api::{Function, event},
-    test_app::{api_key, environment, user},
+    test_app::{TestApp, api_key, environment, user},
 };
 
 const EXAMPLE_KEY: &str = "the key of the Example CRM";
@@ -216,4 +216,51 @@ impl Harness {
 /// Returns the id of the user of a platform.
 fn id(platform: &str) -> String {
     format!("12345-{platform}")
+}
+
+/// Anyone can send these, without a token.
+#[tokio::test]
+async fn an_event_that_is_no_request_gets_a_400_and_the_function_lives_on() {
+    let test = TestApp::start().await;
+    let variables = environment(&test.dynamodb, &test.crm, &[]);
+    let function = Function::start("create-call-log", &variables);
+    let with = |changes: &[(&str, Value)]| {
+        let mut event = event("create-no-token", "");
+        for (pointer, value) in changes {
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            event.pointer_mut(parent).unwrap()[name] = value.clone();
+        }
+        event
+    };
+    let query = |text: &str| with(&[("/rawQueryString", json!(text))]);
+    let malformed = [
+        query("a=<"),
+        query("a=\""),
+        query("a=b c"),
+        query("a=\u{7f}"),
+        query("a=\n"),
+        with(&[("/rawPath", json!("/callLog<"))]),
+        with(&[("/headers/host", json!("a b"))]),
+        with(&[("/headers", json!(7))]),
+        with(&[("/requestContext", json!({"http": {"method": "no method", "path": "/"}}))]),
+        json!({}),
+        json!([]),
+        json!(null),
+        json!("text"),
+        json!({"version": "2.0"}),
+    ];
+    for event in malformed {
+        let response = function.invoke_raw(event.clone(), std::time::Duration::from_secs(25)).await;
+        let response = response.unwrap_or_else(|error| panic!("{event}: the invocation failed: {error}"));
+        assert!(
+            [400, 401, 404, 405].contains(&response["statusCode"].as_u64().unwrap()),
+            "{event}: {response}"
+        );
+        let body: Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body["successful"], false, "{event}: {response}");
+    }
+    let response = function.invoke(event("create-no-token", "")).await;
+    assert_eq!(response.status, 401);
+    let log = function.into_log();
+    assert!(!log.contains("failed to build request"), "{log}");
 }
