@@ -147,9 +147,9 @@ pub struct Serve {
     /// The port of the page and the routes; 0 chooses a free one
     #[arg(long, default_value_t = 3000)]
     pub port: u16,
-    /// The port of DynamoDB's API; 0 chooses a free one
-    #[arg(long, default_value_t = 8000)]
-    pub dynamodb_port: u16,
+    /// Open a port for DynamoDB's API, for the functions and for commands in other directories; 0 chooses a free one
+    #[arg(long)]
+    pub dynamodb_port: Option<u16>,
     /// The directory that keeps all data
     #[arg(long, default_value = ".call-log")]
     pub data_dir: PathBuf,
@@ -160,7 +160,7 @@ pub struct Serve {
 
 impl Default for Serve {
     fn default() -> Self {
-        Serve { port: 3000, dynamodb_port: 8000, data_dir: ".call-log".into(), in_memory: false }
+        Serve { port: 3000, dynamodb_port: None, data_dir: ".call-log".into(), in_memory: false }
     }
 }
 

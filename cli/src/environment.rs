@@ -10,14 +10,15 @@ use std::{
 
 use call_log::{
     model::Clock,
-    startup::{app::App, config::Config, data_keys, error::StartError},
+    startup::{app::App, config::Config, data_keys, error::StartError, transport},
 };
 
-use crate::error::CommandError;
+use crate::{dynamodb, error::CommandError};
 
 /// The name of the table of `serve`, unless the environment sets another.
 pub const LOCAL_TABLE: &str = "call-log";
-const LOCAL_ENDPOINT: &str = "http://127.0.0.1:8000";
+/// The SDK needs an endpoint, although the table is reached through a socket file.
+pub const LOCAL_ENDPOINT: &str = "http://127.0.0.1";
 const LOCAL_DIRECTORY: &str = ".call-log";
 /// The file with the secret that signs callers' tokens.
 pub const SECRET_FILE: &str = "jwt-secret";
@@ -35,7 +36,8 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// Returns the endpoint of DynamoDB, or its region, for messages.
 pub fn dynamodb() -> String {
-    let local = || variable("TABLE_NAME").is_none().then(|| LOCAL_ENDPOINT.to_owned());
+    let local =
+        || variable("TABLE_NAME").is_none().then(|| format!("{LOCAL_DIRECTORY}/{}", dynamodb::SOCKET));
     let region =
         || format!("DynamoDB in {}", variable("AWS_REGION").unwrap_or_else(|| "this region".to_owned()));
     variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(local).unwrap_or_else(region)
@@ -75,7 +77,36 @@ pub async fn app() -> Result<App, CommandError> {
             _ => None,
         },
     });
-    Ok(App::new(config.map_err(StartError::from)?, Clock::System).await?)
+    let config = config.map_err(StartError::from)?;
+    Ok(match local {
+        #[cfg(unix)]
+        Some(_) if variable("AWS_ENDPOINT_URL_DYNAMODB").is_none() => {
+            let socket =
+                transport::through_socket(&directory.join(dynamodb::SOCKET)).map_err(StartError::from)?;
+            App::on_table(config, Clock::System, socket).await?
+        }
+        _ => App::new(config, Clock::System).await?,
+    })
+}
+
+/// Creates a file that only its owner can read, unless it exists. One that exists becomes like that.
+///
+/// # Errors
+///
+/// Fails if the file cannot be created or changed.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the secret in this file of a data directory, and creates it on the first use. Only its owner can read the file.
@@ -119,6 +150,8 @@ pub fn local_key_file(directory: &Path) -> io::Result<String> {
 /// for shells in other directories.
 fn existing_key_file(directory: &Path) -> Option<String> {
     let path = fs::canonicalize(directory.join(KEY_FILE)).ok()?;
+    // A disk that was full at an earlier start can have left an empty file.
+    fs::metadata(&path).ok().filter(|file| file.len() > 0)?;
     Some(path.to_string_lossy().into_owned())
 }
 

@@ -132,6 +132,11 @@ pub enum CommandError {
     /// Another `call-log serve` has locked the data directory.
     #[error("another `call-log serve` uses the data directory {0}")]
     DataDirectoryInUse(PathBuf),
+    /// The key file does not decrypt the users in the table.
+    #[error(
+        "the key file {0} does not decrypt the users in the table: it was replaced, or was lost and made again"
+    )]
+    KeyLost(String),
     /// The embedded DynamoDB cannot open its database.
     #[error("the embedded DynamoDB cannot start: {0}")]
     EmbeddedDynamoDb(String),
@@ -230,6 +235,11 @@ impl CommandError {
             CommandError::DataDirectoryInUse(_) => (
                 "Two processes would overwrite each other's files.",
                 "Stop the other process, or choose another directory with --data-dir.",
+            ),
+            CommandError::KeyLost(_) => (
+                "Credentials are encrypted with the key in this file. Another key cannot decrypt them.",
+                "Put the earlier key file back. If it is gone, choose another directory with --data-dir, and store the users \
+                 there again.",
             ),
             CommandError::EmbeddedDynamoDb(_) => (
                 "`dynamodb.sqlite` in the data directory is damaged or not writable.",

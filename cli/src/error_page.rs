@@ -133,7 +133,7 @@ fn command_errors() -> Vec<CommandError> {
             input: input(), reason: "`hostname` acme.example is not a host of Example CRM".to_owned(),
         };
         CommandError::InvalidLine { .. } => CommandError::InvalidLine {
-            line: 3, reason: "`duration` is not a duration: expected whole seconds or \"pending\", got -1".to_owned(),
+            line: 3, reason: "`duration` is not a duration: expected whole seconds or \"pending\", got 1.5".to_owned(),
         };
         CommandError::InvalidSetting(_) => CommandError::InvalidSetting("addCallLogResult".to_owned());
         CommandError::UnknownFormat(_) => CommandError::UnknownFormat("standard input".to_owned());
@@ -147,6 +147,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::Port { .. } => port("--port"), port("--dynamodb-port");
         CommandError::DataDirectory(..) => CommandError::DataDirectory(path(".call-log"), denied());
         CommandError::DataDirectoryInUse(_) => CommandError::DataDirectoryInUse(path(".call-log"));
+        CommandError::KeyLost(_) => CommandError::KeyLost(".call-log/credentials.key".to_owned());
         CommandError::EmbeddedDynamoDb(_) => CommandError::EmbeddedDynamoDb("file is not a database".to_owned());
         CommandError::ServerEnded => CommandError::ServerEnded;
         CommandError::Demo(_) => CommandError::Demo("POST /callLog: the service is busy".to_owned());
@@ -212,6 +213,7 @@ async fn start_errors() -> Vec<(String, Explanation)> {
             start(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]).await,
             start(&[("AWS_ENDPOINT_URL_DYNAMODB", "8000")]).await;
         StartError::Http(_) => no_request.into();
+        StartError::WeakSecret => start(&[("JWT_SECRET", "0123456789abcdef")]).await;
         StartError::Parameters(_) => start(&[
             ("JWT_SECRET", ""), ("JWT_SECRET_PARAMETER", "/call-log/prod/jwt-secret"), ("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:1"),
         ]).await;

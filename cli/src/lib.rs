@@ -8,6 +8,7 @@
 
 pub mod arguments;
 pub mod commands;
+mod dynamodb;
 pub mod environment;
 pub mod error;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Everything on one machine: DynamoDB, both routes, the Example CRM and its page, on loopback.
+//! Everything on one machine: the table, both routes, the Example CRM and its page, on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -14,25 +14,25 @@ use axum::{
     Json, Router,
     body::{Body, Bytes, to_bytes},
     extract::State,
-    http::{HeaderMap, Request, Response, StatusCode, Uri, header},
+    http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header},
     response::IntoResponse,
-    routing::{get, post},
+    routing::get,
 };
 use call_log::{
-    api::{self, Invocation, MAX_BODY, account},
+    api::{self, Invocation, MAX_BODY, account, wire::ResponseBody},
     auth::Caller,
     model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{app::App, config::Config, error::StartError},
     store::{self, TableError},
     telemetry::Trace,
 };
-use dynoxide::Database;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::{
+    dynamodb::{self, Embedded},
     environment::{self, KEY_FILE_VARIABLE, LOCAL_TABLE},
     error::CommandError,
     example_crm::{self, ExampleCrm},
@@ -41,6 +41,8 @@ use crate::{
 
 /// The time limit of one request, in milliseconds; the same as in template.yaml.
 const REQUEST_MS: i64 = 25_000;
+/// The time limit for receiving a body.
+const BODY_TIME: Duration = Duration::from_secs(10);
 /// The interval between two runs of the redrive.
 const REDRIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// The id of the user that the first start creates.
@@ -51,9 +53,9 @@ const DEMO_USER: &str = "12345-example";
 pub struct Options {
     /// The port of the page and the routes. 0: any free port.
     pub port: u16,
-    /// The port of DynamoDB's API. 0: any free port.
-    pub dynamodb_port: u16,
-    /// The directory that keeps all data. `None`: all data is in memory, and the key file is a temporary file.
+    /// The port of DynamoDB's API. 0: any free port; `None`: no port.
+    pub dynamodb_port: Option<u16>,
+    /// The directory that keeps all data. `None`: all data is in memory, and the secrets are temporary files.
     pub data_dir: Option<PathBuf>,
     /// The clock of the app and of the Example CRM.
     pub clock: Clock,
@@ -66,24 +68,25 @@ pub struct Local {
     pub app: Arc<App>,
     /// The address of the page and the routes, such as `http://127.0.0.1:3000`.
     pub url: String,
-    /// The address of DynamoDB's API.
-    pub dynamodb_url: String,
+    /// The address of DynamoDB's API and the access key id that it requires, if it has a port.
+    pub dynamodb: Option<(String, String)>,
+    /// The data directory had files of an earlier start, but no table.
+    pub is_table_lost: bool,
     /// The name of the table.
     pub table: String,
     /// The demo user.
     pub user: User,
     /// The API key of the Example CRM.
     pub crm_key: String,
-    /// The secret that signs callers' tokens.
-    pub jwt_secret: String,
-    /// The key of the hashes of extension ids.
-    pub hash_key: String,
+    /// The paths of the files with the secret that signs callers' tokens and the key of the hashes of extension ids, by the name
+    /// of the variable. A secret that the environment sets is in no file.
+    pub secret_files: BTreeMap<&'static str, String>,
     /// The path of the file with the key that encrypts credentials.
     pub key_file: String,
     servers: JoinSet<()>,
     /// The lock on the data directory.
     _lock: Option<File>,
-    /// The directory of the key file, if there is no data directory.
+    /// The directory of the secrets, if there is no data directory.
     temporary: Option<TempDir>,
 }
 
@@ -98,35 +101,38 @@ impl Local {
         let lock = directory.as_deref().map(lock_directory).transpose()?;
         let in_directory =
             |error| CommandError::DataDirectory(directory.clone().unwrap_or_else(std::env::temp_dir), error);
-        let secret = |variable: &str, file: &str| match (environment::variable(variable), &directory) {
-            (Some(secret), _) => Ok(secret),
-            (None, Some(directory)) => environment::local_secret(directory, file).map_err(in_directory),
-            (None, None) => Ok(environment::random_secret()),
+        let temporary = match &directory {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().map_err(in_directory)?),
+        };
+        let secrets =
+            directory.as_deref().or(temporary.as_ref().map(TempDir::path)).unwrap_or(Path::new("."));
+        let is_table_lost = directory.as_deref().is_some_and(Embedded::is_lost);
+        let mut secret_files = BTreeMap::new();
+        let mut secret = |variable: &'static str, file: &str| match environment::variable(variable) {
+            Some(secret) => Ok(secret),
+            None => {
+                let secret = environment::local_secret(secrets, file).map_err(in_directory)?;
+                let path = std::path::absolute(secrets.join(file)).map_err(in_directory)?;
+                secret_files.insert(variable, path.to_string_lossy().into_owned());
+                Ok::<_, CommandError>(secret)
+            }
         };
         let jwt_secret = secret("JWT_SECRET", environment::SECRET_FILE)?;
         let hash_key = secret("HASH_KEY", environment::HASH_KEY_FILE)?;
-        let (key_file, temporary) = match &directory {
-            Some(directory) => (environment::local_key_file(directory).map_err(in_directory)?, None),
-            None => {
-                let temporary = tempfile::tempdir().map_err(in_directory)?;
-                (environment::local_key_file(temporary.path()).map_err(in_directory)?, Some(temporary))
-            }
-        };
+        let key_file = environment::local_key_file(secrets).map_err(in_directory)?;
         let mut servers = JoinSet::new();
 
-        let database = match &directory {
-            Some(directory) => Database::new(&directory.join("dynamodb.sqlite").to_string_lossy()),
-            None => Database::memory(),
-        };
-        let database = database.map_err(|error| CommandError::EmbeddedDynamoDb(error.to_string()))?;
-        let (listener, dynamodb_url) = listen(options.dynamodb_port, "--dynamodb-port").await?;
-        servers.spawn(dynoxide::server::serve_on(listener, database));
-
+        let database = Arc::new(Embedded::open(directory.as_deref())?);
         let (listener, url) = listen(options.port, "--port").await?;
+        let dynamodb_listener = match options.dynamodb_port {
+            Some(port) => Some(listen(port, "--dynamodb-port").await?),
+            None => None,
+        };
         let table = environment::variable("TABLE_NAME").unwrap_or_else(|| LOCAL_TABLE.to_owned());
         let config = Config::read(|name| match name {
             "TABLE_NAME" => Some(table.clone()),
-            "AWS_ENDPOINT_URL_DYNAMODB" => Some(dynamodb_url.clone()),
+            "AWS_ENDPOINT_URL_DYNAMODB" => Some(environment::LOCAL_ENDPOINT.to_owned()),
             "JWT_SECRET" => Some(jwt_secret.clone()),
             "HASH_KEY" => Some(hash_key.clone()),
             KEY_FILE_VARIABLE => Some(key_file.clone()),
@@ -136,14 +142,31 @@ impl Local {
             name => environment::variable(name),
         })
         .map_err(StartError::from)?;
-        let app = Arc::new(App::new(config, options.clock.clone()).await?);
+        let app = Arc::new(App::on_table(config, options.clock.clone(), database.client()).await?);
         match app.store.create_table().await {
             Ok(()) | Err(TableError::Exists(_)) => {}
             Err(error) => return Err(error.into()),
         }
+        // Other processes find the table when they can reach it.
+        #[cfg(unix)]
+        if let Some(directory) = &directory {
+            match database.clone().serve_socket(&directory.join(dynamodb::SOCKET)) {
+                Ok(server) => drop(servers.spawn(server)),
+                Err(error) => {
+                    tracing::warn!(%error, "other commands cannot reach the table: the socket file cannot be made")
+                }
+            }
+        }
+        let dynamodb = dynamodb_listener.map(|(listener, url)| {
+            servers.spawn(database.clone().serve(listener));
+            (url, database.access_key.clone())
+        });
 
         servers.spawn(run_redrive(app.clone()));
-        let user = demo_user(&app).await?;
+        let user = demo_user(&app).await.map_err(|error| match error {
+            store::Error::Unreadable(..) => CommandError::KeyLost(key_file.clone()),
+            error => error.into(),
+        })?;
         let crm_key = match &user.credentials {
             Some(Credentials::ApiKey(key)) => key.expose().to_owned(),
             _ => environment::random_secret(),
@@ -165,12 +188,12 @@ impl Local {
         Ok(Local {
             app,
             url,
-            dynamodb_url,
+            dynamodb,
+            is_table_lost,
             table,
             user,
             crm_key,
-            jwt_secret,
-            hash_key,
+            secret_files,
             key_file,
             servers,
             _lock: lock,
@@ -188,7 +211,7 @@ impl Local {
         self.servers.join_next().await;
     }
 
-    /// Deletes the temporary key file, for a process that exits without dropping this value.
+    /// Deletes the temporary secrets, for a process that exits without dropping this value.
     pub fn delete_temporary_files(&mut self) {
         self.temporary = None;
     }
@@ -261,41 +284,54 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
     Ok(user)
 }
 
-/// Returns the routes of the functions. The Chrome extension may call them from any origin.
+/// Returns the routes of the functions. The Chrome extension may call them from any origin. Any other request is passed to the
+/// route of its method, which says what is wrong.
 fn call_log_routes(app: Arc<App>) -> Router {
-    let create = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let (request, invocation) = receive(&app, request).await;
-        app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from)
-    };
-    let update = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let (request, invocation) = receive(&app, request).await;
-        app.handle(&api::UPDATE_CALL_LOG, request, &invocation).await.map(Body::from)
-    };
-    let any_other = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let (request, invocation) = receive(&app, request).await;
-        let mut rejection = app.handle(&api::CREATE_CALL_LOG, request, &invocation).await.map(Body::from);
-        if rejection.status() == StatusCode::METHOD_NOT_ALLOWED {
-            rejection.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
+    let route = async |State(app): State<Arc<App>>, request: Request<Body>| {
+        let route =
+            if request.method() == Method::PATCH { &api::UPDATE_CALL_LOG } else { &api::CREATE_CALL_LOG };
+        let mut response = match receive(&app, request).await {
+            Ok((request, invocation)) => app.handle(route, request, &invocation).await.map(Body::from),
+            Err(slow) => slow,
+        };
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
         }
-        rejection
+        response
     };
     Router::new()
-        .route("/callLog", post(create).patch(update).fallback(any_other))
-        .fallback(any_other)
+        .fallback(route)
         .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any))
         .with_state(app)
 }
 
-async fn receive(app: &App, request: Request<Body>) -> (Request<Bytes>, Invocation) {
+/// Receives the body of a request. Without a valid token, the body is not read: the response is the same.
+///
+/// # Errors
+///
+/// Returns the response to a body that takes too long.
+async fn receive(app: &App, request: Request<Body>) -> Result<(Request<Bytes>, Invocation), Response<Body>> {
     let (head, body) = request.into_parts();
-    // A body above the limit is not read to its end. Another one above the limit replaces it, so that the API rejects it.
-    let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::from(vec![b' '; MAX_BODY + 1]));
+    let body = match api::authenticate(&app.api, &head.headers, &head.uri) {
+        Err(_) => Bytes::new(),
+        Ok(_) => match tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await {
+            Ok(Ok(body)) => body,
+            // A body above the limit is not read to its end. Another one above the limit replaces it, so that the API
+            // rejects it.
+            Ok(Err(_)) => Bytes::from(vec![b' '; MAX_BODY + 1]),
+            Err(_) => {
+                let body =
+                    ResponseBody::warning("The body did not arrive in time: send the request again.", 5000);
+                return Err((StatusCode::REQUEST_TIMEOUT, Json(body)).into_response());
+            }
+        },
+    };
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
         request_id: environment::random_secret()[..32].to_owned(),
         xray_trace_id: None,
     };
-    (Request::from_parts(head, body), invocation)
+    Ok((Request::from_parts(head, body), invocation))
 }
 
 /// The data that the page needs to send requests as the demo user.
@@ -316,9 +352,7 @@ fn demo_routes(demo: Arc<Demo>) -> Router {
 /// `GET /demo/context`: the demo user's token, and the key of the Example CRM, for the page. A host name other than the
 /// loopback names is rejected, so that a site whose name resolves to 127.0.0.1 cannot read them.
 async fn context(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Response<Body> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
+    if !dynamodb::is_loopback(&headers) {
         return (
             StatusCode::FORBIDDEN,
             Json(json!({"error": "This is only available at 127.0.0.1 or localhost."})),

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-const ARGUMENTS = ["serve", "--in-memory", "--port", "0", "--dynamodb-port", "0"];
+const ARGUMENTS = ["serve", "--in-memory", "--port", "0"];
 const PATIENCE = 30_000;
 
 /** Starts the program, and returns the address of its page and a function that ends it. */

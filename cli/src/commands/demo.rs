@@ -12,7 +12,7 @@ use crate::{
 const SESSION: &str = "4503991004";
 
 pub(super) async fn run() -> Result<(), CommandError> {
-    let options = Options { port: 0, dynamodb_port: 0, data_dir: None, clock: Clock::System };
+    let options = Options { port: 0, dynamodb_port: None, data_dir: None, clock: Clock::System };
     let mut local = Local::start(options).await?;
     let demo = Demo {
         token: local.token(),

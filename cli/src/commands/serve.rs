@@ -47,16 +47,40 @@ async fn announce_and_serve(local: &mut Local, data_dir: Option<&Path>) -> Resul
 }
 
 fn announce(local: &Local, data_dir: Option<&Path>) -> std::io::Result<()> {
-    let Local { url, dynamodb_url, table, user, jwt_secret, hash_key, key_file, .. } = local;
+    let Local { url, dynamodb, table, user, secret_files, key_file, .. } = local;
     let data = data_dir
         .map_or("all data is in memory".to_owned(), |path| format!("all data is in {}", path.display()));
+    if let Some(directory) = data_dir.filter(|_| local.is_table_lost) {
+        let directory = directory.display();
+        print(format!(
+            "The database of {directory} is empty or missing, although other files there are older: its users and calls are \
+             lost. If you have a copy of {directory}/dynamodb.sqlite, stop call-log and put it back.\n"
+        ))?;
+    }
     let token = local.token();
+    let others = match dynamodb {
+        None => "To use this table from other directories, or from the functions (cargo lambda watch, sam local), start with \
+                 `--dynamodb-port 8000`."
+            .to_owned(),
+        Some((dynamodb_url, access_key)) => {
+            let secrets = secret_files.iter().map(|(variable, file)| format!("export {variable}=\"$(cat '{file}')\""));
+            format!(
+                r#"To use this table from other directories, or from the functions (cargo lambda watch, sam local):
+
+export TABLE_NAME={table} AWS_ENDPOINT_URL_DYNAMODB={dynamodb_url} CRM_BASE_URL_EXAMPLE={url}
+export AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY=local
+export CREDENTIALS_KEY_FILE='{key_file}'
+{}"#,
+                secrets.collect::<Vec<_>>().join("\n")
+            )
+        }
+    };
     print(format!(
-        r#"call-log is running; {data}. Press Ctrl-C to stop it.
+        r#"call-log is running; {data}.
 
 Page      {url}/
 Routes    POST and PATCH {url}/callLog
-DynamoDB  {dynamodb_url}, table {table}
+Table     {table}{}
 User      {user}, with the Example CRM
 Token     {token}
 
@@ -67,12 +91,10 @@ curl -s '{url}/callLog?jwtToken={token}' -H 'content-type: application/json' -d 
     "result": "Accepted", "from": {{"phoneNumber": "+16504445566", "name": "John Smith"}}, "to": {{"name": "Jane"}}}},
   "note": "Wants a quote", "contactId": "c-2", "contactName": "John Smith"}}'
 
-To use this table from other directories, or from the functions (cargo lambda watch, sam local):
+{others}
 
-export TABLE_NAME={table} AWS_ENDPOINT_URL_DYNAMODB={dynamodb_url} CRM_BASE_URL_EXAMPLE={url}
-export CREDENTIALS_KEY_FILE='{key_file}'
-export HASH_KEY={hash_key}
-export JWT_SECRET={jwt_secret}"#,
+Press Ctrl-C to stop."#,
+        dynamodb.as_ref().map(|(url, _)| format!(", at {url}")).unwrap_or_default(),
         user = user.id,
     ))
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::record::Data;
+use crate::environment;
 
 const NAME: &str = "example-crm.json";
 
@@ -41,6 +42,7 @@ pub(crate) fn read(path: &Path, now_ms: i64) -> io::Result<Option<Data>> {
 /// Replaces the file. It contains either the old or the new data at any time, also if the process is killed.
 pub(crate) fn write(path: &Path, data: &Data) -> io::Result<()> {
     let temporary = path.with_extension("json.new");
+    environment::make_private(&temporary)?;
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec_pretty(data)?)?;
     file.sync_all()?;

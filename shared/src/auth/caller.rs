@@ -86,6 +86,7 @@ pub struct TokenKeys {
     /// The key of the current secret comes first.
     verifying: Vec<DecodingKey>,
     is_weak: bool,
+    is_previous_weak: bool,
 }
 
 impl TokenKeys {
@@ -100,13 +101,19 @@ impl TokenKeys {
         (!current.expose().is_empty()).then(|| TokenKeys {
             signing: EncodingKey::from_secret(current.expose().as_bytes()),
             verifying: secrets.iter().map(|secret| DecodingKey::from_secret(secret)).collect(),
-            is_weak: secrets.iter().any(|secret| secret.len() < MIN_SECRET_LENGTH),
+            is_weak: secrets[0].len() < MIN_SECRET_LENGTH,
+            is_previous_weak: secrets[1..].iter().any(|secret| secret.len() < MIN_SECRET_LENGTH),
         })
     }
 
-    /// Returns `true` if a secret is shorter than HS256 requires.
+    /// Returns `true` if the current secret is shorter than HS256 requires (RFC 7518, section 3.2).
     pub fn is_weak(&self) -> bool {
         self.is_weak
+    }
+
+    /// Returns `true` if the previous secret is shorter than HS256 requires.
+    pub fn is_previous_weak(&self) -> bool {
+        self.is_previous_weak
     }
 
     /// Returns the caller that a token identifies at the time `now`.
@@ -421,14 +428,16 @@ mod tests {
     fn short_secrets_are_weak_and_debug_output_hides_secrets() {
         assert!(TokenKeys::new(&Secret::new(""), Some(&Secret::new(SECRET))).is_none());
         for (current, previous, weak) in [
-            (SECRET, None, false),
-            (SECRET, Some(""), false),
-            (SECRET, Some(SECRET), false),
-            (SECRET, Some("short"), true),
-            ("short", Some(SECRET), true),
+            (SECRET, None, (false, false)),
+            (SECRET, Some(""), (false, false)),
+            (SECRET, Some(SECRET), (false, false)),
+            (SECRET, Some("short"), (false, true)),
+            ("short", Some(SECRET), (true, false)),
+            (&SECRET[..31], None, (true, false)),
+            (&SECRET[..32], None, (false, false)),
         ] {
             let keys = keys(current, previous);
-            assert_eq!(keys.is_weak(), weak, "{current} {previous:?}");
+            assert_eq!((keys.is_weak(), keys.is_previous_weak()), weak, "{current} {previous:?}");
             assert!(!format!("{keys:?}").contains("short"));
         }
     }

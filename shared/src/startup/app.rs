@@ -24,7 +24,13 @@ use crate::{
         ways::Ways,
     },
     model::{Clock, Deadline, HashKey, User},
-    startup::{config::Config, error::StartError, panics, secrets::Secrets, transport},
+    startup::{
+        config::Config,
+        error::StartError,
+        panics,
+        secrets::Secrets,
+        transport::{self, SharedHttpClient},
+    },
     store::{self, Keyring, Store},
     telemetry::Trace,
 };
@@ -49,7 +55,7 @@ impl App {
         let warm = async |store: &Store| {
             tokio::join!(store.connect(), store.connect());
         };
-        let built = async { App::build(Config::from_env()?, Clock::System, warm).await }.await;
+        let built = async { App::build(Config::from_env()?, Clock::System, None, warm).await }.await;
         built.inspect_err(|error| tracing::error!(%error, "the process cannot start"))
     }
 
@@ -59,17 +65,28 @@ impl App {
     ///
     /// If a secret cannot be read.
     pub async fn new(config: Config, clock: Clock) -> Result<App, StartError> {
-        App::build(config, clock, async |_| ()).await
+        App::build(config, clock, None, async |_| ()).await
+    }
+
+    /// Returns an app with this configuration that reaches its table in this way.
+    ///
+    /// # Errors
+    ///
+    /// If a secret cannot be read.
+    pub async fn on_table(config: Config, clock: Clock, table: SharedHttpClient) -> Result<App, StartError> {
+        App::build(config, clock, Some(table), async |_| ()).await
     }
 
     async fn build(
         config: Config,
         clock: Clock,
+        table: Option<SharedHttpClient>,
         meanwhile: impl AsyncFnOnce(&Store),
     ) -> Result<App, StartError> {
         let http = transport::client()?;
+        let table = table.unwrap_or_else(|| transport::for_sdk(http.clone()));
         // The keyring stays empty until the secrets are read. Nothing is encrypted or decrypted before.
-        let store = Store::new(dynamodb_client(&config, http.clone()), &*config.table, Keyring::new([]));
+        let store = Store::new(dynamodb_client(&config, table), &*config.table, Keyring::new([]));
         let crm_base_urls = config.crm_base_urls.clone();
         let meanwhile = async {
             meanwhile(&store).await;
@@ -81,9 +98,11 @@ impl App {
         let secrets = Arc::new(secrets);
         let token_keys = secrets.token_keys();
         if token_keys.is_weak() {
+            return Err(StartError::WeakSecret);
+        }
+        if token_keys.is_previous_weak() {
             tracing::warn!(
-                "JWT_SECRET or JWT_SECRET_PREVIOUS is shorter than the 32 bytes that HS256 requires (RFC 7518, section \
-                 3.2): set a longer secret"
+                "JWT_SECRET_PREVIOUS is shorter than 32 bytes, so it can be guessed: remove it soon"
             );
         }
         let services = Services {
@@ -156,7 +175,7 @@ impl Deref for App {
 }
 
 /// Returns the SDK's client for DynamoDB, which sends its requests with `http`.
-fn dynamodb_client(config: &Config, http: reqwest::Client) -> Client {
+fn dynamodb_client(config: &Config, http: SharedHttpClient) -> Client {
     let aws = &config.aws;
     let credentials = Credentials::new(
         aws.access_key_id.as_str(),
@@ -169,7 +188,7 @@ fn dynamodb_client(config: &Config, http: reqwest::Client) -> Client {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(config.region.clone()))
         .credentials_provider(credentials)
-        .http_client(transport::for_sdk(http))
+        .http_client(http)
         .retry_config(
             RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)),
         )

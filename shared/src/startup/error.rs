@@ -17,6 +17,11 @@ pub enum StartError {
     /// Parameter Store does not return a secret.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
+    /// The secret that signs tokens can be guessed.
+    #[error(
+        "JWT_SECRET is shorter than 32 bytes: set a longer one, and the present one as JWT_SECRET_PREVIOUS"
+    )]
+    WeakSecret,
     /// A key that encrypts values in the table cannot be used.
     #[error(transparent)]
     DataKey(#[from] DataKeyError),
@@ -38,6 +43,12 @@ impl StartError {
                 "A parameter does not exist in the region, the role may not read or decrypt it, or Parameter Store did \
                  not respond.",
                 "Compare the name with the `..._PARAMETER` variables, and allow `ssm:GetParameters` and `kms:Decrypt`.",
+            ),
+            StartError::WeakSecret => (
+                "HS256 requires a secret of at least 32 bytes (RFC 7518, section 3.2). A shorter one can be guessed from a \
+                 single token, and then anyone can sign tokens.",
+                "Create one, for example with `openssl rand -hex 32`. Tokens of the present secret stay valid while it is \
+                 JWT_SECRET_PREVIOUS.",
             ),
             StartError::DataKey(_) => (
                 "KMS does not decrypt the data key, or the key file is missing, invalid or readable by others. The \

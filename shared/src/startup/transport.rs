@@ -4,10 +4,10 @@
 //! start. It uses ring and not aws-lc, which spends tens of milliseconds on the first handshake of a process
 //! (`docs/decisions/0008-rustls-with-ring.md`).
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_smithy_runtime_api::client::{
-    http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
+    http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
     orchestrator::{HttpRequest, HttpResponse},
     result::ConnectorError,
 };
@@ -25,6 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+pub use aws_smithy_runtime_api::client::http::SharedHttpClient;
 pub use reqwest::Client;
 
 /// Returns the HTTP client of the process. It uses no proxy, and it follows no redirects, because they could send
@@ -34,6 +35,10 @@ pub use reqwest::Client;
 ///
 /// If the TLS configuration is invalid.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    builder().build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     // The provider is global. An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut tls =
@@ -46,7 +51,6 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(concat!("call-log/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// Returns the certificate authorities to trust: those of the configured file, or else Mozilla's, which are compiled
@@ -64,6 +68,24 @@ fn certificate_authorities() -> RootCertStore {
         }
     }
     authorities
+}
+
+/// Returns an HTTP client for the AWS SDK that sends its requests through a socket file.
+///
+/// # Errors
+///
+/// If the client cannot be built.
+#[cfg(unix)]
+pub fn through_socket(path: &std::path::Path) -> Result<SharedHttpClient, reqwest::Error> {
+    Ok(for_sdk(builder().unix_socket(path.to_owned()).build()?))
+}
+
+/// Returns an HTTP client for the AWS SDK whose requests are answered by a function of this process.
+pub fn in_process(
+    answer: impl Fn(http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync + 'static,
+) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(Function(Arc::new(answer)));
+    http_client_fn(move |_, _| connector.clone())
 }
 
 /// Returns an HTTP client for the AWS SDK that sends its requests with `client`.
@@ -89,13 +111,34 @@ impl HttpConnector for Connector {
     }
 }
 
+type Answer = dyn Fn(http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync;
+
+struct Function(Arc<Answer>);
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Function")
+    }
+}
+
+impl HttpConnector for Function {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let response = to_http(request).and_then(|request| {
+            HttpResponse::try_from((self.0)(request).map(SdkBody::from))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        });
+        HttpConnectorFuture::ready(response)
+    }
+}
+
 /// Converts a request of the SDK. DynamoDB's requests are completely in memory, never streams.
-fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
+fn to_http(request: HttpRequest) -> Result<http::Request<bytes::Bytes>, ConnectorError> {
     let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-    let (head, body) = request.into_parts();
-    let bytes = body.bytes().map(bytes::Bytes::copy_from_slice).unwrap_or_default();
-    reqwest::Request::try_from(http::Request::from_parts(head, bytes))
-        .map_err(|error| ConnectorError::user(error.into()))
+    Ok(request.map(|body| body.bytes().map(bytes::Bytes::copy_from_slice).unwrap_or_default()))
+}
+
+fn to_reqwest(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
+    reqwest::Request::try_from(to_http(request)?).map_err(|error| ConnectorError::user(error.into()))
 }
 
 fn failed(error: reqwest::Error) -> ConnectorError {

@@ -6,5 +6,6 @@ mod credentials;
 mod documents;
 mod help;
 mod import;
+mod privacy;
 mod serve;
 pub(crate) mod shell;

@@ -83,24 +83,27 @@ fn serve_announces_its_addresses_and_secrets_and_keeps_nothing_in_memory() {
     let secret = server.variables()["JWT_SECRET"].clone();
     let hash_key = server.variables()["HASH_KEY"].clone();
     let key_file = server.variables()["CREDENTIALS_KEY_FILE"].clone();
+    let access_key = server.variables()["AWS_ACCESS_KEY_ID"].clone();
     assert_ne!(hash_key, secret);
-    assert!(std::path::Path::new(&key_file).exists(), "{key_file}");
+    for private in [&secret, &hash_key] {
+        assert!(!text.contains(private), "a secret is printed: {text}");
+    }
+    let directory = std::path::Path::new(&key_file).parent().unwrap().display().to_string();
     for (value, name) in [
         (server.url(), "URL"),
         (&dynamodb, "DYNAMODB_URL"),
         (server.token(), "THE_TOKEN"),
-        (&secret, "THE_SECRET"),
-        (&hash_key, "THE_HASH_KEY"),
-        (&key_file, "THE_KEY_FILE"),
+        (&access_key, "THE_ACCESS_KEY"),
+        (&directory, "DIRECTORY"),
     ] {
         text = text.replace(value, name);
     }
     insta::assert_snapshot!(text, @r#"
-    call-log is running; all data is in memory. Press Ctrl-C to stop it.
+    call-log is running; all data is in memory.
 
     Page      URL/
     Routes    POST and PATCH URL/callLog
-    DynamoDB  DYNAMODB_URL, table call-log
+    Table     call-log, at DYNAMODB_URL
     User      12345-example, with the Example CRM
     Token     THE_TOKEN
 
@@ -114,13 +117,17 @@ fn serve_announces_its_addresses_and_secrets_and_keeps_nothing_in_memory() {
     To use this table from other directories, or from the functions (cargo lambda watch, sam local):
 
     export TABLE_NAME=call-log AWS_ENDPOINT_URL_DYNAMODB=DYNAMODB_URL CRM_BASE_URL_EXAMPLE=URL
-    export CREDENTIALS_KEY_FILE='THE_KEY_FILE'
-    export HASH_KEY=THE_HASH_KEY
-    export JWT_SECRET=THE_SECRET
+    export AWS_ACCESS_KEY_ID=THE_ACCESS_KEY AWS_SECRET_ACCESS_KEY=local
+    export CREDENTIALS_KEY_FILE='DIRECTORY/credentials.key'
+    export HASH_KEY="$(cat 'DIRECTORY/hash-key')"
+    export JWT_SECRET="$(cat 'DIRECTORY/jwt-secret')"
+
+    Press Ctrl-C to stop.
     "#);
 
     assert_eq!(server.interrupt().out(), "");
     assert_eq!(std::fs::read_dir(shell.path()).unwrap().count(), 0, "a file was left behind");
+    assert!(!std::path::Path::new(&directory).exists(), "the secrets were left behind");
 }
 
 #[tokio::test]
@@ -309,6 +316,19 @@ fn an_error_at_the_start_says_what_is_wrong_and_what_to_do() {
         assert_eq!(serve(arguments), format!("call-log: {sentence}\n  {action}\n"), "{arguments:?}");
     }
 
+    // A key file that is gone is made again, and does not decrypt what the earlier one encrypted.
+    drop(first);
+    let key_file = shell.path().join("kept/credentials.key").canonicalize().unwrap();
+    std::fs::remove_file(&key_file).unwrap();
+    let error = serve(&["--port", "0", "--data-dir", "kept"]);
+    let lost =
+        format!("call-log: the key file {} does not decrypt the users in the table", key_file.display());
+    assert!(error.starts_with(&lost) && error.contains("Put the earlier key file back."), "{error}");
+    let mut weak = Shell::new();
+    weak.set("JWT_SECRET", "0123456789abcdef0123456789abcde");
+    let error = weak.run(&["serve", "--port", "0", "--in-memory"]).error();
+    assert!(error.starts_with("call-log: JWT_SECRET is shorter than 32 bytes: set a longer one"), "{error}");
+
     // Root may write everywhere, whatever the mode.
     let locked = shell.path().join("locked");
     std::fs::create_dir(&locked).unwrap();
@@ -324,18 +344,21 @@ fn an_error_at_the_start_says_what_is_wrong_and_what_to_do() {
     }
 }
 
-#[test]
-fn only_the_owner_can_read_the_data_directory() {
-    use std::os::unix::fs::PermissionsExt;
-    let shell = Shell::new();
-    let _server = shell.serve(&["--data-dir", "kept"]);
-    for (path, mode) in [
-        ("kept", 0o700),
-        ("kept/jwt-secret", 0o600),
-        ("kept/hash-key", 0o600),
-        ("kept/credentials.key", 0o600),
-    ] {
-        let found = std::fs::metadata(shell.path().join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!(found, mode, "{path}: {found:o}");
+/// The path may have a stage in front and a slash behind, as behind API Gateway.
+#[tokio::test]
+async fn a_request_is_routed_by_its_method() {
+    let server = Shell::new().serve(&["--in-memory"]);
+    let client = call_log::startup::transport::client().unwrap();
+    let call = with(tests::test_app::call("1"), json!({"contactId": "c-3"}));
+    let update = json!({"sessionId": "1", "note": "Wants two quotes"});
+    for path in ["/callLog", "/callLog/", "/prod/callLog", "/prod/callLog/"] {
+        for (method, body, expected) in [("POST", &call, 200), ("PATCH", &update, 200), ("PUT", &update, 405)]
+        {
+            let request = client.request(method.parse().unwrap(), format!("{}{path}", server.url()));
+            let response = request.bearer_auth(server.token()).json(body).send().await.unwrap();
+            assert_eq!(response.status(), expected, "{method} {path}");
+        }
     }
+    let elsewhere = client.patch(format!("{}/other", server.url())).bearer_auth(server.token()).json(&update);
+    assert_eq!(elsewhere.send().await.unwrap().status(), 404);
 }

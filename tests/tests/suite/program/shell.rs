@@ -89,15 +89,15 @@ impl Shell {
 
     /// Starts `call-log serve` on free ports, and waits until it announces itself.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
-        let fixed = ["serve", "--port", "0", "--dynamodb-port", "0"];
-        let mut process = self
-            .command(&[&fixed, arguments].concat())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the program starts");
+        self.serve_with(&[&["serve", "--port", "0", "--dynamodb-port", "0"], arguments].concat())
+    }
+
+    /// Starts `call-log serve` with these arguments, and waits until it announces itself.
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> Server {
+        let mut process = self.command(arguments).stdin(Stdio::null()).spawn().expect("the program starts");
         let mut out = BufReader::new(process.stdout.take().expect("the output is piped"));
         let mut announcement = String::new();
-        while !announcement.contains("export JWT_SECRET=") {
+        while !announcement.ends_with("Press Ctrl-C to stop.\n") {
             let read = out.read_line(&mut announcement).expect("the output is text");
             assert!(read > 0, "it ended: {:?}", process.wait_with_output());
         }
@@ -144,8 +144,15 @@ impl Server {
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let exports = self.announcement.lines().filter_map(|line| line.strip_prefix("export "));
         let words = exports.flat_map(|line| shell_words::split(line).expect("a shell can read it"));
-        let pair =
-            |word: String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let pair = |word: String| {
+            let (name, value) = word.split_once('=')?;
+            let file = value.strip_prefix("$(cat '").and_then(|rest| rest.strip_suffix("')"));
+            let value = file.map_or_else(
+                || value.to_owned(),
+                |file| std::fs::read_to_string(file).expect("the secret's file"),
+            );
+            Some((name.to_owned(), value))
+        };
         words.filter_map(pair).collect()
     }
 

@@ -121,7 +121,8 @@ async fn a_change_of_the_token_secret_or_the_key_file_keeps_tokens_and_users_val
     );
     assert_eq!(test.send(&test.app, "POST", &call("5")).await.status, 500, "a process without the new key");
 
-    let stranger = test.app_with(&[("JWT_SECRET", "a secret that no other app has")]).await.unwrap();
+    let stranger =
+        test.app_with(&[("JWT_SECRET", "a secret that no other app of the tests has")]).await.unwrap();
     let response =
         send(&stranger, "POST", &old_token, call("6").to_string().into_bytes(), INVOCATION_MS).await;
     assert_eq!(response.status, 401);
