@@ -68,11 +68,15 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Print a token for a user
-    #[command(after_help = examples::TOKEN)]
+    /// Print a token for a user, or revoke those that were issued
+    #[command(after_help = examples::TOKEN, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Token {
+        /// Another action than printing a token
+        #[command(subcommand)]
+        command: Option<Token>,
         /// The id of the user, such as 12345-example
-        id: String,
+        #[arg(required = true)]
+        id: Option<String>,
         /// The number of days until the token expires
         #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
@@ -162,6 +166,20 @@ impl Default for Serve {
     fn default() -> Self {
         Serve { port: 3000, dynamodb_port: None, data_dir: ".call-log".into(), in_memory: false }
     }
+}
+
+/// A command about tokens.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Token {
+    /// Revoke the tokens of a user that were issued until now
+    #[command(after_help = examples::TOKEN_REVOKE)]
+    Revoke {
+        /// The id of the user, such as 12345-example
+        id: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 /// A command about users.

@@ -76,7 +76,13 @@ pub(crate) const TOKEN: &str = "\
 Examples:
   call-log token 12345-example
   call-log token 12345-example --days 1 --json
-  TOKEN=$(call-log token 12345-example)";
+  TOKEN=$(call-log token 12345-example)
+  call-log token revoke 12345-example";
+
+pub(crate) const TOKEN_REVOKE: &str = "\
+Examples:
+  call-log token revoke 12345-example             a token was lost, or a person has left
+  call-log token revoke 12345-example --json";
 
 pub(crate) const SHOW: &str = "\
 Examples:

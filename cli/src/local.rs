@@ -407,7 +407,13 @@ async fn change_settings(
 
 async fn caller(demo: &Demo, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response<Body>> {
     let verified = api::authenticate(&demo.app.api, headers, uri);
-    verified.map_err(|rejected| reject(StatusCode::UNAUTHORIZED, &rejected.to_string()))
+    let caller = verified.map_err(|rejected| reject(StatusCode::UNAUTHORIZED, &rejected.to_string()))?;
+    match demo.app.store.user(&caller.user).await {
+        Ok(Some(stored)) if !stored.accepts(caller.issued_at) => {
+            Err(reject(StatusCode::UNAUTHORIZED, "the token was revoked: connect again"))
+        }
+        _ => Ok(caller),
+    }
 }
 
 fn reject(status: StatusCode, message: &str) -> Response<Body> {

@@ -27,7 +27,10 @@ use call_log::{
     store::{self, CallItem, StoredUser},
 };
 
-use crate::{arguments::Command, error::CommandError};
+use crate::{
+    arguments::{Command, Token},
+    error::CommandError,
+};
 
 /// The time in which a CRM must say which account a user belongs to, in milliseconds.
 const ACCOUNT_MS: i64 = 10_000;
@@ -44,7 +47,10 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::User(user) => user::run(user).await,
         Command::Credentials(credentials) => credentials::run(credentials).await,
         Command::Settings { id, changes, output } => settings::run(&id, &changes, output).await,
-        Command::Token { id, days, output } => token::run(&id, days, output).await,
+        Command::Token { command: Some(Token::Revoke { id, output }), .. } => {
+            token::revoke(&id, output).await
+        }
+        Command::Token { id, days, output, .. } => token::run(&id.unwrap_or_default(), days, output).await,
         Command::Show { id, session, output } => show::run(&id, &session, output).await,
         Command::Redrive { id, session, output } => redrive::run(id.zip(session), output).await,
         Command::Compose { format } => compose::run(format),

@@ -15,7 +15,7 @@ use super::{Effect, Error, ErrorKind};
 pub enum Intent {
     /// Changes nothing. Its errors never have an effect.
     Read,
-    /// Creates something that has no id yet. A 404 means that the data is wrong.
+    /// Creates something that has no id yet. A 404 means that a record which it names, such as the contact, does not exist.
     Create,
     /// Changes, completes or deletes something that has an id. A 404 means that it does not exist.
     Update,

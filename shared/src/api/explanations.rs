@@ -162,7 +162,7 @@ fn explain_create(outcome: &create::Outcome) -> Explanation {
             "Connect to the CRM, or store the user with `call-log user put FILE`.",
         ),
         Outcome::Moved => (
-            "The token was issued for another CRM account than the one that the user belongs to now.",
+            "The token was issued for another CRM account than the one that the user belongs to now, or was revoked.",
             "Connect again, or issue another token with `call-log token ID`.",
         ),
         Outcome::Failed { failure, .. } => return failure.explain(),

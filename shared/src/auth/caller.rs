@@ -21,12 +21,15 @@ pub struct Caller {
     /// The CRM account in the claim `tenant`: the one that the user belonged to when the token was issued. `None`: the
     /// token has no such claim.
     pub tenant: Option<TenantKey>,
+    /// The claim `iat`: when the token was issued, in seconds since 1970.
+    pub issued_at: Option<i64>,
 }
 
 impl Caller {
     /// Returns this caller as the sender of a request that names this extension.
     pub fn sender(&self, identity: ExtensionIdentity) -> Sender {
-        Sender { user: self.user.clone(), tenant: self.tenant.clone(), identity }
+        let Caller { user, tenant, issued_at } = self.clone();
+        Sender { user, tenant, issued_at, identity }
     }
 }
 
@@ -139,7 +142,8 @@ impl TokenKeys {
             Some(account) if account.trim().is_empty() => return Err(TokenError::Malformed),
             account => account.map(|account| TenantKey { platform: platform.clone(), account }),
         };
-        Ok(Caller { user: UserKey { platform, id: user }, tenant })
+        let issued_at = claims.iat.and_then(|time| time.as_f64()).map(|seconds| seconds as i64);
+        Ok(Caller { user: UserKey { platform, id: user }, tenant, issued_at })
     }
 
     /// Returns a token for a caller that is valid for this number of days.
@@ -402,7 +406,7 @@ mod tests {
     fn an_issued_token_is_valid_until_it_expires() {
         let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("ü 1").unwrap() };
         let tenant = TenantKey { platform: user.platform.clone(), account: "ü#7".to_owned() };
-        let caller = Caller { user, tenant: Some(tenant) };
+        let caller = Caller { user, tenant: Some(tenant), issued_at: Some(NOW) };
         let old = keys(SECRET, None);
         let issued = old.issue(&caller, at(NOW), 14);
         let end = NOW + 14 * 86_400;

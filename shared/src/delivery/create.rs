@@ -60,7 +60,7 @@ pub enum Outcome {
     },
     /// The user is unknown or has no credentials.
     NotConnected,
-    /// The token was issued before the user moved to another CRM account.
+    /// The token was issued before the user moved to another CRM account, or was revoked.
     Moved,
     /// The call is not logged.
     Failed {

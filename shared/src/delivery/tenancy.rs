@@ -15,6 +15,7 @@ use crate::{
 pub(crate) struct Tenancy {
     pub(crate) tenant: TenantKey,
     source: Source,
+    issued_at: Option<i64>,
     /// The user, if the tenant was not known without.
     pub(crate) user: Option<StoredUser>,
 }
@@ -37,14 +38,15 @@ pub(crate) enum Admitted {
     NotConnected,
     /// The tenant that this process remembered of the user is out of date.
     Outdated,
-    /// The token was issued before the user moved.
+    /// The token was issued before the user moved, or was revoked.
     Moved,
 }
 
 impl Tenancy {
     /// Returns the tenant of a request; `None` if the user is unknown.
     pub(crate) async fn of(services: &Services, sender: &Sender) -> Result<Option<Tenancy>, store::Error> {
-        let known = |tenant, source| Some(Tenancy { tenant, source, user: None });
+        let issued_at = sender.issued_at;
+        let known = |tenant, source| Some(Tenancy { tenant, source, issued_at, user: None });
         if let Some(tenant) = &sender.tenant {
             return Ok(known(tenant.clone(), Source::Token));
         }
@@ -53,13 +55,13 @@ impl Tenancy {
         }
         let user = services.store.user(&sender.user);
         let user = services.sync_points.reach("tenancy.user", user).await?;
-        Ok(user.map(|user| Tenancy::of_user(services, user)))
+        Ok(user.map(|user| Tenancy::of_user(services, issued_at, user)))
     }
 
-    fn of_user(services: &Services, user: StoredUser) -> Tenancy {
+    fn of_user(services: &Services, issued_at: Option<i64>, user: StoredUser) -> Tenancy {
         let tenant = user.user.tenant();
         services.tenant_hints.remember(user.user.key(), tenant.clone());
-        Tenancy { tenant, source: Source::User, user: Some(user) }
+        Tenancy { tenant, source: Source::User, issued_at, user: Some(user) }
     }
 
     /// Returns `true` if calls of this tenant may be written with a user's credential.
@@ -86,6 +88,9 @@ impl Tenancy {
                     Admitted::Outdated
                 }
             });
+        }
+        if !user.accepts(self.issued_at) {
+            return Ok(Admitted::Moved);
         }
         Ok(if user.user.credentials.is_some() {
             Admitted::User(Box::new(user))

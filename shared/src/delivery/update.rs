@@ -62,7 +62,7 @@ pub enum Outcome {
     SeveralLogs,
     /// The user is unknown or has no credentials.
     NotConnected,
-    /// The token was issued before the user moved to another CRM account.
+    /// The token was issued before the user moved to another CRM account, or was revoked.
     Moved,
     /// The record lacks details.
     Failed {

@@ -200,7 +200,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Returns each of the details on its own, and so each of the notes, with the notes that it consists of.
+    /// Splits the details so that each can be written on its own. A note of several people becomes one part for each person's note;
+    /// every part comes with the notes that it contains.
     fn split(&self, details: &CallDetails) -> Vec<(CallDetails, Vec<AuthoredNote>)> {
         let one = |detail: CallDetails| {
             if detail.firm_note().is_none() || self.notes.is_empty() {

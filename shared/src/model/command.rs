@@ -15,6 +15,8 @@ pub struct Sender {
     pub user: UserKey,
     /// The tenant that the token names. A token of another issuer names none.
     pub tenant: Option<TenantKey>,
+    /// When the token was issued, in seconds since 1970, if it says so.
+    pub issued_at: Option<i64>,
     /// The extension that the request names.
     pub identity: ExtensionIdentity,
 }

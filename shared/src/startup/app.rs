@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
 };
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::{Request, Response};
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
         secrets::Secrets,
         transport::{self, SharedHttpClient},
     },
-    store::{self, Keyring, Store},
+    store::{self, Keyring, Store, StoredUser},
     telemetry::Trace,
 };
 
@@ -160,8 +161,18 @@ impl App {
     /// Returns a token for this user that is valid for this number of days. It names the user's CRM account, if that is
     /// known.
     pub fn issue_token(&self, user: &User, days: u32) -> String {
-        let caller = Caller { user: user.key(), tenant: user.known_tenant() };
-        self.secrets.token_keys().issue(&caller, self.api.services.clock.now(), days)
+        self.issue_token_at(user, self.api.services.clock.now(), days)
+    }
+
+    /// Returns a token for this user that is accepted although earlier ones were revoked.
+    pub fn issue_valid_token(&self, user: &StoredUser, days: u32) -> String {
+        let valid_from = DateTime::from_timestamp_secs(user.valid_from).unwrap_or_default();
+        self.issue_token_at(&user.user, self.api.services.clock.now().max(valid_from), days)
+    }
+
+    fn issue_token_at(&self, user: &User, now: DateTime<Utc>, days: u32) -> String {
+        let caller = Caller { user: user.key(), tenant: user.known_tenant(), issued_at: None };
+        self.secrets.token_keys().issue(&caller, now, days)
     }
 }
 

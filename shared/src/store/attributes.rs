@@ -154,6 +154,8 @@ pub(super) const OWNER_ID: &str = "owner_id";
 pub(super) const ZONE: &str = "zone";
 /// Map of texts, each setting as JSON.
 pub(super) const SETTINGS: &str = "settings";
+/// Number, seconds since 1970: tokens that were issued before are not accepted. Written when tokens are revoked.
+pub(super) const VALID_FROM: &str = "valid_from";
 /// Number, the count of stored grants. Written with each.
 pub(super) const TOKEN_VERSION: &str = "token_version";
 /// Text, the invocation that may renew the grant. Written by its claim, removed when it is done.

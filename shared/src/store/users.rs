@@ -10,7 +10,8 @@ use super::{
     Error, Store,
     attributes::{
         ACCOUNT, API_HOST, CREDENTIALS, CRM_USER_ID, HOSTNAME, LAST_RENEWAL, LOGIN_HOST, OWNER_ID, PK,
-        RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS, TOKEN_VERSION, ZONE, boolean, number, text,
+        RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS, TOKEN_VERSION, VALID_FROM, ZONE, boolean,
+        number, text,
     },
     expression::{Update, WriteOutcome},
     from_sdk_error,
@@ -31,6 +32,16 @@ pub struct StoredUser {
     pub token_version: i64,
     /// The CRM refused to renew the grant: the user must connect again.
     pub session_ended: bool,
+    /// Tokens that were issued before are not accepted, in seconds since 1970. 0: none were revoked.
+    pub valid_from: i64,
+}
+
+impl StoredUser {
+    /// Returns `true` if a token of this user that was issued at this time, in seconds since 1970, was not revoked. A token that
+    /// does not say when it was issued is the oldest.
+    pub fn accepts(&self, issued_at: Option<i64>) -> bool {
+        issued_at.unwrap_or(0) >= self.valid_from
+    }
 }
 
 impl Store {
@@ -127,6 +138,19 @@ impl Store {
             }
         }
         Err(Error::Unavailable("other requests keep changing the settings".to_owned()))
+    }
+
+    /// Revokes the tokens of a user that were issued until now. `now_ms`: milliseconds since 1970. Returns the time from which on
+    /// a token has to be issued, in seconds since 1970; `None` if there is no such user.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn revoke_tokens(&self, user: &UserKey, now_ms: i64) -> Result<Option<i64>, Error> {
+        // Tokens know the second in which they were issued.
+        let valid_from = now_ms / 1_000 + 1;
+        let update = Update::when(format!("attribute_exists(#{PK})")).set(VALID_FROM, number(valid_from));
+        let outcome = self.update(TableKey::user(user), update).await?;
+        Ok(matches!(outcome, WriteOutcome::Written { .. }).then_some(valid_from))
     }
 
     /// Removes a user; the user's calls stay. Returns `false` if there is no such user.
@@ -269,6 +293,7 @@ impl Store {
             },
             token_version: reader.number(TOKEN_VERSION)?.unwrap_or(0),
             session_ended: reader.boolean(SESSION_ENDED)?,
+            valid_from: reader.number(VALID_FROM)?.unwrap_or(0),
         })
     }
 

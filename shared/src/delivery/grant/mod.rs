@@ -386,7 +386,7 @@ impl<'a> Grant<'a> {
         self.services.sync_points.reach("grant.login", login).await.map_err(adapters::Error::without_effect)
     }
 
-    /// Returns the end of a token that is valid for these seconds from now on, if its validity is known.
+    /// Returns the time at which a token expires that is valid for this number of seconds from now on. `None`: its validity is not known.
     fn end_after(&self, seconds: Option<u64>) -> Option<DateTime<Utc>> {
         let seconds = i64::try_from(seconds?).unwrap_or(0).min(LONGEST_VALIDITY_SECONDS);
         Some(self.services.clock.now() + TimeDelta::seconds(seconds))

@@ -1,9 +1,10 @@
 //! Authentication of callers by their tokens.
 
+use call_log::model::{CallKey, SessionId};
 use serde_json::{Value, json};
 use tests::{
     runtime_api::event,
-    test_app::{JWT_SECRET, call},
+    test_app::{INVOCATION_MS, JWT_SECRET, TestApp, call, send, user},
 };
 
 use crate::harness::{Harness, USER, request, warning};
@@ -138,4 +139,61 @@ fn base64url(bytes: &[u8]) -> String {
         text.extend((0..=chunk.len()).map(|at| ALPHABET[(bits >> (18 - 6 * at) & 63) as usize] as char));
     }
     text
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_rejected_and_a_later_one_is_accepted() {
+    let test = TestApp::start().await;
+    let other = user("54321-pipedrive", test.user.credentials.clone());
+    test.app.store.put_user(&other).await.unwrap();
+    let ours = |days| test.app.issue_token(&test.user, days);
+    let claims = |iat: Value| json!({"id": USER, "platform": "pipedrive", "iat": iat, "exp": IN_2100});
+    let early = ours(14);
+    let foreign = token("HS256", JWT_SECRET, &claims(json!(test.now_ms() / 1_000)));
+    let without_time =
+        token("HS256", JWT_SECRET, &json!({"id": USER, "platform": "pipedrive", "exp": IN_2100}));
+    let post = async |token: &str, session: &str| {
+        let body = call(session).to_string().into_bytes();
+        send(&test.app, "POST", token, body, INVOCATION_MS).await
+    };
+    for (number, token) in [&early, &foreign, &without_time].into_iter().enumerate() {
+        assert_eq!(post(token, &format!("{}", number + 1)).await.message(), "Call logged", "{token}");
+    }
+
+    test.app.store.revoke_tokens(&test.user.key(), test.now_ms()).await.unwrap().unwrap();
+    // A new credential of the user does not make an old token valid again.
+    test.app.store.put_user(&test.user).await.unwrap();
+    let requests = test.crm.requests().len();
+    for token in [&early, &foreign, &without_time, &ours(14)] {
+        let update = json!({"sessionId": "1", "aiNote": "Bob asked"}).to_string().into_bytes();
+        let updated = send(&test.app, "PATCH", token, update, INVOCATION_MS).await;
+        for response in [post(token, "9").await, updated] {
+            assert_eq!(
+                (response.status, &response.body["errorCode"]),
+                (401, &json!("CRM_SESSION_REVOKED")),
+                "{token}"
+            );
+        }
+    }
+    assert_eq!(test.crm.requests().len(), requests, "a revoked token reaches no CRM");
+    assert_eq!(
+        test.app
+            .store
+            .logs_of_call(&CallKey {
+                tenant: test.user.tenant(),
+                session: SessionId::new("9").unwrap(),
+                header_user: None,
+            })
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+
+    let stored = test.app.store.user(&test.user.key()).await.unwrap().unwrap();
+    assert_eq!(post(&test.app.issue_valid_token(&stored, 14), "4").await.message(), "Call logged");
+    assert_eq!(post(&test.app.issue_token(&other, 14), "5").await.message(), "Call logged", "another user");
+    test.pass(1_000);
+    assert_eq!(post(&ours(14), "6").await.message(), "Call logged", "a second later");
+    assert_eq!(test.app.store.revoke_tokens(&user("1-pipedrive", None).key(), 0).await.unwrap(), None);
 }

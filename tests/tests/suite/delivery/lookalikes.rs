@@ -303,7 +303,7 @@ async fn an_attempt_with_an_authorization_of_its_own_is_recovered_only_by_a_requ
     assert_eq!((found.message(), found.log_id()), (LOGGED, Some("5001")));
 }
 
-/// A payload that differs from the one that was sent in a section is no proof.
+/// A record proves nothing if one section of the kept payload differs from the section that was sent.
 #[tokio::test]
 async fn a_record_with_another_note_is_not_adopted() {
     let test = TestApp::start().await;

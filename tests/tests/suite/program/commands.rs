@@ -286,6 +286,25 @@ async fn a_printed_token_is_accepted_and_show_describes_its_calls() {
 }
 
 #[tokio::test]
+async fn tokens_are_revoked_and_another_one_is_accepted_at_once() {
+    let (shell, server) = served();
+    let client = call_log::startup::transport::client().unwrap();
+    let settings = async |token: &str| {
+        let request = client.get(format!("{}/user/settings", server.url()));
+        request.bearer_auth(token.trim()).send().await.unwrap().status().as_u16()
+    };
+    let first = shell.run(&["token", "12345-example"]).out();
+    assert_eq!(settings(&first).await, 200);
+    let said = shell.run(&["token", "revoke", "12345-example"]).out();
+    assert!(said.starts_with("Tokens of 12345-example that were issued before 20"), "{said}");
+    assert_eq!(settings(&first).await, 401);
+    assert_eq!(settings(&shell.run(&["token", "12345-example"]).out()).await, 200);
+    let unknown = shell.run(&["token", "revoke", "1-example"]).error();
+    assert!(unknown.starts_with("call-log: there is no user 1-example\n"), "{unknown}");
+    assert_eq!(shell.run(&["token"]).code, Some(2));
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_shown_and_started_again() {
     let test = TestApp::start().await;
     let shell = Shell::with_table(&test.dynamodb);

@@ -203,7 +203,9 @@ async fn prepare(app: &TestApp, shell: &mut Shell, command: &Command) {
     }
     let (id, session) = match command {
         Command::User(arguments::User::Show { id, .. } | arguments::User::Remove { id }) => (Some(id), None),
-        Command::Settings { id, .. } | Command::Token { id, .. } => (Some(id), None),
+        Command::Settings { id, .. } => (Some(id), None),
+        Command::Token { command: Some(arguments::Token::Revoke { id, .. }), .. } => (Some(id), None),
+        Command::Token { id, .. } => (id.as_ref(), None),
         Command::Show { id, session, .. } => (Some(id), Some(session)),
         Command::Redrive { id, session, .. } => (id.as_ref(), session.as_ref()),
         _ => (None, None),
