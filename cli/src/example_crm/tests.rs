@@ -238,7 +238,7 @@ fn invalid_data_is_rejected_with_a_reason() {
             400,
             "invalid value: integer `-1`, expected u64 at line 1 column 164",
         ),
-        (json!({}), 400, "missing field `contactId` at line 1 column 2"),
+        (json!({}), 400, "missing field `subject` at line 1 column 2"),
         (Value::Null, 400, "EOF while parsing a value at line 1 column 0"),
     ] {
         crm.check("POST /activities", body, status, "/error", json!(reason));
