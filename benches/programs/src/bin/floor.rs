@@ -10,7 +10,7 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
-    types::{AttributeValue, ReturnValue},
+    types::{AttributeValue, KeysAndAttributes, ReturnValue},
 };
 use call_log::startup::transport;
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
@@ -84,8 +84,7 @@ impl Floor {
     }
 
     async fn read_and_claim(&self) -> Result<(), Error> {
-        let user =
-            self.dynamodb.get_item().table_name(&self.table).set_key(Some(key("USER"))).consistent_read(true);
+        let user = self.dynamodb.batch_get_item().request_items(&self.table, user_and_breaker()?);
         let claim = self.write("st = :st, own = :own, busy = :busy, amb = :amb, fence = :fence");
         let (user, claim) = tokio::join!(user.send(), claim.send());
         user?;
@@ -137,6 +136,11 @@ const CHANGE: &str = r#"{"note": "<ul><li>...</li></ul>"}"#;
 
 fn key(sort: &str) -> HashMap<String, AttributeValue> {
     HashMap::from([("pk".to_owned(), text("U#floor")), ("sk".to_owned(), text(sort))])
+}
+
+/// The keys of the user and of the state of the CRM.
+fn user_and_breaker() -> Result<KeysAndAttributes, Error> {
+    Ok(KeysAndAttributes::builder().keys(key("USER")).keys(key("BREAKER")).consistent_read(true).build()?)
 }
 
 fn text(value: &str) -> AttributeValue {
