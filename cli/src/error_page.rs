@@ -1,7 +1,7 @@
 //! The test that compares `docs/errors.md` with the explanations of the errors. `UPDATE_DOCS=1 cargo test -p cli` writes
 //! the page.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use call_log::{
     adapters::{self, Effect, ErrorKind},
@@ -287,6 +287,7 @@ fn delivery_failures() -> Vec<Failure> {
     let mut failures = samples!(Failure {
         Failure::SessionEnded => Failure::SessionEnded;
         Failure::Crm(_) => ;
+        Failure::Paused(_) => Failure::Paused(Duration::from_secs(60));
         // The errors of the table have a section of their own.
         Failure::Store(_) => ;
     });

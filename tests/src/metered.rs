@@ -123,7 +123,7 @@ impl Metered {
 
 /// Sums the capacity units of DynamoDB's reads, or of its writes.
 pub fn units(passed: &[Exchange], reads: bool) -> f64 {
-    let is_read = |one: &Exchange| ["GetItem", "Query"].contains(&one.name());
+    let is_read = |one: &Exchange| ["BatchGetItem", "GetItem", "Query"].contains(&one.name());
     let of_kind = passed.iter().filter(|one| is_read(one) == reads);
     of_kind
         .map(|one| one.units.expect("DynamoDB reports the consumed capacity"))

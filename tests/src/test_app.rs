@@ -14,8 +14,9 @@ use bytes::Bytes;
 use call_log::{
     api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
     delivery::redrive::Report,
-    model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
+    model::{BreakerKey, Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{app::App, config::Config, error::StartError},
+    store::BreakerState,
     telemetry::Trace,
 };
 use chrono::DateTime;
@@ -176,6 +177,14 @@ impl TestApp {
     pub async fn send(&self, app: &App, method: &str, body: &Value) -> Response {
         let token = app.issue_token(&self.user, 1);
         send(app, method, &token, body.to_string().into_bytes(), INVOCATION_MS).await
+    }
+}
+
+/// Forgets that the CRM of the user's company has failed.
+pub async fn close_breaker(app: &App, user: &User) {
+    for key in [BreakerKey::Tenant(user.tenant()), BreakerKey::User(user.key())] {
+        let closed = app.store.set_breaker(&key, BreakerState::default(), app.clock.now_ms());
+        closed.await.expect("the breaker can be stored");
     }
 }
 

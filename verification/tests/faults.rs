@@ -7,9 +7,18 @@ use std::{collections::BTreeSet, fs, path::Path};
 use verification::simulation::faults::{self, Depth};
 
 /// The steps that no scenario reaches, because each has one call with one log, and one user, who never moves. The files
-/// `identities.rs`, `lookalikes.rs` and `moved_users.rs` in `tests/tests/suite/delivery/` reach them.
-const ELSEWHERE: [&str; 6] =
-    ["create.add", "create.creator", "create.teach", "recovery.rival", "redrive.discard", "update.teach"];
+/// `breakers.rs`, `identities.rs`, `lookalikes.rs` and `moved_users.rs` in `tests/tests/suite/delivery/` reach them.
+const ELSEWHERE: [&str; 9] = [
+    "breaker.close",
+    "breaker.open",
+    "breaker.probe",
+    "create.add",
+    "create.creator",
+    "create.teach",
+    "recovery.rival",
+    "redrive.discard",
+    "update.teach",
+];
 
 /// Returns the names of the steps in the sources of the use-cases.
 fn steps_in_sources() -> BTreeSet<String> {

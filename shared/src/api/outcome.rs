@@ -210,6 +210,10 @@ fn failed(crm: &str, failure: Failure, subject: &str, is_deferred: bool) -> (Sta
                 .with_error_code("CRM_SESSION_REVOKED");
             return (StatusCode::UNAUTHORIZED, body.with_section(NEXT, next));
         }
+        Failure::Paused(_) => {
+            telemetry::failed(Level::WARN, &failure);
+            return ok(not_answering(crm).with_section(NEXT, next));
+        }
         Failure::Store(error) => {
             log_store_error(Level::ERROR, &error);
             return unavailable();

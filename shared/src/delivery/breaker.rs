@@ -2,14 +2,24 @@
 //! each tenant, or for each user if the CRM's rate limits are for a user
 //! ([`LimitScope`](crate::adapters::LimitScope)).
 //!
-//! Only the redrive uses it. Requests of callers always reach the CRM.
+//! The redrive has one breaker for a run. A request reads the state together with its user. While the breaker is open, a request
+//! sends the CRM nothing: its work is kept, and the redrive delivers it. So the tenant of a CRM that hangs does not fill the
+//! environments of the functions. At the end of a pause, one request goes ahead as a probe.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use crate::{adapters::ErrorKind, delivery::failure::Failure, store::BreakerState};
+use crate::{
+    adapters::{Crm, ErrorKind},
+    delivery::{failure::Failure, services::Services},
+    model::{BreakerKey, User},
+    store::{self, BreakerState},
+};
 
 /// The number of consecutive failures after which a CRM counts as down.
 const FAILURES_WHEN_DOWN: i64 = 5;
@@ -21,6 +31,9 @@ const QUOTA_PAUSE_MS: i64 = 3_600_000;
 const LONGEST_PAUSE_MS: i64 = 5 * 60_000;
 /// The longest pause that a CRM may ask for, in milliseconds.
 const LONGEST_REQUESTED_PAUSE_MS: i64 = 24 * 3_600_000;
+
+/// The time for which a request that probes the CRM keeps others away, in milliseconds: as long as a request can take.
+const PROBE_MS: i64 = 15_000;
 
 /// One circuit breaker during one run of the redrive.
 #[derive(Debug)]
@@ -55,20 +68,9 @@ impl Breaker {
         *self.lock() = BreakerState::default();
     }
 
-    /// Records a failure. Only a failure that other calls with this breaker would meet too counts. So a rate limit of some
-    /// requests alone, such as searches, does not.
+    /// Records a failure. Only a failure that other calls with this breaker would meet too counts.
     pub(super) fn record_failure(&self, failure: &Failure, now_ms: i64) {
-        let least_pause_ms = match failure.kind() {
-            Some(ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. })
-                if failure.bucket().is_some() =>
-            {
-                return;
-            }
-            Some(ErrorKind::RateLimited { .. }) => Some(FIRST_PAUSE_MS),
-            Some(ErrorKind::QuotaExceeded { .. }) => Some(QUOTA_PAUSE_MS),
-            Some(ErrorKind::Unavailable | ErrorKind::Malformed) => None,
-            _ => return,
-        };
+        let Some(least_pause_ms) = least_pause_ms(failure) else { return };
         let mut state = self.lock();
         state.consecutive_failures += 1;
         let requested_ms =
@@ -84,6 +86,102 @@ impl Breaker {
 
     fn lock(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the least pause after a failure, in milliseconds, if it has one by itself. `None`: other calls would not meet the failure.
+/// A rate limit of some requests alone, such as searches, is no such failure.
+fn least_pause_ms(failure: &Failure) -> Option<Option<i64>> {
+    match failure.kind()? {
+        ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. } if failure.bucket().is_some() => None,
+        ErrorKind::RateLimited { .. } => Some(Some(FIRST_PAUSE_MS)),
+        ErrorKind::QuotaExceeded { .. } => Some(Some(QUOTA_PAUSE_MS)),
+        ErrorKind::Unavailable | ErrorKind::Malformed => Some(None),
+        _ => None,
+    }
+}
+
+/// The breaker of one request.
+#[derive(Debug)]
+pub(crate) struct RequestBreaker<'a> {
+    services: &'a Services,
+    key: BreakerKey,
+    /// The state that was read with the user.
+    seen: BreakerState,
+}
+
+impl<'a> RequestBreaker<'a> {
+    /// Returns the breaker for requests with this user's credential. `seen`: the state of the breaker with the key `key`.
+    pub(crate) fn new(
+        services: &'a Services,
+        crm: &dyn Crm,
+        user: &User,
+        key: &BreakerKey,
+        seen: BreakerState,
+    ) -> RequestBreaker<'a> {
+        let own = services.breaker_key(crm, user);
+        // The credential of a colleague can have a breaker of its own, which was not read.
+        let seen = if own == *key { seen } else { BreakerState::default() };
+        RequestBreaker { services, key: own, seen }
+    }
+
+    /// Returns an error if the CRM gets no requests now. At the end of a pause, the first request may be sent, and keeps the others
+    /// away. If the table fails, the request is sent.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        let now_ms = self.services.clock.now_ms();
+        let pause =
+            |until_ms: i64| Err(Failure::Paused(Duration::from_millis((until_ms - now_ms).max(0) as u64)));
+        if self.seen.open_until_ms > now_ms {
+            return pause(self.seen.open_until_ms);
+        }
+        if self.seen.consecutive_failures < FAILURES_WHEN_DOWN {
+            return Ok(());
+        }
+        let until_ms = now_ms + PROBE_MS;
+        let open = self.services.store.open_breaker(&self.key, self.seen, until_ms);
+        match self.services.sync_points.reach("breaker.probe", open).await {
+            Ok(false) => pause(until_ms),
+            Ok(true) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Stores how the CRM has taken a request: `None`: it did what it was asked for. A success after no failure is not stored. An
+    /// error of the table is only logged, because the work itself is done.
+    pub(crate) async fn record(&self, failure: Option<&Failure>) {
+        let stored = match failure {
+            None => self.close().await,
+            Some(failure) => self.count(failure).await,
+        };
+        if let Err(error) = stored {
+            tracing::warn!(%error, "the state of the CRM could not be stored");
+        }
+    }
+
+    async fn close(&self) -> Result<(), store::Error> {
+        if self.seen == BreakerState::default() {
+            return Ok(());
+        }
+        let (closed, now_ms) = (BreakerState::default(), self.services.clock.now_ms());
+        let close = self.services.store.set_breaker(&self.key, closed, now_ms);
+        self.services.sync_points.reach("breaker.close", close).await
+    }
+
+    async fn count(&self, failure: &Failure) -> Result<(), store::Error> {
+        if least_pause_ms(failure).is_none() {
+            return Ok(());
+        }
+        let (store, now_ms) = (&self.services.store, self.services.clock.now_ms());
+        let counted =
+            self.services.sync_points.reach("breaker.count", store.count_failure(&self.key, now_ms)).await?;
+        let failures_before = counted.consecutive_failures - 1;
+        let breaker = Breaker::new(BreakerState { consecutive_failures: failures_before, ..counted });
+        breaker.record_failure(failure, now_ms);
+        let state = breaker.state();
+        if !breaker.is_open() || state.open_until_ms <= counted.open_until_ms {
+            return Ok(());
+        }
+        let open = store.open_breaker(&self.key, counted, state.open_until_ms);
+        self.services.sync_points.reach("breaker.open", open).await.map(drop)
     }
 }
 

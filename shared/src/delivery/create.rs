@@ -8,6 +8,7 @@ use crate::{
     adapters::Crm,
     delivery::{
         attempt::Claim,
+        breaker::RequestBreaker,
         creation,
         draft::{LeftOut, queued_fields},
         failure::Failure,
@@ -15,7 +16,7 @@ use crate::{
         owner::{self, OwnerRefusal},
         place::{self, Found, Place},
         services::Services,
-        tenancy::{self, Admitted, Tenancy},
+        tenancy::{self, Admitted, KnownUser, Tenancy},
         update,
     },
     model::{
@@ -152,7 +153,8 @@ impl<'a> Request<'a> {
         authorization: Option<Secret>,
     ) -> Result<Reply, store::Error> {
         let Request { services, crm, .. } = *self;
-        let mut known_user = tenancy.user.clone();
+        let mut known = KnownUser { user: tenancy.user.clone(), breaker: None };
+        let breaker_key = tenancy.breaker_key(crm, &self.sender.user);
         let mut known_owner = None;
         let mut place = Place::Unread;
         for _ in 0..lease::MAX_CLAIMS {
@@ -160,8 +162,9 @@ impl<'a> Request<'a> {
             let now_ms = services.clock.now_ms();
             let lease = lease::new(crm, &key, &self.sender.user.id, &self.holder, now_ms, self.deadline);
             let accepted = known_owner.as_ref().filter(|owner| owner::is_accepted(&key, owner));
-            let (user, owner, claim) = tokio::join!(
-                tenancy::user(services, known_user.take(), &self.sender.user, "create.user"),
+            let read = std::mem::take(&mut known);
+            let ((user, breaker), owner, claim) = tokio::join!(
+                tenancy::user_and_breaker(services, read, &self.sender.user, &breaker_key, "create.user"),
                 self.owner(&key, payload, known_owner.as_ref()),
                 self.claim(&lease, &place, payload, accepted)
             );
@@ -171,7 +174,9 @@ impl<'a> Request<'a> {
                 Some(ClaimCreate::Claimed { item, earlier, undo }) => (*item, earlier, undo),
                 rejected => {
                     match user? {
-                        Admitted::User(user) => known_user = Some(*user),
+                        Admitted::User(user) => {
+                            known = KnownUser { user: Some(*user), breaker: Some(breaker) }
+                        }
                         refused => return Ok(Reply::refused(&refused)),
                     }
                     match rejected {
@@ -216,7 +221,16 @@ impl<'a> Request<'a> {
                     (payload, user)
                 }
             };
+            let breaker = RequestBreaker::new(services, crm, &user.user, &breaker_key, breaker);
+            if let Err(paused) = breaker.check().await {
+                return Ok(Reply::Answer(claim.fail_create(paused).await?.into()));
+            }
             let created = claim.create(user, known_owner, authorization, payload).await?;
+            match &created {
+                creation::Outcome::Logged { .. } => breaker.record(None).await,
+                creation::Outcome::Failed { failure, .. } => breaker.record(Some(failure)).await,
+                creation::Outcome::Overtaken | creation::Outcome::Later { .. } => {}
+            }
             return Ok(Reply::Answer(created.into()));
         }
         Err(store::Error::Unavailable("other attempts to log the call keep failing".to_owned()))

@@ -17,6 +17,9 @@ pub enum Failure {
     /// The CRM did not do what it was asked for.
     #[error(transparent)]
     Crm(#[from] adapters::Error),
+    /// The CRM gets no requests for this time, because it is down or wants to be left alone. Nothing was sent.
+    #[error("the CRM is down or rate-limiting, and gets no requests for {} s", .0.as_secs())]
+    Paused(Duration),
     /// The table failed while the grant was claimed, read or stored.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -32,6 +35,10 @@ impl Failure {
                          start the delivery again.",
             },
             Failure::Crm(error) => error.kind.explain(),
+            Failure::Paused(_) => Explanation {
+                cause: "Several requests to this CRM account have failed in a row, or the CRM asked for a pause.",
+                action: "Nothing; delivery continues after the pause, for 72 hours.",
+            },
             Failure::Store(error) => error.explain(),
         }
     }
@@ -45,7 +52,7 @@ impl Failure {
     pub(crate) fn effect(&self) -> Effect {
         match self {
             Failure::Crm(error) => error.effect,
-            Failure::SessionEnded | Failure::Store(_) => Effect::None,
+            Failure::SessionEnded | Failure::Paused(_) | Failure::Store(_) => Effect::None,
         }
     }
 
@@ -53,7 +60,7 @@ impl Failure {
     pub(crate) fn kind(&self) -> Option<&ErrorKind> {
         match self {
             Failure::Crm(error) => Some(&error.kind),
-            Failure::SessionEnded | Failure::Store(_) => None,
+            Failure::SessionEnded | Failure::Paused(_) | Failure::Store(_) => None,
         }
     }
 
@@ -61,7 +68,7 @@ impl Failure {
     pub(crate) fn bucket(&self) -> Option<&'static str> {
         match self {
             Failure::Crm(error) => error.bucket,
-            Failure::SessionEnded | Failure::Store(_) => None,
+            Failure::SessionEnded | Failure::Paused(_) | Failure::Store(_) => None,
         }
     }
 
@@ -93,12 +100,15 @@ impl Failure {
                     | ErrorKind::QuotaExceeded { .. }
                     | ErrorKind::Conflict
             ),
-            Failure::Store(_) => false,
+            Failure::Paused(_) | Failure::Store(_) => false,
         }
     }
 
     /// Returns how long the CRM asks its callers to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
+        if let Failure::Paused(wait) = self {
+            return Some(*wait);
+        }
         match self.kind() {
             Some(
                 ErrorKind::RateLimited { retry_after: wait } | ErrorKind::QuotaExceeded { resets_in: wait },

@@ -4,9 +4,10 @@
 //! which this process may remember. The stored user decides in any case: a user can move to another CRM account.
 
 use crate::{
+    adapters::{Crm, LimitScope},
     delivery::services::Services,
-    model::{Sender, TenantKey, UserKey},
-    store::{self, StoredUser},
+    model::{BreakerKey, Sender, TenantKey, UserKey},
+    store::{self, BreakerState, StoredUser},
     telemetry::{self, Metric},
 };
 
@@ -64,6 +65,14 @@ impl Tenancy {
         Tenancy { tenant, source: Source::User, issued_at, user: Some(user) }
     }
 
+    /// Returns the key of the breaker for a user of this tenant.
+    pub(crate) fn breaker_key(&self, crm: &dyn Crm, user: &UserKey) -> BreakerKey {
+        match crm.capabilities().limit_scope {
+            LimitScope::Account => BreakerKey::Tenant(self.tenant.clone()),
+            LimitScope::User => BreakerKey::User(user.clone()),
+        }
+    }
+
     /// Returns `true` if calls of this tenant may be written with a user's credential.
     pub(crate) fn may_act(&self, user: &StoredUser) -> bool {
         user.user.tenant() == self.tenant && user.user.credentials.is_some() && !user.session_ended
@@ -97,6 +106,39 @@ impl Tenancy {
         } else {
             Admitted::NotConnected
         })
+    }
+}
+
+/// The user of a request and the state of the CRM, as far as the request has read them.
+#[derive(Debug, Default)]
+pub(crate) struct KnownUser {
+    pub(crate) user: Option<StoredUser>,
+    pub(crate) breaker: Option<BreakerState>,
+}
+
+/// Returns the user of a request and the state of the breaker: as this request has read them before, or as the table has them. A
+/// breaker that cannot be read counts as closed. `step`: the sync point.
+pub(crate) async fn user_and_breaker(
+    services: &Services,
+    known: KnownUser,
+    user: &UserKey,
+    breaker: &BreakerKey,
+    step: &'static str,
+) -> (Result<Option<StoredUser>, store::Error>, BreakerState) {
+    let KnownUser { user: known_user, breaker: known_breaker } = known;
+    match (known_user, known_breaker) {
+        (Some(user), Some(state)) => (Ok(Some(user)), state),
+        (Some(user), None) => {
+            let state = services.sync_points.reach(step, services.store.breaker(breaker)).await;
+            (Ok(Some(user)), state.unwrap_or_default())
+        }
+        (None, _) => {
+            let read = services.store.user_and_breaker(user, breaker);
+            match services.sync_points.reach(step, read).await {
+                Ok((user, state)) => (Ok(user), state),
+                Err(error) => (Err(error), BreakerState::default()),
+            }
+        }
     }
 }
 

@@ -8,12 +8,13 @@ use crate::{
     adapters::Crm,
     delivery::{
         attempt::{Attempt, Claim},
+        breaker::RequestBreaker,
         draft::queued_fields,
         failure::Failure,
         lease,
         place::{self, Found, Place},
         services::Services,
-        tenancy::{self, Admitted, Tenancy},
+        tenancy::{self, Admitted, KnownUser, Tenancy},
         write,
     },
     model::{CallDetails, CallKey, CallLogId, Deadline, LogKey, Secret, Sender, UpdateCallLog, Zone},
@@ -133,7 +134,9 @@ impl Request<'_> {
         let Sender { user, identity, .. } = self.sender;
         let origin = Origin { request: &self.holder, user: &user.id, identity };
         let queued = Queued { details: &command.details, fields: &fields, sender: origin };
-        let (mut is_queued, mut known_user, mut place) = (false, tenancy.user.clone(), Place::Unread);
+        let (mut is_queued, mut place) = (false, Place::Unread);
+        let mut known = KnownUser { user: tenancy.user.clone(), breaker: None };
+        let breaker_key = tenancy.breaker_key(crm, user);
 
         for _ in 0..lease::MAX_CLAIMS {
             let key = call.log(place.slot());
@@ -141,8 +144,9 @@ impl Request<'_> {
             let lease = lease::new(crm, &key, &user.id, &self.holder, now_ms, self.deadline);
             let change = if is_queued { Change::AlreadyQueued } else { Change::New(queued, place.basis()) };
             let claim = services.store.claim_update(&lease, change);
-            let (read, claim) = tokio::join!(
-                tenancy::user(services, known_user.take(), user, "update.user"),
+            let seen = std::mem::take(&mut known);
+            let ((read, breaker), claim) = tokio::join!(
+                tenancy::user_and_breaker(services, seen, user, &breaker_key, "update.user"),
                 services.sync_points.reach("update.claim", claim)
             );
             let claim = claim?;
@@ -165,7 +169,16 @@ impl Request<'_> {
             let item = match claim {
                 ClaimUpdate::Claimed(item, _) => {
                     let claim = Claim::new(services, crm, lease, *item, self.deadline);
+                    let breaker = RequestBreaker::new(services, crm, &user.user, &breaker_key, breaker);
+                    if let Err(paused) = breaker.check().await {
+                        return Ok(Some(claim.fail_write(paused).await?.into()));
+                    }
                     let written = claim.update(user, command.authorization.clone(), command.zone).await?;
+                    match &written {
+                        write::Outcome::Updated { .. } => breaker.record(None).await,
+                        write::Outcome::Failed { failure, .. } => breaker.record(Some(failure)).await,
+                        write::Outcome::Deleted => {}
+                    }
                     return Ok(Some(written.into()));
                 }
                 ClaimUpdate::Rejected(item) if key.slot > 0 => item,
@@ -176,7 +189,7 @@ impl Request<'_> {
                         let teach = services.store.teach_log(&further, &first, identity);
                         let is_taught = services.sync_points.reach("update.teach", teach).await?;
                         place = if is_taught { Place::Further(slot) } else { Place::Unread };
-                        known_user = Some(user);
+                        known = KnownUser { user: Some(user), breaker: Some(breaker) };
                         continue;
                     }
                     Found::Several(..) => return Ok(Some(Outcome::SeveralLogs)),
@@ -184,7 +197,8 @@ impl Request<'_> {
                         if self.park(&key, queued, Some(&first), now_ms).await? {
                             return Ok(Some(Outcome::WaitingForCall));
                         }
-                        (place, known_user) = (Place::Unread, Some(user));
+                        (place, known) =
+                            (Place::Unread, KnownUser { user: Some(user), breaker: Some(breaker) });
                         continue;
                     }
                 },
@@ -192,11 +206,11 @@ impl Request<'_> {
                     if self.park(&key, queued, None, now_ms).await? {
                         return Ok(Some(Outcome::WaitingForCall));
                     }
-                    (place, known_user) = (Place::Unread, Some(user));
+                    (place, known) = (Place::Unread, KnownUser { user: Some(user), breaker: Some(breaker) });
                     continue;
                 }
             };
-            known_user = Some(user);
+            known = KnownUser { user: Some(user), breaker: Some(breaker) };
             if item.state == State::Deleted {
                 return Ok(Some(Outcome::Deleted));
             }

@@ -1,13 +1,16 @@
-//! State of the circuit breakers: until when the redrive sends a CRM no requests of a tenant or of a user.
+//! State of the circuit breakers: until when a CRM gets no requests of a tenant or of a user.
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use super::{
-    Error, Store,
+    Error, Store, StoredUser,
     attributes::{FAILURES, OPEN_UNTIL, TTL, number},
-    expression::Update,
+    expression::{Update, WriteOutcome},
+    from_sdk_error,
     item_reader::ItemReader,
-    keys::TableKey,
+    keys::{TableItem, TableKey},
 };
-use crate::model::BreakerKey;
+use crate::model::{BreakerKey, UserKey};
 
 /// The time that the state is kept after the breaker has closed, in seconds.
 const BREAKER_TTL_S: i64 = 7 * 86_400;
@@ -15,7 +18,7 @@ const BREAKER_TTL_S: i64 = 7 * 86_400;
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerState {
-    /// The redrive sends the CRM no requests before this time, in milliseconds since 1970.
+    /// The CRM gets no requests before this time, in milliseconds since 1970.
     pub open_until_ms: i64,
     /// The number of requests in a row that have failed.
     pub consecutive_failures: i64,
@@ -27,14 +30,72 @@ impl Store {
     /// # Errors
     /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
     pub async fn breaker(&self, key: &BreakerKey) -> Result<BreakerState, Error> {
-        let Some(item) = self.get(TableKey::breaker(key)).await? else {
-            return Ok(BreakerState::default());
+        let item = self.get(TableKey::breaker(key)).await?;
+        item.as_ref().map_or(Ok(BreakerState::default()), read_breaker)
+    }
+
+    /// Reads a user and the state of a breaker in one operation. A breaker that cannot be read counts as closed.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the user's item cannot be read.
+    pub async fn user_and_breaker(
+        &self,
+        user: &UserKey,
+        breaker: &BreakerKey,
+    ) -> Result<(Option<StoredUser>, BreakerState), Error> {
+        let (user_key, breaker_key) = (TableKey::user(user), TableKey::breaker(breaker));
+        let keys = [user_key.clone().into_item(), breaker_key.clone().into_item()];
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys.into())).consistent_read(true).build();
+        let keys = keys.map_err(|error| Error::Rejected(error.to_string()))?;
+        let request = self.client.batch_get_item().request_items(&self.table, keys);
+        let response = Box::pin(request.send()).await.map_err(from_sdk_error)?;
+        let mut found = response.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let mut take = |key: &TableKey| {
+            let at = found.iter().position(|item| TableKey::of_item(item).as_ref() == Some(key))?;
+            Some(found.swap_remove(at))
         };
-        let reader = ItemReader(&item);
-        Ok(BreakerState {
-            open_until_ms: reader.number(OPEN_UNTIL)?.unwrap_or(0),
-            consecutive_failures: reader.number(FAILURES)?.unwrap_or(0),
-        })
+        let state = take(&breaker_key).and_then(|item| read_breaker(&item).ok()).unwrap_or_default();
+        let is_unprocessed = response.unprocessed_keys.is_some_and(|unprocessed| !unprocessed.is_empty());
+        let stored = match take(&user_key) {
+            None if is_unprocessed => self.user(user).await?,
+            item => item.map(|item| self.read_user(user, &item)).transpose()?,
+        };
+        Ok((stored, state))
+    }
+
+    /// Counts one more failure in a row of a breaker, and returns its state. `now_ms`: milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn count_failure(&self, key: &BreakerKey, now_ms: i64) -> Result<BreakerState, Error> {
+        let update = Update::default()
+            .increment(FAILURES)
+            .set(TTL, number(now_ms / 1_000 + BREAKER_TTL_S))
+            .returning_item();
+        match self.update(TableKey::breaker(key), update).await? {
+            WriteOutcome::Written { after, .. } => read_breaker(&after),
+            WriteOutcome::ConditionFailed(_) => Ok(BreakerState::default()),
+        }
+    }
+
+    /// Opens a breaker until this time, in milliseconds since 1970, if it is as it was `seen`. Returns `false` if another
+    /// invocation has changed it.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn open_breaker(
+        &self,
+        key: &BreakerKey,
+        seen: BreakerState,
+        until_ms: i64,
+    ) -> Result<bool, Error> {
+        let is_as_seen = format!("attribute_not_exists(#{OPEN_UNTIL}) OR #{OPEN_UNTIL} = :seen");
+        let update = Update::when(is_as_seen)
+            .value("seen", number(seen.open_until_ms))
+            .set(OPEN_UNTIL, number(until_ms))
+            .set(TTL, number(until_ms / 1_000 + BREAKER_TTL_S));
+        let outcome = self.update(TableKey::breaker(key), update).await?;
+        Ok(matches!(outcome, WriteOutcome::Written { .. }))
     }
 
     /// Stores the state of a breaker. `now_ms`: milliseconds since 1970.
@@ -53,4 +114,12 @@ impl Store {
             .set(TTL, number(now_ms.max(breaker.open_until_ms) / 1_000 + BREAKER_TTL_S));
         self.update(TableKey::breaker(key), update).await.map(drop)
     }
+}
+
+fn read_breaker(item: &TableItem) -> Result<BreakerState, Error> {
+    let reader = ItemReader(item);
+    Ok(BreakerState {
+        open_until_ms: reader.number(OPEN_UNTIL)?.unwrap_or(0),
+        consecutive_failures: reader.number(FAILURES)?.unwrap_or(0),
+    })
 }

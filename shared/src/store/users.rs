@@ -269,7 +269,7 @@ impl Store {
         self.update(TableKey::user(&user.user.key()), update).await.map(drop)
     }
 
-    fn read_user(&self, user: &UserKey, item: &TableItem) -> Result<StoredUser, Error> {
+    pub(super) fn read_user(&self, user: &UserKey, item: &TableItem) -> Result<StoredUser, Error> {
         let reader = ItemReader(item);
         let credentials = match reader.encrypted(&self.keyring(), CREDENTIALS)? {
             None => None,

@@ -141,5 +141,9 @@ pub(super) fn consumed(body: &[u8]) -> Option<f64> {
     if response["__type"].as_str().is_some_and(|kind| kind.ends_with("ConditionalCheckFailedException")) {
         return Some((response["Item"].to_string().len() as f64 / 1_024.0).ceil());
     }
-    response.pointer("/ConsumedCapacity/CapacityUnits")?.as_f64()
+    match response.get("ConsumedCapacity")? {
+        // Of each table of a batch.
+        Value::Array(tables) => Some(tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum()),
+        table => table["CapacityUnits"].as_f64(),
+    }
 }

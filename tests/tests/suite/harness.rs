@@ -11,7 +11,7 @@ use tests::{
     dynamodb::DynamoDb,
     pipedrive::{API_KEY, FakePipedrive},
     runtime_api::{Function, event, with_body},
-    test_app::{Response, api_key, environment, user},
+    test_app::{Response, api_key, close_breaker, environment, user},
 };
 
 /// The default user.
@@ -47,6 +47,11 @@ impl Harness {
 
     pub(super) async fn put_user(&self, id: &str, credentials: Option<Credentials>) {
         self.app.store.put_user(&user(id, credentials)).await.expect("the user can be stored");
+    }
+
+    /// Forgets that the CRM of the users' company has failed.
+    pub(super) async fn close_breaker(&self) {
+        close_breaker(&self.app, &user(USER, None)).await;
     }
 
     /// Issues a valid token.

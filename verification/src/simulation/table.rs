@@ -199,7 +199,7 @@ impl Table {
     fn respond(&mut self, operation: &str, body: &[u8]) -> Result<HttpResponse, ConnectorError> {
         self.requests += 1;
         let failed = |what: &str| ConnectorError::io(io::Error::other(what.to_owned()).into());
-        let writes = !matches!(operation, "GetItem" | "Query" | "Scan" | "DescribeTable");
+        let writes = !matches!(operation, "BatchGetItem" | "GetItem" | "Query" | "Scan" | "DescribeTable");
         let call = scheduler::running_call();
         if writes && call.is_none() {
             // Also if the response is lost: the SDK repeats the write, and learns that the first one succeeded.
@@ -247,10 +247,12 @@ impl Table {
         call: Option<CallName>,
     ) -> Result<String, DynoxideError> {
         let is_user = contains(body, USER);
-        if !matches!(operation, "GetItem" | "Query") {
+        if !matches!(operation, "BatchGetItem" | "GetItem" | "Query") {
             self.reads.clear();
-            self.is_breaker_written |= contains(body, BREAKER);
-            if is_user {
+            let is_breaker = contains(body, BREAKER);
+            self.is_breaker_written |= is_breaker;
+            // A user is read together with a breaker.
+            if is_user || is_breaker {
                 self.user_reads.clear();
             }
             let response = self.carry_out(operation, body)?;
@@ -273,6 +275,7 @@ impl Table {
     fn carry_out(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
         let database = self.database.as_ref().expect("the thread has a database");
         match operation {
+            "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
             "GetItem" => run(body, |request| database.get_item(request)),
             "UpdateItem" => run(body, |request| database.update_item(request)),
             "Query" => run(body, |request| database.query(request)),

@@ -90,6 +90,7 @@ async fn a_failed_create_tells_the_caller_why_and_creates_no_record() {
         harness.crm.always(route, fault);
         check(&harness.post(&call(&session)).await, &expected, &case);
         harness.crm.forget_faults();
+        harness.close_breaker().await;
         assert!(harness.crm.activities().is_empty(), "{case}");
     }
 }
@@ -176,6 +177,7 @@ async fn a_failed_update_tells_the_caller_why_and_is_kept() {
         let case = format!("{route:?} {fault:?}");
         harness.crm.next(route, fault);
         check(&harness.patch(&json!({"sessionId": "1", "note": "Wants two quotes"})).await, &expected, &case);
+        harness.close_breaker().await;
         assert_eq!(harness.note(), before, "{case}: a record is never changed without having been read");
     }
     let response = harness.patch(&json!({"sessionId": "1", "aiNote": "Bob asked"})).await;

@@ -21,14 +21,14 @@ fn names(exchanges: &[Exchange]) -> Vec<String> {
 async fn a_create_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the_crm() {
     let metered = Metered::warm().await;
     let Counted { dynamodb, crm, .. } = metered.send("POST", &call("2")).await;
-    assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
+    assert_eq!(names(&dynamodb), ["POST BatchGetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(
         crm.iter().map(|one| format!("{} {}", one.method, one.name())).collect::<Vec<_>>(),
         ["GET /api/v2/persons/77", "POST /api/v2/activities"]
     );
     // The claim adds the item to the index of due calls, in case the lease holder dies; the finish removes it. Pipedrive's
     // records have no call tag, so the finish adds the item to the index of records.
-    assert_eq!((units(&dynamodb, true), units(&dynamodb, false)), (1.0, 5.0));
+    assert_eq!((units(&dynamodb, true), units(&dynamodb, false)), (2.0, 5.0));
 }
 
 #[tokio::test]
@@ -37,9 +37,10 @@ async fn an_update_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the
     let update =
         json!({"sessionId": "1", "recordingLink": "https://media.example/1", "note": "Wants two quotes"});
     let Counted { dynamodb, crm, .. } = metered.send("PATCH", &update).await;
-    assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem", "POST UpdateItem"]);
+    assert_eq!(names(&dynamodb), ["POST BatchGetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(crm.iter().map(|one| one.method.as_str()).collect::<Vec<_>>(), ["GET", "PATCH"]);
-    assert_eq!(units(&dynamodb, true), 1.0);
+    // The user, and the state of the CRM.
+    assert_eq!(units(&dynamodb, true), 2.0);
     assert!(units(&dynamodb, false) <= 4.0, "{dynamodb:?}");
 }
 
@@ -47,7 +48,7 @@ async fn an_update_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the
 async fn a_repeated_create_sends_requests_only_to_dynamodb() {
     let metered = Metered::warm().await;
     let Counted { dynamodb, crm, .. } = metered.send("POST", &call("1")).await;
-    assert_eq!(names(&dynamodb), ["POST GetItem", "POST UpdateItem"]);
+    assert_eq!(names(&dynamodb), ["POST BatchGetItem", "POST UpdateItem"]);
     assert_eq!(crm.len(), 0);
 }
 
@@ -62,9 +63,9 @@ async fn connections_are_reused_between_requests() {
 }
 
 #[tokio::test]
-async fn a_million_creates_cost_at_most_seven_dollars() {
+async fn a_million_creates_cost_at_most_7_10_dollars() {
     let bill = per_million(&metered::create().await.used(), &US_EAST_1);
-    assert!(total(&bill) <= 7.0, "{bill:?}");
+    assert!(total(&bill) <= 7.1, "{bill:?}");
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ async fn an_attempt_is_repeated_only_if_it_had_no_effect() {
     let unknown = |fault| row(fault, NOT_ANSWERING, NOT_ANSWERING, (1, 0), (2, 1));
     // The POST had no effect: it is repeated at once, without a search.
     let no_effect = |fault, message| row(fault, message, LOGGED, (2, 0), (2, 0));
+    // So it is after a rate limit, at the end of the pause.
+    let limited = |fault| row(fault, RATE_LIMITED, NOT_ANSWERING, (1, 0), (2, 0));
     // So is a rejected POST, after one without each part of the record.
     let rejected = |fault| row(fault, REJECTED, LOGGED, (6, 0), (6, 0));
     for row in [
@@ -36,8 +38,8 @@ async fn an_attempt_is_repeated_only_if_it_had_no_effect() {
         unknown(Fault::Status(500)),
         unknown(Fault::Status(503)),
         unknown(Fault::Status(302)),
-        no_effect(Fault::RateLimited { retry_after: Some(7) }, RATE_LIMITED),
-        no_effect(Fault::Blocked, RATE_LIMITED),
+        limited(Fault::RateLimited { retry_after: Some(7) }),
+        limited(Fault::Blocked),
         no_effect(Fault::Status(401), UNAUTHORIZED),
         no_effect(Fault::Status(403), UNAUTHORIZED),
         rejected(Fault::Status(400)),

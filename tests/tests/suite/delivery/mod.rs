@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod altered_crm;
+mod breakers;
 mod chaos;
 mod conflicts;
 mod costs;

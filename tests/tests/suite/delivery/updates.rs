@@ -164,6 +164,7 @@ async fn an_update_that_failed_is_written_by_the_next_one() {
         let test = logged().await;
         test.crm.next(Route::UpdateActivity, fault);
         check(&test.patch(&update(json!({"aiNote": "Bob asked"}))).await, message, message);
+        test.pass(61_000);
         check(&test.patch(&update(json!({"result": "Voicemail"}))).await, UPDATED, message);
         check_text(&note(&test), &["Bob asked", "Voicemail"], &[]);
     }

@@ -57,6 +57,7 @@ async fn the_log_and_the_table_contain_no_secret_and_no_text_of_a_call() {
     ] {
         harness.crm.next(Route::CreateActivity, fault);
         assert_eq!(harness.post(&create("1")).await.message(), message);
+        harness.close_breaker().await;
     }
     harness.crm.next(Route::UpdateActivity, Fault::Status(422));
     harness.patch(&with(update("1"), json!({"transcript": LATER}))).await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tests::{
     pipedrive::Route,
     proxy::Fault,
-    test_app::{INVOCATION_MS, Response, TestApp, call, key_file},
+    test_app::{INVOCATION_MS, Response, TestApp, call, close_breaker, key_file},
 };
 
 use super::document::Document;
@@ -115,6 +115,7 @@ async fn rows() -> Vec<Row> {
     add("updated", "PATCH", 200, send("PATCH", &update).await);
     test.crm.next(Route::CreateActivity, Fault::RateLimited { retry_after: Some(7) });
     add("rate limited", "POST", 200, send("POST", &call("3")).await);
+    close_breaker(&test.app, &test.user).await;
     test.crm.next(Route::CreateActivity, Fault::Status(422));
     add("rejected", "POST", 200, send("POST", &call("3")).await);
     test.crm.next(Route::CreateActivity, Fault::Status(401));

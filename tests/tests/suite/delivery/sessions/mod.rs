@@ -27,7 +27,7 @@ use tests::{
     log::Log,
     messages::{LOGGED, RATE_LIMITED, SESSION_ENDED, UNAUTHORIZED},
     proxy::Fault,
-    test_app::{HASH_KEY, INVOCATION_MS, JWT_SECRET, NOW_MS, Response, call, key_file, send},
+    test_app::{HASH_KEY, INVOCATION_MS, JWT_SECRET, NOW_MS, Response, call, close_breaker, key_file, send},
 };
 
 use self::crm::{CREATE, FakeSessionCrm, HEADER, LOGIN, PLATFORM, SessionCrm, TOKEN};
@@ -208,6 +208,7 @@ async fn a_failed_login_does_not_lose_the_new_refresh_token() {
         test.crm.proxy.next(LOGIN, fault.clone());
         test.log("1", message, &case).await;
         test.check_stored(("session-1", "refresh-1"), &case).await;
+        close_breaker(&test.app, &test.user).await;
         test.log("1", LOGGED, &format!("{case}: the same create again")).await;
         test.check_stored((session, "refresh-2"), &case).await;
         test.check_requests((2, 2, 1), &case);
@@ -218,6 +219,7 @@ async fn a_failed_login_does_not_lose_the_new_refresh_token() {
         test.crm.proxy.next(LOGIN, fault.clone());
         test.log("1", message, &case).await;
         test.check_stored(("session-1", "refresh-1"), &case).await;
+        close_breaker(&test.app, &test.user).await;
         test.log("1", LOGGED, &format!("{case}: the same create again")).await;
         test.check_requests((2, 2, 2), &format!("{case}: the rejected session is not sent again"));
 

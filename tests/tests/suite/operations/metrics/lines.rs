@@ -191,6 +191,7 @@ async fn every_update_writes_one_line_with_its_outcome() {
     update.send(patch("4503991002", "canary"), 200, "WaitingForCall", "INFO", true).await;
     test.crm.next(Route::GetActivity, Fault::RateLimited { retry_after: Some(3) });
     update.send(patch("4503991001", "canary two"), 200, "Failed", "WARN", true).await;
+    tests::test_app::close_breaker(&test.app, &test.user).await;
     test.crm.delete(5001);
     update.send(patch("4503991001", "canary three"), 200, "Deleted", "INFO", true).await;
     update
