@@ -74,14 +74,15 @@ impl Embedded {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let guarded = async |State(embedded): State<Arc<Embedded>>, request: Request<Body>| {
             let (head, body) = request.into_parts();
+            if !embedded.is_permitted(&head.headers) {
+                let message = "send the access key that `call-log serve` prints, from this machine and not from a web page";
+                return failure(StatusCode::FORBIDDEN, "AccessDeniedException", message).map(Body::from);
+            }
             match to_bytes(body, MAX_REQUEST).await {
-                _ if !embedded.is_permitted(&head.headers) => {
-                    let message = "send the access key that `call-log serve` prints, from this machine and not from a \
-                                   web page";
-                    failure(StatusCode::FORBIDDEN, "AccessDeniedException", message)
-                }
                 Ok(body) => embedded.answer(&head.headers, &body),
-                Err(_) => failure(StatusCode::PAYLOAD_TOO_LARGE, "ValidationException", "the request is too long"),
+                Err(_) => {
+                    failure(StatusCode::PAYLOAD_TOO_LARGE, "ValidationException", "the request is too long")
+                }
             }
             .map(Body::from)
         };

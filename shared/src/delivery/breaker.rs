@@ -70,7 +70,10 @@ impl Breaker {
 
     /// Records a failure. Only a failure that other calls with this breaker would meet too counts.
     pub(super) fn record_failure(&self, failure: &Failure, now_ms: i64) {
-        let Some(least_pause_ms) = least_pause_ms(failure) else { return };
+        if !is_shared(failure) {
+            return;
+        }
+        let least_pause_ms = least_pause_ms(failure);
         let mut state = self.lock();
         state.consecutive_failures += 1;
         let requested_ms =
@@ -89,16 +92,32 @@ impl Breaker {
     }
 }
 
-/// Returns the least pause after a failure, in milliseconds, if it has one by itself. `None`: other calls would not meet the failure.
-/// A rate limit of some requests alone, such as searches, is no such failure.
-fn least_pause_ms(failure: &Failure) -> Option<Option<i64>> {
+/// Returns `true` if other calls with the same breaker would meet the failure too. A rate limit of some requests alone, such as
+/// searches, is no such failure.
+fn is_shared(failure: &Failure) -> bool {
+    match failure.kind() {
+        Some(ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. }) => failure.bucket().is_none(),
+        Some(ErrorKind::Unavailable | ErrorKind::Malformed) => true,
+        _ => false,
+    }
+}
+
+/// Returns the pause after a failure that needs no further failures to open the breaker, in milliseconds.
+fn least_pause_ms(failure: &Failure) -> Option<i64> {
     match failure.kind()? {
-        ErrorKind::RateLimited { .. } | ErrorKind::QuotaExceeded { .. } if failure.bucket().is_some() => None,
-        ErrorKind::RateLimited { .. } => Some(Some(FIRST_PAUSE_MS)),
-        ErrorKind::QuotaExceeded { .. } => Some(Some(QUOTA_PAUSE_MS)),
-        ErrorKind::Unavailable | ErrorKind::Malformed => Some(None),
+        ErrorKind::RateLimited { .. } => Some(FIRST_PAUSE_MS),
+        ErrorKind::QuotaExceeded { .. } => Some(QUOTA_PAUSE_MS),
         _ => None,
     }
+}
+
+/// Returns `true` if a failure shows that the CRM works: it has decided about the data.
+fn is_decision(failure: &Failure) -> bool {
+    use ErrorKind::{AlreadyExists, Conflict, KeyRefused, NotFound, Rejected};
+    let is_decided = |kind: &ErrorKind| {
+        matches!(kind, AlreadyExists(_) | Conflict | KeyRefused | NotFound | Rejected { .. })
+    };
+    failure.kind().is_some_and(is_decided)
 }
 
 /// The breaker of one request.
@@ -145,12 +164,13 @@ impl<'a> RequestBreaker<'a> {
         }
     }
 
-    /// Stores how the CRM has taken a request: `None`: it did what it was asked for. A success after no failure is not stored. An
-    /// error of the table is only logged, because the work itself is done.
+    /// Stores if the CRM works, as a request has found it. `failure`: why the request failed; `None`: it succeeded. If nothing has
+    /// changed, nothing is stored. An error of the table is only logged, because the work itself is done.
     pub(crate) async fn record(&self, failure: Option<&Failure>) {
         let stored = match failure {
-            None => self.close().await,
-            Some(failure) => self.count(failure).await,
+            Some(failure) if is_shared(failure) => self.count(failure).await,
+            Some(failure) if !is_decision(failure) => Ok(()),
+            _ => self.close().await,
         };
         if let Err(error) = stored {
             tracing::warn!(%error, "the state of the CRM could not be stored");
@@ -167,9 +187,6 @@ impl<'a> RequestBreaker<'a> {
     }
 
     async fn count(&self, failure: &Failure) -> Result<(), store::Error> {
-        if least_pause_ms(failure).is_none() {
-            return Ok(());
-        }
         let (store, now_ms) = (&self.services.store, self.services.clock.now_ms());
         let counted =
             self.services.sync_points.reach("breaker.count", store.count_failure(&self.key, now_ms)).await?;

@@ -102,6 +102,20 @@ async fn at_the_end_of_a_pause_one_request_goes_ahead() {
     check(&test.post(&session(31)).await, LOGGED, "and all others");
 }
 
+/// A CRM that rejects the data of the probe works.
+#[tokio::test]
+async fn a_probe_that_the_crm_rejects_closes_the_breaker() {
+    let test = TestApp::start().await;
+    bring_down(&test).await;
+    test.crm.outage(None);
+    test.pass(MINUTE + 1_000);
+    test.crm.always(Route::CreateActivity, Fault::Status(422));
+    check(&test.post(&session(20)).await, REJECTED, "the probe");
+    test.crm.forget_faults();
+    assert_eq!(state(&test).await, BreakerState::default());
+    check(&test.post(&session(21)).await, LOGGED, "the next call");
+}
+
 #[tokio::test]
 async fn a_crm_that_asks_for_a_pause_gets_it() {
     let test = TestApp::start().await;
