@@ -7,6 +7,7 @@ import graphlib
 import json
 import re
 import tomllib
+from collections import Counter
 
 import yaml
 from files import TEMPLATE, as_list, constant
@@ -137,6 +138,20 @@ def functions_may_read_each_secret_that_they_get_by_name(files):
     named = {value["Ref"] for name, value in files.variables().items() if name.endswith("_PARAMETER")}
     readable = {name for name in files.template["Parameters"] if f"${{{name}}}" in allowed}
     return differences("parameters with a secret that may be read", readable, named)
+
+
+@check(TEMPLATE, "ManagedPolicyArns: [!Ref DeliveryPolicy]", "ManagedPolicyArns: [!Ref DeliveryPolicy, !Ref CallersPolicy]")
+def only_functions_with_a_route_may_read_the_token_secret(files):
+    """A function that knows no callers may read the secret that signs their tokens: a fault in it, or an attacker in it,
+    can act as every user. Or two functions share a role, so that one may do the other's work."""
+    roles = {name: as_list(function["Role"]["Fn::GetAtt"])[0].partition(".")[0] for name, function in files.functions.items()}
+    problems = [f"{role} is the role of several functions" for role, n in Counter(roles.values()).items() if n > 1]
+    for name, function in files.functions.items():
+        allowed = [s["Resource"] for s in files.statements_of(roles[name]) if "ssm:GetParameters" in as_list(s["Action"])]
+        has_route = any(event["Type"] == "HttpApi" for event in function["Events"].values())
+        if has_route != ("${JwtSecretParameter}" in json.dumps(allowed)):
+            problems.append(f"{name} {'cannot' if has_route else 'can'} read the token secret")
+    return problems
 
 
 @check(TEMPLATE, "parameter/call-log/${AWS::StackName}/crm/*", "parameter/call-log/crm/*")

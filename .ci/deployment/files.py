@@ -61,6 +61,12 @@ class Files:
         for properties in self.resources("AWS::IAM::Role", "AWS::IAM::ManagedPolicy").values():
             yield from find_statements([properties.get("Policies"), properties.get("PolicyDocument")])
 
+    def statements_of(self, role):
+        """Yields every IAM statement that applies to a role."""
+        role, policies = self.resources("AWS::IAM::Role")[role], self.resources("AWS::IAM::ManagedPolicy")
+        attached = [policies[arn["Ref"]]["PolicyDocument"] for arn in role["ManagedPolicyArns"] if "Ref" in arn]
+        yield from find_statements([role["Policies"], attached])
+
     def expanded_resources(self):
         """Returns the resources of the CloudFormation template that SAM makes of this one."""
         template = copy.deepcopy(self.template)

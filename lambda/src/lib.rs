@@ -11,7 +11,11 @@ use bytes::Bytes;
 use call_log::{
     api::{self, Invocation, Route},
     model::Deadline,
-    startup::{self, app::App, panics},
+    startup::{
+        self,
+        app::{App, Background},
+        panics,
+    },
     telemetry::Trace,
 };
 pub use lambda_http::Error;
@@ -100,14 +104,15 @@ impl IntoResponse for TextResponse {
 /// If the process cannot start, or the Runtime API is not reachable.
 pub async fn serve_redrive() -> Result<(), Error> {
     startup::log_to_cloud();
-    let app = App::start().await?;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| redrive(&app, event.context))).await
+    let background = Background::start().await?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<IgnoredAny>| redrive(&background, event.context)))
+        .await
 }
 
-async fn redrive(app: &App, context: Context) -> Result<Value, Error> {
+async fn redrive(background: &Background, context: Context) -> Result<Value, Error> {
     let deadline = deadline(&context);
     let trace = Trace::new(context.request_id, context.xray_trace_id);
-    let report = panics::caught(app.redrive(deadline, trace)).await??;
+    let report = panics::caught(background.redrive(deadline, trace)).await??;
     Ok(report.fields().into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect())
 }
 

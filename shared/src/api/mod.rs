@@ -49,7 +49,8 @@ impl Api {
         self.secrets.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    fn token_keys(&self) -> Arc<TokenKeys> {
+    /// Returns the keys that sign and verify tokens.
+    pub fn token_keys(&self) -> Arc<TokenKeys> {
         self.secrets.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
     model::{Clock, Deadline, HashKey, User},
     startup::{
-        config::Config,
+        config::{Config, ConfigError, JWT_SECRET_HINT, Purpose},
         error::StartError,
         panics,
         secrets::Secrets,
@@ -35,6 +35,78 @@ use crate::{
     store::{self, Keyring, Store, StoredUser},
     telemetry::Trace,
 };
+
+/// The services of a process that takes no requests, and the secrets that are refreshed between its runs.
+#[derive(Debug)]
+pub struct Background {
+    services: Services,
+    secrets: Arc<Secrets>,
+}
+
+impl Background {
+    /// Reads the environment, fetches the secrets and opens the connection to DynamoDB. Errors are also logged.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is missing or wrong, or a secret cannot be read.
+    pub async fn start() -> Result<Background, StartError> {
+        panics::install_hook();
+        let warm = async |store: &Store| store.connect().await;
+        let built = async {
+            let config = Config::from_env(Purpose::Redrive)?;
+            Background::build(config, Clock::System, None, warm).await
+        };
+        built.await.inspect_err(|error| tracing::error!(%error, "the process cannot start"))
+    }
+
+    async fn build(
+        config: Config,
+        clock: Clock,
+        table: Option<SharedHttpClient>,
+        meanwhile: impl AsyncFnOnce(&Store),
+    ) -> Result<Background, StartError> {
+        let http = transport::client()?;
+        let table = table.unwrap_or_else(|| transport::for_sdk(http.clone()));
+        // The keyring stays empty until the secrets are read. Nothing is encrypted or decrypted before.
+        let store = Store::new(dynamodb_client(&config, table), &*config.table, Keyring::new([]));
+        let crm_base_urls = config.crm_base_urls.clone();
+        let meanwhile = async {
+            meanwhile(&store).await;
+            Ok::<_, StartError>(())
+        };
+        let secrets = Secrets::read(http.clone(), config, clock.clone());
+        let ((secrets, keyring), ()) = tokio::try_join!(secrets, meanwhile)?;
+        store.use_keyring(keyring);
+        let secrets = Arc::new(secrets);
+        let services = Services {
+            clock,
+            http: http.into(),
+            store,
+            crms: REGISTRY,
+            crm_base_urls,
+            budgets: Budgets::default(),
+            secrets: secrets.clone(),
+            unstored_grants: UnstoredGrants::default(),
+            tenant_hints: TenantHints::default(),
+            ways: Ways::default(),
+            cleaning: Cleaning::default(),
+            sync_points: SyncPoints::default(),
+        };
+        Ok(Background { services, secrets })
+    }
+
+    /// Delivers what is due. See [`redrive::run`].
+    ///
+    /// # Errors
+    ///
+    /// If the table cannot be read.
+    pub async fn redrive(&self, deadline: Deadline, trace: Trace) -> Result<Report, store::Error> {
+        if let Some(keyring) = self.secrets.refresh().await {
+            self.services.store.use_keyring(keyring);
+        }
+        redrive::run(&self.services, deadline, trace).await
+    }
+}
 
 /// The HTTP API with its services, and the secrets that are refreshed between requests.
 #[derive(Debug)]
@@ -56,8 +128,9 @@ impl App {
         let warm = async |store: &Store| {
             tokio::join!(store.connect(), store.connect());
         };
-        let built = async { App::build(Config::from_env()?, Clock::System, None, warm).await }.await;
-        built.inspect_err(|error| tracing::error!(%error, "the process cannot start"))
+        let built =
+            async { App::build(Config::from_env(Purpose::Requests)?, Clock::System, None, warm).await };
+        built.await.inspect_err(|error| tracing::error!(%error, "the process cannot start"))
     }
 
     /// Returns an app with this configuration. Only the secrets are requested from other services.
@@ -84,43 +157,17 @@ impl App {
         table: Option<SharedHttpClient>,
         meanwhile: impl AsyncFnOnce(&Store),
     ) -> Result<App, StartError> {
-        let http = transport::client()?;
-        let table = table.unwrap_or_else(|| transport::for_sdk(http.clone()));
-        // The keyring stays empty until the secrets are read. Nothing is encrypted or decrypted before.
-        let store = Store::new(dynamodb_client(&config, table), &*config.table, Keyring::new([]));
-        let crm_base_urls = config.crm_base_urls.clone();
-        let meanwhile = async {
-            meanwhile(&store).await;
-            Ok::<_, StartError>(())
-        };
-        let secrets = Secrets::read(http.clone(), config, clock.clone());
-        let ((secrets, keyring), ()) = tokio::try_join!(secrets, meanwhile)?;
-        store.use_keyring(keyring);
-        let secrets = Arc::new(secrets);
-        let token_keys = secrets.token_keys();
-        if token_keys.is_weak() {
+        let Background { services, secrets } = Background::build(config, clock, table, meanwhile).await?;
+        let callers = secrets.callers().ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?;
+        if callers.tokens.is_weak() {
             return Err(StartError::WeakSecret);
         }
-        if token_keys.is_previous_weak() {
+        if callers.tokens.is_previous_weak() {
             tracing::warn!(
                 "JWT_SECRET_PREVIOUS is shorter than 32 bytes, so it can be guessed: remove it soon"
             );
         }
-        let services = Services {
-            clock,
-            http: http.into(),
-            store,
-            crms: REGISTRY,
-            crm_base_urls,
-            budgets: Budgets::default(),
-            secrets: secrets.clone(),
-            unstored_grants: UnstoredGrants::default(),
-            tenant_hints: TenantHints::default(),
-            ways: Ways::default(),
-            cleaning: Cleaning::default(),
-            sync_points: SyncPoints::default(),
-        };
-        Ok(App { api: Api::new(services, token_keys, secrets.hash_key()), secrets })
+        Ok(App { api: Api::new(services, callers.tokens, callers.extensions), secrets })
     }
 
     /// Handles a request to this route.
@@ -149,7 +196,9 @@ impl App {
     async fn refresh_secrets(&self) {
         if let Some(keyring) = self.secrets.refresh().await {
             self.api.services.store.use_keyring(keyring);
-            self.api.use_secrets(self.secrets.token_keys(), self.secrets.hash_key());
+            if let Some(callers) = self.secrets.callers() {
+                self.api.use_secrets(callers.tokens, callers.extensions);
+            }
         }
     }
 
@@ -172,7 +221,7 @@ impl App {
 
     fn issue_token_at(&self, user: &User, now: DateTime<Utc>, days: u32) -> String {
         let caller = Caller { user: user.key(), tenant: user.known_tenant(), issued_at: None };
-        self.secrets.token_keys().issue(&caller, now, days)
+        self.api.token_keys().issue(&caller, now, days)
     }
 }
 

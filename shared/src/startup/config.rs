@@ -19,12 +19,8 @@ pub struct Config {
     pub dynamodb_endpoint: Option<String>,
     /// The credentials that sign requests to AWS.
     pub aws: AwsCredentials,
-    /// The secret that signs and verifies callers' tokens (`JWT_SECRET`).
-    pub jwt_secret: SecretSource,
-    /// The secret before it, which only verifies, while a secret is rotated (`JWT_SECRET_PREVIOUS`).
-    pub jwt_secret_previous: Option<SecretSource>,
-    /// The key of the hashes of RingCentral extension ids (`HASH_KEY`).
-    pub hash_key: SecretSource,
+    /// The secrets by which callers are known. `None`: the process takes no requests.
+    pub callers: Option<CallerSecrets>,
     /// The data key that encrypts values in the table, itself encrypted by KMS, in base64 (`CREDENTIALS_DATA_KEY`).
     pub data_key: Option<SecretSource>,
     /// Data keys that only decrypt, separated by commas (`CREDENTIALS_DATA_KEY_PREVIOUS`).
@@ -45,6 +41,26 @@ pub struct Config {
     pub ssm_endpoint: Option<String>,
     /// The endpoint of KMS, if it is not the region's own (`AWS_ENDPOINT_URL_KMS`).
     pub kms_endpoint: Option<String>,
+}
+
+/// The secrets by which callers are known.
+#[derive(Clone, Debug)]
+pub struct CallerSecrets {
+    /// The secret that signs and verifies callers' tokens (`JWT_SECRET`).
+    pub jwt_secret: SecretSource,
+    /// The secret before it, which only verifies, while a secret is rotated (`JWT_SECRET_PREVIOUS`).
+    pub jwt_secret_previous: Option<SecretSource>,
+    /// The key of the hashes of RingCentral extension ids (`HASH_KEY`).
+    pub hash_key: SecretSource,
+}
+
+/// The work of a process, which decides the secrets that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It answers callers.
+    Requests,
+    /// It delivers what is due, and knows no callers.
+    Redrive,
 }
 
 /// AWS credentials, under the names that Lambda uses.
@@ -111,16 +127,28 @@ impl Config {
     ///
     /// If a required variable is missing, or a variable is invalid.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn from_env() -> Result<Config, ConfigError> {
-        Config::read(|name| std::env::var(name).ok())
+    pub fn from_env(purpose: Purpose) -> Result<Config, ConfigError> {
+        Config::read_for(purpose, |name| std::env::var(name).ok())
     }
 
-    /// Reads the environment that `lookup` returns. An empty value counts as absent.
+    /// Reads the environment that `lookup` returns, for a process that answers callers. An empty value counts as absent.
     ///
     /// # Errors
     ///
     /// If a required variable is missing, or a variable is invalid.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        Config::read_for(Purpose::Requests, lookup)
+    }
+
+    /// Reads the environment that `lookup` returns, for a process with this purpose. An empty value counts as absent.
+    ///
+    /// # Errors
+    ///
+    /// If a required variable is missing, or a variable is invalid.
+    pub fn read_for(
+        purpose: Purpose,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
         let get = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
         let require = |name: &str, hint| get(name).ok_or_else(|| ConfigError::missing(name, hint));
         let url = |name: &str| match get(name) {
@@ -170,15 +198,23 @@ impl Config {
             }
         }
 
+        let table = require("TABLE_NAME", "set it to the name of the DynamoDB table")?;
+        let callers = match purpose {
+            Purpose::Redrive => None,
+            Purpose::Requests => Some(CallerSecrets {
+                jwt_secret: secret("JWT_SECRET")
+                    .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?,
+                jwt_secret_previous: secret("JWT_SECRET_PREVIOUS"),
+                hash_key: secret("HASH_KEY")
+                    .ok_or_else(|| ConfigError::missing("HASH_KEY", HASH_KEY_HINT))?,
+            }),
+        };
         let config = Config {
-            table: require("TABLE_NAME", "set it to the name of the DynamoDB table")?,
+            table,
             region,
             dynamodb_endpoint,
             aws,
-            jwt_secret: secret("JWT_SECRET")
-                .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?,
-            jwt_secret_previous: secret("JWT_SECRET_PREVIOUS"),
-            hash_key: secret("HASH_KEY").ok_or_else(|| ConfigError::missing("HASH_KEY", HASH_KEY_HINT))?,
+            callers,
             data_key: secret("CREDENTIALS_DATA_KEY"),
             previous_data_keys: {
                 let values = list("CREDENTIALS_DATA_KEY_PREVIOUS").into_iter();
@@ -299,12 +335,22 @@ mod tests {
 
     #[test]
     fn a_secret_is_a_value_or_the_name_of_a_parameter() {
-        assert!(matches!(read(&[]).unwrap().jwt_secret, SecretSource::Value(_)));
-        let named = read(&[("JWT_SECRET", ""), ("JWT_SECRET_PARAMETER", "/call-log/jwt")]).unwrap();
+        let callers = |changes| read(changes).unwrap().callers.unwrap();
+        assert!(matches!(callers(&[]).jwt_secret, SecretSource::Value(_)));
+        let named = callers(&[("JWT_SECRET", ""), ("JWT_SECRET_PARAMETER", "/call-log/jwt")]);
         assert!(matches!(named.jwt_secret, SecretSource::Parameter(name) if name == "/call-log/jwt"));
-        let named = read(&[("HASH_KEY", ""), ("HASH_KEY_PARAMETER", "/call-log/hash-key")]).unwrap();
+        let named = callers(&[("HASH_KEY", ""), ("HASH_KEY_PARAMETER", "/call-log/hash-key")]);
         assert!(matches!(named.hash_key, SecretSource::Parameter(name) if name == "/call-log/hash-key"));
         assert!(!format!("{:?}", read(&[])).contains("h4sh"));
+    }
+
+    #[test]
+    fn the_redrive_reads_no_secret_of_callers() {
+        let without = |name: &str| {
+            assert!(!name.starts_with("JWT_SECRET") && !name.starts_with("HASH_KEY"), "{name}");
+            LOCAL.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        assert!(Config::read_for(Purpose::Redrive, without).unwrap().callers.is_none());
     }
 
     #[test]

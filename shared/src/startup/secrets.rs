@@ -10,13 +10,13 @@ use async_trait::async_trait;
 
 use crate::{
     auth::TokenKeys,
-    model::{Clock, HashKey, OAuthClient, OAuthClientError, SecretReader},
+    model::{Clock, HashKey, OAuthClient, OAuthClientError, Secret, SecretReader},
     startup::{
-        config::{Config, ConfigError, HASH_KEY_HINT, JWT_SECRET_HINT, SecretSource},
+        config::{CallerSecrets, Config, ConfigError, HASH_KEY_HINT, JWT_SECRET_HINT, SecretSource},
         data_keys::{self, DecryptedKeys, EncryptedDataKey},
         error::StartError,
         oauth_clients::OAuthClients,
-        parameters,
+        parameters::{self, ParameterError},
     },
     store::Keyring,
 };
@@ -37,11 +37,20 @@ pub(crate) struct Secrets {
     oauth_clients: OAuthClients,
 }
 
+/// The keys by which callers are known.
+#[derive(Clone, Debug)]
+pub(crate) struct CallerKeys {
+    /// They sign and verify callers' tokens.
+    pub(crate) tokens: TokenKeys,
+    /// It hashes the ids of callers' extensions.
+    pub(crate) extensions: HashKey,
+}
+
 /// The values of the secrets.
 #[derive(Clone, Debug)]
 struct Current {
-    token_keys: TokenKeys,
-    hash_key: HashKey,
+    /// `None`: the process takes no requests.
+    callers: Option<CallerKeys>,
     /// Data keys that KMS has decrypted.
     data_keys: DecryptedKeys,
     /// When the secrets were read, in milliseconds since 1970.
@@ -85,14 +94,9 @@ impl Secrets {
         }
     }
 
-    /// Returns the keys that sign and verify callers' tokens.
-    pub(crate) fn token_keys(&self) -> TokenKeys {
-        self.current().token_keys.clone()
-    }
-
-    /// Returns the key of the hashes of extension ids.
-    pub(crate) fn hash_key(&self) -> HashKey {
-        self.current().hash_key.clone()
+    /// Returns the keys by which callers are known. `None`: the process takes no requests.
+    pub(crate) fn callers(&self) -> Option<CallerKeys> {
+        self.current().callers.clone()
     }
 
     fn current(&self) -> Arc<Current> {
@@ -114,13 +118,10 @@ impl SecretReader for Secrets {
 
 /// Returns the names of the parameters that are read at the start, each once.
 fn parameter_names(config: &Config) -> Vec<&str> {
-    let own = [
-        Some(&config.jwt_secret),
-        config.jwt_secret_previous.as_ref(),
-        Some(&config.hash_key),
-        config.data_key.as_ref(),
-    ];
-    let sources = own.into_iter().flatten().chain(&config.previous_data_keys);
+    let callers = config.callers.iter().flat_map(|callers| {
+        [Some(&callers.jwt_secret), callers.jwt_secret_previous.as_ref(), Some(&callers.hash_key)]
+    });
+    let sources = callers.flatten().chain(&config.data_key).chain(&config.previous_data_keys);
     let mut names: Vec<&str> = Vec::new();
     for source in sources {
         // A parameter can have two roles while a key is rotated.
@@ -152,8 +153,9 @@ async fn read(
     };
     let resolve = |source: &SecretSource| match source {
         SecretSource::Value(secret) => Ok(secret.clone()),
-        SecretSource::Parameter(name) => parameters.get(name).cloned().ok_or_else(|| {
-            parameters::ParameterError { names: name.clone(), problem: parameters::NOT_CONTAINED.to_owned() }
+        SecretSource::Parameter(name) => parameters.get(name).cloned().ok_or_else(|| ParameterError {
+            names: name.clone(),
+            problem: parameters::NOT_CONTAINED.to_owned(),
         }),
     };
     let encrypted = |given: &SecretSource, variable: &'static str| {
@@ -177,12 +179,20 @@ async fn read(
     let decrypted = data_keys.decrypted.clone();
     let keyring = Keyring::new(data_keys.with_files(config)?);
 
-    let jwt_secret = resolve(&config.jwt_secret)?;
-    let jwt_secret_previous = config.jwt_secret_previous.as_ref().map(resolve).transpose()?;
-    let token_keys = TokenKeys::new(&jwt_secret, jwt_secret_previous.as_ref())
-        .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?;
-    let hash_key = Some(resolve(&config.hash_key)?).filter(|key| !key.expose().trim().is_empty());
-    let hash_key = HashKey::new(hash_key.ok_or_else(|| ConfigError::missing("HASH_KEY", HASH_KEY_HINT))?);
+    let callers = config.callers.as_ref().map(|secrets| caller_keys(secrets, resolve)).transpose()?;
     let read_at_ms = clock.now_ms() - age_ms;
-    Ok((Current { token_keys, hash_key, data_keys: decrypted, read_at_ms }, keyring))
+    Ok((Current { callers, data_keys: decrypted, read_at_ms }, keyring))
+}
+
+fn caller_keys(
+    secrets: &CallerSecrets,
+    resolve: impl Fn(&SecretSource) -> Result<Secret, ParameterError>,
+) -> Result<CallerKeys, StartError> {
+    let jwt_secret = resolve(&secrets.jwt_secret)?;
+    let previous = secrets.jwt_secret_previous.as_ref().map(&resolve).transpose()?;
+    let tokens = TokenKeys::new(&jwt_secret, previous.as_ref())
+        .ok_or_else(|| ConfigError::missing("JWT_SECRET", JWT_SECRET_HINT))?;
+    let hash_key = Some(resolve(&secrets.hash_key)?).filter(|key| !key.expose().trim().is_empty());
+    let hash_key = hash_key.ok_or_else(|| ConfigError::missing("HASH_KEY", HASH_KEY_HINT))?;
+    Ok(CallerKeys { tokens, extensions: HashKey::new(hash_key) })
 }

@@ -40,7 +40,10 @@ fn a_function_with_a_missing_or_invalid_setting_does_not_start_and_names_the_set
     ] {
         let mut variables = environment(&dynamodb, &crm, &[(name, value)]);
         variables.retain(|_, value| !value.is_empty());
-        for function in ["create-call-log", "update-call-log", "redrive-call-logs"] {
+        // The redrive knows no callers.
+        let is_of_callers = ["JWT_SECRET", "HASH_KEY"].contains(&name);
+        let redrive = (!is_of_callers).then_some("redrive-call-logs");
+        for function in ["create-call-log", "update-call-log"].into_iter().chain(redrive) {
             let (status, log) = Function::start(function, &variables).wait();
             assert!(!status.success(), "{function} without {name}");
             assert!(log.contains(problem), "{function}, {name}={value:?}: {log}");
