@@ -1,8 +1,9 @@
 //! The HTTP client of all adapters: it sends a request within the deadline, with the credential, and finds out what the
 //! response means.
 //!
-//! Nothing here repeats a request, because only delivery knows if a write may be repeated. The HTTP client follows no
-//! redirect, because the header with the API key would be sent to the new host too.
+//! A read is repeated once if its connection was lost, because a CRM or a proxy closes idle connections at any moment.
+//! Nothing here repeats a write, because only delivery knows if it may be repeated. The HTTP client follows no redirect,
+//! because the header with the API key would be sent to the new host too.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -31,6 +32,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(9);
 const RESERVE: Duration = Duration::from_millis(1_500);
 /// The shortest time for which a request is sent at all.
 const MIN_TIMEOUT: Duration = Duration::from_millis(250);
+/// The reason of an error whose request may have been sent, and whose connection then ended without a response.
+const CONNECTION_LOST: &str = "the connection was lost";
 
 /// The HTTP client of the process, which every adapter uses.
 #[derive(Clone, Debug)]
@@ -141,12 +144,22 @@ pub enum Authorization {
 }
 
 impl Access<'_> {
-    /// Sends a request, and returns the response if the CRM did what it was asked for.
+    /// Sends a request, and returns the response if the CRM did what it was asked for. A read whose connection was lost
+    /// is sent once more, on another connection.
     ///
     /// # Errors
     ///
     /// Any [`ErrorKind`]. A request that reads always has [`Effect::None`].
     pub async fn send(&self, request: CrmRequest) -> Result<CrmResponse, Error> {
+        match self.send_once(&request).await {
+            Err(error) if request.intent == Intent::Read && error.reason == CONNECTION_LOST => {
+                self.send_once(&request).await
+            }
+            result => result,
+        }
+    }
+
+    async fn send_once(&self, request: &CrmRequest) -> Result<CrmResponse, Error> {
         let timeout = self.timeout(request.intent)?;
         let outgoing = self
             .http
@@ -167,7 +180,7 @@ impl Access<'_> {
                 // A response without a date counts as sent now (RFC 9110, section 6.6.1).
                 headers.entry(DATE).or_insert_with(|| self.date());
                 let limits = self.crm.rate_limits(&headers);
-                self.record_response(&request, status, &limits);
+                self.record_response(request, status, &limits);
                 let (body, incomplete) = match body {
                     Ok(body) => (body, None),
                     Err(kind) => (Vec::new(), Some(kind)),
@@ -294,7 +307,7 @@ fn no_response(failure: &reqwest::Error) -> Error {
     } else if failure.is_timeout() {
         Error::new(ErrorKind::Unavailable, Effect::Unknown, "no response in time")
     } else {
-        Error::new(ErrorKind::Unavailable, Effect::Unknown, "the connection was lost")
+        Error::new(ErrorKind::Unavailable, Effect::Unknown, CONNECTION_LOST)
     }
 }
 

@@ -140,6 +140,14 @@ impl FakePipedrive {
         self.proxy.next(route.target(), fault);
     }
 
+    /// Lets the next request of this kind fail with this fault. A read is sent once more if its connection was lost; then that
+    /// fails too.
+    pub fn fail(&self, route: Route, fault: Fault) {
+        let is_lost = matches!(fault, Fault::DropBeforeEffect | Fault::DropBeforeAnswer);
+        let sent = if is_lost && route.target().method == "GET" { 2 } else { 1 };
+        (0..sent).for_each(|_| self.next(route, fault.clone()));
+    }
+
     /// Sets the fault of every request of this kind, until faults are forgotten.
     pub fn always(&self, route: Route, fault: Fault) {
         self.proxy.always(route.target(), fault);

@@ -82,6 +82,11 @@ fn faults() -> Vec<(Fault, ErrorKind, Effect)> {
     ]
 }
 
+/// Returns `true` if the connection of a request with this fault is lost before the response.
+fn is_lost(fault: &Fault) -> bool {
+    matches!(fault, Fault::DropBeforeEffect | Fault::DropBeforeAnswer)
+}
+
 /// Sends every request of the port with a fault, and checks the kind of its error. A write has `effect`, a read none.
 pub(super) async fn check_every_request(
     connected: &Connected,
@@ -96,6 +101,9 @@ pub(super) async fn check_every_request(
     let time = if matches!(fault, Fault::Delay(_)) { 400 } else { 20_000 };
     let access = || connected.access_for(Duration::from_millis(time));
     let queue = |target: Target| connected.proxy().next(target, fault.clone());
+    // A read whose connection was lost is sent twice.
+    let sent = if is_lost(fault) { 2 } else { 1 };
+    let queue_read = |target: Target| (0..sent).for_each(|_| queue(target));
     let check = |request: &str, error, effect| {
         let expected = (kind.clone(), effect);
         assert_eq!(kind_and_effect(error), expected, "{} {request} {fault:?}", connected.name());
@@ -106,15 +114,15 @@ pub(super) async fn check_every_request(
     check("create_record", crm.create_record(&access(), &other).await.unwrap_err(), effect);
     queue(connected.routes.create_contact);
     check("create_contact", crm.create_contact(&access(), &new).await.unwrap_err(), effect);
-    queue(connected.routes.read);
+    queue_read(connected.routes.read);
     check("read_record", crm.read_record(&access(), &id).await.unwrap_err(), Effect::None);
     if connected.lacks(Feature::FindRecords).is_none() {
         let since = connected.clock.now();
-        queue(connected.routes.find);
+        queue_read(connected.routes.find);
         let error = crm.find_records(&access(), &log, since).await.unwrap_err();
         check("find_records", error, Effect::None);
     }
-    queue(connected.routes.find_contacts);
+    queue_read(connected.routes.find_contacts);
     let error = crm.find_contacts(&access(), "+12135550111").await.unwrap_err();
     check("find_contacts", error, Effect::None);
 
@@ -141,6 +149,34 @@ async fn a_fault_has_the_same_meaning_in_every_request() {
     each_recovery(async |connected| {
         for (fault, kind, effect) in faults() {
             check_every_request(connected, &fault, &kind, effect).await;
+        }
+    })
+    .await;
+}
+
+/// A CRM closes idle connections at any moment, so that the next request on one is lost.
+#[tokio::test]
+async fn a_read_whose_connection_was_lost_is_sent_once_more_and_a_write_never_is() {
+    each_recovery(async |connected| {
+        let log = connected.log(START);
+        let id = connected.create(&log).await;
+        let sent = |target| connected.proxy().count(target);
+        for fault in faults().into_iter().map(|(fault, ..)| fault) {
+            if matches!(fault, Fault::Delay(_)) {
+                continue;
+            }
+            let (reads, writes) = (sent(connected.routes.read), sent(connected.routes.update));
+            connected.proxy().next(connected.routes.read, fault.clone());
+            let read = connected.crm.read_record(&connected.access(), &id).await;
+            connected.proxy().next(connected.routes.update, fault.clone());
+            connected.crm.update_record(&connected.access(), &id, &body("x")).await.unwrap_err();
+            let again = usize::from(is_lost(&fault));
+            assert_eq!(
+                (read.is_ok(), sent(connected.routes.read) - reads, sent(connected.routes.update) - writes),
+                (is_lost(&fault), 1 + again, 1),
+                "{} {fault:?}",
+                connected.name()
+            );
         }
     })
     .await;

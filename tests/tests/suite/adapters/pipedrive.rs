@@ -176,7 +176,7 @@ async fn a_failure_before_the_activity_is_created_has_no_effect() {
         for fault in [Fault::Status(500), Fault::Html, Fault::DropBeforeAnswer, Fault::Truncated] {
             // The type is requested again on the next day.
             now.fetch_add(24 * 60 * 60 * 1_000, Ordering::SeqCst);
-            connected.fake.next(route, fault.clone());
+            connected.fake.fail(route, fault.clone());
             let error =
                 connected.crm.create_record(&connected.access(), &connected.log(START)).await.unwrap_err();
             assert_eq!(error.effect, Effect::None, "{route:?} {fault:?}");

@@ -175,7 +175,7 @@ async fn a_failed_update_tells_the_caller_why_and_is_kept() {
         (Route::GetActivity, Fault::DropBeforeEffect, not_answering.clone()),
     ] {
         let case = format!("{route:?} {fault:?}");
-        harness.crm.next(route, fault);
+        harness.crm.fail(route, fault);
         check(&harness.patch(&json!({"sessionId": "1", "note": "Wants two quotes"})).await, &expected, &case);
         harness.close_breaker().await;
         assert_eq!(harness.note(), before, "{case}: a record is never changed without having been read");

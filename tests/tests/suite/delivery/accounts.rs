@@ -90,9 +90,9 @@ async fn without_a_response_an_earlier_one_for_the_user_or_the_host_counts() {
     for fault in
         [Fault::Status(500), Fault::Status(401), Fault::DropBeforeEffect, Fault::Html, Fault::Truncated]
     {
-        test.crm.next(Route::CurrentUser, fault.clone());
+        test.crm.fail(Route::CurrentUser, fault.clone());
         assert_eq!(store(&test, stranger("4-pipedrive", one, key())).await.1, id(COMPANY), "{fault:?}");
-        test.crm.next(Route::CurrentUser, fault.clone());
+        test.crm.fail(Route::CurrentUser, fault.clone());
         assert_eq!(store(&test, stranger("3-pipedrive", other, key())).await, (Unknown, None), "{fault:?}");
     }
     // What was stored for another host says nothing.

@@ -81,7 +81,7 @@ async fn an_attempt_that_failed_before_the_post_is_repeated_without_a_search() {
         for fault in [Fault::DropBeforeAnswer, Fault::Status(500), Fault::Html] {
             let test = TestApp::start().await;
             let case = format!("{route:?} {fault:?}");
-            test.crm.next(route, fault);
+            test.crm.fail(route, fault);
             check(&test.post(&call(SESSION)).await, NOT_ANSWERING, &case);
             check(&test.post(&call(SESSION)).await, LOGGED, &case);
             assert_eq!(attempts(&test), (1, 0), "{case}");

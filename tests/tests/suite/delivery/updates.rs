@@ -176,7 +176,7 @@ async fn a_record_that_cannot_be_read_is_not_changed() {
         let test = logged().await;
         let before = activity(&test);
         let case = format!("{fault:?}");
-        test.crm.next(Route::GetActivity, fault);
+        test.crm.fail(Route::GetActivity, fault);
         let response =
             test.patch(&update(json!({"recordingLink": "https://rec.example/1", "duration": 130}))).await;
         check(&response, NOT_ANSWERING, &case);
