@@ -27,6 +27,7 @@ pub mod cost;
 pub mod dynamodb;
 pub mod example_crm;
 pub mod fake_crm;
+pub mod hostile;
 pub mod log;
 pub mod messages;
 pub mod metered;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
     io::Read,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -94,6 +95,18 @@ impl Function {
         self.api.waiting.lock().expect("no panic before").insert(id.clone(), sender);
         self.api.events.send((id, event, time.as_millis() as u64)).expect("the queue is open");
         response.await.expect("a response")
+    }
+
+    /// Returns the most memory that the process has had, in kilobytes.
+    ///
+    /// # Panics
+    ///
+    /// If the system is not Linux.
+    pub fn peak_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the process is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes")
     }
 
     /// Kills the process.

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm, CrmRequest,
     Effect, Error, ErrorKind, Fields, Finish, HostAccount, LimitScope, NewCallLog, NewContact, Presentation,
-    Recovery, json::lenient, presentation::Connect,
+    Recovery,
+    json::{Few, lenient},
+    presentation::Connect,
 };
 use crate::{
     model::{CallDuration, CallLogId, Contact, ContactId, Credentials, Direction, User},
@@ -62,7 +64,7 @@ impl Activity {
 /// The activities of a contact, newest first.
 #[derive(Debug, Deserialize)]
 struct Activities {
-    activities: Vec<Activity>,
+    activities: Few<Activity>,
 }
 
 /// A contact.
@@ -79,7 +81,7 @@ struct Person {
 /// Contacts.
 #[derive(Debug, Deserialize)]
 struct Persons {
-    contacts: Vec<Person>,
+    contacts: Few<Person>,
 }
 
 #[async_trait]

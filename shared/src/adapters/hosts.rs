@@ -119,12 +119,14 @@ fn is_like(label: &str, expected: &str) -> bool {
     }
 }
 
-/// Returns `true` if a text is a DNS label in lower case (RFC 1123, section 2.1).
+/// Returns `true` if a text is a DNS label in lower case (RFC 1123, section 2.1), and not a name in other letters (RFC 5890,
+/// section 2.3.1), which no CRM has.
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !text.starts_with('-')
         && !text.ends_with('-')
+        && !text.starts_with("xn--")
 }
 
 #[cfg(test)]
@@ -191,6 +193,7 @@ mod tests {
             "acme%2e.my.crm.example",
             "àcme.my.crm.example",
             "login。crm.example",
+            "xn--acme.my.crm.example",
             "xn--login-.crm.example",
             "login.xn--crm-.example",
             "-acme.my.crm.example",

@@ -3,6 +3,8 @@
 //! Each section starts on a line of its own. A line of a value that could be read as one of ours is indented by two
 //! more spaces.
 
+use std::collections::BTreeMap;
+
 use super::{
     Section,
     markup::{Entry, Markup, Segment, SegmentBuilder, SegmentKind, end_of_lines, insert},
@@ -157,14 +159,14 @@ impl Label {
 /// The lines of a body, with the ends of its blocks.
 struct PlainBody<'a> {
     lines: BodyLines<'a>,
-    /// For each line that starts a block, the line that ends it.
-    block_ends: Vec<Option<usize>>,
+    /// For each line that starts a block and has an end, the line that ends it.
+    block_ends: BTreeMap<usize, usize>,
 }
 
 impl<'a> PlainBody<'a> {
     fn new(body: &'a str) -> PlainBody<'a> {
         let lines = BodyLines::new(body);
-        let mut block_ends = vec![None; lines.count()];
+        let mut block_ends = BTreeMap::new();
         // The next ends below the current line. A block ends at the first end below it. If another block starts
         // before that end, the block has lost its own end.
         let (mut end, mut journey_end) = (None, None);
@@ -172,7 +174,9 @@ impl<'a> PlainBody<'a> {
             let text = line.trim_end();
             match Label::of(text) {
                 Some(Label { section, .. }) if section.is_block() => {
-                    block_ends[at] = if section == Section::Journey { journey_end } else { end };
+                    if let Some(end) = if section == Section::Journey { journey_end } else { end } {
+                        block_ends.insert(at, end);
+                    }
                     (end, journey_end) = (None, None);
                 }
                 _ if text == end_of_block(Section::AiNote) => end = Some(at),
@@ -211,14 +215,14 @@ impl<'a> PlainBody<'a> {
         };
         let kind = SegmentKind::Section(label.section);
         if segments.has(kind) {
-            return self.block_ends[at].unwrap_or(at) + 1;
+            return self.block_ends.get(&at).unwrap_or(&at) + 1;
         }
         if label.section.is_line() {
             let start = lines.offset(at);
             segments.push(kind, lines.range(at, at + 1), start + label.length..start + line.len());
             return at + 1;
         }
-        let Some(end) = self.block_ends[at] else {
+        let Some(&end) = self.block_ends.get(&at) else {
             return at + 1;
         };
         let has_gap = self.has_gap(at) && lines.offset(at - 1) >= segments.done();
@@ -236,7 +240,7 @@ impl<'a> PlainBody<'a> {
 
     /// The first line from `from` on that is not text of a note.
     fn end_of_text(&self, from: usize) -> usize {
-        let is_block = |at: usize| self.block_ends[at].is_some();
+        let is_block = |at: usize| self.block_ends.contains_key(&at);
         let end = self.lines.bare_from(from).find(|(at, line)| is_block(*at) || ends_text(line));
         match end {
             Some((at, _)) if is_block(at) && at > from && self.has_gap(at) => at - 1,

@@ -31,30 +31,30 @@ pub fn one_line(text: &str) -> String {
 
 /// The lines of a body, and their offsets in it.
 pub(super) struct BodyLines<'a> {
-    /// Each line has its line end.
-    lines: Vec<&'a str>,
+    body: &'a str,
     /// The offset of each line in bytes, and at last the length of the body.
     offsets: Vec<usize>,
 }
 
 impl<'a> BodyLines<'a> {
     pub(super) fn new(body: &'a str) -> BodyLines<'a> {
-        let lines: Vec<_> = body.split_inclusive('\n').collect();
-        let ends = lines.iter().scan(0, |end, line| {
+        let count = body.split_inclusive('\n').count();
+        let mut offsets = Vec::with_capacity(count + 1);
+        offsets.push(0);
+        offsets.extend(body.split_inclusive('\n').scan(0, |end, line| {
             *end += line.len();
             Some(*end)
-        });
-        let offsets = [0].into_iter().chain(ends).collect();
-        BodyLines { lines, offsets }
+        }));
+        BodyLines { body, offsets }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.lines.len()
+        self.offsets.len() - 1
     }
 
     /// The line at an index, without its line end.
     pub(super) fn bare(&self, at: usize) -> &'a str {
-        bare(self.lines[at])
+        bare(&self.body[self.range(at, at + 1)])
     }
 
     /// The lines from an index on, without their line ends, each with its index.

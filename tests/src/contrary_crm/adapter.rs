@@ -12,6 +12,7 @@ use call_log::{
         LimitScope, NewCallLog, NewContact, OAuth, Presentation, RateLimits, Recovery, Session,
         budget::Allowance,
         exchange::{Intent, Method, StatusCode},
+        json::Few,
         meaning::retry_after,
         presentation::{Choice, Connect},
     },
@@ -297,7 +298,7 @@ impl Crm for ContraryCrm {
         let Some(seconds) = facts.seconds() else { return Ok(()) };
         let path = format!("{}/time", call_path(id)?);
         let listed = send(access, CrmRequest::read("calls/{id}/time", path.as_str())).await?;
-        let entries: Vec<TimeEntry> = result(&listed)?;
+        let Few(entries): Few<TimeEntry> = result(&listed)?;
         let body = json!({ "seconds": seconds });
         let request = match entries.first() {
             None => CrmRequest::create("calls/{id}/time", path, body),
@@ -329,7 +330,7 @@ impl Crm for ContraryCrm {
             .query("createdSince", timestamp(since))
             .bucket("search")
             .page();
-        let found: Vec<Call> = result(&send(access, request).await?)?;
+        let Few(found): Few<Call> = result(&send(access, request).await?)?;
         let same = found.into_iter().filter(|call| call.reference.as_deref() == Some(log.tag.as_str()));
         Ok(same.filter_map(|call| CallLogId::new(call.id)).collect())
     }
@@ -348,7 +349,7 @@ impl Crm for ContraryCrm {
             return Ok(Vec::new());
         }
         let request = CrmRequest::read("parties", "/v3/parties").query("number", phone_number);
-        let found: Vec<Party> = result(&send(access, request).await?)?;
+        let Few(found): Few<Party> = result(&send(access, request).await?)?;
         let contact = |party: Party| {
             Some(Contact {
                 id: ContactId::new(party.id)?,

@@ -1,6 +1,6 @@
 //! Exchanges of a proxy: requests with their responses, and the faults that they meet.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -16,6 +16,8 @@ pub enum Fault {
     Status(u16),
     /// The request does not reach the server; the response has this status and this JSON.
     Refusal(u16, &'static str),
+    /// The request does not reach the server; the response has this status, this media type and this body.
+    Response(u16, &'static str, Arc<str>),
     /// The request does not reach the server; the response is 429.
     RateLimited {
         /// The value of the header `Retry-After`, in seconds.

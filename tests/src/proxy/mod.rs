@@ -311,6 +311,7 @@ async fn respond(
         None => server.forward(request).await?,
         Some(Fault::Status(status)) => Message::made_up(status, "application/json", REJECTION),
         Some(Fault::Refusal(status, body)) => Message::made_up(status, "application/json", body),
+        Some(Fault::Response(status, media_type, body)) => Message::made_up(status, media_type, &body),
         Some(Fault::RateLimited { retry_after }) => {
             let mut response = Message::made_up(429, "application/json", REJECTION);
             let value = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));

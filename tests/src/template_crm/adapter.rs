@@ -8,7 +8,7 @@ use call_log::{
     adapters::{
         Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm,
         CrmRequest, Effect, Error, ErrorKind, Fields, Finish, HostAccount, LimitScope, NewCallLog,
-        NewContact, Presentation, Recovery, account_label, presentation::Connect,
+        NewContact, Presentation, Recovery, account_label, json::Few, presentation::Connect,
     },
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::{Format, Limits},
@@ -36,7 +36,7 @@ struct Call {
 /// A list of records.
 #[derive(Debug, Deserialize)]
 struct Calls {
-    calls: Vec<Call>,
+    calls: Few<Call>,
 }
 
 /// A person who can be called.
@@ -56,7 +56,7 @@ struct Me {
 /// A list of persons.
 #[derive(Debug, Deserialize)]
 struct Persons {
-    persons: Vec<Person>,
+    persons: Few<Person>,
 }
 
 // Fill in: the names of the fields that a correction of the call can change.

@@ -10,7 +10,10 @@ use std::{
 use serde::Deserialize;
 
 use super::wire::data;
-use crate::adapters::{Access, CrmRequest, Error, json::lenient};
+use crate::adapters::{
+    Access, CrmRequest, Error,
+    json::{Few, lenient},
+};
 
 /// The setting with the key of the type, as App Connect names it.
 pub(super) const SETTING: &str = "pipedriveCallActivityType";
@@ -75,7 +78,7 @@ pub(super) async fn call_type(access: &Access<'_>) -> Result<Option<String>, Err
         Some(types) => types,
         None => {
             let request = CrmRequest::read("activityTypes", "/v1/activityTypes");
-            let types: Vec<ActivityType> = data(&access.send(request).await?)?;
+            let Few(types) = data(&access.send(request).await?)?;
             cache(access, &types);
             types
         }

@@ -24,7 +24,7 @@ use super::{
     CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, HostAccount,
     LimitScope, NewCallLog, NewContact, OAuth, Presentation, Recovery, account_label,
     exchange::body,
-    json::number,
+    json::{Few, number},
     presentation::{Connect, Control, FormField},
 };
 use crate::{
@@ -240,8 +240,8 @@ impl Crm for Pipedrive {
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let response = access.send(activities_of(place, since, cursor.as_deref())).await?;
-            let page: Vec<Activity> = data(&response)?;
-            let hits = page.iter().filter(|activity| is_similar(activity, &expected, &fields, log));
+            let page: Few<Activity> = data(&response)?;
+            let hits = page.0.iter().filter(|activity| is_similar(activity, &expected, &fields, log));
             ids.extend(hits.map(|activity| activity.id.0));
             cursor = response.json::<Page>()?.additional_data.and_then(|page| page.next_cursor);
             if cursor.is_none() {

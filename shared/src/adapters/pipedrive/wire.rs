@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::adapters::{
     CrmResponse, Error,
-    json::{Number, lenient, present},
+    json::{Few, Number, lenient, present},
 };
 
 /// An activity, as far as we read it.
@@ -32,7 +32,7 @@ pub(super) struct Activity {
     #[serde(default, deserialize_with = "lenient")]
     pub(super) person_id: Option<Number>,
     #[serde(default, deserialize_with = "lenient")]
-    pub(super) participants: Option<Vec<Participant>>,
+    pub(super) participants: Option<Few<Participant>>,
     pub(super) add_time: Option<String>,
     pub(super) update_time: Option<String>,
 }
@@ -58,7 +58,7 @@ pub(super) struct Person {
 /// The results of a search for persons.
 #[derive(Debug, Deserialize)]
 pub(super) struct Hits {
-    pub(super) items: Vec<Hit>,
+    pub(super) items: Few<Hit>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +71,7 @@ pub(super) struct Hit {
 pub(super) struct FoundPerson {
     pub(super) id: Number,
     pub(super) name: Option<String>,
-    pub(super) phones: Vec<String>,
+    pub(super) phones: Few<String>,
 }
 
 /// An activity to be created. A field that is `None` is left out.

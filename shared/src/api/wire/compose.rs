@@ -33,7 +33,7 @@ pub struct ComposeLine {
 /// If the line is not a JSON object, or a field is invalid.
 pub fn read_compose_line(line: &str) -> Result<ComposeLine, InputError> {
     let object = json::read_object(line.as_bytes(), "line")?;
-    let top = Fields::of(&object);
+    let top = Fields::of_input(&object);
     let line = read_input(&top, None)?;
     // There is no call to lose.
     top.unread().into_iter().next().map_or(Ok(line), Err)

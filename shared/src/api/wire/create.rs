@@ -20,7 +20,7 @@ use crate::model::{CallDetails, CreateCallLog, Secret};
 /// names a user or an authorization that cannot be read.
 pub fn read_create(body: &[u8]) -> Result<Read<CreateCallLog>, InputError> {
     let body = json::read_object(body, "body")?;
-    let top = Fields::of(&body);
+    let top = Fields::of_input(&body);
     let record = top.inside("logInfo")?.or(top.inside("callLog")?);
     if record.is_empty() {
         return Err(top.missing("logInfo", "the call record, here or in `callLog`"));

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     InputError,
+    json::ReadObject,
     value::{self, ValueType},
 };
 
@@ -31,6 +32,13 @@ impl<'a> Fields<'a> {
     /// Returns the fields of the top-level object.
     pub(super) fn of(object: &'a Map<String, Value>) -> Self {
         Fields { places: vec![Place { path: String::new(), object }], unread: Rc::default() }
+    }
+
+    /// Returns the fields of an input. What was left out of it counts as a field that was left out.
+    pub(super) fn of_input(input: &'a ReadObject) -> Self {
+        let fields = Fields::of(&input.fields);
+        fields.unread.borrow_mut().extend(input.left_out.clone());
+        fields
     }
 
     fn with_places(&self, places: Vec<Place<'a>>) -> Fields<'a> {

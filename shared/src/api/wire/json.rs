@@ -1,21 +1,37 @@
 //! Parses bytes as a JSON object.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeSeed;
+use serde_json::{Deserializer, Map, Value};
 
-use super::{InputError, value};
+use super::{
+    InputError,
+    bounded::{Bounded, MOST_VALUES},
+    value,
+};
+
+/// A JSON object as it was read.
+#[derive(Debug)]
+pub(super) struct ReadObject {
+    pub(super) fields: Map<String, Value>,
+    /// The error of what was left out, because there was too much.
+    pub(super) left_out: Option<InputError>,
+}
 
 /// Parses bytes as a JSON object. `subject` is the word for the bytes in errors, such as `body`.
-pub(super) fn read_object(bytes: &[u8], subject: &str) -> Result<Map<String, Value>, InputError> {
+pub(super) fn read_object(bytes: &[u8], subject: &str) -> Result<ReadObject, InputError> {
     // Some senders begin a text with a byte order mark, which JSON does not permit (RFC 8259, section 8.1).
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(InputError::new(format!("the {subject} is empty: expected a JSON object")));
     }
-    match serde_json::from_slice(&without_lone_surrogates(bytes)) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(InputError::new(format!(
+    match read_value(&without_lone_surrogates(bytes)) {
+        Ok((Value::Object(fields), is_whole)) => {
+            let too_many = || format!("the {subject} has too many values: only {MOST_VALUES} are read");
+            Ok(ReadObject { fields, left_out: (!is_whole).then(|| InputError::new(too_many())) })
+        }
+        Ok((other, _)) => Err(InputError::new(format!(
             "the {subject} is not an object: expected a JSON object, got {}",
             value::json_type(&other)
         ))),
@@ -25,6 +41,15 @@ pub(super) fn read_object(bytes: &[u8], subject: &str) -> Result<Map<String, Val
         )),
         Err(error) => Err(InputError::new(format!("the {subject} is not JSON: {error}"))),
     }
+}
+
+/// Parses bytes as JSON. Returns `false` if there was too much to read all of it.
+fn read_value(bytes: &[u8]) -> Result<(Value, bool), serde_json::Error> {
+    let left = Cell::new(MOST_VALUES);
+    let mut json = Deserializer::from_slice(bytes);
+    let value = Bounded::new(&left).deserialize(&mut json)?;
+    json.end()?;
+    Ok((value, left.get() > 0))
 }
 
 /// Replaces incomplete surrogate pairs with U+FFFD. JavaScript sends one, such as `\ud83d`, if it cuts a text in the
@@ -61,7 +86,7 @@ mod tests {
     fn bytes_are_parsed_as_an_object_or_explained() {
         let deep = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         let check = |bytes: &[u8], expected: Result<&str, &str>| {
-            let read = read_object(bytes, "body").map(|object| Value::Object(object).to_string());
+            let read = read_object(bytes, "body").map(|read| Value::Object(read.fields).to_string());
             let read = read.as_deref().map_err(|error| error.message.as_str());
             assert_eq!(read, expected, "{}", String::from_utf8_lossy(bytes));
         };
@@ -87,10 +112,30 @@ mod tests {
     }
 
     #[test]
+    fn what_exceeds_the_limit_is_left_out() {
+        let list = |count: usize, more: &str| format!(r#"{{"a":[{}0],"b":7{more}}}"#, "0,".repeat(count));
+        for (json, is_whole, has_b) in [
+            (list(1_000, ""), true, true),
+            (list(MOST_VALUES - 10, ""), true, true),
+            (list(MOST_VALUES, ""), false, false),
+            (list(500_000, ""), false, false),
+            (format!(r#"{{"b":7,"a":[{}0]}}"#, "[0],".repeat(MOST_VALUES)), false, true),
+        ] {
+            let read = read_object(json.as_bytes(), "body").unwrap();
+            let found = (read.left_out.is_none(), read.fields.contains_key("b"));
+            assert_eq!(found, (is_whole, has_b), "{} bytes", json.len());
+        }
+        let error = read_object(list(MOST_VALUES, ", x").as_bytes(), "body").unwrap_err();
+        assert!(error.message.starts_with("the body is not JSON"), "{}", error.message);
+        let cut = read_object(list(MOST_VALUES, "").as_bytes(), "body").unwrap().left_out.unwrap();
+        assert_eq!(cut.message, "the body has too many values: only 50000 are read");
+    }
+
+    #[test]
     fn only_incomplete_surrogate_pairs_are_replaced() {
         let check = |text: &str, expected: &str| {
             let read = read_object(format!(r#"{{"a":"{text}"}}"#).as_bytes(), "body").unwrap();
-            assert_eq!(read["a"], expected, "{text}");
+            assert_eq!(read.fields["a"], expected, "{text}");
         };
         check(r"\ud83d\ude00", "😀");
         check(r"cut \ud83d", "cut \u{fffd}");

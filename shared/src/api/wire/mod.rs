@@ -3,6 +3,7 @@
 //! Each field is looked for in every object where it may be, from the top level inwards. `null` counts as absent, and
 //! unknown fields are ignored.
 
+mod bounded;
 mod compose;
 mod contact;
 mod create;

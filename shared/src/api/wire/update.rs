@@ -18,7 +18,7 @@ use crate::model::{CallDetails, UpdateCallLog};
 /// that cannot be read.
 pub fn read_update(body: &[u8]) -> Result<Read<UpdateCallLog>, InputError> {
     let body = json::read_object(body, "body")?;
-    let top = Fields::of(&body);
+    let top = Fields::of_input(&body);
     let call = top.clone().or(top.part("logInfo")).or(top.part("callLog"));
     // `existingCallLog` only identifies the call. Its other fields are older values.
     let identity = call.clone().or(top.part("existingCallLog"));

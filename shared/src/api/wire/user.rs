@@ -15,7 +15,7 @@ use crate::model::{Credentials, CrmAccount, Platform, Settings, User, UserId};
 /// If the text is not a JSON object, or a field is missing or invalid.
 pub fn read_user(bytes: &[u8]) -> Result<User, InputError> {
     let user = json::read_object(bytes, "user")?;
-    let user = Fields::of(&user);
+    let user = Fields::of_input(&user);
     let missing = |name| user.missing(name, "text");
     let platform = user.require("platform", &value::TEXT)?.trim().to_lowercase();
     let host = |name| Ok(user.text(name)?.map(|host| host.trim().to_lowercase()));

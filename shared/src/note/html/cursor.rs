@@ -2,48 +2,48 @@
 
 use std::{iter, ops::Range};
 
-use super::tokens::{Tag, Token};
+use super::tokens::{Element, Tag, Token};
 
 /// A position: at a token, or behind the last one. A cursor is a value; its methods return other cursors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'t, 'a> {
     body: &'a str,
     /// The tokens from here on.
-    tokens: &'t [Token<'a>],
+    tokens: &'t [Token],
     /// The offset in `body` of the end of the last token.
     end: usize,
 }
 
 impl<'t, 'a> Cursor<'t, 'a> {
     /// Returns the position of the first token.
-    pub(super) fn new(body: &'a str, tokens: &'t [Token<'a>]) -> Cursor<'t, 'a> {
-        Cursor { body, tokens, end: tokens.last().map_or(0, |token| token.range.end) }
+    pub(super) fn new(body: &'a str, tokens: &'t [Token]) -> Cursor<'t, 'a> {
+        Cursor { body, tokens, end: tokens.last().map_or(0, |token| token.range().end) }
     }
 
     /// The tag here, or `None` behind the last token.
-    pub(super) fn tag(self) -> Option<Tag<'a>> {
+    pub(super) fn tag(self) -> Option<Tag> {
         self.tokens.first().map(|token| token.tag)
     }
 
-    pub(super) fn opens(self, names: &[&str]) -> bool {
-        self.tag().is_some_and(|tag| tag.opens(names))
+    pub(super) fn opens(self, elements: &[Element]) -> bool {
+        self.tag().is_some_and(|tag| tag.opens(elements))
     }
 
-    pub(super) fn closes(self, names: &[&str]) -> bool {
-        self.tag().is_some_and(|tag| tag.closes(names))
+    pub(super) fn closes(self, elements: &[Element]) -> bool {
+        self.tag().is_some_and(|tag| tag.closes(elements))
     }
 
     /// The text here. Empty if this is not text.
     pub(super) fn text(self) -> &'a str {
         match self.tokens.first() {
-            Some(token) if token.tag == Tag::Text => &self.body[token.range.clone()],
+            Some(token) if token.tag == Tag::Text => &self.body[token.range()],
             _ => "",
         }
     }
 
     /// The offset in the body.
     pub(super) fn offset(self) -> usize {
-        self.tokens.first().map_or(self.end, |token| token.range.start)
+        self.tokens.first().map_or(self.end, |token| token.range().start)
     }
 
     /// The range in the body from here to another position.

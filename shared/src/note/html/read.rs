@@ -3,18 +3,17 @@
 use super::{
     cursor::Cursor,
     labels::{HEADING, KEPT, NOTE, has_gap},
-    tokens::{Tag, decode_text, tokens},
+    tokens::{Element, Tag, Token, decode_text, tokens},
 };
 use crate::note::{
     Section,
     markup::{Segment, SegmentBuilder, SegmentKind},
 };
 
-const BOLD: [&str; 2] = ["b", "strong"];
-const CONTAINERS: [&str; 2] = ["div", "p"];
-const LISTS: [&str; 2] = ["ul", "ol"];
+const CONTAINERS: [Element; 2] = [Element::Division, Element::Paragraph];
+const LISTS: [Element; 2] = [Element::UnorderedList, Element::OrderedList];
 /// The tags that an editor may put between a container and the label in it.
-const WRAPPERS: [&str; 2] = ["p", "span"];
+const WRAPPERS: [Element; 2] = [Element::Paragraph, Element::Span];
 /// The greatest number of wrappers around a label.
 const WRAPPER_DEPTH: usize = 2;
 /// The greatest number of tokens between the heading and its list.
@@ -22,7 +21,7 @@ const HEADING_TAIL: usize = 6;
 
 /// Splits a body into segments.
 pub(super) fn read(body: &str) -> Vec<Segment<'_>> {
-    let mut tokens = tokens(body);
+    let mut tokens: Vec<Token> = tokens(body).collect();
     let open_comment = tokens.pop_if(|token| token.tag == Tag::OpenComment);
     let mut position = Cursor::new(body, &tokens);
     let last_heading = position.positions().filter(|position| position.is_heading()).last();
@@ -34,8 +33,8 @@ pub(super) fn read(body: &str) -> Vec<Segment<'_>> {
         position = reader.read(position).unwrap_or(position.next());
     }
     if let Some(comment) = open_comment {
-        let start = comment.range.start;
-        reader.segments.push(SegmentKind::OpenComment, comment.range, start..start);
+        let range = comment.range();
+        reader.segments.push(SegmentKind::OpenComment, range.clone(), range.start..range.start);
     }
     reader.segments.finish()
 }
@@ -76,7 +75,7 @@ struct HtmlReader<'a> {
 /// Each `read_` method reads what starts at a position and returns the position behind it, or `None` if it is foreign.
 impl<'a> HtmlReader<'a> {
     fn read<'t>(&mut self, at: Cursor<'t, 'a>) -> Option<Cursor<'t, 'a>> {
-        if at.opens(&BOLD) {
+        if at.opens(&[Element::Bold]) {
             let label = at.label()?;
             return if label.is(NOTE) {
                 self.read_note(at, &label)
@@ -86,7 +85,7 @@ impl<'a> HtmlReader<'a> {
                 None
             };
         }
-        if at.opens(&["li"]) {
+        if at.opens(&[Element::Item]) {
             return self.read_line(at);
         }
         let label = at.container_label()?;
@@ -113,10 +112,12 @@ impl<'a> HtmlReader<'a> {
         if self.segments.has(SegmentKind::Heading) {
             return None;
         }
-        let is_tail = |at: Cursor<'_, '_>| at.is_blank() || at.opens(&["br", "p"]) || at.closes(&CONTAINERS);
+        let is_tail = |at: Cursor<'_, '_>| {
+            at.is_blank() || at.opens(&[Element::Break, Element::Paragraph]) || at.closes(&CONTAINERS)
+        };
         let behind_tail = label.behind.positions().take(HEADING_TAIL).find(|at| !is_tail(*at));
-        let Some(list) = behind_tail.filter(|at| at.opens(&["ul"])) else {
-            let end = label.behind.skip_if(|at| at.opens(&["br"]));
+        let Some(list) = behind_tail.filter(|at| at.opens(&[Element::UnorderedList])) else {
+            let end = label.behind.skip_if(|at| at.opens(&[Element::Break]));
             self.segments.push(SegmentKind::Heading, at.to(end), end.to(end));
             return Some(end);
         };
@@ -142,7 +143,7 @@ impl<'a> HtmlReader<'a> {
         let value = label.behind.skip_break().offset().min(end.offset());
         let mut behind = end.next();
         let gap = behind.skip_blank();
-        if has_gap(section) && gap.opens(&["br"]) {
+        if has_gap(section) && gap.opens(&[Element::Break]) {
             behind = gap.next();
         }
         let kind = SegmentKind::Section(section);
@@ -158,7 +159,7 @@ impl<'a> HtmlReader<'a> {
         let has_heading = is_below && !self.segments.has(SegmentKind::Heading);
         text.find(|at| {
             let is_kept = || at.container_label().is_some_and(|label| label.is(KEPT));
-            let is_line = || at.opens(&["li"]) && at.line().is_some();
+            let is_line = || at.opens(&[Element::Item]) && at.line().is_some();
             at.is_heading() || is_kept() || !has_heading && (is_line() || at.is_block())
         })
     }
@@ -182,7 +183,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
     /// The bold words here.
     fn label(self) -> Option<Label<'t, 'a>> {
         let (text, close) = (self.next(), self.next().next());
-        if !self.opens(&BOLD) || text.tag() != Some(Tag::Text) || !close.closes(&BOLD) {
+        if !self.opens(&[Element::Bold]) || text.tag() != Some(Tag::Text) || !close.closes(&[Element::Bold]) {
             return None;
         }
         let words = decode_text(text.text());
@@ -211,7 +212,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
             start = behind.next().offset() - text.len();
         }
         let end = label.behind.find(|at| {
-            let edges = ["li", "ul", "ol", "div"];
+            let edges = [Element::Item, Element::UnorderedList, Element::OrderedList, Element::Division];
             at.opens(&edges) || at.closes(&edges) || at.is_heading() || at.is_note()
         });
         let value = start + usize::from(text.starts_with(' '));
@@ -221,19 +222,19 @@ impl<'t, 'a> Cursor<'t, 'a> {
     /// Skips the tag that ends a line. The adapters of March 2025 end it with another `<li>`.
     fn skip_end_of_line(self) -> Cursor<'t, 'a> {
         let next = self.next().skip_blank();
-        let is_stray = self.opens(&["li"]) && (next.opens(&["li"]) || next.closes(&LISTS));
-        self.skip_if(|at| at.closes(&["li"]) || is_stray)
+        let is_stray = self.opens(&[Element::Item]) && (next.opens(&[Element::Item]) || next.closes(&LISTS));
+        self.skip_if(|at| at.closes(&[Element::Item]) || is_stray)
     }
 
     /// The position of the tag that closes the block that opens here, or `None` if the block has lost its end.
     fn end_of_block(self, inside: Cursor<'t, 'a>) -> Option<Cursor<'t, 'a>> {
-        let Some(Tag::Open(name)) = self.tag() else { return None };
+        let Some(Tag::Open(element)) = self.tag() else { return None };
         let mut depth = 1;
         let mut at = inside;
         loop {
             match at.tag()? {
-                tag if tag.closes(&[name]) => depth -= 1,
-                tag if tag.opens(&[name]) => depth += 1,
+                tag if tag.closes(&[element]) => depth -= 1,
+                tag if tag.opens(&[element]) => depth += 1,
                 _ => {}
             }
             if depth == 0 {
@@ -262,6 +263,6 @@ impl<'t, 'a> Cursor<'t, 'a> {
     /// Skips the colon and the line break that may follow a label. Without a line break nothing is skipped.
     fn skip_break(self) -> Cursor<'t, 'a> {
         let next = self.skip_blank().skip_if(|at| at.text().trim() == ":").skip_blank();
-        if next.opens(&["br"]) { next.next() } else { self }
+        if next.opens(&[Element::Break]) { next.next() } else { self }
     }
 }

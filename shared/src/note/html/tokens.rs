@@ -4,22 +4,87 @@
 //! that breaks lines are layout. `<br>` and the edges of paragraphs are line breaks. Entities are the characters that
 //! they stand for. Comments show nothing.
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
-/// The elements that show something other than text. Each counts as one character.
-const OBJECTS: [&str; 6] = ["img", "video", "audio", "iframe", "object", "input"];
+/// An element, as far as it means something to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    /// `<a>`
+    Anchor,
+    /// `<b>` or `<strong>`
+    Bold,
+    /// `<br>`
+    Break,
+    /// `<div>`
+    Division,
+    /// `<li>`
+    Item,
+    /// `<ol>`
+    OrderedList,
+    /// `<p>`
+    Paragraph,
+    /// `<span>`
+    Span,
+    /// `<ul>`
+    UnorderedList,
+    /// An element that shows something other than text. It counts as one character.
+    Object,
+    Other,
+}
 
-/// A tag, a comment, or the text up to the next one.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Token<'a> {
-    pub(super) tag: Tag<'a>,
-    pub(super) range: Range<usize>,
+impl Element {
+    /// The elements that stand on lines of their own.
+    const PARAGRAPHS: [Element; 5] =
+        [Element::Paragraph, Element::Division, Element::Item, Element::UnorderedList, Element::OrderedList];
+
+    fn named(name: &str) -> Element {
+        const NAMES: [(&str, Element); 16] = [
+            ("br", Element::Break),
+            ("b", Element::Bold),
+            ("li", Element::Item),
+            ("p", Element::Paragraph),
+            ("div", Element::Division),
+            ("a", Element::Anchor),
+            ("span", Element::Span),
+            ("strong", Element::Bold),
+            ("ul", Element::UnorderedList),
+            ("ol", Element::OrderedList),
+            ("img", Element::Object),
+            ("video", Element::Object),
+            ("audio", Element::Object),
+            ("iframe", Element::Object),
+            ("object", Element::Object),
+            ("input", Element::Object),
+        ];
+        let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        known.map_or(Element::Other, |(_, element)| *element)
+    }
+}
+
+/// A tag, a comment, or the text up to the next one. It is small, because a body can consist of a million tags.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Token {
+    pub(super) tag: Tag,
+    start: u32,
+    end: u32,
+}
+
+impl Token {
+    fn new(tag: Tag, range: Range<usize>) -> Token {
+        let [start, end] = [range.start, range.end]
+            .map(|offset| u32::try_from(offset).expect("a body is shorter than 4 GiB"));
+        Token { tag, start, end }
+    }
+
+    pub(super) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Tag<'a> {
-    Open(&'a str),
-    Close(&'a str),
+pub(super) enum Tag {
+    Open(Element),
+    Close(Element),
     /// Text, up to the next tag or comment.
     Text,
     /// A comment, doctype, processing instruction or CDATA section: the CRM shows nothing of it.
@@ -28,53 +93,56 @@ pub(super) enum Tag<'a> {
     OpenComment,
 }
 
-impl Tag<'_> {
-    pub(super) fn opens(&self, names: &[&str]) -> bool {
-        matches!(self, Tag::Open(name) if names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+impl Tag {
+    pub(super) fn opens(self, elements: &[Element]) -> bool {
+        matches!(self, Tag::Open(element) if elements.contains(&element))
     }
 
-    pub(super) fn closes(&self, names: &[&str]) -> bool {
-        matches!(self, Tag::Close(name) if names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    pub(super) fn closes(self, elements: &[Element]) -> bool {
+        matches!(self, Tag::Close(element) if elements.contains(&element))
     }
 
-    pub(super) fn is_comment(&self) -> bool {
+    pub(super) fn is_comment(self) -> bool {
         matches!(self, Tag::Comment | Tag::OpenComment)
     }
 
     /// Returns `true` if the tag starts a new line, so that line ends next to it are layout.
-    fn breaks_line(&self) -> bool {
-        self.opens(&["br"]) || self.is_paragraph_edge()
+    fn breaks_line(self) -> bool {
+        self.opens(&[Element::Break]) || self.is_paragraph_edge()
     }
 
     /// Returns `true` for the edges of elements that stand on lines of their own.
-    fn is_paragraph_edge(&self) -> bool {
-        let names = ["p", "div", "li", "ul", "ol"];
-        self.opens(&names) || self.closes(&names)
+    fn is_paragraph_edge(self) -> bool {
+        self.opens(&Element::PARAGRAPHS) || self.closes(&Element::PARAGRAPHS)
     }
 }
 
 /// Splits markup into tokens. Their ranges follow each other without a gap.
-pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut tokens: Vec<Token<'_>> = Vec::new();
-    let (mut start, mut at) = (0, 0);
-    while let Some(found) = text[at..].find('<') {
-        at += found;
-        match comment(&text[at..]).or_else(|| tag(&text[at..])) {
-            Some((tag, length)) => {
-                if start < at {
-                    tokens.push(Token { tag: Tag::Text, range: start..at });
-                }
-                tokens.push(Token { tag, range: at..at + length });
-                at += length;
-                start = at;
-            }
-            None => at += 1,
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = Token> {
+    // The end of the last token, and the tag behind the text that was returned.
+    let (mut end, mut behind) = (0, None);
+    iter::from_fn(move || {
+        if let Some(tag) = behind.take() {
+            return Some(tag);
         }
-    }
-    if start < text.len() {
-        tokens.push(Token { tag: Tag::Text, range: start..text.len() });
-    }
-    tokens
+        let (start, mut at) = (end, end);
+        while let Some(found) = text[at..].find('<') {
+            at += found;
+            let Some((tag, length)) = comment(&text[at..]).or_else(|| tag(&text[at..])) else {
+                at += 1;
+                continue;
+            };
+            end = at + length;
+            let tag = Token::new(tag, at..end);
+            if start == at {
+                return Some(tag);
+            }
+            behind = Some(tag);
+            return Some(Token::new(Tag::Text, start..at));
+        }
+        end = text.len();
+        (start < end).then(|| Token::new(Tag::Text, start..end))
+    })
 }
 
 /// The comment at the start of a text, and its length in bytes.
@@ -82,7 +150,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
 /// Comments end where the HTML standard says (section 13.2.5, "Tokenization"): at `-->` or `--!>`, and `<!-->` is a
 /// whole comment. Doctypes, conditions (`<![if !mso]>`) and processing instructions end at the first `>`. A CDATA
 /// section ends at `]]>`, as in XML: HTML would end it at the first `>` and show the rest, with our words in it.
-fn comment(text: &str) -> Option<(Tag<'_>, usize)> {
+fn comment(text: &str) -> Option<(Tag, usize)> {
     let length = if text.starts_with("<!--") {
         let is_end = |at: &usize| text[2..*at].ends_with("--") || text[4..*at].ends_with("--!");
         text.match_indices('>').map(|(at, _)| at).find(is_end).map(|at| at + 1)
@@ -98,12 +166,11 @@ fn comment(text: &str) -> Option<(Tag<'_>, usize)> {
 
 /// The comments in some markup, from front to back.
 pub(super) fn comments(markup: &str) -> impl Iterator<Item = &str> {
-    let comments = tokens(markup).into_iter().filter(|token| token.tag.is_comment());
-    comments.map(|token| &markup[token.range])
+    tokens(markup).filter(|token| token.tag.is_comment()).map(|token| &markup[token.range()])
 }
 
 /// The tag at the start of a text, and its length in bytes.
-fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
+fn tag(text: &str) -> Option<(Tag, usize)> {
     let inside = &text[1..];
     let name_at = usize::from(inside.starts_with('/'));
     let name = &inside[name_at..];
@@ -114,7 +181,8 @@ fn tag(text: &str) -> Option<(Tag<'_>, usize)> {
     // A tag ends before the next `<`. So no byte is read more than twice, and time stays linear.
     let inside = &inside[..inside.find('<').unwrap_or(inside.len())];
     let length = end_of_tag(inside).or_else(|| inside.find('>'))? + 2;
-    Some((if name_at == 1 { Tag::Close(name) } else { Tag::Open(name) }, length))
+    let element = Element::named(name);
+    Some((if name_at == 1 { Tag::Close(element) } else { Tag::Open(element) }, length))
 }
 
 /// The offset of the first `>` that is not quoted.
@@ -150,31 +218,29 @@ pub(super) fn escape(text: &str) -> String {
 
 /// Returns the text that markup shows.
 pub(super) fn decode(markup: &str) -> String {
-    let tokens: Vec<_> = tokens(markup).into_iter().filter(|token| !token.tag.is_comment()).collect();
+    let mut tokens = tokens(markup).filter(|token| !token.tag.is_comment()).peekable();
     let mut text = String::with_capacity(markup.len());
-    for (index, token) in tokens.iter().enumerate() {
-        if token.tag.opens(&["br"]) {
+    let mut is_break_above = true;
+    while let Some(token) = tokens.next() {
+        if token.tag.opens(&[Element::Break]) {
             text.push('\n');
-        } else if token.tag.opens(&OBJECTS) {
+        } else if token.tag.opens(&[Element::Object]) {
             text.push('\u{fffc}');
         } else if token.tag.is_paragraph_edge() {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
         } else if token.tag == Tag::Text {
-            let is_break = |index: Option<usize>| {
-                let neighbour = index.and_then(|index| tokens.get(index));
-                neighbour.is_none_or(|token| token.tag.breaks_line())
-            };
-            let mut raw = &markup[token.range.clone()];
-            if is_break(index.checked_sub(1)) {
+            let mut raw = &markup[token.range()];
+            if is_break_above {
                 raw = without_layout_above(raw);
             }
-            if is_break(index.checked_add(1)) {
+            if tokens.peek().is_none_or(|below| below.tag.breaks_line()) {
                 raw = without_layout_below(raw);
             }
             text.push_str(&decode_text(raw));
         }
+        is_break_above = token.tag.breaks_line();
     }
     text
 }
@@ -200,9 +266,8 @@ pub(super) fn decode_text(text: &str) -> String {
 
 /// Returns the target of the first link in some markup.
 pub(super) fn link_target(markup: &str) -> Option<String> {
-    let tokens = tokens(markup);
-    let link = tokens.iter().find(|token| token.tag.opens(&["a"]))?;
-    let tag = &markup[link.range.clone()];
+    let link = tokens(markup).find(|token| token.tag.opens(&[Element::Anchor]))?;
+    let tag = &markup[link.range()];
     let at = tag.to_ascii_lowercase().find("href=")? + "href=".len();
     let value = &tag[at..tag.len() - 1];
     let value = match value.chars().next()? {
@@ -215,15 +280,13 @@ pub(super) fn link_target(markup: &str) -> Option<String> {
 
 /// Cuts off the line breaks, the layout and the edges of paragraphs around some markup.
 pub(super) fn trim(markup: &str) -> &str {
-    let tokens = tokens(markup);
-    let is_edge = |token: &&Token<'_>| match token.tag {
-        Tag::Text => markup[token.range.clone()].trim().is_empty(),
-        tag => tag.opens(&["br", "p", "div"]) || tag.closes(&["p", "div"]),
+    let edges = [Element::Break, Element::Paragraph, Element::Division];
+    let is_edge = |token: &Token| match token.tag {
+        Tag::Text => markup[token.range()].trim().is_empty(),
+        tag => tag.opens(&edges) || tag.closes(&edges[1..]),
     };
-    let first = tokens.iter().find(|token| !is_edge(token));
-    let last = tokens.iter().rfind(|token| !is_edge(token));
-    match (first, last) {
-        (Some(first), Some(last)) => &markup[first.range.start..last.range.end],
-        _ => "",
-    }
+    let mut inner = tokens(markup).filter(|token| !is_edge(token)).map(Token::range);
+    let Some(first) = inner.next() else { return "" };
+    let last = inner.last().unwrap_or(first.clone());
+    &markup[first.start..last.end]
 }

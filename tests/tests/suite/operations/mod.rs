@@ -2,6 +2,7 @@
 
 mod canaries;
 mod credentials;
+mod memory;
 mod metrics;
 mod oauth_clients;
 mod parameters;
