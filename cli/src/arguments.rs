@@ -48,7 +48,7 @@ pub enum Command {
     /// Play the life of one call in the terminal: it ends, its recording arrives, its note is edited
     #[command(after_help = examples::DEMO)]
     Demo,
-    /// Store, show or remove users
+    /// Store, show, remove or erase users
     #[command(after_help = examples::USER)]
     #[command(subcommand)]
     User(User),
@@ -205,6 +205,18 @@ pub enum User {
     Remove {
         /// The id of the user, such as 12345-example
         id: String,
+    },
+    /// Erase a person: the user, the user's call logs in the table, and updates that wait; the CRM's records stay
+    #[command(after_help = examples::USER_ERASE)]
+    Erase {
+        /// The id of the user, such as 12345-example
+        id: String,
+        /// Change nothing, and print what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
     },
 }
 

@@ -113,6 +113,14 @@ pub enum CommandError {
     /// The credentials of users are encrypted with an unknown key.
     #[error("no available key decrypts the credentials of {}", .0.join(", "))]
     Undecryptable(Vec<String>),
+    /// An erasure left something.
+    #[error("{in_use} item(s) are in use and {unreadable} cannot be read, so they are not erased")]
+    NotErased {
+        /// The number of items that an invocation was using.
+        in_use: usize,
+        /// The number of items that cannot be read.
+        unreadable: usize,
+    },
     /// A key file cannot be created.
     #[error("the key file {0} cannot be created: {1}")]
     KeyFile(PathBuf, #[source] io::Error),
@@ -218,6 +226,11 @@ impl CommandError {
                 "These credentials were encrypted with a key that is not in the environment.",
                 "Add the older key to CREDENTIALS_DATA_KEY_PREVIOUS or CREDENTIALS_KEY_FILE_PREVIOUS, or have these \
                  users connect again.",
+            ),
+            CommandError::NotErased { .. } => (
+                "A delivery was under way, or an item was encrypted with a key that is not in the environment.",
+                "Repeat the command in a minute. For unreadable items, set the keys that encrypted them, also as \
+                 CREDENTIALS_DATA_KEY_PREVIOUS or CREDENTIALS_KEY_FILE_PREVIOUS.",
             ),
             CommandError::KeyFile(..) => (
                 "The file already exists, or the directory is missing or not writable. An existing file is never \

@@ -143,6 +143,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NothingImported(_) => CommandError::NothingImported(8);
         CommandError::InvalidRows(_) => CommandError::InvalidRows(8);
         CommandError::Undecryptable(_) => CommandError::Undecryptable(vec!["12345-example (example)".to_owned()]);
+        CommandError::NotErased { .. } => CommandError::NotErased { in_use: 1, unreadable: 0 };
         CommandError::KeyFile(..) => CommandError::KeyFile(path("a.key"), io::Error::from_raw_os_error(17));
         CommandError::Port { .. } => port("--port"), port("--dynamodb-port");
         CommandError::DataDirectory(..) => CommandError::DataDirectory(path(".call-log"), denied());

@@ -39,7 +39,8 @@ pub(crate) const USER: &str = "\
 Examples:
   call-log user put user.json
   call-log user show 12345-example
-  call-log user remove 12345-example";
+  call-log user remove 12345-example
+  call-log user erase 12345-example --dry-run";
 
 pub(crate) const USER_PUT: &str = r#"Examples:
   call-log user put user.json
@@ -59,6 +60,13 @@ Examples:
 pub(crate) const USER_REMOVE: &str = "\
 Examples:
   call-log user remove 12345-example";
+
+pub(crate) const USER_ERASE: &str = "\
+Examples:
+  call-log user erase 12345-example --dry-run    count what would be erased
+  call-log user erase 12345-example
+
+The table is read as a whole. A call of the user that is reported again later is logged again.";
 
 pub(crate) const CREDENTIALS: &str = "\
 Examples:

@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{
+        delete_item::DeleteItemError, transact_write_items::TransactWriteItemsError,
+        update_item::UpdateItemError,
+    },
     types::{self, AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
@@ -121,6 +124,11 @@ impl Update {
     pub(super) fn returning_item(mut self) -> Update {
         self.returns_item = true;
         self
+    }
+
+    /// Returns `true` if the update changes nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.assignments.is_empty()
     }
 
     /// Returns the update expression, and the values that it and the condition name.
@@ -275,6 +283,26 @@ impl Store {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(_)) => Ok(false),
+                _ => Err(from_sdk_error(error)),
+            },
+        }
+    }
+
+    /// Deletes the item with this key, if there is one and the condition holds. Returns `false` if it does not hold.
+    pub(super) async fn delete(&self, key: TableKey, condition: Update) -> Result<bool, Error> {
+        let names: HashMap<_, _> = placeholders(&condition.condition).collect();
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key.into_item()))
+            .set_condition_expression(Some(condition.condition).filter(|condition| !condition.is_empty()))
+            .set_expression_attribute_names(Some(names).filter(|names| !names.is_empty()))
+            .set_expression_attribute_values(Some(condition.values).filter(|values| !values.is_empty()));
+        match Box::pin(request.send()).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
                 _ => Err(from_sdk_error(error)),
             },
         }

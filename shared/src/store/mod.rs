@@ -20,6 +20,7 @@
 mod attributes;
 mod breakers;
 mod call;
+mod erasure;
 mod expression;
 mod import;
 mod item_reader;
@@ -41,6 +42,7 @@ pub use call::{
     HistoryEntry, LastWritten, Lease, Origin, Purpose, Queued, QueuedUpdate, Rearmed, RecoveryCriteria,
     Release, SWEEP_AFTER_MS, State, TRANSITIONS, Undo,
 };
+pub use erasure::Erased;
 pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};
 pub use rotation::{EncryptedUser, NextPage, RotationOutcome};

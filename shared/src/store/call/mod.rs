@@ -5,11 +5,12 @@
 //! - [`claim`]: the beginning of an attempt; [`release`]: its end; [`due`]: when the redrive takes a call up;
 //! - [`payload`]: what a request to create brought, kept until the call is logged;
 //! - [`queue`]: the updates that wait to be written; [`logs`]: the logs of a call;
-//! - [`moved`]: the work of users who have moved to another CRM account.
+//! - [`moved`]: the work of users who have moved to another CRM account; [`erased`]: the traces of a person.
 
 pub(super) mod basis;
 pub(super) mod claim;
 mod due;
+mod erased;
 pub(super) mod item;
 mod logs;
 mod moved;

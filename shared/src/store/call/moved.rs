@@ -38,8 +38,10 @@ impl Store {
         let is_create_gone = item.is_log() && !has_record && item.creator.as_ref() == Some(moved);
         let seen = as_seen(&item, now_ms);
         let names: BTreeSet<_> = raw.keys().map(String::as_str).collect();
+        // If the outcome is unknown, another create has to look for the record first.
+        let kept = [FENCE, OUTCOME_UNKNOWN, RECOVERY_CRITERIA, FIRST_AT];
         let is_done = match is_create_gone {
-            true => self.discard_create(log, &names, seen, staying, now_ms).await?,
+            true => self.free_slot(log, &names, &kept, seen, staying, now_ms).await?,
             false => {
                 let update = self.staying(log, &item, seen, &staying, moved, now_ms)?;
                 matches!(self.update(TableKey::log(log), update).await?, WriteOutcome::Written { .. })
@@ -48,38 +50,25 @@ impl Store {
         Ok(if is_done { gone.len() + usize::from(is_create_gone) } else { 0 })
     }
 
-    /// Frees the slot of a log that has no record. What stays waits for another create.
-    async fn discard_create(
+    /// Ends a log, so that its slot is free. Of the item's attributes, `names`, those stay that let what stays wait for another
+    /// create, and `kept`.
+    pub(super) async fn free_slot(
         &self,
         log: &LogKey,
         names: &BTreeSet<&str>,
+        kept: &[&str],
         seen: Update,
         staying: Vec<QueuedUpdate>,
         now_ms: i64,
     ) -> Result<bool, Error> {
         let staying: Vec<_> =
             staying.into_iter().map(|update| QueuedUpdate { slot: None, ..update }).collect();
-        // If the outcome is unknown, another create has to look for the record first.
-        let kept = [
-            PK,
-            SK,
-            STATE,
-            LEASE_UNTIL,
-            TTL,
-            FENCE,
-            OTHER_LOGS,
-            NEXT_SLOT,
-            QUEUE,
-            QUEUED_VERSION,
-            OUTCOME_UNKNOWN,
-            RECOVERY_CRITERIA,
-            FIRST_AT,
-        ];
+        let waiting = [PK, SK, STATE, LEASE_UNTIL, TTL, OTHER_LOGS, NEXT_SLOT, QUEUE, QUEUED_VERSION];
         // The item with the index of the call stays as long as its other logs.
         let ttl_s = if names.contains(OTHER_LOGS) { INDEX_TTL_S } else { QUEUED_TTL_S };
         let mut update = as_queued(seen, now_ms, ttl_s).increment(QUEUED_VERSION);
-        for name in names.iter().filter(|name| !kept.contains(name)) {
-            update = update.set_or_remove(name, None);
+        for name in names.iter().filter(|name| !waiting.contains(name) && !kept.contains(name)) {
+            update = update.remove(name);
         }
         if log.slot > 0 {
             return self.end_log(log, update.remove(QUEUE), &staying).await;
@@ -89,7 +78,7 @@ impl Store {
     }
 
     /// Returns the write that leaves what stays in a log that stays. It is due for the next user, if there is work left.
-    fn staying(
+    pub(super) fn staying(
         &self,
         log: &LogKey,
         item: &CallItem,
@@ -122,7 +111,7 @@ impl Store {
 }
 
 /// Returns a write that happens only if the item is as it was seen, and there is no lease.
-fn as_seen(item: &CallItem, now_ms: i64) -> Update {
+pub(super) fn as_seen(item: &CallItem, now_ms: i64) -> Update {
     let fence = match item.fence {
         0 => format!("attribute_not_exists(#{FENCE})"),
         _ => format!("#{FENCE} = :fence"),

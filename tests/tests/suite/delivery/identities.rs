@@ -11,16 +11,16 @@ const EXTENSION_ID: &str = "62264425";
 const SEVERAL: &str = "More than one log belongs to this call.";
 
 /// The users of a test: two of one tenant, and one of another.
-struct Users {
-    agent: User,
-    admin: User,
+pub(super) struct Users {
+    pub(super) agent: User,
+    pub(super) admin: User,
     elsewhere: User,
 }
 
 /// A request: `POST` or `PATCH`, the user, the extension as letters, and the text by which it is recognised.
-type Request = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Request = (&'static str, &'static str, &'static str, &'static str);
 
-async fn users(test: &TestApp) -> Users {
+pub(super) async fn users(test: &TestApp) -> Users {
     let user = |id: &str, account: &CrmAccount| User {
         id: UserId::new(id).unwrap(),
         account: account.clone(),
@@ -58,7 +58,11 @@ fn with_extension(test: &TestApp, mut body: Value, extension: &str) -> Value {
 }
 
 /// Sends a request, and returns its response.
-async fn send_one(test: &TestApp, users: &Users, (method, user, extension, text): Request) -> Response {
+pub(super) async fn send_one(
+    test: &TestApp,
+    users: &Users,
+    (method, user, extension, text): Request,
+) -> Response {
     let user = match user {
         "agent" => &users.agent,
         "admin" => &users.admin,
@@ -77,7 +81,7 @@ async fn send_one(test: &TestApp, users: &Users, (method, user, extension, text)
 }
 
 /// Returns those of these texts that each record shows, the oldest record first.
-fn records(test: &TestApp, texts: &[&'static str]) -> Vec<Vec<&'static str>> {
+pub(super) fn records(test: &TestApp, texts: &[&'static str]) -> Vec<Vec<&'static str>> {
     let shown = |activity: Value| {
         let note = activity["note"].as_str().unwrap().to_owned();
         texts.iter().copied().filter(|text| note.contains(text)).collect()

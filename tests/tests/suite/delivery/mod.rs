@@ -10,6 +10,7 @@ mod crashes;
 mod creates;
 mod crm_failures;
 mod edits;
+mod erasures;
 mod finishes;
 mod grants;
 mod identities;
