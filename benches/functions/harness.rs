@@ -1,6 +1,21 @@
 //! The services that the functions call: a DynamoDB and a CRM on loopback, behind metering proxies with TLS.
 
-use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, thread};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use axum::{
+    extract::Request,
+    middleware::{self, Next},
+};
 
 use call_log::{
     model::{Clock, User},
@@ -22,6 +37,11 @@ use tokio_rustls::{
         pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     },
 };
+
+/// The API key of a user of a company whose CRM hangs.
+const HANGING_KEY: &str = "the key of a company whose CRM hangs";
+/// The number of requests of that company that have reached the CRM.
+static HANGING_REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 /// The fakes, a table with one user, and that user's token.
 pub(crate) struct Harness {
@@ -86,6 +106,24 @@ impl Harness {
         with_body(event, &body).to_string()
     }
 
+    /// Stores a user of a company whose CRM hangs, and returns events that log calls of this user.
+    pub(crate) fn creates_while_hanging(&mut self, count: usize) -> Vec<String> {
+        let id = format!("77-{}", reference_crm::PLATFORM);
+        let mut user = test_app::user(&id, Some(test_app::api_key(HANGING_KEY)));
+        user.account.id = Some("another company".to_owned());
+        let stored = self.runtime.block_on(self.app.store.put_user(&user));
+        stored.expect("the user can be stored");
+        let own = std::mem::replace(&mut self.user, user);
+        let events = (0..count).map(|_| self.create()).collect();
+        self.user = own;
+        events
+    }
+
+    /// Returns the number of requests of the hanging company that have reached the CRM.
+    pub(crate) fn hanging_requests(&self) -> u64 {
+        HANGING_REQUESTS.load(Ordering::Relaxed)
+    }
+
     /// Logs a call, and returns an endless iterator of events that update it.
     pub(crate) fn updates(&mut self) -> impl Iterator<Item = String> + use<> {
         let create: Value = serde_json::from_str(&self.create()).expect("an event is JSON");
@@ -106,6 +144,15 @@ impl Harness {
     fn token(&self) -> String {
         self.app.issue_token(&self.user, 1)
     }
+}
+
+/// Never answers requests with the key of the company whose CRM hangs.
+async fn hang(request: Request, next: Next) -> axum::response::Response {
+    if request.headers().get("x-api-token").is_some_and(|key| key == HANGING_KEY) {
+        HANGING_REQUESTS.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+    }
+    next.run(request).await
 }
 
 fn plain_variables(dynamodb: &str, crm: &str) -> BTreeMap<String, String> {
@@ -157,7 +204,8 @@ fn serve_crm() -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            axum::serve(listener, reference_crm::server()).await.expect("the server runs");
+            let server = reference_crm::server().layer(middleware::from_fn(hang));
+            axum::serve(listener, server).await.expect("the server runs");
         });
     });
     url

@@ -19,6 +19,7 @@ mod figures;
 mod harness;
 mod hops;
 mod subject;
+mod tenants;
 mod warm;
 
 use arguments::Arguments;
@@ -28,6 +29,10 @@ fn main() {
     let arguments = Arguments::read();
     let subjects = subject::build(&arguments.peers);
     let mut harness = Harness::set();
+    let create = subjects.iter().find(|subject| subject.name == "create-call-log");
+    if arguments.only_tenants {
+        return tenants::measure(&mut harness, create.expect("it is a subject"));
+    }
 
     cold::measure(&mut harness, &subjects, arguments.starts);
     warm::measure(&mut harness, &subjects, arguments.warm);
@@ -37,5 +42,6 @@ fn main() {
     let own: Vec<_> = subjects.iter().filter(|subject| subject.floor.is_some()).collect();
     let hops = hops::measure(&mut harness, &own);
     crowd::measure(&mut harness, &own);
+    tenants::measure(&mut harness, create.expect("it is a subject"));
     bill::print(&mut harness, &own, &hops);
 }
