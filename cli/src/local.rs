@@ -14,7 +14,7 @@ use axum::{
     Json, Router,
     body::{Body, Bytes, to_bytes},
     extract::State,
-    http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header},
+    http::{HeaderMap, Request, Response, StatusCode, Uri},
     response::IntoResponse,
     routing::get,
 };
@@ -284,20 +284,12 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
     Ok(user)
 }
 
-/// Returns the routes of the functions. The Chrome extension may call them from any origin. Any other request is passed to the
-/// route of its method, which says what is wrong.
+/// Returns the routes of the functions. The Chrome extension may call them from any origin.
 fn call_log_routes(app: Arc<App>) -> Router {
-    let route = async |State(app): State<Arc<App>>, request: Request<Body>| {
-        let route =
-            if request.method() == Method::PATCH { &api::UPDATE_CALL_LOG } else { &api::CREATE_CALL_LOG };
-        let mut response = match receive(&app, request).await {
-            Ok((request, invocation)) => app.handle(route, request, &invocation).await.map(Body::from),
-            Err(slow) => slow,
-        };
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST, PATCH"));
-        }
-        response
+    let route = async |State(app): State<Arc<App>>, request: Request<Body>| match receive(&app, request).await
+    {
+        Ok((request, invocation)) => app.handle(api::ALL_ROUTES, request, &invocation).await.map(Body::from),
+        Err(slow) => slow,
     };
     Router::new()
         .fallback(route)

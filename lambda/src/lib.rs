@@ -1,6 +1,6 @@
 //! Runs a route or the redrive as an AWS Lambda function. The only library that knows Lambda.
 //!
-//! A function's binary names the one route that it serves, so that it links no other handlers.
+//! A function's binary names the routes that it serves, so that it links no other handlers.
 
 use std::{
     future::{Future, ready},
@@ -29,15 +29,15 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-/// Serves a route: one HTTP request per invocation.
+/// Serves routes: one HTTP request per invocation.
 ///
 /// # Errors
 ///
 /// If the process cannot start, or the Runtime API is not reachable.
-pub async fn serve(route: &'static Route) -> Result<(), Error> {
+pub async fn serve(routes: &'static [&'static Route]) -> Result<(), Error> {
     startup::log_to_cloud();
     let app = App::start().await?;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| receive(&app, route, event))).await
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| receive(&app, routes, event))).await
 }
 
 /// Handles an event. An event that is no HTTP request gets a 400, because anyone can send one, without a token, and failed
@@ -45,10 +45,10 @@ pub async fn serve(route: &'static Route) -> Result<(), Error> {
 /// (`docs/upstream/lambda-http-uri.md`).
 async fn receive(
     app: &App,
-    route: &Route,
+    routes: &[&Route],
     event: LambdaEvent<Box<RawValue>>,
 ) -> Result<Box<RawValue>, Error> {
-    let mut adapter = Adapter::from(service_fn(|request: Request| handle(app, route, request)));
+    let mut adapter = Adapter::from(service_fn(|request: Request| handle(app, routes, request)));
     let LambdaEvent { payload, context } = event;
     let invocation = invocation(&context);
     let response = serde_json::from_str::<LambdaRequest>(payload.get())
@@ -80,10 +80,10 @@ fn invocation(context: &Context) -> Invocation {
     }
 }
 
-async fn handle(app: &App, route: &Route, request: Request) -> Result<TextResponse, Error> {
+async fn handle(app: &App, routes: &[&Route], request: Request) -> Result<TextResponse, Error> {
     let invocation = invocation(&request.lambda_context());
     let request = request.map(|body| Bytes::from(body.to_vec()));
-    let response = panics::caught(app.handle(route, request, &invocation)).await?;
+    let response = panics::caught(app.handle(routes, request, &invocation)).await?;
     Ok(TextResponse(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned()))))
 }
 

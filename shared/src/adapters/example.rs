@@ -174,6 +174,7 @@ impl Crm for Example {
             version: Some(quoted(activity.version)),
             created_at: activity.created_at,
             is_changed: Some(activity.version != FIRST_VERSION),
+            choices: Map::new(),
         })
     }
 

@@ -72,7 +72,7 @@ pub struct NewCallLog {
 }
 
 /// A call log as the CRM has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallLog {
     /// The title of the record, if it has one.
     pub subject: Option<String>,
@@ -89,6 +89,9 @@ pub struct CallLog {
     /// `true` if the record was changed after its creation, also if only an automation of the CRM has changed it. `None`: the
     /// CRM does not say it.
     pub is_changed: Option<bool>,
+    /// The choices of the form that the record shows, by the keys of
+    /// [`Presentation::call_log_fields`](super::Presentation::call_log_fields).
+    pub choices: Map<String, Value>,
 }
 
 /// A change of a call log. A field that is `None` or absent stays as it is.

@@ -1,4 +1,4 @@
-//! The handlers of `/callLog`: `POST` logs a call, `PATCH` updates its log.
+//! The handlers of `/callLog`: `POST` logs a call, `PATCH` updates its log, `GET` says which calls have a log.
 
 use std::pin::pin;
 
@@ -8,12 +8,14 @@ use http::Request;
 use crate::{
     adapters::Crm,
     api::{
-        Api, outcome,
+        Api,
+        answer::Answer,
+        outcome,
         route::{self, HandlerFuture, Invocation, Rejection, Route},
-        wire::{Read, read_create, read_update},
+        wire::{Read, read_create, read_log_query, read_update},
     },
     auth::Caller,
-    delivery::{create, update},
+    delivery::{create, lookup, update},
     model::{AskedOwner, NamedExtension, Secret, Sender, SessionId},
     telemetry,
 };
@@ -24,33 +26,54 @@ pub const CREATE_CALL_LOG: Route = Route { method: "POST", path: "/callLog", han
 /// `PATCH /callLog`: updates the log of a call.
 pub const UPDATE_CALL_LOG: Route = Route { method: "PATCH", path: "/callLog", handler: update };
 
+/// `GET /callLog`: says which calls have a log, and what is in it.
+pub const FIND_CALL_LOGS: Route = Route { method: "GET", path: "/callLog", handler: find };
+
 fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
         let result = pin!(async {
-            let caller = route::admit(api, &request, &CREATE_CALL_LOG)?;
+            let caller = route::admit(api, &request)?;
             let Read { command, unread } = read_create(request.body())?;
             route::check_user(&caller, command.user.as_ref())?;
             let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
             let owner = command.owner_token.as_ref().map(|token| asked_owner(api, token));
             let outcome =
                 create::run(&api.services, crm, &sender, owner, command, invocation.deadline).await?;
-            Ok(outcome::with_unread(outcome::created(crm, outcome), &unread))
+            let answer = outcome::with_unread(outcome::created(crm, outcome), &unread);
+            Ok(Answer::from(answer).renewing(api, &caller))
         });
-        route::respond(api, "create", request.headers(), invocation, result).await
+        route::respond(api, "create", (request.headers(), request.uri()), invocation, result).await
     })
 }
 
 fn update<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
         let result = pin!(async {
-            let caller = route::admit(api, &request, &UPDATE_CALL_LOG)?;
+            let caller = route::admit(api, &request)?;
             let Read { command, unread } = read_update(request.body())?;
             route::check_user(&caller, command.user.as_ref())?;
             let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
             let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
-            Ok(outcome::with_unread(outcome::updated(crm, outcome), &unread))
+            let answer = outcome::with_unread(outcome::updated(crm, outcome), &unread);
+            Ok(Answer::from(answer).renewing(api, &caller))
         });
-        route::respond(api, "update", request.headers(), invocation, result).await
+        route::respond(api, "update", (request.headers(), request.uri()), invocation, result).await
+    })
+}
+
+fn find<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let caller = route::admit(api, &request)?;
+            let query = read_log_query(request.uri().query().unwrap_or_default())?;
+            let (crm, sender) = sender(api, &caller, &query.extension)?;
+            let sessions: Vec<_> = query.sessions.iter().filter_map(|(_, session)| session.clone()).collect();
+            let found =
+                lookup::run(&api.services, crm, &sender, &sessions, query.with_content, invocation.deadline);
+            let answer = outcome::found(crm, &query, found.await?);
+            Ok(answer.renewing(api, &caller))
+        });
+        route::respond(api, "find", (request.headers(), request.uri()), invocation, result).await
     })
 }
 
@@ -70,6 +93,15 @@ fn target(
     extension: &NamedExtension,
 ) -> Result<(&'static dyn Crm, Sender), Rejection> {
     telemetry::session(&caller.user.platform, session);
+    sender(api, caller, extension)
+}
+
+/// Returns the CRM of a caller, and the caller as the sender of a request for this extension.
+fn sender(
+    api: &Api,
+    caller: &Caller,
+    extension: &NamedExtension,
+) -> Result<(&'static dyn Crm, Sender), Rejection> {
     let crm = api.services.crm(caller.user.platform.as_str()).ok_or(Rejection::NotConnected)?;
     telemetry::set_field("crm", crm.platform());
     Ok((crm, caller.sender(api.hash_key().identity(extension))))

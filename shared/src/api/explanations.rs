@@ -92,7 +92,7 @@ pub fn rejections() -> Vec<Response> {
         Invocation { deadline: Deadline(0), request_id: "8f507cfc-xmpl".to_owned(), xray_trace_id: None };
     let rejections = [
         Rejection::NotFound,
-        Rejection::Method("POST"),
+        Rejection::Method("POST".to_owned()),
         Rejection::Unreadable,
         Rejection::TooLarge,
         Rejection::Token(TokenError::Missing),
@@ -211,8 +211,8 @@ fn explain_rejection(rejection: &Rejection) -> Explanation {
         ),
         Rejection::NotFound => ("The path does not end with `/callLog`.", "Correct the URL."),
         Rejection::Method(_) => (
-            "The route of this function accepts another method.",
-            "Send `POST` to log a call and `PATCH` to update its log.",
+            "The function has no route with this path and method.",
+            "Send `POST` to log a call, `PATCH` to update its log, and `GET` to ask for logs.",
         ),
         Rejection::TooLarge => ("The body is too large.", "Shorten the texts."),
         Rejection::Token(error) => return error.explain(),

@@ -9,6 +9,7 @@
 //! a 200 with `successful: false`. Every other failure is an HTTP error with a body of the same shape.
 
 pub mod account;
+mod answer;
 pub mod call_log;
 pub mod explanations;
 mod outcome;
@@ -18,10 +19,16 @@ pub mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::{
-    call_log::{CREATE_CALL_LOG, UPDATE_CALL_LOG},
-    route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate, reject_unreadable},
+    call_log::{CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG},
+    route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate, dispatch, reject_unreadable},
 };
 use crate::{auth::TokenKeys, delivery::services::Services, model::HashKey};
+
+/// The routes of the function `extension-api`: what the extension asks with a token, beside logging calls.
+pub const EXTENSION_ROUTES: &[&Route] = &[&FIND_CALL_LOGS];
+
+/// All routes, for a server on one machine.
+pub const ALL_ROUTES: &[&Route] = &[&CREATE_CALL_LOG, &UPDATE_CALL_LOG, &FIND_CALL_LOGS];
 
 /// The services and the secrets that the handlers use.
 #[derive(Debug)]

@@ -7,8 +7,11 @@ use tracing::Level;
 
 use crate::{
     adapters::{Crm, ErrorKind},
-    api::wire::{InputError, ResponseBody},
-    delivery::{Failure, LeftOut, OwnerRefusal, create, update},
+    api::{
+        answer::Answer,
+        wire::{InputError, LogQuery, LogsBody, ResponseBody},
+    },
+    delivery::{Failure, LeftOut, OwnerRefusal, create, lookup, update},
     model::RecordPart,
     note::Section,
     store,
@@ -108,6 +111,39 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
         Outcome::NotConnected => not_connected(),
         Outcome::Moved => moved(),
         Outcome::Failed { failure, is_deferred } => failed(name, failure, "The update", is_deferred),
+    }
+}
+
+/// Returns the answer to a request for the logs of calls.
+pub(super) fn found(crm: &dyn Crm, query: &LogQuery, outcome: lookup::Outcome) -> Answer {
+    use lookup::Outcome;
+    telemetry::set_field("outcome", variant(&outcome));
+    let name = crm.display_name();
+    let refused = |status, message: String| Answer::from((status, ResponseBody::warning(message, 5000)));
+    match outcome {
+        Outcome::Found(logs) => Answer::json(&LogsBody::new(query, &logs)),
+        Outcome::NotConnected => {
+            let (_, body) = not_connected();
+            let return_message = Some(body.return_message);
+            Answer::json(&LogsBody { successful: false, logs: Vec::new(), return_message })
+        }
+        Outcome::Moved => moved().into(),
+        // Not a 200 without the content: the extension would save an empty form over the log.
+        Outcome::SeveralLogs => refused(
+            StatusCode::BAD_REQUEST,
+            format!("More than one log belongs to this call. Change the call log in {name}."),
+        ),
+        Outcome::Deleted => refused(StatusCode::BAD_REQUEST, format!("The call log was deleted in {name}.")),
+        Outcome::NotYet => refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("The call is not in {name} yet. Try again in a minute."),
+        ),
+        Outcome::Failed(Failure::SessionEnded) => moved().into(),
+        Outcome::Failed(failure) => {
+            telemetry::failed(Level::WARN, &failure);
+            let message = format!("{name} is not answering. Try again in a minute.");
+            refused(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
     }
 }
 

@@ -3,15 +3,13 @@
 use std::{fmt, future::ready, pin::Pin};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
 use tracing::Level;
 
 use crate::{
     api::{
         Api,
+        answer::{Answer, RefusalForm},
         outcome::{log_store_error, not_connected, unavailable, variant},
         wire::{InputError, ResponseBody},
     },
@@ -23,8 +21,6 @@ use crate::{
 
 /// The largest accepted body, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
-/// The `Retry-After` of responses while the table is unavailable, in seconds.
-const RETRY_SECONDS: u32 = 2;
 
 /// The data of a request that come from the platform, not from the caller.
 #[derive(Clone, Debug)]
@@ -62,8 +58,9 @@ pub(super) enum Rejection {
     Unreadable,
     #[error("there is nothing at this path: call logs are at /callLog")]
     NotFound,
-    #[error("this route accepts only {0}: send POST to log a call, or PATCH to update its log")]
-    Method(&'static str),
+    /// The methods that the path has.
+    #[error("this path accepts only {0}")]
+    Method(String),
     #[error("the body is over 1 MiB: shorten its texts and send it again")]
     TooLarge,
     #[error(transparent)]
@@ -81,17 +78,42 @@ pub(super) enum Rejection {
 
 /// Returns the response to a request that is not HTTP, such as one whose query is no part of a URI.
 pub async fn reject_unreadable(api: &Api, invocation: &Invocation) -> Response<Bytes> {
-    respond(api, "unreadable", &HeaderMap::new(), invocation, ready(Err(Rejection::Unreadable))).await
+    let rejected = ready(Err(Rejection::Unreadable));
+    respond(api, "unreadable", (&HeaderMap::new(), &Uri::default()), invocation, rejected).await
 }
 
-/// Returns the caller of a request if path, method, token and size of the body are valid.
-pub(super) fn admit(api: &Api, request: &Request<Bytes>, route: &Route) -> Result<Caller, Rejection> {
-    if !request.uri().path().trim_end_matches('/').ends_with(route.path) {
-        return Err(Rejection::NotFound);
+/// Handles a request by the one of these routes that has its path and method.
+pub async fn dispatch(
+    api: &Api,
+    routes: &[&Route],
+    request: Request<Bytes>,
+    invocation: &Invocation,
+) -> Response<Bytes> {
+    let path = request.uri().path();
+    let of_path: Vec<_> = routes.iter().filter(|route| route.is_at(path)).collect();
+    if let Some(route) = of_path.iter().find(|route| request.method() == route.method) {
+        return (route.handler)(api, request, invocation).await;
     }
-    if request.method() != route.method {
-        return Err(Rejection::Method(route.method));
+    let rejection = match of_path.as_slice() {
+        [] => Rejection::NotFound,
+        routes => {
+            let methods: Vec<_> = routes.iter().map(|route| route.method).collect();
+            Rejection::Method(methods.join(", "))
+        }
+    };
+    let head = (request.headers(), request.uri());
+    respond(api, "unrouted", head, invocation, ready(Err(rejection))).await
+}
+
+impl Route {
+    /// Returns `true` if a path is the route's, below a stage or a mount point.
+    fn is_at(&self, path: &str) -> bool {
+        path.trim_end_matches('/').ends_with(self.path)
     }
+}
+
+/// Returns the caller of a request if token and size of the body are valid.
+pub(super) fn admit(api: &Api, request: &Request<Bytes>) -> Result<Caller, Rejection> {
     let caller = authenticate(api, request.headers(), request.uri())?;
     if request.body().len() > MAX_BODY {
         return Err(Rejection::TooLarge);
@@ -124,15 +146,23 @@ pub(super) fn check_user(caller: &Caller, named: Option<&UserId>) -> Result<(), 
 pub(super) async fn respond(
     api: &Api,
     name: &'static str,
-    headers: &HeaderMap,
+    (headers, uri): (&HeaderMap, &Uri),
     invocation: &Invocation,
-    work: impl Future<Output = Result<(StatusCode, ResponseBody), Rejection>>,
+    work: impl Future<Output = Result<Answer, Rejection>>,
 ) -> Response<Bytes> {
     let trace = Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers);
     let correlation_id = HeaderValue::from_str(&trace.correlation_id);
+    let form = RefusalForm::of(headers, uri);
     let work = async {
         let started_ms = api.services.clock.now_ms();
-        let mut response = response(work.await, invocation);
+        let answer = work.await.unwrap_or_else(|rejection| match &rejection {
+            Rejection::Method(methods) => {
+                let methods = methods.clone();
+                Answer::from(rejected(&rejection, invocation)).allowing(methods)
+            }
+            rejection => rejected(rejection, invocation).into(),
+        });
+        let mut response = answer.into_response(form);
         if let Ok(id) = correlation_id {
             response.headers_mut().insert(CORRELATION_HEADER, id);
         }
@@ -141,29 +171,6 @@ pub(super) async fn respond(
         response
     };
     telemetry::instrument(&api.services.clock, name, "answered", trace, work).await
-}
-
-fn response(
-    result: Result<(StatusCode, ResponseBody), Rejection>,
-    invocation: &Invocation,
-) -> Response<Bytes> {
-    let allow = match &result {
-        Err(Rejection::Method(method)) => Some(HeaderValue::from_static(method)),
-        _ => None,
-    };
-    let (status, body) = result.unwrap_or_else(|rejection| rejected(&rejection, invocation));
-    let mut response = Response::new(Bytes::from(serde_json::to_vec(&body).unwrap_or_default()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(allow) = allow {
-        headers.insert(ALLOW, allow);
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
-    }
-    response
 }
 
 /// Logs a rejection and returns its response.

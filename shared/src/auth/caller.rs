@@ -2,14 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Number;
 
-use super::hmac_provider;
+use super::{
+    claims::{Claims, IdClaim},
+    hmac_provider,
+};
 use crate::model::{Explanation, ExtensionIdentity, Platform, Secret, Sender, TenantKey, UserId, UserKey};
 
 /// The time before which a token has to expire, in seconds since 1970: the year 2200. A later one is in milliseconds.
 const LATEST_END: f64 = 7_258_118_400.0;
+const SECONDS_PER_DAY: i64 = 86_400;
+/// The longest life of a token that is issued for one that ends soon, in seconds.
+const LONGEST_LIFE: i64 = 400 * SECONDS_PER_DAY;
 /// The minimum length of a secret for HS256, in bytes (RFC 7518, section 3.2).
 const MIN_SECRET_LENGTH: usize = 32;
 
@@ -23,12 +27,14 @@ pub struct Caller {
     pub tenant: Option<TenantKey>,
     /// The claim `iat`: when the token was issued, in seconds since 1970.
     pub issued_at: Option<i64>,
+    /// The claim `exp`: when the token ends, in seconds since 1970.
+    pub expires_at: i64,
 }
 
 impl Caller {
     /// Returns this caller as the sender of a request that names this extension.
     pub fn sender(&self, identity: ExtensionIdentity) -> Sender {
-        let Caller { user, tenant, issued_at } = self.clone();
+        let Caller { user, tenant, issued_at, .. } = self.clone();
         Sender { user, tenant, issued_at, identity }
     }
 }
@@ -143,23 +149,43 @@ impl TokenKeys {
             account => account.map(|account| TenantKey { platform: platform.clone(), account }),
         };
         let issued_at = claims.iat.and_then(|time| time.as_f64()).map(|seconds| seconds as i64);
-        Ok(Caller { user: UserKey { platform, id: user }, tenant, issued_at })
+        Ok(Caller { user: UserKey { platform, id: user }, tenant, issued_at, expires_at: expires as i64 })
     }
 
-    /// Returns a token for a caller that is valid for this number of days.
+    /// Returns a token for a user that is valid for this number of days. `tenant`: the CRM account that the user belongs to,
+    /// if it is known.
     ///
     /// # Panics
     ///
     /// Never: the claims are plain text and numbers, which can always be encoded.
-    pub fn issue(&self, caller: &Caller, now: DateTime<Utc>, days: u32) -> String {
+    pub fn issue(&self, user: &UserKey, tenant: Option<&TenantKey>, now: DateTime<Utc>, days: u32) -> String {
+        self.issue_for(user, tenant, now, i64::from(days) * SECONDS_PER_DAY)
+    }
+
+    /// Returns a token like the caller's that lives as long, if less than half of the life of that one is left. `None`: it is
+    /// good for longer, or does not say when it was issued.
+    pub fn renewed(&self, caller: &Caller, now: DateTime<Utc>) -> Option<String> {
+        let life = caller.expires_at - caller.issued_at?;
+        let left = caller.expires_at - now.timestamp();
+        let is_old = left < life / 2;
+        is_old.then(|| self.issue_for(&caller.user, caller.tenant.as_ref(), now, life.min(LONGEST_LIFE)))
+    }
+
+    fn issue_for(
+        &self,
+        user: &UserKey,
+        tenant: Option<&TenantKey>,
+        now: DateTime<Utc>,
+        seconds: i64,
+    ) -> String {
         let iat = now.timestamp();
         let claims = Claims {
-            id: IdClaim::Text(caller.user.id.to_string()),
-            platform: caller.user.platform.to_string(),
-            tenant: caller.tenant.as_ref().map(|tenant| tenant.account.clone()),
+            id: IdClaim::Text(user.id.to_string()),
+            platform: user.platform.to_string(),
+            tenant: tenant.map(|tenant| tenant.account.clone()),
             iat: Some(iat.into()),
             nbf: None,
-            exp: (iat + i64::from(days) * 86_400).into(),
+            exp: (iat + seconds).into(),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
             .expect("an HMAC of plain claims cannot fail")
@@ -187,41 +213,6 @@ pub fn token_of<'a>(authorization: Option<&'a str>, query_token: Option<&'a str>
     let bearer = authorization.and_then(|header| header.trim().split_once(' '));
     let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
     [bearer, query_token].into_iter().flatten().map(str::trim).find(|token| !token.is_empty())
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Claims {
-    id: IdClaim,
-    platform: String,
-    #[serde(default, deserialize_with = "deserialize_present", skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iat: Option<Number>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nbf: Option<Number>,
-    exp: Number,
-}
-
-/// Reads a claim that is text if it is present. A claim that is null is invalid.
-fn deserialize_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
-}
-
-/// The claim `id`, which some issuers write as a number.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum IdClaim {
-    Text(String),
-    Number(i64),
-}
-
-impl IdClaim {
-    fn into_text(self) -> String {
-        match self {
-            IdClaim::Text(text) => text,
-            IdClaim::Number(number) => number.to_string(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -406,10 +397,10 @@ mod tests {
     fn an_issued_token_is_valid_until_it_expires() {
         let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("ü 1").unwrap() };
         let tenant = TenantKey { platform: user.platform.clone(), account: "ü#7".to_owned() };
-        let caller = Caller { user, tenant: Some(tenant), issued_at: Some(NOW) };
-        let old = keys(SECRET, None);
-        let issued = old.issue(&caller, at(NOW), 14);
         let end = NOW + 14 * 86_400;
+        let caller = Caller { user, tenant: Some(tenant), issued_at: Some(NOW), expires_at: end };
+        let old = keys(SECRET, None);
+        let issued = old.issue(&caller.user, caller.tenant.as_ref(), at(NOW), 14);
         for (keys, seconds, expected) in [
             (&old, NOW, Ok(caller.clone())),
             (&old, end - 1, Ok(caller.clone())),
@@ -421,11 +412,35 @@ mod tests {
         ] {
             assert_eq!(keys.verify(&issued, at(seconds)), expected, "{seconds}");
         }
-        let new = keys("new", Some(SECRET)).issue(&caller, at(NOW), 14);
+        let new = keys("new", Some(SECRET)).issue(&caller.user, None, at(NOW), 14);
         assert_eq!(old.verify(&new, at(NOW)), Err(TokenError::Signature), "signed with the current secret");
         let stranger = Caller { tenant: None, ..caller };
-        assert_eq!(old.verify(&old.issue(&stranger, at(NOW), 1), at(NOW)), Ok(stranger));
+        assert_eq!(old.verify(&old.issue(&stranger.user, None, at(NOW), 14), at(NOW)), Ok(stranger));
         assert!(issued.starts_with("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9."), "{issued}");
+    }
+
+    #[test]
+    fn a_token_is_renewed_in_the_second_half_of_its_life() {
+        let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("1").unwrap() };
+        let keys = keys(SECRET, None);
+        let days = |days: i64| days * SECONDS_PER_DAY;
+        for (life, passed, renewed) in [
+            (days(14), 0, None),
+            (days(14), days(7), None),
+            (days(14), days(7) + 1, Some(days(14))),
+            (days(14), days(14) - 1, Some(days(14))),
+            (days(180), days(91), Some(days(180))),
+            (days(4_000), days(3_000), Some(days(400))),
+        ] {
+            let caller =
+                Caller { user: user.clone(), tenant: None, issued_at: Some(NOW), expires_at: NOW + life };
+            let token = keys.renewed(&caller, at(NOW + passed));
+            let read = token.map(|token| keys.verify(&token, at(NOW + passed)).unwrap());
+            let expected = renewed.map(|life| (user.clone(), NOW + passed + life));
+            assert_eq!(read.map(|caller| (caller.user, caller.expires_at)), expected, "{life} {passed}");
+        }
+        let unknown = Caller { user, tenant: None, issued_at: None, expires_at: NOW + 1 };
+        assert_eq!(keys.renewed(&unknown, at(NOW)), None);
     }
 
     #[test]

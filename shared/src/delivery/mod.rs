@@ -114,6 +114,7 @@ mod finish;
 pub mod grant;
 mod hidden;
 mod lease;
+pub mod lookup;
 mod owner;
 mod place;
 mod proof;

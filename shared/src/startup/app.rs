@@ -13,8 +13,7 @@ use http::{Request, Response};
 
 use crate::{
     adapters::{Budgets, REGISTRY},
-    api::{Api, Invocation, Route},
-    auth::Caller,
+    api::{self, Api, Invocation, Route},
     delivery::{
         cleaning::Cleaning,
         grant::unstored::UnstoredGrants,
@@ -170,15 +169,15 @@ impl App {
         Ok(App { api: Api::new(services, callers.tokens, callers.extensions), secrets })
     }
 
-    /// Handles a request to this route.
+    /// Handles a request by the one of these routes that has its path and method.
     pub async fn handle(
         &self,
-        route: &Route,
+        routes: &[&Route],
         request: Request<Bytes>,
         invocation: &Invocation,
     ) -> Response<Bytes> {
         self.refresh_secrets().await;
-        (route.handler)(&self.api, request, invocation).await
+        api::dispatch(&self.api, routes, request, invocation).await
     }
 
     /// Delivers what is due. See [`redrive::run`].
@@ -220,8 +219,7 @@ impl App {
     }
 
     fn issue_token_at(&self, user: &User, now: DateTime<Utc>, days: u32) -> String {
-        let caller = Caller { user: user.key(), tenant: user.known_tenant(), issued_at: None };
-        self.api.token_keys().issue(&caller, now, days)
+        self.api.token_keys().issue(&user.key(), user.known_tenant().as_ref(), now, days)
     }
 }
 

@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-fn read_breaker(item: &TableItem) -> Result<BreakerState, Error> {
+pub(super) fn read_breaker(item: &TableItem) -> Result<BreakerState, Error> {
     let reader = ItemReader(item);
     Ok(BreakerState {
         open_until_ms: reader.number(OPEN_UNTIL)?.unwrap_or(0),

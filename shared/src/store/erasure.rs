@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::UserKey;
 
-/// What an item has of a person.
+/// The part of an item that is a person's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trace {
     /// Nothing.

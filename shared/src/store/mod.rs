@@ -26,6 +26,7 @@ mod import;
 mod item_reader;
 mod keyring;
 mod keys;
+mod lookup;
 mod packing;
 mod records;
 mod rotation;
@@ -45,6 +46,7 @@ pub use call::{
 pub use erasure::Erased;
 pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};
+pub use lookup::{Depth, LookedUp};
 pub use rotation::{EncryptedUser, NextPage, RotationOutcome};
 pub use table::TableError;
 pub use users::StoredUser;

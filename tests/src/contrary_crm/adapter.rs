@@ -264,6 +264,7 @@ impl Crm for ContraryCrm {
             version: Some(version.to_owned()),
             created_at: None,
             is_changed: Some(version != FIRST_VERSION),
+            choices: Map::new(),
         })
     }
 

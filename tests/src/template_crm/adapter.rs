@@ -174,6 +174,7 @@ impl Crm for TemplateCrm {
             version: None,
             created_at: Some(call.created_at),
             is_changed: None,
+            choices: Map::new(),
         })
     }
 

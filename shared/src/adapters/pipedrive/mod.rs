@@ -5,6 +5,7 @@
 //! "ActivityTypes" and "Users".
 
 mod call_type;
+mod contacts;
 mod wire;
 
 use async_trait::async_trait;
@@ -14,10 +15,7 @@ use serde_json::{Value, json};
 
 use self::{
     call_type::{call_type, forget_types},
-    wire::{
-        Activity, Change, Created, CurrentUser, FoundPerson, Hits, NewActivity, NewParticipant, Page, Person,
-        Times, data,
-    },
+    wire::{Activity, Change, Created, CurrentUser, NewActivity, NewParticipant, Page, Person, Times, data},
 };
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
@@ -36,13 +34,15 @@ use crate::{
 const PAGE: &str = "30";
 /// The number of pages of a contact's activities that are searched for a lost attempt.
 const MAX_PAGES: usize = 10;
-/// The number of digits at the end of a telephone number that its national and its international form have in common.
-const SHARED_DIGITS: usize = 8;
 /// The name of the field with the due date and time in UTC, as `YYYY-MM-DD HH:MM`: the start of the call.
 const DUE: &str = "due";
 /// The name of the field with the duration, as `HH:MM`.
 const DURATION: &str = "duration";
 
+/// The form's choice of a deal.
+const DEALS: &str = "deals";
+/// The form's choice of a lead.
+const LEADS: &str = "leads";
 /// The longest texts that Pipedrive accepts. It does not document the unit; in bytes, a text is never too long.
 const LIMITS: Limits = Limits { max_subject: Some(255), max_body: Some(100_000), unit: TextUnit::Bytes };
 
@@ -84,13 +84,13 @@ impl Crm for Pipedrive {
             log_page_url: Some("https://{hostname}/activities/{logId}"),
             contact_types: &[],
             call_log_fields: &[
-                FormField { key: "deals", title: "Deal", control: FROM_CONTACT },
+                FormField { key: DEALS, title: "Deal", control: FROM_CONTACT },
                 FormField {
                     key: "leadWarning",
                     title: "If you choose a deal, the lead is left out.",
                     control: Control::Warning,
                 },
-                FormField { key: "leads", title: "Lead", control: FROM_CONTACT },
+                FormField { key: LEADS, title: "Lead", control: FROM_CONTACT },
             ],
             settings: &[FormField {
                 key: call_type::SETTING,
@@ -192,6 +192,10 @@ impl Crm for Pipedrive {
     async fn read_record(&self, access: &Access<'_>, id: &CallLogId) -> Result<CallLog, Error> {
         let activity = read_activity(access, id).await?;
         let fields = shown_fields(&activity);
+        let choices = [
+            (DEALS, activity.deal_id.map(|id| id.0.into())),
+            (LEADS, activity.lead_id.clone().map(Value::from)),
+        ];
         let note = activity
             .note
             .ok_or_else(|| Error::new(ErrorKind::Malformed, Effect::None, "the response contains no note"))?;
@@ -203,6 +207,10 @@ impl Crm for Pipedrive {
             created_at: activity.add_time.as_deref().and_then(timestamp),
             // Both times have whole seconds, so an edit in the first second goes unnoticed.
             is_changed: activity.add_time.is_some().then_some(activity.add_time != activity.update_time),
+            choices: choices
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect(),
         })
     }
 
@@ -273,18 +281,7 @@ impl Crm for Pipedrive {
     }
 
     async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
-        let wanted = digits(phone_number);
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let request = CrmRequest::read("persons/search", "/api/v2/persons/search")
-            .query("term", &wanted[wanted.len().saturating_sub(SHARED_DIGITS)..])
-            .query("fields", "phone")
-            .query("limit", "100")
-            .page();
-        let found: Hits = data(&access.send(request).await?)?;
-        let persons = found.items.into_iter().filter_map(|hit| hit.item);
-        Ok(persons.filter_map(|person| person_with_number(person, phone_number)).collect())
+        contacts::find(access, phone_number).await
     }
 
     async fn create_contact(&self, access: &Access<'_>, contact: &NewContact) -> Result<Contact, Error> {
@@ -312,9 +309,9 @@ fn new_activity<'a>(
     org: Option<u64>,
     kind: Option<&'a str>,
 ) -> NewActivity<'a> {
-    let deal = additional(log, ["deals", "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
+    let deal = additional(log, [DEALS, "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
     // Pipedrive links an activity to one of them. If both are sent, it keeps the deal.
-    let lead = additional(log, ["leads", "lead"]).find_map(lead_id).filter(|_| deal.is_none());
+    let lead = additional(log, [LEADS, "lead"]).find_map(lead_id).filter(|_| deal.is_none());
     NewActivity {
         subject: &log.subject,
         kind,
@@ -401,33 +398,6 @@ async fn organisation(access: &Access<'_>, person: u64) -> Result<Option<u64>, E
         }
         Err(error) => Err(error),
     }
-}
-
-/// Converts a search result to a contact, if one of the person's numbers is the wanted one.
-fn person_with_number(person: FoundPerson, wanted: &str) -> Option<Contact> {
-    let phone = person.phones.into_iter().find(|phone| is_same_number(phone, wanted))?;
-    Some(Contact {
-        id: ContactId::new(person.id.0.to_string())?,
-        kind: Some("contact".to_owned()),
-        name: person.name,
-        phone_number: Some(phone),
-    })
-}
-
-/// Returns `true` if two texts are the same telephone number: in full, or one of them without the country code or with
-/// a trunk prefix `0`.
-fn is_same_number(one: &str, other: &str) -> bool {
-    let (first, second) = (digits(one), digits(other));
-    if one.trim_start().starts_with('+') && other.trim_start().starts_with('+') {
-        return first == second;
-    }
-    let (first, second) = (first.trim_start_matches('0'), second.trim_start_matches('0'));
-    let (short, long) = if first.len() < second.len() { (first, second) } else { (second, first) };
-    short == long || (short.len() >= SHARED_DIGITS && long.ends_with(short))
-}
-
-fn digits(text: &str) -> String {
-    text.chars().filter(char::is_ascii_digit).collect()
 }
 
 /// Returns the fields of an activity. One that the response does not contain is left out.

@@ -33,6 +33,10 @@ pub(super) struct Activity {
     pub(super) person_id: Option<Number>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) participants: Option<Few<Participant>>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) deal_id: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) lead_id: Option<String>,
     pub(super) add_time: Option<String>,
     pub(super) update_time: Option<String>,
 }

@@ -9,6 +9,8 @@ mod contact;
 mod create;
 mod fields;
 mod json;
+mod lookup;
+mod query;
 mod record;
 mod response;
 mod time;
@@ -18,6 +20,7 @@ mod value;
 
 pub use compose::{ComposeLine, read_compose_line};
 pub use create::read_create;
+pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
 pub use response::{MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};
 pub use update::read_update;
 pub use user::{read_user, show_user};

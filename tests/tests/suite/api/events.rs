@@ -47,6 +47,9 @@ const EVENTS: [(&str, &str, u16, &str); 14] = [
     ("update-interface", "example", 200, "Call log updated."),
 ];
 
+/// The event of a question, which is sent last.
+const FIND: &str = "find-call-logs";
+
 /// The event that is not a request: EventBridge's, for the redrive.
 const SCHEDULE: &str = "redrive-schedule";
 
@@ -59,7 +62,7 @@ fn every_event_file_is_listed_in_the_readme_and_in_the_table_of_this_test() {
             entry.unwrap().file_name().into_string().unwrap().strip_suffix(".json").map(str::to_owned)
         })
         .collect();
-    let listed = EVENTS.iter().map(|(name, ..)| *name).chain([SCHEDULE]);
+    let listed = EVENTS.iter().map(|(name, ..)| *name).chain([FIND, SCHEDULE]);
     let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
     assert_eq!(files, listed);
 
@@ -80,6 +83,13 @@ async fn every_event_file_gets_its_expected_response() {
         assert_eq!((response.status, response.message()), (status, message), "{name}: {response:?}");
         assert_eq!(response.headers["content-type"], "application/json", "{name}");
     }
+
+    let found = harness.extension.invoke(event(FIND, &harness.token("pipedrive"))).await;
+    let expected = json!({"successful": true, "logs": [
+        {"sessionId": "4503991004", "matched": true, "logId": "5001"},
+        {"sessionId": "4503991099", "matched": false},
+    ]});
+    assert_eq!((found.status, &found.body), (200, &expected));
 
     let logs = harness.crm.activities();
     assert_eq!(logs.len(), 2, "{logs:#?}");
@@ -170,6 +180,7 @@ struct Harness {
     app: App,
     create: Function,
     update: Function,
+    extension: Function,
 }
 
 impl Harness {
@@ -189,7 +200,8 @@ impl Harness {
         }
         let create = Function::start("create-call-log", &variables);
         let update = Function::start("update-call-log", &variables);
-        Harness { crm, example, app, create, update }
+        let extension = Function::start("extension-api", &variables);
+        Harness { crm, example, app, create, update, extension }
     }
 
     fn token(&self, platform: &str) -> String {

@@ -3,6 +3,7 @@
 mod crm_failures;
 mod environment;
 mod events;
+mod lookups;
 mod openapi;
 mod ownership;
 mod rejections;

@@ -47,7 +47,7 @@ const INVOCATION: Duration = Duration::from_secs(4);
 /// The time from the end of an invocation to the end of its lease.
 const GRACE: Duration = Duration::from_secs(31);
 /// The longest life of a process under load, in milliseconds.
-const LIFE_MS: u64 = 1_500;
+const LIFE_MS: u64 = 600;
 /// The number of times that a client sends a request before it gives up.
 const TRIES: u32 = 2;
 

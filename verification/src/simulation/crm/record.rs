@@ -149,6 +149,7 @@ impl CrmRecord {
             version: self.shown_version(compare_and_set),
             created_at: DateTime::from_timestamp_millis(self.created_at),
             is_changed: Some(self.version > 1),
+            ..CallLog::default()
         }
     }
 

@@ -14,7 +14,7 @@ fn the_document_and_the_http_page_list_the_same_routes_and_statuses() {
     let prose = document::file("docs/http.md");
     let document = Document::read();
     let operations: Vec<_> = document.operations().map(|(path, method, _)| (path, method)).collect();
-    assert_eq!(operations, [("/callLog", "post"), ("/callLog", "patch")]);
+    assert_eq!(operations, [("/callLog", "post"), ("/callLog", "patch"), ("/callLog", "get")]);
     for (path, method) in operations {
         assert!(prose.contains(&format!("`{} {path}`", method.to_uppercase())), "{method} {path}");
     }
@@ -26,11 +26,13 @@ fn the_document_and_the_http_page_list_the_same_routes_and_statuses() {
         .collect();
     listed.sort_unstable();
     listed.dedup();
-    for (_, method, operation) in document.operations() {
-        let mut statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().collect();
-        statuses.sort_unstable();
-        assert_eq!(statuses, listed, "{method}");
-    }
+    let mut described: Vec<_> = document
+        .operations()
+        .flat_map(|(_, _, operation)| operation["responses"].as_object().unwrap().keys())
+        .collect();
+    described.sort_unstable();
+    described.dedup();
+    assert_eq!(described, listed);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use call_log::{
-    api::{CREATE_CALL_LOG, Invocation, UPDATE_CALL_LOG},
+    api::{ALL_ROUTES, Invocation},
     model::{Credentials, Deadline, Secret, User},
     startup::app::App,
 };
@@ -133,9 +133,7 @@ async fn rows() -> Vec<Row> {
     let other_key = test.app_with(&[("CREDENTIALS_KEY_FILE", &key_file("another"))]).await.unwrap();
     let token = format!("Bearer {}", test.app.issue_token(&test.user, 1));
     for (method, body) in [("POST", call("4")), ("PATCH", update)] {
-        let ask = async |token: &str, uri: &str, body: String| {
-            ask(&test.app, method, method, uri, token, body).await
-        };
+        let ask = async |token: &str, uri: &str, body: String| ask(&test.app, method, uri, token, body).await;
         add("no field", method, 400, ask(&token, "/callLog", "{}".to_owned()).await);
         add("not JSON", method, 400, ask(&token, "/callLog", "{".to_owned()).await);
         add("no token", method, 401, ask("", "/callLog", body.to_string()).await);
@@ -143,7 +141,7 @@ async fn rows() -> Vec<Row> {
         let other = with(body.clone(), json!({"user": {"id": "54321-pipedrive"}}));
         add("another user", method, 403, send(method, &other).await);
         add("another path", method, 404, ask(&token, "/callLog/1", body.to_string()).await);
-        let response = self::ask(&test.app, method, "PUT", "/callLog", &token, body.to_string());
+        let response = self::ask(&test.app, "PUT", "/callLog", &token, body.to_string());
         add("another method", method, 405, response.await);
         add("too large", method, 413, ask(&token, "/callLog", " ".repeat((1 << 20) + 1)).await);
         other_key.store.put_user(&test.user).await.unwrap();
@@ -153,6 +151,23 @@ async fn rows() -> Vec<Row> {
         add("no table", method, 503, Box::pin(test.send(&without_table, method, &body)).await);
         proxy.outage(None);
     }
+    let ask = async |app: &App, token: &str, uri: &str, body: String| ask(app, "GET", uri, token, body).await;
+    let found = "/callLog?sessionIds=1,9&requireDetails=true";
+    test.post(&call("1")).await;
+    add("found", "GET", 200, ask(&test.app, &token, "/callLog?sessionIds=1,9", String::new()).await);
+    add("a deleted log", "GET", 400, ask(&test.app, &token, found, String::new()).await);
+    add("no session", "GET", 400, ask(&test.app, &token, "/callLog", String::new()).await);
+    add("no token", "GET", 401, ask(&test.app, "", found, String::new()).await);
+    add("another path", "GET", 404, ask(&test.app, &token, "/callLog/1", String::new()).await);
+    let put = self::ask(&test.app, "PUT", "/callLog", &token, String::new());
+    add("another method", "GET", 405, put.await);
+    add("too large", "GET", 413, ask(&test.app, &token, found, " ".repeat((1 << 20) + 1)).await);
+    other_key.store.put_user(&test.user).await.unwrap();
+    add("no key", "GET", 500, ask(&test.app, &token, found, String::new()).await);
+    test.app.store.put_user(&test.user).await.unwrap();
+    proxy.outage(Some(Fault::DropBeforeEffect));
+    add("no table", "GET", 503, ask(&without_table, &token, found, String::new()).await);
+    proxy.outage(None);
 
     // The user's session is revoked. Then the user disconnects.
     let revoked = Credentials::OAuth {
@@ -169,8 +184,8 @@ async fn rows() -> Vec<Row> {
     rows
 }
 
-/// Sends a request with any method, URI, token and body to the function of `route`.
-async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body: String) -> Response {
+/// Sends a request with any method, URI, token and body.
+async fn ask(app: &App, method: &str, uri: &str, token: &str, body: String) -> Response {
     let request = http::Request::builder().method(method).uri(uri).header("authorization", token);
     let request = request.body(Bytes::from(body)).unwrap();
     let invocation = Invocation {
@@ -178,8 +193,7 @@ async fn ask(app: &App, route: &str, method: &str, uri: &str, token: &str, body:
         request_id: "test-request".to_owned(),
         xray_trace_id: None,
     };
-    let route = if route == "POST" { &CREATE_CALL_LOG } else { &UPDATE_CALL_LOG };
-    let response = app.handle(route, request, &invocation).await;
+    let response = app.handle(ALL_ROUTES, request, &invocation).await;
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
     Response {
         status: response.status().as_u16(),
