@@ -7,14 +7,27 @@ use std::{collections::BTreeSet, fs, path::Path};
 use verification::simulation::faults::{self, Depth};
 
 /// The steps that no scenario reaches, because each has one call with one log, and one user, who never moves. The files
-/// `breakers.rs`, `identities.rs`, `lookalikes.rs` and `moved_users.rs` in `tests/tests/suite/delivery/` reach them.
-const ELSEWHERE: [&str; 9] = [
+/// `breakers.rs`, `identities.rs`, `lookalikes.rs` and `moved_users.rs` in `tests/tests/suite/delivery/`, and `contacts.rs` and
+/// `lookups.rs` in `tests/tests/suite/api/`, reach them.
+const ELSEWHERE: [&str; 21] = [
     "breaker.close",
     "breaker.open",
     "breaker.probe",
+    "contacts.claim",
+    "contacts.finish",
+    "contacts.forget",
+    "contacts.keep",
+    "contacts.read",
+    "contacts.wait",
     "create.add",
     "create.creator",
     "create.teach",
+    "crm.choices",
+    "crm.create_contact",
+    "crm.find_names",
+    "lookup.further",
+    "lookup.open",
+    "lookup.read",
     "recovery.rival",
     "redrive.discard",
     "update.teach",

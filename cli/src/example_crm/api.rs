@@ -83,13 +83,15 @@ fn key_of(request: &Request) -> Option<String> {
 #[serde(rename_all = "camelCase")]
 struct ContactQuery {
     phone_number: Option<String>,
+    name: Option<String>,
 }
 
 async fn list_contacts(
     State(crm): State<ExampleCrm>,
     query: Result<Query<ContactQuery>, QueryRejection>,
 ) -> Result<Response, Failure> {
-    let contacts = crm.store.contacts(query?.0.phone_number.as_deref());
+    let ContactQuery { phone_number, name } = query?.0;
+    let contacts = crm.store.contacts(phone_number.as_deref(), name.as_deref());
     Ok(Json(json!({ "contacts": contacts })).into_response())
 }
 

@@ -66,12 +66,15 @@ impl Store {
         self.changes.subscribe()
     }
 
-    /// Returns all contacts, or those with this telephone number, whatever its punctuation.
-    pub(crate) fn contacts(&self, phone_number: Option<&str>) -> Vec<Contact> {
-        let wanted = phone_number.map(digits);
-        let matches = |contact: &&Contact| match &wanted {
-            Some(wanted) => !wanted.is_empty() && digits(&contact.phone_number) == *wanted,
-            None => true,
+    /// Returns all contacts, or those with this telephone number, whatever its punctuation, and with this text in their names.
+    pub(crate) fn contacts(&self, phone_number: Option<&str>, name: Option<&str>) -> Vec<Contact> {
+        let (wanted, name) = (phone_number.map(digits), name.map(str::to_lowercase));
+        let matches = |contact: &&Contact| {
+            let has_number = wanted
+                .as_ref()
+                .is_none_or(|wanted| !wanted.is_empty() && digits(&contact.phone_number) == *wanted);
+            let has_name = name.as_ref().is_none_or(|name| contact.name.to_lowercase().contains(name.trim()));
+            has_number && has_name
         };
         self.data().contacts.iter().filter(matches).cloned().collect()
     }

@@ -231,6 +231,12 @@ impl Crm for Example {
         Ok(found.contacts.into_iter().filter_map(contact).collect())
     }
 
+    async fn find_contacts_by_name(&self, access: &Access<'_>, name: &str) -> Result<Vec<Contact>, Error> {
+        let request = CrmRequest::read("contacts", "/example-crm/v1/contacts").query("name", name).page();
+        let found: Persons = access.send(request).await?.json()?;
+        Ok(found.contacts.into_iter().filter_map(contact).collect())
+    }
+
     async fn create_contact(&self, access: &Access<'_>, new: &NewContact) -> Result<Contact, Error> {
         let mut fields = json!({ "name": new.name, "phoneNumber": new.phone_number });
         if let Some(kind) = &new.kind {

@@ -48,7 +48,7 @@ pub use exchange::{CrmRequest, CrmResponse, HeaderMap};
 pub use hosts::{account_label, is_listed};
 pub use oauth::{ClientAuthentication, OAuth, Session};
 pub use presentation::Presentation;
-pub use record::{CallFacts, CallLog, CallLogChange, Fields, NewCallLog, NewContact};
+pub use record::{CallFacts, CallLog, CallLogChange, Choices, ContactChoice, Fields, NewCallLog, NewContact};
 
 /// All adapters, in alphabetic order of their platform names.
 pub const REGISTRY: &[&dyn Crm] = &[&example::Example, &pipedrive::Pipedrive];
@@ -357,6 +357,25 @@ pub trait Crm: fmt::Debug + Send + Sync {
     ///
     /// The effect is always [`Effect::None`].
     async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error>;
+
+    /// Returns the contacts whose names contain this text. A CRM without such a search finds none.
+    ///
+    /// # Errors
+    ///
+    /// The effect is always [`Effect::None`].
+    async fn find_contacts_by_name(&self, _access: &Access<'_>, _name: &str) -> Result<Vec<Contact>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Returns the choices that the form of a call log offers for a contact, for those of
+    /// [`Presentation::call_log_fields`] that depend on it.
+    ///
+    /// # Errors
+    ///
+    /// The effect is always [`Effect::None`].
+    async fn choices(&self, _access: &Access<'_>, _contact: &Contact) -> Result<Choices, Error> {
+        Ok(Choices::new())
+    }
 
     /// Creates a contact.
     ///

@@ -12,6 +12,18 @@ use crate::model::{CallDetails, CallDuration, CallTag, Contact, Direction};
 /// equal values have equal texts, whether they were sent or read. An empty text is a field without a value.
 pub type Fields = BTreeMap<&'static str, String>;
 
+/// The choices of a form for one contact, by the key of the field.
+pub type Choices = BTreeMap<&'static str, Vec<ContactChoice>>;
+
+/// A value to choose, such as one of a contact's deals.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContactChoice {
+    /// The value that the form sends.
+    pub value: Value,
+    /// The words that people see.
+    pub title: String,
+}
+
 /// The facts of a call that CRMs have fields for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallFacts {

@@ -66,7 +66,7 @@ fn find<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -
         let result = pin!(async {
             let caller = route::admit(api, &request)?;
             let query = read_log_query(request.uri().query().unwrap_or_default())?;
-            let (crm, sender) = sender(api, &caller, &query.extension)?;
+            let (crm, sender) = route::sender(api, &caller, &query.extension)?;
             let sessions: Vec<_> = query.sessions.iter().filter_map(|(_, session)| session.clone()).collect();
             let found =
                 lookup::run(&api.services, crm, &sender, &sessions, query.with_content, invocation.deadline);
@@ -93,16 +93,5 @@ fn target(
     extension: &NamedExtension,
 ) -> Result<(&'static dyn Crm, Sender), Rejection> {
     telemetry::session(&caller.user.platform, session);
-    sender(api, caller, extension)
-}
-
-/// Returns the CRM of a caller, and the caller as the sender of a request for this extension.
-fn sender(
-    api: &Api,
-    caller: &Caller,
-    extension: &NamedExtension,
-) -> Result<(&'static dyn Crm, Sender), Rejection> {
-    let crm = api.services.crm(caller.user.platform.as_str()).ok_or(Rejection::NotConnected)?;
-    telemetry::set_field("crm", crm.platform());
-    Ok((crm, caller.sender(api.hash_key().identity(extension))))
+    route::sender(api, caller, extension)
 }

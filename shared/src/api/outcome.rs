@@ -216,7 +216,7 @@ pub(super) fn not_connected() -> (StatusCode, ResponseBody) {
 }
 
 /// Returns the response to a token that was issued before its user moved to another CRM account, or that was revoked.
-fn moved() -> (StatusCode, ResponseBody) {
+pub(super) fn moved() -> (StatusCode, ResponseBody) {
     let body = ResponseBody::warning("User session expired. Please connect again.", 5000);
     (StatusCode::UNAUTHORIZED, body.with_error_code("CRM_SESSION_REVOKED"))
 }

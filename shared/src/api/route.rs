@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::A
 use tracing::Level;
 
 use crate::{
+    adapters::Crm,
     api::{
         Api,
         answer::{Answer, RefusalForm},
@@ -14,7 +15,7 @@ use crate::{
         wire::{InputError, ResponseBody},
     },
     auth::{Caller, TokenError, caller::token_of},
-    model::{Deadline, UserId},
+    model::{Deadline, NamedExtension, Sender, UserId},
     store,
     telemetry::{self, CORRELATION_HEADER, Metric, Trace},
 };
@@ -134,6 +135,17 @@ pub fn authenticate(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller,
     let token =
         token_of(header, query_token.as_ref().map(|(_, token)| token.as_ref())).ok_or(TokenError::Missing)?;
     api.token_keys().verify(token, api.services.clock.now())
+}
+
+/// Returns the CRM of a caller, and the caller as the sender of a request for this extension.
+pub(super) fn sender(
+    api: &Api,
+    caller: &Caller,
+    extension: &NamedExtension,
+) -> Result<(&'static dyn Crm, Sender), Rejection> {
+    let crm = api.services.crm(caller.user.platform.as_str()).ok_or(Rejection::NotConnected)?;
+    telemetry::set_field("crm", crm.platform());
+    Ok((crm, caller.sender(api.hash_key().identity(extension))))
 }
 
 /// Rejects a body that names another user than the token. A body that names no user is accepted.

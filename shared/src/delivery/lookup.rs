@@ -192,7 +192,7 @@ impl Lookup<'_> {
                 let (services, holder) = (self.services, self.holder.as_str());
                 let obtained =
                     Grant::obtain(services, self.crm, user.clone(), None, self.deadline, holder).await?;
-                grant.insert(obtained)
+                grant.insert(obtained.impatient())
             }
         };
         let read = grant.read_record(record).await;

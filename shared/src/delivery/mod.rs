@@ -99,12 +99,14 @@
 //! | [`place`] | the log of the call that a request is about |
 //! | [`update`], [`create`] | the requests: a claim, and what follows it |
 //! | [`breaker`] | the circuit breaker of one tenant or user |
+//! | [`lookup`], [`contacts`] | questions of a person who waits: which calls have a log, and who is calling |
 //! | [`redrive`] | the requests once more, for work that is due |
 
 mod attempt;
 mod authors;
 mod breaker;
 pub mod cleaning;
+pub mod contacts;
 pub mod create;
 mod creation;
 mod criteria;

@@ -167,6 +167,13 @@ pub(super) const LAST_RENEWAL: &str = "last_renewal";
 /// Boolean, the CRM refused to renew the grant: the user must connect again. Written by a renewal.
 pub(super) const SESSION_ENDED: &str = "session_ended";
 
+// The items of contacts. Requests about contacts write them.
+
+/// Encrypted JSON, a list: the contacts that were found for a number. [`LEASE_UNTIL`] says until when they count.
+pub(super) const CONTACTS: &str = "contacts";
+/// Encrypted JSON: the contact that was created. Absent while it is created.
+pub(super) const CONTACT: &str = "contact";
+
 // A breaker's item. The redrive writes it.
 
 /// Number, [`BreakerState::open_until_ms`](super::BreakerState::open_until_ms).

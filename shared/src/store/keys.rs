@@ -23,6 +23,7 @@ const CALL_PREFIX: &str = "C#";
 const HEADER_CALL_PREFIX: &str = "H#";
 const LOG_PREFIX: &str = "L#";
 const HOST_PREFIX: &str = "N#";
+const CONTACT_PREFIX: &str = "CONTACT#";
 const RECORD_SORT_KEY: &str = "RECORD";
 const RECORD_PREFIX: &str = "R#";
 
@@ -62,6 +63,18 @@ impl TableKey {
     pub(super) fn host(platform: &Platform, host: &str) -> TableKey {
         let partition = format!("{HOST_PREFIX}{}#{}", escape(platform.as_str()), escape(host));
         TableKey { partition, sort: HOST_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item with the contacts that were found for a number. `number`: the code of the number.
+    pub(super) fn found_contacts(user: &UserKey, number: &str) -> TableKey {
+        TableKey { partition: user_partition(user), sort: format!("{CONTACT_PREFIX}{number}") }
+    }
+
+    /// The key of the item with a contact that is created. `name`: the code of its number and name.
+    pub(super) fn new_contact(tenant: &TenantKey, name: &str) -> TableKey {
+        let (platform, account) = (escape(tenant.platform.as_str()), escape(&tenant.account));
+        let partition = format!("{TENANT_PREFIX}{platform}#{account}");
+        TableKey { partition, sort: format!("{CONTACT_PREFIX}{name}") }
     }
 
     /// The key of an item that never exists.

@@ -120,7 +120,11 @@ impl Store {
     }
 
     /// Returns the items with these keys that exist, by the texts of their keys.
-    async fn get_all(&self, keys: Vec<TableKey>, depth: Depth) -> Result<HashMap<String, TableItem>, Error> {
+    pub(super) async fn get_all(
+        &self,
+        keys: Vec<TableKey>,
+        depth: Depth,
+    ) -> Result<HashMap<String, TableItem>, Error> {
         let batches = keys.chunks(MOST_ITEMS).map(|keys| self.get_batch(keys.to_vec(), depth));
         let found = try_join_all(batches).await?;
         let named =

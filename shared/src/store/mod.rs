@@ -7,6 +7,8 @@
 //! | `H#<platform>#<account>#<session>#<user>` | `L#<slot>` | the same, for a user who brings the CRM's credential with each request | [`call`] | the same |
 //! | `R#<platform>#<account>#<record>` | `RECORD` | the owner of a record that recovery has found | [`records`] | `log`, `ttl` |
 //! | `T#<platform>#<account>` | `BREAKER` | a tenant's circuit breaker | [`breakers`] | `open_until`, `failures`, `ttl` |
+//! | `U#<platform>#<user>` | `CONTACT#<code>` | the contacts that were found for a number | [`contacts`] | `contacts`, `lease_until`, `ttl` |
+//! | `T#<platform>#<account>` | `CONTACT#<code>` | a contact that is, or was, created | [`contacts`] | `contact` to `ttl` |
 //! | `N#<platform>#<host>` | `HOST` | the CRM account that a host's users belong to | [`users`] | `account` |
 //!
 //! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
@@ -20,6 +22,7 @@
 mod attributes;
 mod breakers;
 mod call;
+mod contacts;
 mod erasure;
 mod expression;
 mod import;
@@ -43,6 +46,7 @@ pub use call::{
     HistoryEntry, LastWritten, Lease, Origin, Purpose, Queued, QueuedUpdate, Rearmed, RecoveryCriteria,
     Release, SWEEP_AFTER_MS, State, TRANSITIONS, Undo,
 };
+pub use contacts::{ContactClaim, UserAndContacts};
 pub use erasure::Erased;
 pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};

@@ -4,6 +4,7 @@
 //! it causes the faults.
 
 mod conformance;
+mod persons;
 mod records;
 
 use std::{
@@ -55,6 +56,10 @@ pub enum Route {
     SearchPersons,
     /// "Add a new person"
     CreatePerson,
+    /// "Get all deals"
+    ListDeals,
+    /// "Get all leads" (API v1)
+    ListLeads,
     /// "Get all activity types" (API v1)
     ActivityTypes,
     /// "Get current user data" (API v1)
@@ -80,6 +85,8 @@ impl Route {
             Route::GetPerson => ("GET", "/api/v2/persons/*"),
             Route::SearchPersons => ("GET", "/api/v2/persons/search"),
             Route::CreatePerson => ("POST", "/api/v2/persons"),
+            Route::ListDeals => ("GET", "/api/v2/deals"),
+            Route::ListLeads => ("GET", "/v1/leads"),
             Route::ActivityTypes => ("GET", "/v1/activityTypes"),
             Route::CurrentUser => ("GET", "/v1/users/me"),
             Route::CreateActivity => ("POST", "/api/v2/activities"),
@@ -236,6 +243,22 @@ impl FakePipedrive {
         self.records().add_person(name, phone, org)
     }
 
+    /// Adds a deal of a person. Its status is `open`, `won` or `lost`.
+    pub fn add_deal(&self, id: u64, person: u64, title: &str, status: &str) {
+        let deal = json!({ "id": id, "title": title, "person_id": person, "status": status });
+        self.records().deals.push(deal);
+    }
+
+    /// Adds a lead of a person.
+    pub fn add_lead(&self, id: &str, person: u64, title: &str) {
+        self.records().leads.push(json!({ "id": id, "title": title, "person_id": person }));
+    }
+
+    /// Returns the number of persons.
+    pub fn persons(&self) -> usize {
+        self.records().persons.len()
+    }
+
     /// Replaces the activity types. Each has a name, a key, and `true` if it is active.
     pub fn set_types(&self, types: &[(&str, &str, bool)]) {
         self.records().types =
@@ -282,9 +305,11 @@ type Reply = Result<Json<Value>, Failure>;
 
 fn router(records: Arc<Mutex<Records>>) -> Router {
     Router::new()
-        .route("/api/v2/persons", post(create_person))
-        .route("/api/v2/persons/search", get(search_persons))
-        .route("/api/v2/persons/{id}", get(get_person))
+        .route("/api/v2/persons", post(persons::create))
+        .route("/api/v2/persons/search", get(persons::search))
+        .route("/api/v2/persons/{id}", get(persons::read))
+        .route("/api/v2/deals", get(persons::deals))
+        .route("/v1/leads", get(persons::leads))
         .route("/v1/activityTypes", get(activity_types))
         .route("/v1/users/me", get(current_user))
         .route("/api/v2/activities", get(list_activities).post(create_activity))
@@ -317,42 +342,6 @@ async fn authorize(State(records): Shared, request: Request, next: Next) -> Resp
 fn shown_credential(headers: &HeaderMap) -> Option<&str> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
     header("authorization").and_then(|value| value.strip_prefix("Bearer ")).or_else(|| header("x-api-token"))
-}
-
-async fn get_person(State(records): Shared, Path(id): Path<u64>) -> Reply {
-    lock(&records).persons.get(&id).cloned().map(success).ok_or_else(Failure::not_found)
-}
-
-async fn search_persons(State(records): Shared, Query(query): Query<BTreeMap<String, String>>) -> Reply {
-    check_names(query.keys(), &["term", "fields", "exact_match", "organization_id", "limit", "cursor"])?;
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    let term = query.get("term").map(|term| digits(term)).filter(|term| term.len() > 1);
-    let term = term.ok_or_else(|| Failure::bad("the term must have two characters"))?;
-    let exact = query.get("exact_match").is_some_and(|exact| exact == "true");
-    let items: Vec<Value> = lock(&records)
-        .persons
-        .values()
-        .filter_map(|person| {
-            let phone = person["phones"][0]["value"].as_str().unwrap_or_default();
-            let hit = if exact { digits(phone) == term } else { digits(phone).contains(&term) };
-            let item =
-                json!({ "id": person["id"], "type": "person", "name": person["name"], "phones": [phone] });
-            hit.then(|| json!({ "result_score": 0.5, "item": item }))
-        })
-        .collect();
-    Ok(success(json!({ "items": items })))
-}
-
-async fn create_person(State(records): Shared, body: Bytes) -> Reply {
-    let fields = object(&body)?;
-    check_names(fields.keys(), &["name", "phones", "emails", "owner_id", "org_id", "label_ids"])?;
-    let fields = Value::Object(fields);
-    let (Some(name), Some(phone)) = (fields["name"].as_str(), fields["phones"][0]["value"].as_str()) else {
-        return Err(Failure::bad("Validation failed: name, phones"));
-    };
-    let mut records = lock(&records);
-    let id = records.add_person(name, phone, fields["org_id"].as_u64());
-    Ok(success(records.persons[&id].clone()))
 }
 
 async fn activity_types(State(records): Shared) -> Reply {

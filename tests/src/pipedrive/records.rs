@@ -23,6 +23,8 @@ pub(super) struct Records {
     pub(super) clock: Clock,
     pub(super) persons: BTreeMap<u64, Value>,
     pub(super) activities: BTreeMap<u64, Value>,
+    pub(super) deals: Vec<Value>,
+    pub(super) leads: Vec<Value>,
     pub(super) types: Vec<Value>,
     pub(super) access: BTreeSet<String>,
     pub(super) refresh: String,
@@ -51,6 +53,8 @@ impl Records {
             clock,
             persons: BTreeMap::new(),
             activities: BTreeMap::new(),
+            deals: Vec::new(),
+            leads: Vec::new(),
             types: vec![
                 activity_type("Meeting", "meeting", true),
                 activity_type("Old call", "old_call", false),

@@ -18,7 +18,7 @@ use self::{
     wire::{Activity, Change, Created, CurrentUser, NewActivity, NewParticipant, Page, Person, Times, data},
 };
 use super::{
-    Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
+    Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, Choices, ClientAuthentication,
     CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, HostAccount,
     LimitScope, NewCallLog, NewContact, OAuth, Presentation, Recovery, account_label,
     exchange::body,
@@ -282,6 +282,14 @@ impl Crm for Pipedrive {
 
     async fn find_contacts(&self, access: &Access<'_>, phone_number: &str) -> Result<Vec<Contact>, Error> {
         contacts::find(access, phone_number).await
+    }
+
+    async fn find_contacts_by_name(&self, access: &Access<'_>, name: &str) -> Result<Vec<Contact>, Error> {
+        contacts::find_by_name(access, name).await
+    }
+
+    async fn choices(&self, access: &Access<'_>, contact: &Contact) -> Result<Choices, Error> {
+        contacts::choices(access, contact).await
     }
 
     async fn create_contact(&self, access: &Access<'_>, contact: &NewContact) -> Result<Contact, Error> {

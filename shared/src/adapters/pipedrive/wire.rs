@@ -78,6 +78,20 @@ pub(super) struct FoundPerson {
     pub(super) phones: Few<String>,
 }
 
+/// A deal of a person.
+#[derive(Debug, Deserialize)]
+pub(super) struct Deal {
+    pub(super) id: Number,
+    pub(super) title: String,
+}
+
+/// A lead of a person.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lead {
+    pub(super) id: String,
+    pub(super) title: String,
+}
+
 /// An activity to be created. A field that is `None` is left out.
 #[derive(Debug, Serialize)]
 pub(super) struct NewActivity<'a> {

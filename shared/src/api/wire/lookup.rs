@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn the_query_names_sessions() {
-        let check = |query: &str, expected: Result<(&[(&str, bool)], bool), &str>| {
+        type Sessions<'a> = (&'a [(&'a str, bool)], bool);
+        let check = |query: &str, expected: Result<Sessions<'_>, &str>| {
             let read = read_log_query(query);
             let read = read.as_ref().map(|query| {
                 let sessions = query.sessions.iter().map(|(id, session)| (id.as_str(), session.is_some()));

@@ -6,6 +6,7 @@
 mod bounded;
 mod compose;
 mod contact;
+mod contacts;
 mod create;
 mod fields;
 mod json;
@@ -19,6 +20,10 @@ mod user;
 mod value;
 
 pub use compose::{ComposeLine, read_compose_line};
+pub use contacts::{
+    ChoiceEntry, ContactEntry, ContactQuery, ContactsBody, CreatedBody, read_contact_name,
+    read_contact_query, read_new_contact,
+};
 pub use create::read_create;
 pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
 pub use response::{MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};

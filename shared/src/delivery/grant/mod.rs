@@ -5,6 +5,7 @@
 //! table before it asks the token host, and stores the new grant on the condition that no other was stored meanwhile.
 //! While the present token is still good, other invocations continue with it and do not wait.
 
+mod requests;
 pub mod unstored;
 
 use std::time::Duration;
@@ -13,11 +14,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     adapters::{
-        self, Access, Authorization, CallFacts, CallLog, CallLogChange, Crm, Effect, ErrorKind, NewCallLog,
+        self, Access, Authorization, Crm, Effect, ErrorKind,
         oauth::{OAuth, RenewalError, Session, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
-    model::{CallLogId, Contact, Credentials, Deadline, OAuthClientError, Secret, Zone},
+    model::{Credentials, Deadline, OAuthClientError, Secret, Zone},
     store::{self, StoredUser},
     telemetry::{self, Metric},
 };
@@ -34,6 +35,8 @@ const STORING_TIME: Duration = Duration::from_secs(3);
 const STORING_PAUSE: Duration = Duration::from_millis(200);
 /// The time that one invocation has for a renewal before another may claim it, in milliseconds.
 const RENEWAL_LEASE_MS: i64 = 15_000;
+/// The time that a CRM has while a person waits, in milliseconds, with the reserve that a client of a CRM keeps free.
+const PATIENCE_MS: i64 = 5_500;
 /// The longest validity that is believed of a token, in seconds.
 const LONGEST_VALIDITY_SECONDS: i64 = 365 * 86_400;
 /// The pauses between reads of the user while another invocation renews the grant.
@@ -55,6 +58,8 @@ pub struct Grant<'a> {
     /// The caller's own authorization, which takes precedence over the stored credentials and is never renewed.
     authorization: Option<Secret>,
     deadline: Deadline,
+    /// The end of a request to the CRM, if it is earlier. A renewal may take longer: cut short, it could end the session.
+    patience: Deadline,
     /// The name of this invocation.
     holder: &'a str,
     /// The CRM has rejected a token that should have been good.
@@ -75,7 +80,9 @@ impl<'a> Grant<'a> {
         deadline: Deadline,
         holder: &'a str,
     ) -> Result<Grant<'a>, Failure> {
-        let mut grant = Grant { services, crm, user, authorization, deadline, holder, was_rejected: false };
+        let (patience, was_rejected) = (deadline, false);
+        let mut grant =
+            Grant { services, crm, user, authorization, deadline, patience, holder, was_rejected };
         grant.base_url()?;
         if let Some(unstored) = services.unstored_grants.take(&mut grant.user) {
             grant.store(unstored).await?;
@@ -86,6 +93,12 @@ impl<'a> Grant<'a> {
             Freshness::Expired => grant.renew().await?,
         }
         Ok(grant)
+    }
+
+    /// Returns the grant of a request for which a person waits: from now on, the CRM has four seconds to answer.
+    pub(crate) fn impatient(mut self) -> Grant<'a> {
+        self.patience = Deadline(self.deadline.0.min(self.now_ms() + PATIENCE_MS));
+        self
     }
 
     /// Returns the user as the table has them.
@@ -113,98 +126,6 @@ impl<'a> Grant<'a> {
         requested.or(self.user.user.zone).unwrap_or(Zone::UTC)
     }
 
-    /// Creates a CRM record. See [`Crm::create_record`].
-    pub(crate) async fn create_record(&mut self, record: &NewCallLog) -> Result<CallLogId, Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.create_record(&access, record);
-            let response = self.services.sync_points.reach("crm.create_log", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
-    /// Reads a CRM record. See [`Crm::read_record`].
-    pub(crate) async fn read_record(&mut self, id: &CallLogId) -> Result<CallLog, Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.read_record(&access, id);
-            let response = self.services.sync_points.reach("crm.read_log", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
-    /// Changes a CRM record. See [`Crm::update_record`].
-    pub(crate) async fn update_record(
-        &mut self,
-        id: &CallLogId,
-        change: &CallLogChange,
-    ) -> Result<(), Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.update_record(&access, id, change);
-            let response = self.services.sync_points.reach("crm.update_log", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
-    /// Completes a CRM record. See [`Crm::finish_record`].
-    pub(crate) async fn finish_record(&mut self, id: &CallLogId, facts: &CallFacts) -> Result<(), Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.finish_record(&access, id, facts);
-            let response = self.services.sync_points.reach("crm.finish_log", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
-    /// Finds contacts by their telephone number. See [`Crm::find_contacts`].
-    pub(crate) async fn find_contacts(&mut self, phone_number: &str) -> Result<Vec<Contact>, Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.find_contacts(&access, phone_number);
-            let response = self.services.sync_points.reach("crm.find_contacts", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
-    /// Finds the CRM records of an earlier attempt. See [`Crm::find_records`].
-    pub(crate) async fn find_records(
-        &mut self,
-        record: &NewCallLog,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<CallLogId>, Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.find_records(&access, record, since);
-            let response = self.services.sync_points.reach("crm.find_logs", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
-    /// Deletes a CRM record that was not changed since its creation. See [`Crm::delete_record`].
-    pub(crate) async fn delete_record(&mut self, id: &CallLogId) -> Result<bool, Failure> {
-        loop {
-            let access = self.access()?;
-            let request = self.crm.delete_record(&access, id);
-            let response = self.services.sync_points.reach("crm.remove_log", request).await;
-            if !self.is_renewed_after(&response).await? {
-                return Ok(response?);
-            }
-        }
-    }
-
     fn access(&self) -> Result<Access<'_>, Failure> {
         Ok(self.access_with(match (&self.authorization, &self.user.user.credentials) {
             (Some(header), _) => Authorization::Header(header.clone()),
@@ -218,7 +139,7 @@ impl<'a> Grant<'a> {
             http: &self.services.http,
             clock: &self.services.clock,
             budgets: &self.services.budgets,
-            deadline: self.deadline,
+            deadline: self.patience,
             crm: self.crm,
             base_url: self.base_url()?,
             budget: self.services.budget(self.crm, &self.user.user),

@@ -138,7 +138,7 @@ async fn a_create_that_is_kept_is_a_log() {
     test.crm.next(Route::CreateActivity, Fault::Status(500));
     test.post(&with(call("7"), json!({"additionalSubmission": {"deals": 412, "other": 1}}))).await;
     let kept = json!({"sessionId": "7", "matched": true});
-    check(&test, &test.user, "sessionIds=7", logs(&[kept.clone()])).await;
+    check(&test, &test.user, "sessionIds=7", logs(std::slice::from_ref(&kept))).await;
     let data = json!({"subject": "Inbound Call from Bob Client", "note": "Wants a quote", "dispositions": {"deals": 412}});
     let details = "sessionIds=7&requireDetails=true";
     check(&test, &test.user, details, logs(&[with(kept.clone(), json!({"logData": data}))])).await;

@@ -74,6 +74,17 @@ async fn nothing_of_a_person_stays_and_the_logs_of_colleagues_go_on() {
 }
 
 #[tokio::test]
+async fn the_contacts_that_a_person_looked_up_are_erased() {
+    let test = TestApp::start().await;
+    let token = test.app.issue_token(&test.user, 1);
+    let path = "/contact?phoneNumber=%2B12135550111";
+    send_from_extension(&test.app, "GET", path, &token, &Value::Null).await;
+    let erased = Erased { removed: 2, ..Erased::default() };
+    assert_eq!(erase(&test, &test.user, false).await, erased);
+    assert_eq!(items_with(&test, test.user.id.as_str()).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
 async fn what_an_invocation_is_using_stays_until_its_lease_has_ended() {
     let test = TestApp::start().await;
     test.crm.next(Route::CreateActivity, Fault::Delay(Duration::from_millis(800)));

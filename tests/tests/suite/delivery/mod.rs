@@ -46,7 +46,9 @@ use tests::{
     messages::*,
     pipedrive::Route,
     proxy::Fault,
-    test_app::{INVOCATION_MS, Response, TestApp, call, first_log_key, random_letters, send},
+    test_app::{
+        INVOCATION_MS, Response, TestApp, call, first_log_key, random_letters, send, send_from_extension,
+    },
 };
 use tokio::task::JoinHandle;
 

@@ -31,7 +31,7 @@ impl Document {
         })
     }
 
-    /// Returns the schema and the examples of a request body.
+    /// Returns the schema and the examples of the body of a request to `/callLog`.
     pub(super) fn request(&self, method: &str) -> &Value {
         &self.0["paths"]["/callLog"][method.to_lowercase()]["requestBody"]["content"]["application/json"]
     }
@@ -63,8 +63,8 @@ impl Document {
     }
 
     /// Returns the differences between a response and the document.
-    pub(super) fn problems(&self, method: &str, response: &Response) -> Vec<String> {
-        let responses = &self.0["paths"]["/callLog"][method.to_lowercase()]["responses"];
+    pub(super) fn problems(&self, path: &str, method: &str, response: &Response) -> Vec<String> {
+        let responses = &self.0["paths"][path][method.to_lowercase()]["responses"];
         let described = self.resolved(&responses[response.status.to_string()]);
         if described.is_null() {
             return vec![format!("{} is not described", response.status)];

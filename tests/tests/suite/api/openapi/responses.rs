@@ -21,6 +21,7 @@ use crate::harness::with;
 /// A request with one of the possible outcomes, and its response.
 struct Row {
     case: &'static str,
+    path: &'static str,
     method: &'static str,
     status: u16,
     response: Response,
@@ -42,7 +43,11 @@ async fn every_example_request_in_the_document_succeeds() {
             let response = test.send(&test.app, method, body).await;
             let expected = if method == "POST" { "Call logged" } else { "Call log updated." };
             assert_eq!(response.message(), expected, "{method} {name}: {response:?}");
-            assert_eq!(document.problems(method, &response), Vec::<String>::new(), "{method} {name}");
+            assert_eq!(
+                document.problems("/callLog", method, &response),
+                Vec::<String>::new(),
+                "{method} {name}"
+            );
         }
     }
 }
@@ -51,18 +56,18 @@ async fn every_example_request_in_the_document_succeeds() {
 async fn every_response_matches_the_document_and_every_status_occurs() {
     let document = Document::read();
     let rows = rows().await;
-    for Row { case, method, status, response } in &rows {
+    for Row { case, path, method, status, response } in &rows {
         assert_eq!(response.status, *status, "{case}: {response:?}");
-        assert_eq!(document.problems(method, response), Vec::<String>::new(), "{case}: {response:?}");
+        assert_eq!(document.problems(path, method, response), Vec::<String>::new(), "{case}: {response:?}");
     }
-    for (_, method, operation) in document.operations() {
+    for (path, method, operation) in document.operations() {
         let occurred: BTreeSet<_> = rows
             .iter()
-            .filter(|row| row.method.eq_ignore_ascii_case(method))
+            .filter(|row| row.path == path && row.method.eq_ignore_ascii_case(method))
             .map(|row| row.status.to_string())
             .collect();
         let described: BTreeSet<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
-        assert_eq!(occurred, described, "{method}");
+        assert_eq!(occurred, described, "{method} {path}");
     }
 }
 
@@ -94,7 +99,7 @@ async fn a_document_that_omits_a_status_a_field_or_a_header_fails_the_check() {
         let mut document = Document::read();
         let object = document.0.pointer_mut(&place).and_then(Value::as_object_mut).expect(&place);
         assert!(object.remove(omitted).is_some(), "{omitted} is in {place}");
-        let problems = rows.iter().flat_map(|row| document.problems(row.method, &row.response));
+        let problems = rows.iter().flat_map(|row| document.problems(row.path, row.method, &row.response));
         assert!(problems.into_iter().any(|found| found.contains(problem)), "without {omitted}");
     }
 }
@@ -107,7 +112,9 @@ async fn rows() -> Vec<Row> {
     let update = json!({"sessionId": "1", "note": "Wants two quotes"});
     let send = async |method: &str, body: &Value| Box::pin(test.send(&test.app, method, body)).await;
 
-    let mut add = |case, method, status, response| rows.push(Row { case, method, status, response });
+    let mut add = |case, method, status, response| {
+        rows.push(Row { case, path: "/callLog", method, status, response });
+    };
     add("queued", "PATCH", 200, send("PATCH", &with(update.clone(), json!({"sessionId": "9"}))).await);
     add("logged", "POST", 200, send("POST", &call("1")).await);
     add("repeated", "POST", 200, send("POST", &call("1")).await);
@@ -168,6 +175,40 @@ async fn rows() -> Vec<Row> {
     proxy.outage(Some(Fault::DropBeforeEffect));
     add("no table", "GET", 503, ask(&without_table, &token, found, String::new()).await);
     proxy.outage(None);
+
+    let person = r#"{"phoneNumber": "+12135550177", "newContactName": "Eve"}"#;
+    for (path, method, query, body) in [
+        ("/contact", "GET", "?phoneNumber=%2B12135550111", ""),
+        ("/contact", "POST", "", person),
+        ("/custom/contact/search", "GET", "?name=Bob", ""),
+    ] {
+        let mut add = |case, status, response| rows.push(Row { case, path, method, status, response });
+        let (good, body) = (format!("{path}{query}"), body.to_owned());
+        let ask = async |app: &App, method: &str, token: &str, uri: &str, body: &str| {
+            self::ask(app, method, uri, token, body.to_owned()).await
+        };
+        test.crm.add_deal(412, 77, "Roof", "open");
+        add("done", 200, ask(&test.app, method, &token, &good, &body).await);
+        add("nothing", 400, ask(&test.app, method, &token, path, "").await);
+        add("no token", 401, ask(&test.app, method, "", &good, &body).await);
+        add("another path", 404, ask(&test.app, method, &token, &format!("{path}/1{query}"), &body).await);
+        add("another method", 405, ask(&test.app, "PUT", &token, &good, &body).await);
+        add("too large", 413, ask(&test.app, method, &token, &good, &" ".repeat((1 << 20) + 1)).await);
+        other_key.store.put_user(&test.user).await.unwrap();
+        add("no key", 500, ask(&test.app, method, &token, &good, &body).await);
+        test.app.store.put_user(&test.user).await.unwrap();
+        proxy.outage(Some(Fault::DropBeforeEffect));
+        add("no table", 503, ask(&without_table, method, &token, &good, &body).await);
+        proxy.outage(None);
+        let user = User { credentials: None, ..test.user.clone() };
+        test.app.store.put_user(&user).await.unwrap();
+        let status = if method == "POST" { 400 } else { 200 };
+        add("not connected", status, ask(&test.app, method, &token, &good, &body).await);
+        test.app.store.put_user(&test.user).await.unwrap();
+    }
+    let mut add = |case, method, status, response| {
+        rows.push(Row { case, path: "/callLog", method, status, response });
+    };
 
     // The user's session is revoked. Then the user disconnects.
     let revoked = Credentials::OAuth {
