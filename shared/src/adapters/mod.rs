@@ -35,7 +35,7 @@ use std::fmt;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::{CallLogId, Contact, Credentials, Secret, User};
 pub use budget::{Budgets, RateLimits};
@@ -273,6 +273,13 @@ pub trait Crm: fmt::Debug + Send + Sync {
     /// An update often brings one fact alone. A field that needs two, such as the end of the call, is an empty text unless
     /// both are known. What the CRM has as two fields and a person changes as one (a date and its time) is one field here.
     fn fields(&self, facts: &CallFacts) -> Fields;
+
+    /// Returns what a form chooses for a record, by the keys of [`Presentation::call_log_fields`], as
+    /// [`read_record`](Crm::read_record) shows it and [`update_record`](Crm::update_record) writes it. What the CRM has no field
+    /// for, and what cannot be a value of the field, is left out. `form`: [`NewCallLog::additional`].
+    fn chosen(&self, _form: &Map<String, Value>) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// Creates the CRM record of a call.
     ///

@@ -101,8 +101,7 @@ pub struct CallLog {
     /// `true` if the record was changed after its creation, also if only an automation of the CRM has changed it. `None`: the
     /// CRM does not say it.
     pub is_changed: Option<bool>,
-    /// The choices of the form that the record shows, by the keys of
-    /// [`Presentation::call_log_fields`](super::Presentation::call_log_fields).
+    /// The choices of the form that the record shows, by the keys that [`Crm::chosen`](super::Crm::chosen) names.
     pub choices: Map<String, Value>,
 }
 
@@ -115,6 +114,8 @@ pub struct CallLogChange {
     pub body: Option<String>,
     /// The new values of fields that [`Crm::fields`](super::Crm::fields) names. No text is empty.
     pub fields: Fields,
+    /// The new choices of the form, by the keys that [`Crm::chosen`](super::Crm::chosen) names.
+    pub choices: Map<String, Value>,
     /// The version that the record must still have; `None` changes the record whatever its version.
     pub version: Option<String>,
 }
@@ -122,7 +123,7 @@ pub struct CallLogChange {
 impl CallLogChange {
     /// Returns `true` if the change contains nothing, whatever its version.
     pub fn is_empty(&self) -> bool {
-        self.subject.is_none() && self.body.is_none() && self.fields.is_empty()
+        self.subject.is_none() && self.body.is_none() && self.fields.is_empty() && self.choices.is_empty()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The handlers of `/callLog`: `POST` logs a call, `PATCH` updates its log, `GET` says which calls have a log.
+//! The handlers of `/callLog`: `POST` logs a call, `PATCH` updates its log, `GET` says which calls have a log. And the one of
+//! `/callDisposition`, which updates the choices of a log.
 
 use std::pin::pin;
 
@@ -12,10 +13,10 @@ use crate::{
         answer::Answer,
         outcome,
         route::{self, HandlerFuture, Invocation, Rejection, Route},
-        wire::{Read, read_create, read_log_query, read_update},
+        wire::{Read, read_create, read_disposition, read_log_query, read_update},
     },
     auth::Caller,
-    delivery::{create, lookup, update},
+    delivery::{choices, create, lookup, update},
     model::{AskedOwner, NamedExtension, Secret, Sender, SessionId},
     telemetry,
 };
@@ -28,6 +29,9 @@ pub const UPDATE_CALL_LOG: Route = Route { method: "PATCH", path: "/callLog", ha
 
 /// `GET /callLog`: says which calls have a log, and what is in it.
 pub const FIND_CALL_LOGS: Route = Route { method: "GET", path: "/callLog", handler: find };
+
+/// `PUT /callDisposition`: updates what a log says about the choices of the form.
+pub const UPDATE_CHOICES: Route = Route { method: "PUT", path: "/callDisposition", handler: choose };
 
 fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
@@ -74,6 +78,20 @@ fn find<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -
             Ok(answer.renewing(api, &caller))
         });
         route::respond(api, "find", (request.headers(), request.uri()), invocation, result).await
+    })
+}
+
+fn choose<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let caller = route::admit(api, &request)?;
+            let disposition = read_disposition(request.body())?;
+            let (crm, sender) = target(api, &caller, &disposition.session, &disposition.extension)?;
+            let command = disposition.update(crm);
+            let outcome = choices::run(&api.services, crm, &sender, command, invocation.deadline).await?;
+            Ok(outcome::chosen(crm, outcome).renewing(api, &caller))
+        });
+        route::respond(api, "disposition", (request.headers(), request.uri()), invocation, result).await
     })
 }
 

@@ -20,18 +20,26 @@ pub mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::{
-    call_log::{CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG},
+    call_log::{CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG, UPDATE_CHOICES},
     contact::{CREATE_CONTACT, FIND_CONTACTS, SEARCH_CONTACTS},
     route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate, dispatch, reject_unreadable},
 };
 use crate::{auth::TokenKeys, delivery::services::Services, model::HashKey};
 
 /// The routes of the function `extension-api`: what the extension asks with a token, beside logging calls.
-pub const EXTENSION_ROUTES: &[&Route] = &[&FIND_CALL_LOGS, &FIND_CONTACTS, &SEARCH_CONTACTS, &CREATE_CONTACT];
+pub const EXTENSION_ROUTES: &[&Route] =
+    &[&FIND_CALL_LOGS, &UPDATE_CHOICES, &FIND_CONTACTS, &SEARCH_CONTACTS, &CREATE_CONTACT];
 
 /// All routes, for a server on one machine.
-pub const ALL_ROUTES: &[&Route] =
-    &[&CREATE_CALL_LOG, &UPDATE_CALL_LOG, &FIND_CALL_LOGS, &FIND_CONTACTS, &SEARCH_CONTACTS, &CREATE_CONTACT];
+pub const ALL_ROUTES: &[&Route] = &[
+    &CREATE_CALL_LOG,
+    &UPDATE_CALL_LOG,
+    &FIND_CALL_LOGS,
+    &UPDATE_CHOICES,
+    &FIND_CONTACTS,
+    &SEARCH_CONTACTS,
+    &CREATE_CONTACT,
+];
 
 /// The services and the secrets that the handlers use.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use crate::{
     adapters::{Crm, ErrorKind},
     api::{
         answer::Answer,
-        wire::{InputError, LogQuery, LogsBody, ResponseBody},
+        wire::{ChosenBody, InputError, LogQuery, LogsBody, ResponseBody},
     },
-    delivery::{Failure, LeftOut, OwnerRefusal, create, lookup, update},
+    delivery::{Failure, LeftOut, OwnerRefusal, choices, create, lookup, update},
     model::RecordPart,
     note::Section,
     store,
@@ -111,6 +111,19 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
         Outcome::NotConnected => not_connected(),
         Outcome::Moved => moved(),
         Outcome::Failed { failure, is_deferred } => failed(name, failure, "The update", is_deferred),
+    }
+}
+
+/// Returns the answer to a request that changes choices. After a success there is no message: the update of the same edit has
+/// one.
+pub(super) fn chosen(crm: &dyn Crm, outcome: choices::Outcome) -> Answer {
+    let choices::Outcome::Update(outcome) = outcome else {
+        telemetry::set_field("outcome", "Nothing");
+        return Answer::json(&ChosenBody { successful: true });
+    };
+    match updated(crm, outcome) {
+        (StatusCode::OK, body) if body.successful => Answer::json(&ChosenBody { successful: true }),
+        refused => refused.into(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     delivery::{
         attempt::Attempt,
         authors::merge_all,
+        form,
         subject::{self, Subject},
     },
     model::{CallDetails, CallLogId, CallTag, Contact, Payload, RecordPart, Zone},
@@ -64,7 +65,13 @@ impl Attempt<'_> {
         recovery: Recovery,
     ) -> Draft<'p> {
         let notes = self.claim.item.notes(Some(&payload.details));
-        let (composed, subject, written) = self.compose(&details, &notes, &payload.contact, self.zone);
+        let (composed, subject, mut written) = self.compose(&details, &notes, &payload.contact, self.zone);
+        // Choices that wait are all choices of the form, and newer.
+        let additional = match details.choices.is_empty() {
+            true => payload.additional.clone(),
+            false => details.choices.clone(),
+        };
+        form::settle(&mut written, &self.claim.crm.chosen(&additional));
         let shortened = composed.shortened();
         let caller = self.grant.user().user.crm_owner_id().to_owned();
         let asked = self.asked_owner.as_ref().map(|asked| asked.user.crm_owner_id().to_owned());
@@ -83,7 +90,7 @@ impl Attempt<'_> {
             earlier_owners: earlier_owner.into_iter().collect(),
             facts: CallFacts::of(&details),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
-            additional: payload.additional.clone(),
+            additional,
         };
         Draft { payload, details, record, written, shortened, left_out: Vec::new() }
     }
@@ -106,6 +113,7 @@ impl Attempt<'_> {
         let record = &mut reduced.record;
         if lacks(RecordPart::Form) {
             record.additional.clear();
+            form::forget(&mut reduced.written);
         }
         if lacks(RecordPart::Contact) {
             record.contact = contact;
@@ -161,5 +169,6 @@ pub(crate) fn add_fields(written: &mut LastWritten, crm: &dyn Crm, facts: &CallF
 pub(crate) fn queued_fields(crm: &dyn Crm, details: &CallDetails) -> BTreeMap<String, String> {
     let fields = crm.fields(&CallFacts::of(details)).into_iter().filter(|(_, text)| !text.is_empty());
     let fields = fields.map(|(name, text)| (name.to_owned(), fingerprint(&text)));
-    fields.chain(subject::queued(details, &crm.capabilities().limits)).collect()
+    let subject = subject::queued(details, &crm.capabilities().limits);
+    fields.chain(subject).chain(form::queued(&details.choices)).collect()
 }

@@ -215,13 +215,10 @@ impl Lookup<'_> {
         let payload = self.services.store.payload(key, item).ok()??;
         let details = &payload.details;
         let subject = Subject::new(details, payload.contact.name.as_deref(), &self.crm.capabilities().limits);
-        let fields = self.crm.presentation().call_log_fields;
-        let is_choice = |name: &&String| fields.iter().any(|field| field.key == name.as_str());
-        let names = payload.additional.keys().filter(is_choice).cloned();
         let content = LogContent {
             subject: subject.text,
             note: details.firm_note().unwrap_or_default().to_owned(),
-            choices: names.map(|name| (name.clone(), payload.additional[&name].clone())).collect(),
+            choices: self.crm.chosen(&payload.additional),
         };
         Some(self.with_queued(content, item))
     }
@@ -233,7 +230,7 @@ impl Lookup<'_> {
         LogContent {
             note: queued.firm_note().map_or(content.note, str::to_owned),
             subject: queued.subject.clone().unwrap_or(content.subject),
-            ..content
+            choices: if queued.choices.is_empty() { content.choices } else { queued.choices },
         }
     }
 }

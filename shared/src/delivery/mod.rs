@@ -105,6 +105,7 @@
 mod attempt;
 mod authors;
 mod breaker;
+pub mod choices;
 pub mod cleaning;
 pub mod contacts;
 pub mod create;
@@ -113,6 +114,7 @@ mod criteria;
 mod draft;
 mod failure;
 mod finish;
+mod form;
 pub mod grant;
 mod hidden;
 mod lease;

@@ -11,6 +11,7 @@ use crate::{
         attempt::{Attempt, Claim},
         authors::{Merging, merge_all},
         failure::Failure,
+        form,
         grant::Grant,
         lease, subject,
     },
@@ -286,12 +287,14 @@ impl Writer<'_, '_> {
         let theirs = current.subject.as_deref().unwrap_or_default();
         let (subject, base_subject) = subject::correct(theirs, before, details, &limits);
         let (fields, base_fields) = correct(&crm.fields(&CallFacts::of(details)), &current.fields, before);
-        let written =
+        let mut written =
             LastWritten { sections: merged.base, subject: base_subject, fields: base_fields, note_user };
+        form::settle(&mut written, &details.choices);
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,
             fields,
+            choices: form::differing(&details.choices, &current.choices),
             version: current.version.clone(),
         };
         Plan { change, body: merged.body, written, shortened }

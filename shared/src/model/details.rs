@@ -70,6 +70,8 @@ pub struct CallDetails {
     pub ace_bulleted_summary: Option<String>,
     /// The legs, in order. Empty: the request does not name any.
     pub legs: Vec<Leg>,
+    /// The choices of the form, such as a deal, by the keys of its fields. Empty: the request makes none.
+    pub choices: Map<String, Value>,
 }
 
 /// One detail by its name.
@@ -175,7 +177,13 @@ impl CallDetails {
     /// Returns the details that are present.
     fn values_by_name(&self) -> Map<String, Value> {
         let Ok(Value::Object(mut values)) = serde_json::to_value(self) else { return Map::new() };
-        values.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+        let is_present = |value: &Value| match value {
+            Value::Null => false,
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(fields) => !fields.is_empty(),
+            _ => true,
+        };
+        values.retain(|_, value| is_present(value));
         values
     }
 
@@ -220,6 +228,7 @@ impl CallDetails {
             ace_summary: self.ace_summary.or(other.ace_summary),
             ace_bulleted_summary: self.ace_bulleted_summary.or(other.ace_bulleted_summary),
             legs: if self.legs.is_empty() { other.legs } else { self.legs },
+            choices: if self.choices.is_empty() { other.choices } else { self.choices },
         }
     }
 }
@@ -271,6 +280,11 @@ mod tests {
         )
     }
 
+    fn any_choices() -> impl Strategy<Value = Map<String, Value>> {
+        vec(("[a-b]", any::<u8>()), 0..3)
+            .prop_map(|chosen| chosen.into_iter().map(|(key, value)| (key, value.into())).collect())
+    }
+
     prop_compose! {
         /// Any details of one call, many of them absent, some of them placeholders.
         fn any_details()(
@@ -285,6 +299,7 @@ mod tests {
             (recording, voicemail) in (any_link(), any_link()),
             texts in proptest::array::uniform12(any_text()),
             legs in any_legs(),
+            choices in any_choices(),
         ) -> CallDetails {
             let [contact_number, contact_name, subject, result, ai_note, transcript, ace_score, ace_link, ace_transcript,
                 ace_summary, ace_bulleted_summary, session] = texts;
@@ -292,6 +307,7 @@ mod tests {
                 session: session.and_then(SessionId::new),
                 direction, from, to, contact_number, contact_name, note, subject, start, duration, result, recording,
                 voicemail, ai_note, transcript, ace_score, ace_link, ace_transcript, ace_summary, ace_bulleted_summary, legs,
+                choices,
             }
         }
     }
@@ -381,7 +397,7 @@ mod tests {
         assert_eq!(
             names.join(" "),
             "direction from to contact_number contact_name note subject start duration result recording voicemail \
-             ai_note transcript ace_score ace_link ace_transcript ace_summary ace_bulleted_summary legs"
+             ai_note transcript ace_score ace_link ace_transcript ace_summary ace_bulleted_summary legs choices"
         );
     }
 }

@@ -11,7 +11,7 @@ mod wire;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::{
     call_type::{call_type, forget_types},
@@ -162,6 +162,12 @@ impl Crm for Pipedrive {
         [(DUE, due.unwrap_or_default()), (DURATION, duration.unwrap_or_default())].into()
     }
 
+    fn chosen(&self, form: &Map<String, Value>) -> Map<String, Value> {
+        let deal = deal(form).map(|id| (DEALS.to_owned(), id.into()));
+        let lead = lead(form).map(|id| (LEADS.to_owned(), id.into()));
+        deal.into_iter().chain(lead).collect()
+    }
+
     async fn create_record(&self, access: &Access<'_>, log: &NewCallLog) -> Result<CallLogId, Error> {
         let person = person(log)?;
         let org = match person {
@@ -226,6 +232,8 @@ impl Crm for Pipedrive {
         let fields = Change {
             subject: change.subject.as_deref(),
             note: change.body.as_deref(),
+            deal_id: deal(&change.choices),
+            lead_id: lead(&change.choices),
             times: times(&change.fields),
         };
         let request = CrmRequest::update("activities/{id}", activity_path(id)?, body(&fields));
@@ -317,16 +325,13 @@ fn new_activity<'a>(
     org: Option<u64>,
     kind: Option<&'a str>,
 ) -> NewActivity<'a> {
-    let deal = additional(log, [DEALS, "deal"]).find_map(|value| number(value?)).filter(|id| *id > 0);
-    // Pipedrive links an activity to one of them. If both are sent, it keeps the deal.
-    let lead = additional(log, [LEADS, "lead"]).find_map(lead_id).filter(|_| deal.is_none());
     NewActivity {
         subject: &log.subject,
         kind,
         owner_id: log.owner.as_deref().and_then(number_of),
         org_id: org,
-        deal_id: deal,
-        lead_id: lead,
+        deal_id: deal(&log.additional),
+        lead_id: lead(&log.additional),
         times: times(fields),
         done: true,
         note: &log.body,
@@ -445,14 +450,24 @@ fn minutes(time: Option<&str>) -> Option<u64> {
     Some(u64::from(parts.next()?.ok()?) * 60 + u64::from(parts.next()?.ok()?))
 }
 
+/// Returns the deal that a form chooses.
+fn deal(form: &Map<String, Value>) -> Option<u64> {
+    values(form, [DEALS, "deal"]).find_map(number).filter(|id| *id > 0)
+}
+
+/// Returns the lead that a form chooses. Pipedrive links an activity to a deal or to a lead; if both are sent, it keeps the deal.
+fn lead(form: &Map<String, Value>) -> Option<&str> {
+    values(form, [LEADS, "lead"]).find_map(lead_id).filter(|_| deal(form).is_none())
+}
+
 /// Returns the values of a form field under each of its two names. A value is an id, or an object that contains it.
-fn additional<'a>(log: &'a NewCallLog, keys: [&str; 2]) -> impl Iterator<Item = Option<&'a Value>> {
-    keys.map(|key| log.additional.get(key).map(|value| value.get("id").unwrap_or(value))).into_iter()
+fn values<'a>(form: &'a Map<String, Value>, keys: [&str; 2]) -> impl Iterator<Item = &'a Value> {
+    keys.map(|key| form.get(key).map(|value| value.get("id").unwrap_or(value))).into_iter().flatten()
 }
 
 /// Returns the text if it can be the id of a lead, which is a UUID.
-fn lead_id(value: Option<&Value>) -> Option<&str> {
-    let text = value?.as_str()?.trim();
+fn lead_id(value: &Value) -> Option<&str> {
+    let text = value.as_str()?.trim();
     let lengths = text.split('-').map(str::len);
     let hexadecimal = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
     (hexadecimal && lengths.eq([8, 4, 4, 4, 12])).then_some(text)

@@ -128,6 +128,10 @@ pub(super) struct Change<'a> {
     pub(super) subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) deal_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lead_id: Option<&'a str>,
     #[serde(flatten)]
     pub(super) times: Times<'a>,
 }

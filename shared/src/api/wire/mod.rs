@@ -8,6 +8,7 @@ mod compose;
 mod contact;
 mod contacts;
 mod create;
+mod disposition;
 mod fields;
 mod json;
 mod lookup;
@@ -25,6 +26,7 @@ pub use contacts::{
     read_contact_query, read_new_contact,
 };
 pub use create::read_create;
+pub use disposition::{ChosenBody, Disposition, read_disposition};
 pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
 pub use response::{MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};
 pub use update::read_update;

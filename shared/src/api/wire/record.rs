@@ -1,6 +1,6 @@
 //! The fields of a call that both requests have.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     InputError,
@@ -46,6 +46,7 @@ pub(super) fn read_details(call: &Fields<'_>) -> CallDetails {
         ace_summary: call.words("ringSenseSummary"),
         ace_bulleted_summary: call.words("ringSenseBulletedSummary"),
         legs: call.list("legs", MAX_LEGS).iter().filter_map(|leg| read_leg(leg, direction)).collect(),
+        choices: Map::new(),
     }
 }
 

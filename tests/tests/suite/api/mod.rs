@@ -2,6 +2,7 @@
 
 mod contacts;
 mod crm_failures;
+mod dispositions;
 mod environment;
 mod events;
 mod lookups;

@@ -177,7 +177,9 @@ async fn rows() -> Vec<Row> {
     proxy.outage(None);
 
     let person = r#"{"phoneNumber": "+12135550177", "newContactName": "Eve"}"#;
+    let chosen = r#"{"sessionId": "1", "dispositions": {"deals": 412}}"#;
     for (path, method, query, body) in [
+        ("/callDisposition", "PUT", "", chosen),
         ("/contact", "GET", "?phoneNumber=%2B12135550111", ""),
         ("/contact", "POST", "", person),
         ("/custom/contact/search", "GET", "?name=Bob", ""),
@@ -192,7 +194,7 @@ async fn rows() -> Vec<Row> {
         add("nothing", 400, ask(&test.app, method, &token, path, "").await);
         add("no token", 401, ask(&test.app, method, "", &good, &body).await);
         add("another path", 404, ask(&test.app, method, &token, &format!("{path}/1{query}"), &body).await);
-        add("another method", 405, ask(&test.app, "PUT", &token, &good, &body).await);
+        add("another method", 405, ask(&test.app, "DELETE", &token, &good, &body).await);
         add("too large", 413, ask(&test.app, method, &token, &good, &" ".repeat((1 << 20) + 1)).await);
         other_key.store.put_user(&test.user).await.unwrap();
         add("no key", 500, ask(&test.app, method, &token, &good, &body).await);
