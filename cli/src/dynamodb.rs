@@ -17,7 +17,7 @@ use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::TcpListener;
 
-use crate::{environment, error::CommandError};
+use crate::{environment, error::CommandError, server};
 
 /// The database file in a data directory.
 const FILE: &str = "dynamodb.sqlite";
@@ -87,9 +87,7 @@ impl Embedded {
             .map(Body::from)
         };
         let router = Router::new().fallback(guarded).with_state(self);
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the server of DynamoDB's API has ended");
-        }
+        server::serve(listener, router).await;
     }
 
     /// Serves a socket file, which only its owner can open.

@@ -18,3 +18,4 @@ mod examples;
 pub mod local;
 pub mod output;
 mod page;
+mod server;

@@ -36,7 +36,7 @@ use crate::{
     environment::{self, KEY_FILE_VARIABLE, LOCAL_TABLE},
     error::CommandError,
     example_crm::{self, ExampleCrm},
-    page,
+    page, server,
 };
 
 /// The time limit of one request, in milliseconds; the same as in template.yaml.
@@ -180,11 +180,7 @@ impl Local {
                 crm_key: crm_key.clone(),
             })))
             .merge(call_log_routes(app.clone()));
-        servers.spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the server of the page and the routes has ended");
-            }
-        });
+        servers.spawn(server::serve(listener, router));
         Ok(Local {
             app,
             url,
