@@ -98,7 +98,7 @@ fn choose<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
 /// Returns the user whom a token names as the owner of a record.
 fn asked_owner(api: &Api, token: &Secret) -> AskedOwner {
     match api.token_keys().verify(token.expose(), api.services.clock.now()) {
-        Ok(Caller { user, tenant, .. }) => AskedOwner::User(user, tenant),
+        Ok(Caller { user, tenant, issued_at, .. }) => AskedOwner::User { user, tenant, issued_at },
         Err(_) => AskedOwner::Unproven,
     }
 }

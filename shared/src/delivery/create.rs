@@ -102,7 +102,9 @@ pub async fn run(
     };
     let CreateCallLog { session, details, additional, authorization, zone, .. } = command;
     let has_authorization = authorization.is_some();
-    let mut payload = Payload { contact, details, additional, owner: None, zone, has_authorization };
+    let owner_token_issued_at = owner.as_ref().and_then(AskedOwner::issued_at);
+    let mut payload =
+        Payload { contact, details, additional, owner: None, owner_token_issued_at, zone, has_authorization };
     let header_user = authorization.as_ref().map(|_| sender.user.id.clone());
     let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
     loop {
@@ -161,7 +163,7 @@ impl<'a> Request<'a> {
             let key = call.log(place.slot());
             let now_ms = services.clock.now_ms();
             let lease = lease::new(crm, &key, &self.sender.user.id, &self.holder, now_ms, self.deadline);
-            let accepted = known_owner.as_ref().filter(|owner| owner::is_accepted(&key, owner));
+            let accepted = known_owner.as_ref().filter(|owner| owner::is_accepted(&key, payload, owner));
             let read = std::mem::take(&mut known);
             let ((user, breaker), owner, claim) = tokio::join!(
                 tenancy::user_and_breaker(services, read, &self.sender.user, &breaker_key, "create.user"),

@@ -27,9 +27,11 @@ pub(crate) async fn read(
     }
 }
 
-/// Returns `true` if a user may own records of a log: one who is connected to the tenant.
-pub(crate) fn is_accepted(key: &LogKey, user: &StoredUser) -> bool {
-    user.user.tenant() == key.call.tenant && user.user.credentials.is_some()
+/// Returns `true` if a user may own the record of a create: one who is connected to the tenant, and whose token was not revoked.
+pub(crate) fn is_accepted(key: &LogKey, payload: &Payload, user: &StoredUser) -> bool {
+    user.user.tenant() == key.call.tenant
+        && user.user.credentials.is_some()
+        && user.accepts(payload.owner_token_issued_at)
 }
 
 impl Claim<'_> {
@@ -46,7 +48,7 @@ impl Claim<'_> {
             Some(known) => Some(known),
             None => read(self.services, key, payload).await?,
         };
-        let accepted = asked.as_ref().filter(|user| is_accepted(key, user));
+        let accepted = asked.as_ref().filter(|user| is_accepted(key, payload, user));
         self.item.owner = accepted.map(|user| user.user.id.clone());
         Ok(asked.filter(|user| user.user.tenant() == key.call.tenant))
     }

@@ -49,8 +49,15 @@ pub struct CreateCallLog {
 /// The user who should own the record of a create, if that is not the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskedOwner {
-    /// The user that a valid token identifies, and the tenant that the token names.
-    User(UserKey, Option<TenantKey>),
+    /// The user that a valid token identifies.
+    User {
+        /// The user.
+        user: UserKey,
+        /// The tenant that the token names.
+        tenant: Option<TenantKey>,
+        /// When the token was issued, in seconds since 1970, if it says so.
+        issued_at: Option<i64>,
+    },
     /// It is not known who, because the token is not valid.
     Unproven,
 }
@@ -59,11 +66,19 @@ impl AskedOwner {
     /// Returns the id of the user, unless the token is not valid in this tenant.
     pub fn id_in(&self, tenant: &TenantKey) -> Option<&UserId> {
         match self {
-            AskedOwner::User(user, named) => {
+            AskedOwner::User { user, tenant: named, .. } => {
                 let is_valid =
                     user.platform == tenant.platform && named.as_ref().is_none_or(|named| named == tenant);
                 is_valid.then_some(&user.id)
             }
+            AskedOwner::Unproven => None,
+        }
+    }
+
+    /// Returns when the token was issued, in seconds since 1970, if it says so.
+    pub fn issued_at(&self) -> Option<i64> {
+        match self {
+            AskedOwner::User { issued_at, .. } => *issued_at,
             AskedOwner::Unproven => None,
         }
     }
@@ -99,6 +114,9 @@ pub struct Payload {
     /// The user who should own the record, if that is not the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<UserId>,
+    /// When the token of that user was issued, in seconds since 1970, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_token_issued_at: Option<i64>,
     /// The time zone that the request named.
     #[serde(
         default,

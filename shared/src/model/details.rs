@@ -177,13 +177,14 @@ impl CallDetails {
     /// Returns the details that are present.
     fn values_by_name(&self) -> Map<String, Value> {
         let Ok(Value::Object(mut values)) = serde_json::to_value(self) else { return Map::new() };
-        let is_present = |value: &Value| match value {
+        let has_choices = !self.choices.is_empty();
+        values.retain(|name, value| match value {
             Value::Null => false,
             Value::Array(list) => !list.is_empty(),
-            Value::Object(fields) => !fields.is_empty(),
+            // A party without a name and a number is a detail.
+            Value::Object(_) => name != "choices" || has_choices,
             _ => true,
-        };
-        values.retain(|_, value| is_present(value));
+        });
         values
     }
 

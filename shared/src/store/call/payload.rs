@@ -63,6 +63,7 @@ mod tests {
             details: CallDetails { note: Some("Wants a quote".to_owned()), ..CallDetails::default() },
             additional: [("deals".to_owned(), json!(412))].into_iter().collect(),
             owner: UserId::new("54321-example"),
+            owner_token_issued_at: Some(1_741_794_325),
             zone: Zone::parse("Europe/Berlin"),
             has_authorization: true,
         };

@@ -30,6 +30,7 @@ fn payload() -> Payload {
         details,
         additional: serde_json::Map::new(),
         owner: None,
+        owner_token_issued_at: None,
         zone: None,
         has_authorization: false,
     }

@@ -65,6 +65,7 @@ async fn a_record_belongs_to_the_caller_if_the_token_is_not_accepted() {
         ("moved", NOT_CONNECTED_OWNER),
         ("unknown", NOT_CONNECTED_OWNER),
         ("disconnected", NOT_CONNECTED_OWNER),
+        ("revoked", NOT_CONNECTED_OWNER),
     ] {
         let test = TestApp::start().await;
         let mut agent = agent(&test).await;
@@ -96,6 +97,12 @@ async fn a_record_belongs_to_the_caller_if_the_token_is_not_accepted() {
             "unknown" => {
                 agent.id = UserId::new("778-pipedrive").unwrap();
                 plain(&agent)
+            }
+            "revoked" => {
+                let token = test.app.issue_token(&agent, 1);
+                test.pass(1_000);
+                test.app.store.revoke_tokens(&agent.key(), test.now_ms()).await.unwrap();
+                token
             }
             _ => {
                 agent.credentials = None;

@@ -94,6 +94,7 @@ async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
                 details: CallDetails::default(),
                 additional: Map::new(),
                 owner: None,
+                owner_token_issued_at: None,
                 zone: None,
                 has_authorization: false,
             };
