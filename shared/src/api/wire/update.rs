@@ -144,10 +144,12 @@ mod tests {
             assert_eq!(read(&body).map_err(|error| error.message), Err(message), "{body}");
         }
     }
+
     #[test]
     fn a_fact_that_cannot_be_read_is_left_out_and_named() {
         for (field, value, message) in [
             ("legs", json!("x"), "`legs` is not a list: expected a list, got a string"),
+            ("result", json!({"a": 1}), "`result` is not text: expected a string, got an object"),
             (
                 "existingCallLog",
                 json!(7),

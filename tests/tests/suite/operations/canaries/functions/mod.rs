@@ -1,5 +1,6 @@
 //! The function binaries, as Lambda runs them.
 
+mod extension;
 mod failures;
 mod malformed;
 

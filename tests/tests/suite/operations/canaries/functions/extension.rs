@@ -1,0 +1,113 @@
+//! The routes of the extension. Their queries contain numbers, names and the token.
+
+use super::*;
+
+/// A request: its method, path, query and body.
+type Asked<'a> = (&'a str, &'a str, String, Value);
+
+/// Returns a request to each route, with all personal data that it takes. The first ones have an answer.
+fn requests() -> Vec<Asked<'static>> {
+    let number = format!("phoneNumber=%2B1{NUMBER}&isForceRefreshAccountData=true");
+    let contact = |number: &str| json!({"phoneNumber": format!("+1{number}"), "newContactName": NAME, "secret": AUTH_HEADER});
+    let chosen =
+        json!({"sessionId": "1", "dispositions": {"deals": 412, "note": NOTE}, "rcToken": DOWNLOAD_TOKEN});
+    vec![
+        ("GET", "/callLog", "sessionIds=1,2&requireDetails=true".to_owned(), Value::Null),
+        ("GET", "/contact", number, Value::Null),
+        ("GET", "/custom/contact/search", "name=Canaria".to_owned(), Value::Null),
+        ("POST", "/contact", String::new(), contact(NUMBER)),
+        ("PUT", "/callDisposition", String::new(), chosen),
+        ("GET", "/contact", format!("phoneNumber={NAME}").replace(' ', "+"), Value::Null),
+        (
+            "GET",
+            "/custom/contact/search",
+            format!("name={NAME}{}", "x".repeat(200)).replace(' ', "+"),
+            Value::Null,
+        ),
+        ("POST", "/contact", String::new(), json!({"phoneNumber": NAME, "newContactName": NAME})),
+        ("POST", "/contact", String::new(), json!({"phoneNumber": {NUMBER: 1}, "newContactName": [NAME]})),
+        (
+            "PUT",
+            "/callDisposition",
+            String::new(),
+            json!({"sessionId": NAME.repeat(40), "dispositions": NOTE}),
+        ),
+        ("PUT", "/contact", format!("name={NOTE}"), Value::Null),
+        ("GET", "/nothing", format!("name={NOTE}"), Value::Null),
+    ]
+}
+
+fn event_of((method, path, query, body): &Asked<'_>, token: &str) -> Value {
+    let mut event = event("find-call-logs", token);
+    event["rawPath"] = json!(path);
+    event["rawQueryString"] = json!(format!("{query}&jwtToken={token}"));
+    event["requestContext"]["http"]["method"] = json!(method);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event.as_object_mut().unwrap().shift_remove("queryStringParameters");
+    if body.is_null() { event } else { with_body(event, &body.to_string()) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_routes_of_the_extension_reveal_no_secret_or_personal_data() {
+    let mut harness = Harness::start().await;
+    harness.send(OWNER, "POST", &create("1")).await;
+    let variables = variables(&harness.table.base_url(), &harness.crm, &harness.aws, &harness.dynamodb);
+    let function = Function::start("extension-api", &variables);
+    let token = harness.app.issue_token(&user(OWNER, None), 1);
+    let forged = format!("{}AAAA", &token[..token.len() - 4]);
+    let mut responses = Vec::new();
+    for request in &requests() {
+        for token in [&token, &forged] {
+            responses.push(function.invoke(event_of(request, token)).await);
+        }
+    }
+    let answered = responses.iter().filter(|response| response.status == 200).count();
+    assert!(answered >= 5, "{responses:?}");
+    for fault in [
+        Fault::Status(401),
+        Fault::Refusal(403, echo()),
+        Fault::Refusal(422, own_echo()),
+        Fault::Refusal(500, echo()),
+        Fault::Html,
+        Fault::DropBeforeAnswer,
+    ] {
+        for route in [Route::SearchPersons, Route::CreatePerson, Route::GetActivity, Route::UpdateActivity] {
+            harness.crm.always(route, fault.clone());
+        }
+        for (method, path, query, body) in requests().into_iter().take(5) {
+            let body = match path {
+                // Each time another contact and another deal, so that the CRM is asked.
+                "/contact" if method == "POST" => {
+                    with(body, json!({"newContactName": format!("{NAME} {fault:?}")}))
+                }
+                _ => body,
+            };
+            responses.push(function.invoke(event_of(&(method, path, query, body), &token)).await);
+            test_app::close_breaker(&harness.app, &user(OWNER, None)).await;
+        }
+        harness.crm.forget_faults();
+    }
+    harness.table.always(DYNAMODB, Fault::Refusal(400, echo()));
+    for request in &requests() {
+        responses.push(function.invoke(event_of(request, &token)).await);
+    }
+    harness.table.forget_faults();
+
+    let log = function.into_log();
+    assert!(log.lines().count() >= responses.len(), "{log}");
+    let table = table(&harness.dynamodb, "calls").await;
+    for (place, text) in [("the log", &log), ("the table", &table)] {
+        check_absent(place, text, &SECRETS);
+        check_absent(place, text, &PERSONAL);
+        assert!(!text.contains(&token) && !text.contains(&forged), "a caller's token is in {place}");
+    }
+    for response in &responses {
+        let text = format!("{:?} {}", response.headers, response.body);
+        check_absent("a response", &text, &SECRETS);
+        // The owner sees the CRM's words, and the caller an invalid value.
+        let is_own = text.contains(" refused the contact: ") || text.contains(", got \\\"");
+        if response.status != 200 && !is_own {
+            check_absent("an error response", &text, &PERSONAL);
+        }
+    }
+}
