@@ -7,14 +7,15 @@ use std::{collections::BTreeSet, fs, path::Path};
 use verification::simulation::faults::{self, Depth};
 
 /// The steps that no scenario reaches, because each has one call with one log, and one user, who never moves. The files
-/// `breakers.rs`, `identities.rs`, `lookalikes.rs` and `moved_users.rs` in `tests/tests/suite/delivery/`, and `contacts.rs`,
-/// `dispositions.rs` and `lookups.rs` in `tests/tests/suite/api/`, reach them.
-const ELSEWHERE: [&str; 23] = [
+/// `breakers.rs`, `identities.rs`, `lookalikes.rs` and `moved_users.rs` in `tests/tests/suite/delivery/`, and `connections.rs`,
+/// `contacts.rs`, `dispositions.rs` and `lookups.rs` in `tests/tests/suite/api/`, reach them.
+const ELSEWHERE: [&str; 24] = [
     "breaker.close",
     "breaker.open",
     "breaker.probe",
     "choices.further",
     "choices.read",
+    "connection.user",
     "contacts.claim",
     "contacts.finish",
     "contacts.forget",

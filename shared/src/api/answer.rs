@@ -17,6 +17,8 @@ use crate::auth::Caller;
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 /// The header with a new token for a caller whose token ends soon, as App Connect names it.
 const REFRESHED_TOKEN: HeaderName = HeaderName::from_static("x-refreshed-jwt-token");
+/// The media type of texts.
+const TEXT: &str = "text/plain; charset=utf-8";
 /// The `Retry-After` of responses while the table is unavailable, in seconds.
 const RETRY_SECONDS: u32 = 2;
 
@@ -35,6 +37,7 @@ pub(super) struct Answer {
 enum Content {
     Message(ResponseBody),
     Json(Vec<u8>),
+    Text(String),
 }
 
 /// The form in which a caller can read a refusal.
@@ -69,6 +72,11 @@ impl Answer {
         Answer::new(StatusCode::OK, Content::Json(serde_json::to_vec(body).unwrap_or_default()))
     }
 
+    /// Returns a 200 with this text.
+    pub(super) fn text(text: String) -> Answer {
+        Answer::new(StatusCode::OK, Content::Text(text))
+    }
+
     /// Adds the methods that the path has.
     pub(super) fn allowing(self, methods: String) -> Answer {
         Answer { allowed: Some(methods), ..self }
@@ -99,10 +107,11 @@ impl Answer {
                 if let Some(code) = body.error_code {
                     insert(ERROR_CODE, code);
                 }
-                ("text/plain; charset=utf-8", body.return_message.message.into_bytes())
+                (TEXT, body.return_message.message.into_bytes())
             }
             Content::Message(body) => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
             Content::Json(body) => ("application/json", body),
+            Content::Text(text) => (TEXT, text.into_bytes()),
         };
         insert(CONTENT_TYPE, media_type);
         insert(CACHE_CONTROL, "no-store");

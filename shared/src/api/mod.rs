@@ -11,6 +11,7 @@
 pub mod account;
 mod answer;
 pub mod call_log;
+pub mod connection;
 pub mod contact;
 pub mod explanations;
 mod outcome;
@@ -21,14 +22,23 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::{
     call_log::{CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG, UPDATE_CHOICES},
+    connection::{SHOW_HOSTNAME, SHOW_LICENSE, VALIDATE},
     contact::{CREATE_CONTACT, FIND_CONTACTS, SEARCH_CONTACTS},
     route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate, dispatch, reject_unreadable},
 };
 use crate::{auth::TokenKeys, delivery::services::Services, model::HashKey};
 
 /// The routes of the function `extension-api`: what the extension asks with a token, beside logging calls.
-pub const EXTENSION_ROUTES: &[&Route] =
-    &[&FIND_CALL_LOGS, &UPDATE_CHOICES, &FIND_CONTACTS, &SEARCH_CONTACTS, &CREATE_CONTACT];
+pub const EXTENSION_ROUTES: &[&Route] = &[
+    &FIND_CALL_LOGS,
+    &UPDATE_CHOICES,
+    &FIND_CONTACTS,
+    &SEARCH_CONTACTS,
+    &CREATE_CONTACT,
+    &SHOW_HOSTNAME,
+    &VALIDATE,
+    &SHOW_LICENSE,
+];
 
 /// All routes, for a server on one machine.
 pub const ALL_ROUTES: &[&Route] = &[
@@ -39,6 +49,9 @@ pub const ALL_ROUTES: &[&Route] = &[
     &FIND_CONTACTS,
     &SEARCH_CONTACTS,
     &CREATE_CONTACT,
+    &SHOW_HOSTNAME,
+    &VALIDATE,
+    &SHOW_LICENSE,
 ];
 
 /// The services and the secrets that the handlers use.

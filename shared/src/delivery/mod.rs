@@ -107,6 +107,7 @@ mod authors;
 mod breaker;
 pub mod choices;
 pub mod cleaning;
+pub mod connection;
 pub mod contacts;
 pub mod create;
 mod creation;

@@ -5,6 +5,7 @@
 
 mod bounded;
 mod compose;
+mod connection;
 mod contact;
 mod contacts;
 mod create;
@@ -21,6 +22,7 @@ mod user;
 mod value;
 
 pub use compose::{ComposeLine, read_compose_line};
+pub use connection::{LicenseBody, ValidationBody};
 pub use contacts::{
     ChoiceEntry, ContactEntry, ContactQuery, ContactsBody, CreatedBody, read_contact_name,
     read_contact_query, read_new_contact,

@@ -180,6 +180,9 @@ async fn rows() -> Vec<Row> {
     let chosen = r#"{"sessionId": "1", "dispositions": {"deals": 412}}"#;
     for (path, method, query, body) in [
         ("/callDisposition", "PUT", "", chosen),
+        ("/hostname", "GET", "", ""),
+        ("/authValidation", "GET", "", ""),
+        ("/licenseStatus", "GET", "", ""),
         ("/contact", "GET", "?phoneNumber=%2B12135550111", ""),
         ("/contact", "POST", "", person),
         ("/custom/contact/search", "GET", "?name=Bob", ""),
@@ -191,11 +194,16 @@ async fn rows() -> Vec<Row> {
         };
         test.crm.add_deal(412, 77, "Roof", "open");
         add("done", 200, ask(&test.app, method, &token, &good, &body).await);
-        add("nothing", 400, ask(&test.app, method, &token, path, "").await);
+        if good != path || !body.is_empty() {
+            add("nothing", 400, ask(&test.app, method, &token, path, "").await);
+        }
         add("no token", 401, ask(&test.app, method, "", &good, &body).await);
         add("another path", 404, ask(&test.app, method, &token, &format!("{path}/1{query}"), &body).await);
         add("another method", 405, ask(&test.app, "DELETE", &token, &good, &body).await);
         add("too large", 413, ask(&test.app, method, &token, &good, &" ".repeat((1 << 20) + 1)).await);
+        if path == "/licenseStatus" {
+            continue; // It reads nothing.
+        }
         other_key.store.put_user(&test.user).await.unwrap();
         add("no key", 500, ask(&test.app, method, &token, &good, &body).await);
         test.app.store.put_user(&test.user).await.unwrap();
@@ -204,7 +212,7 @@ async fn rows() -> Vec<Row> {
         proxy.outage(None);
         let user = User { credentials: None, ..test.user.clone() };
         test.app.store.put_user(&user).await.unwrap();
-        let status = if method == "POST" { 400 } else { 200 };
+        let status = if method == "POST" || path == "/hostname" { 400 } else { 200 };
         add("not connected", status, ask(&test.app, method, &token, &good, &body).await);
         test.app.store.put_user(&test.user).await.unwrap();
     }
@@ -241,6 +249,7 @@ async fn ask(app: &App, method: &str, uri: &str, token: &str, body: String) -> R
     Response {
         status: response.status().as_u16(),
         headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-        body: serde_json::from_slice(response.body()).unwrap(),
+        body: serde_json::from_slice(response.body())
+            .unwrap_or_else(|_| String::from_utf8_lossy(response.body()).into_owned().into()),
     }
 }
