@@ -123,6 +123,10 @@ pub fn bodies(session: &str) -> Vec<Named<String>> {
         ("formats", filled("/overridingFormat", &list(json!("*")))),
         ("lists within lists", filled("/additionalSubmission", &nested)),
         ("an unknown field of small values", filled("/other", &list(json!({})))),
+        (
+            "form choices in small objects",
+            filled("/additionalSubmission", &|room| json!({"x": vec![json!({"a": 0}); room / 9 - 10]})),
+        ),
         ("lists 500,000 deep", "[".repeat(LONGEST_BODY)),
     ]
 }

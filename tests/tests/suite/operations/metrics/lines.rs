@@ -89,6 +89,8 @@ impl Watched {
                 assert!(!line[field].is_null(), "{field} is missing: {line}");
             }
             let trace = "1-5759e988-bd862e3fe1be46a994272793";
+            let is_unrouted = ["Method", "NotFound"].contains(outcome);
+            let route = if is_unrouted { "unrouted" } else { route };
             for (field, value) in [
                 ("request_id", json!(id)),
                 ("correlation_id", json!(id)),
