@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, task::JoinSet, time};
@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until the future is dropped; they end with it.
 pub(crate) async fn serve(listener: TcpListener, router: Router) {
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
