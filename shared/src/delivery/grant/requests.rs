@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Grant<'_> {
-    /// Creates a CRM record. See [`Crm::create_record`].
+    /// Creates a CRM record. See [`Crm::create_record`](crate::adapters::Crm::create_record).
     pub(crate) async fn create_record(&mut self, record: &NewCallLog) -> Result<CallLogId, Failure> {
         loop {
             let access = self.access()?;
@@ -22,7 +22,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Reads a CRM record. See [`Crm::read_record`].
+    /// Reads a CRM record. See [`Crm::read_record`](crate::adapters::Crm::read_record).
     pub(crate) async fn read_record(&mut self, id: &CallLogId) -> Result<CallLog, Failure> {
         loop {
             let access = self.access()?;
@@ -34,7 +34,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Changes a CRM record. See [`Crm::update_record`].
+    /// Changes a CRM record. See [`Crm::update_record`](crate::adapters::Crm::update_record).
     pub(crate) async fn update_record(
         &mut self,
         id: &CallLogId,
@@ -50,7 +50,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Completes a CRM record. See [`Crm::finish_record`].
+    /// Completes a CRM record. See [`Crm::finish_record`](crate::adapters::Crm::finish_record).
     pub(crate) async fn finish_record(&mut self, id: &CallLogId, facts: &CallFacts) -> Result<(), Failure> {
         loop {
             let access = self.access()?;
@@ -62,7 +62,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Finds contacts by their telephone number. See [`Crm::find_contacts`].
+    /// Finds contacts by their telephone number. See [`Crm::find_contacts`](crate::adapters::Crm::find_contacts).
     pub(crate) async fn find_contacts(&mut self, phone_number: &str) -> Result<Vec<Contact>, Failure> {
         loop {
             let access = self.access()?;
@@ -74,7 +74,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Finds contacts by their names. See [`Crm::find_contacts_by_name`].
+    /// Finds contacts by their names. See [`Crm::find_contacts_by_name`](crate::adapters::Crm::find_contacts_by_name).
     pub(crate) async fn find_contacts_by_name(&mut self, name: &str) -> Result<Vec<Contact>, Failure> {
         loop {
             let access = self.access()?;
@@ -86,7 +86,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Creates a contact. See [`Crm::create_contact`].
+    /// Creates a contact. See [`Crm::create_contact`](crate::adapters::Crm::create_contact).
     pub(crate) async fn create_contact(&mut self, new: &NewContact) -> Result<Contact, Failure> {
         loop {
             let access = self.access()?;
@@ -98,14 +98,14 @@ impl Grant<'_> {
         }
     }
 
-    /// Returns the choices that the form offers for a contact. See [`Crm::choices`].
+    /// Returns the choices that the form offers for a contact. See [`Crm::choices`](crate::adapters::Crm::choices).
     pub(crate) async fn choices(&self, contact: &Contact) -> Result<Choices, Failure> {
         let access = self.access()?;
         let request = self.crm.choices(&access, contact);
         Ok(self.services.sync_points.reach("crm.choices", request).await?)
     }
 
-    /// Finds the CRM records of an earlier attempt. See [`Crm::find_records`].
+    /// Finds the CRM records of an earlier attempt. See [`Crm::find_records`](crate::adapters::Crm::find_records).
     pub(crate) async fn find_records(
         &mut self,
         record: &NewCallLog,
@@ -121,7 +121,8 @@ impl Grant<'_> {
         }
     }
 
-    /// Deletes a CRM record that was not changed since its creation. See [`Crm::delete_record`].
+    /// Deletes a CRM record that was not changed since its creation. See
+    /// [`Crm::delete_record`](crate::adapters::Crm::delete_record).
     pub(crate) async fn delete_record(&mut self, id: &CallLogId) -> Result<bool, Failure> {
         loop {
             let access = self.access()?;
