@@ -80,7 +80,7 @@ pub async fn find_by_number(
     };
     let known = caller.known.clone().filter(|_| !is_fresh);
     let is_known = known.is_some();
-    let found = match caller.settled(caller.search(Search::Number(number.text, known)).await).await {
+    let found = match caller.search(Search::Number(number.text, known)).await {
         Ok(found) => found,
         Err(failure) => return Ok(Outcome::Failed(failure)),
     };
@@ -111,7 +111,7 @@ pub async fn find_by_name(
         Ok(caller) => caller,
         Err(outcome) => return Ok(outcome.into()),
     };
-    let found = caller.settled(caller.search(Search::Name(name)).await).await;
+    let found = caller.search(Search::Name(name)).await;
     Ok(found.map_or_else(Outcome::Failed, Outcome::Done))
 }
 
@@ -176,18 +176,20 @@ pub fn normalised(name: &str) -> String {
     name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
 
-/// Adds to contacts what the form offers for them. What the CRM does not say is left out.
-async fn with_choices(grant: &Grant<'_>, contacts: Vec<Contact>) -> Vec<FoundContact> {
+/// Adds to contacts what the form offers for them. What the CRM does not say is left out; the last failure is returned.
+async fn with_choices(grant: &Grant<'_>, contacts: Vec<Contact>) -> (Vec<FoundContact>, Option<Failure>) {
     let asked: Vec<_> = contacts.iter().map(|contact| grant.choices(contact)).collect();
     let choices: Vec<_> = stream::iter(asked).buffered(CONTACTS_AT_ONCE).collect().await;
+    let mut last = None;
     let found = contacts.into_iter().zip(choices).map(|(contact, choices)| {
         let choices = choices.unwrap_or_else(|failure| {
             tracing::info!(%failure, "the CRM did not say what the form offers for a contact");
+            last = Some(failure);
             Choices::new()
         });
         FoundContact { contact, choices }
     });
-    found.collect()
+    (found.collect(), last)
 }
 
 /// The contacts that are wanted.
@@ -271,8 +273,16 @@ impl<'a> Caller<'a> {
         Ok(Grant::obtain(services, crm, self.user.clone(), None, deadline, holder).await?.impatient())
     }
 
-    /// Returns the wanted contacts, with the choices of the form.
+    /// Returns the wanted contacts, with the choices of the form. Records if the CRM works: contacts that are known do not say it,
+    /// but the request for their choices does.
     async fn search(&self, search: Search<'_>) -> Result<Vec<FoundContact>, Failure> {
+        let searched = self.ask(search).await;
+        let failure = searched.as_ref().map_or_else(Some, |(_, failure)| failure.as_ref());
+        self.breaker.record(failure).await;
+        searched.map(|(found, _)| found)
+    }
+
+    async fn ask(&self, search: Search<'_>) -> Result<(Vec<FoundContact>, Option<Failure>), Failure> {
         let mut grant = self.grant().await?;
         let mut contacts = match search {
             Search::Number(_, Some(contacts)) => contacts,

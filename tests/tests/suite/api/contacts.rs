@@ -164,6 +164,20 @@ async fn a_crm_that_fails_still_lets_the_form_open() {
     assert_eq!(test.crm.requests().len(), before);
 }
 
+/// A contact that is known says nothing of the CRM, which still has to be left alone while it is down.
+#[tokio::test]
+async fn known_contacts_do_not_hide_that_the_crm_is_down() {
+    let test = TestApp::start().await;
+    check(&test, BY_BOB, &[bob(), new()], "").await;
+    for _ in 0..5 {
+        test.crm.next(Route::ListDeals, Fault::Status(500));
+        check(&test, BY_BOB, &[bob(), new()], "").await;
+    }
+    let before = test.crm.requests().len();
+    find(&test, BY_BOB).await;
+    assert_eq!(test.crm.requests().len(), before);
+}
+
 #[tokio::test]
 async fn a_name_finds_contacts() {
     let test = TestApp::start().await;
