@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::note::one_line;
+
 /// The longest body of an error that is searched for a message, in bytes.
 const LONGEST_ERROR: usize = 64 << 10;
 /// The longest message of a CRM that is shown to a person, in characters.
@@ -51,7 +53,7 @@ fn joined(sentences: impl Iterator<Item = String>) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join("; "))
 }
 
-/// Returns a text without markup, unless it says nothing: it is empty, or only points to a manual.
+/// Returns a text as one line without markup, unless it says nothing: it is empty, or only points to a manual.
 fn sentence(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -69,7 +71,7 @@ fn sentence(text: &str) -> Option<String> {
         }
     }
     plain.push_str(rest);
-    let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = one_line(&plain).split_whitespace().collect::<Vec<_>>().join(" ");
     let is_pointer = plain.starts_with("Please check ") && plain.contains("for more information");
     (!plain.is_empty() && !is_pointer).then_some(plain)
 }
@@ -132,6 +134,7 @@ mod tests {
             ),
             (r#"{"error": "A plain error"}"#, "A plain error"),
             (r#"{"message": " "}"#, ""),
+            (r#"{"message": "\u0000", "error": "\u202eClosed\u0007 today\r\n"}"#, "Closed today"),
             ("<html>", ""),
             ("", ""),
         ] {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It divides the time among the kinds, and prints the number of executions of each. A failure prints the smallest input
-//! that fails.
+//! that fails. The inputs are the same in each run; `FUZZ_SEED=$RANDOM` chooses others.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a run prints its counts, with --nocapture")]
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use proptest::{
     strategy::Strategy,
-    test_runner::{Config, TestCaseError, TestRunner},
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
 
 /// The number of kinds of input, which share the time.
@@ -35,13 +35,18 @@ const ROUND: u32 = 100;
 
 /// Runs `check` with inputs of a strategy: a round of them, or rounds until this kind's share of the time has passed.
 fn fuzz<S: Strategy>(kind: &str, inputs: &S, check: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let seconds: Option<u32> = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let time = seconds.map(|seconds| Duration::from_secs(seconds.into()) / KINDS);
+    let variable = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let time = variable("FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds.into()) / KINDS);
+    let seed = variable("FUZZ_SEED").unwrap_or(0);
     let begun = Instant::now();
-    let mut executions = 0;
+    let mut executions: u32 = 0;
     loop {
         let config = Config { cases: ROUND, failure_persistence: None, ..Config::default() };
-        if let Err(failure) = TestRunner::new(config).run(inputs, &check) {
+        let mut numbers = [0; 32];
+        numbers[..4].copy_from_slice(&seed.to_le_bytes());
+        numbers[4..8].copy_from_slice(&executions.to_le_bytes());
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &numbers);
+        if let Err(failure) = TestRunner::new_with_rng(config, random).run(inputs, &check) {
             panic!("{kind}: {failure}");
         }
         executions += ROUND;
