@@ -140,7 +140,7 @@ def functions_may_read_each_secret_that_they_get_by_name(files):
     return differences("parameters with a secret that may be read", readable, named)
 
 
-@check(TEMPLATE, "ManagedPolicyArns: [!Ref DeliveryPolicy]", "ManagedPolicyArns: [!Ref DeliveryPolicy, !Ref CallersPolicy]")
+@check(TEMPLATE, "ManagedPolicyArns: [!Ref DeliveryPolicy, !Ref SecretsPolicy]\n", "ManagedPolicyArns: [!Ref DeliveryPolicy, !Ref CallersPolicy]\n")
 def only_functions_with_a_route_may_read_the_token_secret(files):
     """A function that knows no callers may read the secret that signs their tokens: a fault in it, or an attacker in it,
     can act as every user. Or two functions share a role, so that one may do the other's work."""
@@ -287,11 +287,16 @@ def versions_agree(files):
 
 @check(TEMPLATE, "Method: PATCH", "Method: PUT")
 def routes_are_those_of_the_openapi_document(files):
-    """A route is documented and not deployed (callers get 404), or deployed and not documented. Or a browser may not
-    call it, because its method is not among those of the API's CORS settings."""
+    """A route is documented and not deployed (callers get 404), or deployed and not documented. Or a page of the code is not
+    deployed. Or a browser may not call a route, because its method is not among those of the API's CORS settings."""
     paths = yaml.safe_load(files.text("docs/openapi.yaml"))["paths"]
     methods = {"get", "put", "post", "delete", "options", "head", "patch"}
     documented = {(path, method) for path, item in paths.items() for method in item if method in methods}
+    # Pages for people are not in the document. The code has a list of them.
+    pages = {tuple(route) for route in re.findall(r'open\("(\w+)", "([^"]+)"', files.rust("api/pages/*.rs"))}
+    landing = re.findall(r'page: Some\("(/[^"]+)"\)', files.rust("adapters/**/*.rs")) + [constant("OWN_LANDING", files.rust("api/pages/*.rs"))]
+    pages = {(path, method.lower()) for method, path in pages} | {(path, "get") for path in landing}
+    documented |= pages
     (api,) = files.resources("AWS::Serverless::HttpApi").values()
     allowed = {method.lower() for method in api["CorsConfiguration"]["AllowMethods"]} - {"options"}
     problems = differences("routes of the template", files.routes(), documented)

@@ -48,7 +48,7 @@ pub enum Command {
     /// Play the life of one call in the terminal: it ends, its recording arrives, its note is edited
     #[command(after_help = examples::DEMO)]
     Demo,
-    /// Store, show, remove or erase users
+    /// Store, show, list, check, remove or erase users
     #[command(after_help = examples::USER)]
     #[command(subcommand)]
     User(User),
@@ -56,6 +56,39 @@ pub enum Command {
     #[command(after_help = examples::CREDENTIALS)]
     #[command(subcommand)]
     Credentials(Credentials),
+    /// Connect a CRM account with a key, which is checked against the CRM first
+    #[command(after_help = examples::CONNECT)]
+    Connect {
+        /// The CRM, such as example
+        crm: String,
+        /// The key that the CRM shows the person
+        #[arg(long, value_name = "TOKEN")]
+        api_token: Option<String>,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Say whose people may connect by themselves
+    #[command(after_help = examples::TENANT)]
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// Print the manifest that the extension loads
+    #[command(after_help = examples::MANIFEST)]
+    Manifest {
+        /// The address of the API; without it, PUBLIC_URL
+        #[arg(long)]
+        url: Option<String>,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Check configuration, table, registrations and each user's credential
+    #[command(after_help = examples::DOCTOR)]
+    Doctor {
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
     /// Show or change a user's settings
     #[command(after_help = examples::SETTINGS)]
     Settings {
@@ -182,6 +215,36 @@ pub enum Token {
     },
 }
 
+/// A command about tenants.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Tenant {
+    /// Let the people of a CRM account connect by themselves
+    #[command(after_help = examples::TENANT)]
+    Allow {
+        /// The CRM and the account, such as example:3151823
+        tenant: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let no more people of a CRM account connect
+    #[command(after_help = examples::TENANT)]
+    Forbid {
+        /// The CRM and the account, such as example:3151823
+        tenant: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the CRM accounts about which that was decided
+    #[command(after_help = examples::TENANT)]
+    List {
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
 /// A command about users.
 #[derive(Clone, Debug, Subcommand)]
 pub enum User {
@@ -194,6 +257,22 @@ pub enum User {
     /// Show a user as a JSON document, without secrets
     #[command(after_help = examples::USER_SHOW)]
     Show {
+        /// The id of the user, such as 12345-example
+        id: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List all users and their connections
+    #[command(after_help = examples::USER_LIST)]
+    List {
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Ask the CRM whether a user's credential works
+    #[command(after_help = examples::USER_CHECK)]
+    Check {
         /// The id of the user, such as 12345-example
         id: String,
         /// The form of the output

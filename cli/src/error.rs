@@ -71,6 +71,26 @@ pub enum CommandError {
         /// RingCentral's `sessionId`.
         session: String,
     },
+    /// The name of a tenant is invalid.
+    #[error("{tenant} is no tenant: {reason}")]
+    InvalidTenant {
+        /// The argument.
+        tenant: String,
+        /// The expected form.
+        reason: String,
+    },
+    /// A credential does not work, for this reason.
+    #[error("{0} is not connected: {1}")]
+    NotConnected(String, String),
+    /// `connect` has no key.
+    #[error("there is no key to connect {0} with")]
+    NoKey(&'static str),
+    /// The address of the API is not known.
+    #[error("the address of the API is not known")]
+    NoUrl,
+    /// `doctor` found problems.
+    #[error("{0} check(s) failed")]
+    Unwell(usize),
     /// A file or standard input cannot be read.
     #[error("{0} cannot be read: {1}")]
     UnreadableInput(String, #[source] io::Error),
@@ -189,6 +209,26 @@ impl CommandError {
             CommandError::NoDeadLetter { .. } => (
                 "The call is logged, or it is still delivered automatically.",
                 "See its state with `call-log show ID SESSION`.",
+            ),
+            CommandError::InvalidTenant { .. } => (
+                "A tenant is a CRM and the CRM's id of the account.",
+                "Write it as in example:3151823. The message about a refused login names it, and so does `call-log user list`.",
+            ),
+            CommandError::NotConnected(..) => (
+                "The CRM refused the credential, did not answer, or may not be asked for this user.",
+                "Have the person connect again, or try again in a minute if the CRM did not answer.",
+            ),
+            CommandError::NoKey(_) => (
+                "A person signs in at the CRM's own page in a browser.",
+                "Pass the person's key with --api-token, or open the page /connect of the API in a browser.",
+            ),
+            CommandError::NoUrl => (
+                "PUBLIC_URL is not set, and API Gateway's address is known to the functions only.",
+                "Pass --url, or set PUBLIC_URL. The address is the output ApiUrl of the stack.",
+            ),
+            CommandError::Unwell(_) => (
+                "A credential, a registration or an item of the table is not as it should be.",
+                "Do what the lines that begin with BAD say.",
             ),
             CommandError::UnreadableInput(..) => (
                 "The file does not exist, or you may not read it.",

@@ -128,6 +128,13 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::EmptyId(_) => CommandError::EmptyId("user"), CommandError::EmptyId("session");
         CommandError::UnknownCall { .. } => CommandError::UnknownCall { user: user(), session: session() };
         CommandError::NoDeadLetter { .. } => CommandError::NoDeadLetter { user: user(), session: session() };
+        CommandError::InvalidTenant { .. } => CommandError::InvalidTenant {
+            tenant: "3151823".to_owned(), reason: "expected the CRM and the account, such as example:3151823".to_owned(),
+        };
+        CommandError::NotConnected(..) => CommandError::NotConnected(user(), "the CRM has ended the session".to_owned());
+        CommandError::NoKey(_) => CommandError::NoKey("Example CRM");
+        CommandError::NoUrl => CommandError::NoUrl;
+        CommandError::Unwell(_) => CommandError::Unwell(2);
         CommandError::UnreadableInput(..) => CommandError::UnreadableInput(input(), denied());
         CommandError::InvalidUser { .. } => CommandError::InvalidUser {
             input: input(), reason: "`hostname` acme.example is not a host of Example CRM".to_owned(),

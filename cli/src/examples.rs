@@ -39,6 +39,8 @@ pub(crate) const USER: &str = "\
 Examples:
   call-log user put user.json
   call-log user show 12345-example
+  call-log user list
+  call-log user check 12345-example
   call-log user remove 12345-example
   call-log user erase 12345-example --dry-run";
 
@@ -74,6 +76,44 @@ Examples:
   call-log credentials status --json | jq '.keys[].users'
   call-log credentials rotate --dry-run
   call-log credentials new-key-file credentials.key";
+
+pub(crate) const CONNECT: &str = "\
+Examples:
+  call-log connect example --api-token 0123456789abcdef
+
+It prints the user and a token. People can connect by themselves at the page /connect of the API.";
+
+pub(crate) const TENANT: &str = "\
+Examples:
+  call-log tenant allow example:3151823
+  call-log tenant list
+
+A tenant is a CRM and the CRM's id of the account. ALLOWED_TENANTS of the functions can name others.";
+
+pub(crate) const MANIFEST: &str = "\
+Examples:
+  call-log manifest >manifest.json
+  call-log manifest --url https://calls.example.com >manifest.json
+
+The extension loads it from the address of its developer settings. A file answers even while the API is down.";
+
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  call-log doctor
+  call-log doctor --json | jq '.[] | select(.verdict == \"BAD\")'
+
+It asks each CRM with each user's credential, and renews grants that have expired.";
+
+pub(crate) const USER_LIST: &str = "\
+Examples:
+  call-log user list
+  call-log user list --json | jq '.[].id'
+
+The table is read as a whole.";
+
+pub(crate) const USER_CHECK: &str = "\
+Examples:
+  call-log user check 12345-example";
 
 pub(crate) const SETTINGS: &str = r#"Examples:
   call-log settings 12345-example

@@ -14,19 +14,20 @@ use axum::{
     Json, Router,
     body::{Body, Bytes, to_bytes},
     extract::State,
-    http::{HeaderMap, Request, Response, StatusCode, Uri},
+    http::{HeaderName, Request, Response, StatusCode},
+    middleware::{self, Next},
     response::IntoResponse,
-    routing::get,
+    routing::{any, get},
 };
 use call_log::{
-    api::{self, Invocation, MAX_BODY, account, wire::ResponseBody},
-    auth::Caller,
+    api::{self, Callers, Invocation, MAX_BODY, MAX_OPEN_BODY, wire::ResponseBody},
+    login::account,
     model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{app::App, config::Config, error::StartError},
     store::{self, TableError},
     telemetry::Trace,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 use tower_http::cors::{Any, CorsLayer};
@@ -45,6 +46,9 @@ const REQUEST_MS: i64 = 25_000;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// The interval between two runs of the redrive.
 const REDRIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// The headers of responses that a page of another origin may read.
+const EXPOSED: [HeaderName; 2] =
+    [HeaderName::from_static("x-refreshed-jwt-token"), HeaderName::from_static("x-error-code")];
 /// The id of the user that the first start creates.
 const DEMO_USER: &str = "12345-example";
 
@@ -136,7 +140,11 @@ impl Local {
             "JWT_SECRET" => Some(jwt_secret.clone()),
             "HASH_KEY" => Some(hash_key.clone()),
             KEY_FILE_VARIABLE => Some(key_file.clone()),
-            "CRM_BASE_URL_EXAMPLE" => environment::variable(name).or_else(|| Some(url.clone())),
+            "CRM_BASE_URL_EXAMPLE" | "PUBLIC_URL" => {
+                environment::variable(name).or_else(|| Some(url.clone()))
+            }
+            // On this machine, each person who has a credential of a CRM may connect.
+            "ALLOWED_TENANTS" => environment::variable(name).or_else(|| Some("*".to_owned())),
             // Nothing here uses the AWS account of the shell, and only its KMS decrypts its data keys.
             name if name.starts_with("AWS_") || name.starts_with("CREDENTIALS_DATA_KEY") => None,
             name => environment::variable(name),
@@ -179,7 +187,8 @@ impl Local {
                 user: user.clone(),
                 crm_key: crm_key.clone(),
             })))
-            .merge(call_log_routes(app.clone()));
+            .merge(call_log_routes(app.clone()))
+            .layer(middleware::from_fn(refuse_foreign_names));
         servers.spawn(server::serve(listener, router));
         Ok(Local {
             app,
@@ -280,33 +289,51 @@ async fn demo_user(app: &App) -> Result<User, store::Error> {
     Ok(user)
 }
 
-/// Returns the routes of the functions. The Chrome extension may call them from any origin.
+/// Refuses a request whose `Host` is not a loopback name, so that a site whose name resolves to 127.0.0.1 reaches nothing
+/// (DNS rebinding).
+async fn refuse_foreign_names(request: Request<Body>, next: Next) -> Response<Body> {
+    if dynamodb::is_loopback(request.headers()) {
+        next.run(request).await
+    } else {
+        reject(StatusCode::FORBIDDEN, "This is only available at 127.0.0.1 or localhost.")
+    }
+}
+
+/// Returns the routes of the functions. The Chrome extension may call them from any origin. No other site may read the pages.
 fn call_log_routes(app: Arc<App>) -> Router {
     let route = async |State(app): State<Arc<App>>, request: Request<Body>| match receive(&app, request).await
     {
-        Ok((request, invocation)) => app.handle(api::ALL_ROUTES, request, &invocation).await.map(Body::from),
-        Err(slow) => slow,
+        Ok((request, invocation)) => {
+            app.handle(&api::all_routes(), request, &invocation).await.map(Body::from)
+        }
+        Err(refusal) => refusal,
     };
-    Router::new()
-        .fallback(route)
-        .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any))
-        .with_state(app)
+    let own_pages = ["/connect", "/connect/{*page}"];
+    let landing_pages = app.crms.iter().filter_map(|crm| api::login::own_page(*crm));
+    let pages = own_pages.into_iter().chain(landing_pages);
+    let pages = pages.fold(Router::new(), |router, path| router.route(path, any(route)));
+    let cors =
+        CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any).expose_headers(EXPOSED);
+    Router::new().fallback(route).layer(cors).merge(pages).with_state(app)
 }
 
-/// Receives the body of a request. Without a valid token, the body is not read: the response is the same.
+/// Receives the body of a request. Where a token is needed and is not valid, the body is not read: the response is the same.
 ///
 /// # Errors
 ///
 /// Returns the response to a body that takes too long.
 async fn receive(app: &App, request: Request<Body>) -> Result<(Request<Bytes>, Invocation), Response<Body>> {
     let (head, body) = request.into_parts();
+    let route = api::route_of(&api::all_routes(), &head.method, head.uri.path());
+    let is_open = route.is_some_and(|route| route.callers == Callers::All);
+    let limit = if is_open { MAX_OPEN_BODY } else { MAX_BODY };
     let body = match api::authenticate(&app.api, &head.headers, &head.uri) {
-        Err(_) => Bytes::new(),
-        Ok(_) => match tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await {
+        Err(_) if !is_open => Bytes::new(),
+        _ => match tokio::time::timeout(BODY_TIME, to_bytes(body, limit)).await {
             Ok(Ok(body)) => body,
             // A body above the limit is not read to its end. Another one above the limit replaces it, so that the API
             // rejects it.
-            Ok(Err(_)) => Bytes::from(vec![b' '; MAX_BODY + 1]),
+            Ok(Err(_)) => Bytes::from(vec![b' '; limit + 1]),
             Err(_) => {
                 let body =
                     ResponseBody::warning("The body did not arrive in time: send the request again.", 5000);
@@ -318,6 +345,7 @@ async fn receive(app: &App, request: Request<Body>) -> Result<(Request<Bytes>, I
         deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
         request_id: environment::random_secret()[..32].to_owned(),
         xray_trace_id: None,
+        url: None,
     };
     Ok((Request::from_parts(head, body), invocation))
 }
@@ -331,77 +359,13 @@ struct Demo {
 }
 
 fn demo_routes(demo: Arc<Demo>) -> Router {
-    Router::new()
-        .route("/demo/context", get(context))
-        .route("/user/settings", get(show_settings).post(change_settings))
-        .with_state(demo)
+    Router::new().route("/demo/context", get(context)).with_state(demo)
 }
 
-/// `GET /demo/context`: the demo user's token, and the key of the Example CRM, for the page. A host name other than the
-/// loopback names is rejected, so that a site whose name resolves to 127.0.0.1 cannot read them.
-async fn context(State(demo): State<Arc<Demo>>, headers: HeaderMap) -> Response<Body> {
-    if !dynamodb::is_loopback(&headers) {
-        return (
-            StatusCode::FORBIDDEN,
-            Json(json!({"error": "This is only available at 127.0.0.1 or localhost."})),
-        )
-            .into_response();
-    }
+/// `GET /demo/context`: the demo user's token, and the key of the Example CRM, for the page.
+async fn context(State(demo): State<Arc<Demo>>) -> Response<Body> {
     let token = demo.app.issue_token(&demo.user, 14);
     Json(json!({"token": token, "userId": demo.user.id.as_str(), "crmKey": demo.crm_key})).into_response()
-}
-
-/// `GET /user/settings`, as in App Connect.
-async fn show_settings(State(demo): State<Arc<Demo>>, headers: HeaderMap, uri: Uri) -> Response<Body> {
-    let caller = match caller(&demo, &headers, &uri).await {
-        Ok(caller) => caller,
-        Err(rejection) => return rejection,
-    };
-    match demo.app.store.user(&caller.user).await {
-        Ok(Some(stored)) => Json(json!(stored.user.settings.0)).into_response(),
-        Ok(None) => reject(StatusCode::NOT_FOUND, "User not found."),
-        Err(error) => reject(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    }
-}
-
-/// `POST /user/settings`, as in App Connect: each setting of the request replaces the stored one.
-async fn change_settings(
-    State(demo): State<Arc<Demo>>,
-    headers: HeaderMap,
-    uri: Uri,
-    body: Bytes,
-) -> Response<Body> {
-    let caller = match caller(&demo, &headers, &uri).await {
-        Ok(caller) => caller,
-        Err(rejection) => return rejection,
-    };
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let Some(changes) = body.get("userSettings").and_then(Value::as_object) else {
-        return reject(
-            StatusCode::BAD_REQUEST,
-            "`userSettings` is missing or not an object: send the settings to change in it.",
-        );
-    };
-    let changes: BTreeMap<String, Value> = changes.clone().into_iter().collect();
-    if let Err(error) = demo.app.store.change_settings(&caller.user, &changes).await {
-        return reject(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
-    }
-    match demo.app.store.user(&caller.user).await {
-        Ok(Some(stored)) => Json(json!({"userSettings": stored.user.settings.0})).into_response(),
-        Ok(None) => reject(StatusCode::NOT_FOUND, "User not found."),
-        Err(error) => reject(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    }
-}
-
-async fn caller(demo: &Demo, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Response<Body>> {
-    let verified = api::authenticate(&demo.app.api, headers, uri);
-    let caller = verified.map_err(|rejected| reject(StatusCode::UNAUTHORIZED, &rejected.to_string()))?;
-    match demo.app.store.user(&caller.user).await {
-        Ok(Some(stored)) if !stored.accepts(caller.issued_at) => {
-            Err(reject(StatusCode::UNAUTHORIZED, "the token was revoked: connect again"))
-        }
-        _ => Ok(caller),
-    }
 }
 
 fn reject(status: StatusCode, message: &str) -> Response<Body> {

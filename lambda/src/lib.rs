@@ -20,7 +20,8 @@ use call_log::{
 };
 pub use lambda_http::Error;
 use lambda_http::{
-    Adapter, Body, IntoResponse, Request, RequestExt, Response, Service, request::LambdaRequest,
+    Adapter, Body, IntoResponse, Request, RequestExt, Response, Service,
+    request::{LambdaRequest, RequestContext},
 };
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
@@ -50,7 +51,7 @@ async fn receive(
 ) -> Result<Box<RawValue>, Error> {
     let mut adapter = Adapter::from(service_fn(|request: Request| handle(app, routes, request)));
     let LambdaEvent { payload, context } = event;
-    let invocation = invocation(&context);
+    let invocation = invocation(&context, None);
     let response = serde_json::from_str::<LambdaRequest>(payload.get())
         .ok()
         .and_then(|request| panics::caught_now(|| adapter.call(LambdaEvent::new(request, context))).ok());
@@ -72,16 +73,30 @@ async fn receive(
     Ok(response?)
 }
 
-fn invocation(context: &Context) -> Invocation {
+fn invocation(context: &Context, url: Option<String>) -> Invocation {
     Invocation {
+        url,
         deadline: deadline(context),
         request_id: context.request_id.clone(),
         xray_trace_id: context.xray_trace_id.clone(),
     }
 }
 
+/// Returns the address of the API as API Gateway knows it: its domain, and its stage unless that is the default one.
+fn url(context: &RequestContext) -> Option<String> {
+    match context {
+        RequestContext::ApiGatewayV2(context) => {
+            let domain = context.domain_name.as_deref()?;
+            let stage = context.stage.as_deref().filter(|stage| *stage != "$default");
+            Some(format!("https://{domain}{}", stage.map(|stage| format!("/{stage}")).unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
 async fn handle(app: &App, routes: &[&Route], request: Request) -> Result<TextResponse, Error> {
-    let invocation = invocation(&request.lambda_context());
+    let url = request.request_context_ref().and_then(url);
+    let invocation = invocation(&request.lambda_context(), url);
     let request = request.map(|body| Bytes::from(body.to_vec()));
     let response = panics::caught(app.handle(routes, request, &invocation)).await?;
     Ok(TextResponse(response.map(|body| Body::Text(String::from_utf8_lossy(&body).into_owned()))))

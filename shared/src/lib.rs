@@ -12,14 +12,16 @@
 //! 6. [`store`]: the DynamoDB table with its users, calls and leases. The only module that knows how DynamoDB is used.
 //! 7. [`delivery`]: the exactly-once protocol with its use cases create, update and redrive. Knows no HTTP request and
 //!    no token.
-//! 8. [`api`]: the HTTP contract: requests to commands, outcomes to responses. The only module that knows messages and
+//! 8. [`login`]: people connect and disconnect CRM accounts. Knows no HTTP request and no token.
+//! 9. [`api`]: the HTTP contract: requests to commands, outcomes to responses. The only module that knows messages and
 //!    status codes.
-//! 9. [`startup`]: builds everything once per process: configuration, secrets, clients. No module uses it.
+//! 10. [`startup`]: builds everything once per process: configuration, secrets, clients. No module uses it.
 
 pub mod adapters;
 pub mod api;
 pub mod auth;
 pub mod delivery;
+pub mod login;
 pub mod model;
 pub mod note;
 pub mod startup;

@@ -12,7 +12,7 @@ use std::{
 use aws_smithy_types::base64;
 use bytes::Bytes;
 use call_log::{
-    api::{ALL_ROUTES, Invocation},
+    api::{Invocation, all_routes},
     delivery::redrive::Report,
     model::{BreakerKey, Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId},
     startup::{app::App, config::Config, error::StartError},
@@ -31,6 +31,8 @@ pub const NOW_MS: i64 = 1_741_794_390_000;
 pub const INVOCATION_MS: i64 = 25_000;
 /// The time limit of a run of the redrive, in milliseconds.
 pub const REDRIVE_MS: i64 = 60_000;
+/// The address of the API, as the platform knows it.
+pub const URL: &str = "https://calls.example.com";
 /// The secret that signs the tests' tokens.
 pub const JWT_SECRET: &str = "a secret for tests that is long enough";
 
@@ -51,7 +53,9 @@ pub struct TestApp {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
     pub status: u16,
+    /// The headers. The values of one name are lines.
     pub headers: BTreeMap<String, String>,
+    /// The body as JSON, or a text that is not JSON.
     pub body: Value,
 }
 
@@ -251,19 +255,26 @@ pub async fn send_from_extension(app: &App, method: &str, path: &str, token: &st
     handle(app, request.body(Bytes::from(body)).expect("a request"), INVOCATION_MS).await
 }
 
-async fn handle(app: &App, request: http::Request<Bytes>, time_ms: i64) -> Response {
+/// Sends a request, with this time until the deadline in milliseconds.
+pub async fn handle(app: &App, request: http::Request<Bytes>, time_ms: i64) -> Response {
     let invocation = Invocation {
         deadline: Deadline(app.clock.now_ms() + time_ms),
         request_id: "test-request".to_owned(),
         xray_trace_id: None,
+        url: Some(URL.to_owned()),
     };
-    let response = app.handle(ALL_ROUTES, request, &invocation).await;
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (name.to_string(), value.to_str().unwrap_or_default().to_owned())
-    };
+    let response = app.handle(&all_routes(), request, &invocation).await;
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in response.headers() {
+        let lines = headers.entry(name.to_string()).or_default();
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        lines.push_str(value.to_str().unwrap_or_default());
+    }
     Response {
         status: response.status().as_u16(),
-        headers: response.headers().iter().map(header).collect(),
+        headers,
         body: serde_json::from_slice(response.body())
             .unwrap_or_else(|_| String::from_utf8_lossy(response.body()).into_owned().into()),
     }

@@ -18,7 +18,7 @@ pub(super) fn run(output: Output) -> Result<(), CommandError> {
 fn row(crm: &dyn Crm) -> [String; 6] {
     let capabilities = crm.capabilities();
     let connect = crm.presentation().connect.iter().map(|way| match way {
-        Connect::OAuth => "OAuth",
+        Connect::OAuth { .. } => "OAuth",
         Connect::ApiKey { .. } => "API key",
     });
     let recovery: Vec<_> = capabilities.recovery.iter().map(ToString::to_string).collect();

@@ -2,15 +2,19 @@
 
 mod completions;
 mod compose;
+mod connect;
 mod credentials;
 mod crms;
 mod demo;
+mod doctor;
 pub(crate) mod import;
+mod manifest;
 mod redrive;
 mod serve;
 mod settings;
 mod show;
 mod table;
+mod tenant;
 mod token;
 mod user;
 
@@ -21,7 +25,7 @@ use std::{
 
 use call_log::{
     adapters::{self, hosts, hosts::ForeignHost},
-    api::account::{self, AccountSource},
+    login::account::{self, AccountSource},
     model::{CallKey, Deadline, LogKey, Platform, SessionId, User, UserId, UserKey},
     startup::app::App,
     store::{self, CallItem, StoredUser},
@@ -46,6 +50,11 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Demo => demo::run().await,
         Command::User(user) => user::run(user).await,
         Command::Credentials(credentials) => credentials::run(credentials).await,
+        Command::Connect { crm, api_token, output } => connect::run(&crm, api_token, output).await,
+        Command::Tenant(tenant) => tenant::run(tenant).await,
+        // The output is a JSON document with and without --json.
+        Command::Manifest { url, output: _ } => manifest::run(url).await,
+        Command::Doctor { output } => doctor::run(output).await,
         Command::Settings { id, changes, output } => settings::run(&id, &changes, output).await,
         Command::Token { command: Some(Token::Revoke { id, output }), .. } => {
             token::revoke(&id, output).await

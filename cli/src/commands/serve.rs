@@ -80,6 +80,8 @@ export CREDENTIALS_KEY_FILE='{key_file}'
 
 Page      {url}/
 Routes    POST and PATCH {url}/callLog
+Manifest  {url}/crmManifest, for the App Connect extension
+Connect   {url}/connect, to connect an account of a CRM
 Table     {table}{}
 User      {user}, with the Example CRM
 Token     {token}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use call_log::delivery::settings::{self, SettingsChange};
 use serde_json::{Value, json};
 
 use super::find_user;
@@ -16,12 +17,11 @@ pub(super) async fn run(id: &str, changes: &[String], output: Output) -> Result<
     let changes: BTreeMap<String, Value> =
         changes.iter().map(|change| read(change)).collect::<Result<_, _>>()?;
     let app = environment::app().await?;
-    let mut found = find_user(&app, id).await?;
-    if !changes.is_empty() {
-        app.store.change_settings(&found.user.key(), &changes).await?;
-        found = find_user(&app, id).await?;
-    }
-    let settings = &found.user.settings.0;
+    let found = find_user(&app, id).await?;
+    let crm =
+        app.crm(found.user.platform.as_str()).ok_or_else(|| CommandError::UnknownUser(id.to_owned()))?;
+    let change = SettingsChange { values: changes, removed: Vec::new() };
+    let settings = settings::change(&app, crm, &found.user, None, &change).await?.0;
     if output.json {
         return Ok(output::print_document(&json!(settings))?);
     }

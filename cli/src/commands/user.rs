@@ -1,23 +1,28 @@
-//! `call-log user`: stores, shows, removes and erases users.
+//! `call-log user`: stores, shows, lists, checks, removes and erases users.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use call_log::{
     adapters,
-    api::{account::AccountSource, wire},
-    model::{Platform, UserId, UserKey},
-    store::Erased,
+    api::wire,
+    delivery::connection,
+    login::account::AccountSource,
+    model::{Deadline, Platform, UserId, UserKey},
+    startup::app::App,
+    store::{self, Erased, StoredUser},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{check_hosts, find_account, find_user, input_name, read_input};
 use crate::{
     arguments::{Output, User},
     environment,
     error::CommandError,
-    output::{print, print_document, print_either},
+    output::{print, print_document, print_either, print_table},
 };
 
+/// The time that a check of a credential may take, in milliseconds.
+const CHECK_MS: i64 = 20_000;
 /// The text after the first sentence if the account of a user is not known.
 const UNKNOWN_ACCOUNT: &str = "\nThe CRM did not say which account the user belongs to, so the user shares no call logs with \
                                colleagues.\nStore the user again with credentials that work, or with the account's id as \
@@ -28,6 +33,8 @@ pub(super) async fn run(command: User) -> Result<(), CommandError> {
         User::Put { file } => put(&file).await,
         // The output is a JSON document with and without --json.
         User::Show { id, output: _ } => show(&id).await,
+        User::List { output } => list(output).await,
+        User::Check { id, output } => check(&id, output).await,
         User::Remove { id } => remove(&id).await,
         User::Erase { id, dry_run, output } => erase(&id, dry_run, output).await,
     }
@@ -89,4 +96,100 @@ fn removed_user(id: &str) -> Result<UserKey, CommandError> {
     let platform = adapters::find(suffix).and_then(|crm| Platform::new(crm.platform()));
     let key = platform.zip(UserId::new(id)).map(|(platform, id)| UserKey { platform, id });
     key.ok_or_else(|| CommandError::UnknownUser(id.to_owned()))
+}
+
+/// The connection of a user, as the table has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Connected,
+    /// The CRM refused to renew the grant.
+    Ended,
+    /// The person has disconnected.
+    Disconnected,
+    /// There are no credentials.
+    NotConnected,
+}
+
+impl State {
+    pub(super) fn of(stored: &StoredUser) -> State {
+        match (&stored.user.credentials, stored.disconnected_at_ms) {
+            (Some(_), _) if stored.session_ended => State::Ended,
+            (Some(_), _) => State::Connected,
+            (None, Some(_)) => State::Disconnected,
+            (None, None) => State::NotConnected,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            State::Connected => "connected",
+            State::Ended => "the CRM has ended the session",
+            State::Disconnected => "disconnected",
+            State::NotConnected => "not connected",
+        })
+    }
+}
+
+/// Asks the CRM whether a user's credential works, and returns the name that the CRM has for the person. An expired grant is
+/// renewed.
+pub(super) async fn check_user(app: &App, stored: &StoredUser) -> Result<String, String> {
+    let crm = app.crm(stored.user.platform.as_str()).ok_or("this version does not know the CRM")?;
+    let deadline = Deadline(app.clock.now_ms() + CHECK_MS);
+    let profile =
+        connection::check(app, crm, stored.clone(), deadline).await.map_err(|error| error.to_string())?;
+    Ok(format!("works: {}", profile.name.unwrap_or_else(|| stored.user.crm_user_id().to_owned())))
+}
+
+async fn list(output: Output) -> Result<(), CommandError> {
+    let app = environment::app().await?;
+    let mut users = app.store.users().await?;
+    users.sort_by(|(one, _), (other, _)| one.cmp(other));
+    if output.json {
+        let rows: Vec<_> = users.iter().map(|(key, user)| describe(key, user)).collect();
+        return Ok(print_document(&json!(rows))?);
+    }
+    let rows: Vec<_> = users
+        .iter()
+        .map(|(key, user)| match user {
+            Ok(user) => [
+                key.id.to_string(),
+                user.user.tenant().to_string(),
+                user.name.clone().unwrap_or_default(),
+                State::of(user).to_string(),
+            ],
+            Err(error) => [key.id.to_string(), String::new(), String::new(), error.to_string()],
+        })
+        .collect();
+    match rows.is_empty() {
+        true => Ok(print("The table has no users.")?),
+        false => Ok(print_table(Some(["USER", "TENANT", "NAME", "STATE"]), &rows)?),
+    }
+}
+
+fn describe(key: &UserKey, user: &Result<StoredUser, store::Error>) -> Value {
+    let id = key.id.as_str();
+    match user {
+        Ok(user) => json!({
+            "id": id, "platform": key.platform.as_str(), "tenant": user.user.tenant().to_string(),
+            "name": user.name, "state": State::of(user).to_string(),
+        }),
+        Err(error) => json!({ "id": id, "platform": key.platform.as_str(), "error": error.to_string() }),
+    }
+}
+
+async fn check(id: &str, output: Output) -> Result<(), CommandError> {
+    let app = environment::app().await?;
+    let found = find_user(&app, id).await?;
+    let finding = match State::of(&found) {
+        State::Connected => check_user(&app, &found).await,
+        state => Err(state.to_string()),
+    };
+    match finding {
+        Ok(finding) => {
+            Ok(print_either(output.json, &finding, &json!({ "id": id, "works": true, "finding": finding }))?)
+        }
+        Err(reason) => Err(CommandError::NotConnected(id.to_owned(), reason)),
+    }
 }

@@ -40,6 +40,7 @@ pub fn router(crm: ExampleCrm) -> Router {
         .route("/contacts/{id}", get(read_contact))
         .route("/activities", get(list_activities).post(create_activity))
         .route("/activities/{id}", get(read_activity).patch(change_activity).delete(delete_activity))
+        .route("/users/me", get(async || Json(json!({ "id": "12345", "name": "Ada Agent" }))))
         .route("/events", get(events))
         .fallback(async || Failure::not_found())
         .method_not_allowed_fallback(async || {

@@ -469,6 +469,8 @@ async function connect() {
   } catch {
     return reconnect();
   }
+  byId("manifest").value = new URL("/crmManifest", location.href).href;
+  byId("crm-key").value = context.crmKey;
   const events = new EventSource(`/example-crm/v1/events?access_token=${encodeURIComponent(context.crmKey)}`);
   events.onopen = () => load().then(() => showLive(true, "Live"), () => reconnect(events));
   events.onerror = () => reconnect(events);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm, CrmRequest,
     Effect, Error, ErrorKind, Fields, Finish, HostAccount, LimitScope, NewCallLog, NewContact, Presentation,
-    Recovery,
+    Profile, Recovery,
     json::{Few, lenient},
     presentation::Connect,
 };
@@ -67,6 +67,13 @@ struct Activities {
     activities: Few<Activity>,
 }
 
+/// The user to whom the key belongs.
+#[derive(Debug, Deserialize)]
+struct Me {
+    id: String,
+    name: String,
+}
+
 /// A contact.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -109,9 +116,9 @@ impl Crm for Example {
     fn presentation(&self) -> Presentation {
         Presentation {
             connect: &[Connect::ApiKey { title: "API key (on the page of `call-log serve`)" }],
-            url_identifier: "127.0.0.1:*",
-            contact_page_url: Some("http://{hostname}/"),
-            log_page_url: Some("http://{hostname}/"),
+            url_identifier: "{server}",
+            contact_page_url: Some("http://{server}/?contact={contactId}"),
+            log_page_url: Some("http://{server}/?log={logId}"),
             contact_types: &[],
             call_log_fields: &[],
             settings: &[],
@@ -126,6 +133,12 @@ impl Crm for Example {
     /// The Example CRM has one account.
     fn host_account(&self, _: &User) -> HostAccount {
         HostAccount::Named("example".to_owned())
+    }
+
+    async fn identify(&self, access: &Access<'_>) -> Result<Profile, Error> {
+        let me: Me = access.send(CrmRequest::read("users/me", "/example-crm/v1/users/me")).await?.json()?;
+        let account_name = Some(self.display_name().to_owned());
+        Ok(Profile { user_id: Some(me.id), name: Some(me.name), account_name, ..Profile::default() })
     }
 
     fn authentication(&self, credentials: &Credentials) -> Authentication {

@@ -6,6 +6,7 @@
 //! - [`capability`]: what an adapter declares;
 //! - [`presentation`]: the appearance of a CRM in the extension;
 //! - [`record`]: call logs and contacts, as the port passes them;
+//! - [`profile`]: the person whose credential it is;
 //! - [`exchange`]: a request and a response, as values;
 //! - [`words`]: the CRM's own words for an error; [`error`](mod@error): what the caller can do about a failure;
 //! - [`client`]: sends a request with its credential, within the deadline;
@@ -27,6 +28,7 @@ pub mod meaning;
 pub mod oauth;
 mod pipedrive;
 pub mod presentation;
+pub mod profile;
 pub mod record;
 pub mod words;
 
@@ -48,6 +50,7 @@ pub use exchange::{CrmRequest, CrmResponse, HeaderMap};
 pub use hosts::{account_label, is_listed};
 pub use oauth::{ClientAuthentication, OAuth, Session};
 pub use presentation::Presentation;
+pub use profile::Profile;
 pub use record::{CallFacts, CallLog, CallLogChange, Choices, ContactChoice, Fields, NewCallLog, NewContact};
 
 /// All adapters, in alphabetic order of their platform names.
@@ -236,14 +239,20 @@ pub trait Crm: fmt::Debug + Send + Sync {
         HostAccount::Shared
     }
 
-    /// Returns the CRM's id of the account that the credential belongs to, or `None` if the CRM does not say it. Called when
-    /// a user is stored, unless the host names the account.
+    /// Returns whose credential it is, as far as the CRM says it. Called when a person connects, and when an operator stores a
+    /// user whose host does not name the account.
     ///
     /// # Errors
     ///
     /// The effect is always [`Effect::None`].
-    async fn account(&self, _access: &Access<'_>) -> Result<Option<String>, Error> {
-        Ok(None)
+    async fn identify(&self, _access: &Access<'_>) -> Result<Profile, Error> {
+        Ok(Profile::default())
+    }
+
+    /// The base URL that [`identify`](Crm::identify) asks while the company's host is not known yet, because it is the first
+    /// request with a new credential. `None`: people cannot connect by themselves.
+    fn identity_url(&self) -> Option<String> {
+        None
     }
 
     /// Returns the error that a response is, if the CRM says it in a way of its own: another meaning of a status, an error

@@ -13,7 +13,8 @@ pub struct Presentation {
     pub connect: &'static [Connect],
     /// The pattern of the CRM's own pages, on which the extension opens: `*.crm.example`. `*` stands for any text.
     pub url_identifier: &'static str,
-    /// The page of a contact, with the placeholders `{hostname}`, `{contactType}` and `{contactId}`.
+    /// The page of a contact, with the placeholders `{hostname}`, `{contactType}` and `{contactId}`. Here and in the other
+    /// addresses, `{server}` is the host of our own server.
     pub contact_page_url: Option<&'static str>,
     /// The page of a call log, with the placeholders `{hostname}`, `{contactType}`, `{contactId}` and `{logId}`.
     pub log_page_url: Option<&'static str>,
@@ -32,7 +33,12 @@ pub struct Presentation {
 pub enum Connect {
     /// At the CRM's own page ([`Crm::oauth`](super::Crm::oauth)).
     #[serde(rename = "oauth")]
-    OAuth,
+    OAuth {
+        /// The path of the page of ours to which the CRM sends people who granted access. `None`: it is the page of the
+        /// extension, which takes the code from there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        page: Option<&'static str>,
+    },
     /// With a key that the person copies from the CRM.
     ApiKey {
         /// The name of the key in the CRM, and where to find it.

@@ -1,12 +1,12 @@
 //! Answers: what a handler returns, before it becomes an HTTP response.
 //!
 //! The extension shows a message of a status other than 200 only if the body is text. Its requests have their token in the
-//! query. So a refusal of such a request is text, and other callers get JSON.
+//! query, or none. So a refusal of such a request is text, and other callers get JSON.
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri,
-    header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER},
 };
 use serde::Serialize;
 
@@ -27,10 +27,7 @@ const RETRY_SECONDS: u32 = 2;
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     content: Content,
-    /// A new token for the caller.
-    token: Option<String>,
-    /// The methods of the path, if the request has another one.
-    allowed: Option<String>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 #[derive(Debug)]
@@ -38,6 +35,7 @@ enum Content {
     Message(ResponseBody),
     Json(Vec<u8>),
     Text(String),
+    Html(String),
 }
 
 /// The form in which a caller can read a refusal.
@@ -64,7 +62,7 @@ impl From<(StatusCode, ResponseBody)> for Answer {
 
 impl Answer {
     fn new(status: StatusCode, content: Content) -> Answer {
-        Answer { status, content, token: None, allowed: None }
+        Answer { status, content, headers: Vec::new() }
     }
 
     /// Returns a 200 with this JSON.
@@ -77,55 +75,56 @@ impl Answer {
         Answer::new(StatusCode::OK, Content::Text(text))
     }
 
-    /// Adds the methods that the path has.
-    pub(super) fn allowing(self, methods: String) -> Answer {
-        Answer { allowed: Some(methods), ..self }
+    /// Returns a 200 with this page.
+    pub(super) fn html(page: String) -> Answer {
+        Answer::new(StatusCode::OK, Content::Html(page))
+    }
+
+    /// Returns a redirect to this address, which the browser opens with `GET` (RFC 9110, section 15.4.4).
+    pub(super) fn see_other(location: String) -> Answer {
+        Answer::new(StatusCode::SEE_OTHER, Content::Text(String::new())).with(LOCATION, location)
+    }
+
+    /// Adds a header.
+    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Answer {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// Adds a new token if the request succeeded and less than half of the life of the caller's token is left.
     pub(super) fn renewing(self, api: &Api, caller: &Caller) -> Answer {
         let now = api.services.clock.now();
-        let token = match self.status.is_success() {
-            true => api.token_keys().renewed(caller, now),
-            false => None,
-        };
-        Answer { token, ..self }
+        let token = if self.status.is_success() { api.token_keys().renewed(caller, now) } else { None };
+        match token {
+            Some(token) => self.with(REFRESHED_TOKEN, token),
+            None => self,
+        }
     }
 
     /// Returns the HTTP response.
     pub(super) fn into_response(self, form: RefusalForm) -> Response<Bytes> {
-        let Answer { status, content, token, allowed } = self;
-        let mut response = Response::new(Bytes::new());
-        let headers = response.headers_mut();
-        let mut insert = |name: HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        };
+        let Answer { status, content, headers } = self;
+        let mut code = None;
         let (media_type, body) = match content {
             Content::Message(body) if !status.is_success() && form == RefusalForm::Text => {
-                if let Some(code) = body.error_code {
-                    insert(ERROR_CODE, code);
-                }
+                code = body.error_code.map(|code| (ERROR_CODE, code.to_owned()));
                 (TEXT, body.return_message.message.into_bytes())
             }
             Content::Message(body) => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
             Content::Json(body) => ("application/json", body),
             Content::Text(text) => (TEXT, text.into_bytes()),
+            Content::Html(page) => ("text/html; charset=utf-8", page.into_bytes()),
         };
-        insert(CONTENT_TYPE, media_type);
-        insert(CACHE_CONTROL, "no-store");
-        if let Some(token) = token {
-            insert(REFRESHED_TOKEN, &token);
-        }
-        if let Some(methods) = allowed {
-            insert(ALLOW, &methods);
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            insert(RETRY_AFTER, &RETRY_SECONDS.to_string());
-        }
-        *response.body_mut() = body.into();
+        let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = status;
+        let fixed = [(CONTENT_TYPE, media_type.to_owned()), (CACHE_CONTROL, "no-store".to_owned())];
+        let retry =
+            (status == StatusCode::SERVICE_UNAVAILABLE).then(|| (RETRY_AFTER, RETRY_SECONDS.to_string()));
+        for (name, value) in fixed.into_iter().chain(retry).chain(code).chain(headers) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().append(name, value);
+            }
+        }
         response
     }
 }

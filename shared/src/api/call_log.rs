@@ -12,7 +12,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome,
-        route::{self, HandlerFuture, Invocation, Rejection, Route},
+        route::{self, Callers, HandlerFuture, Invocation, Rejection, Route},
         wire::{Read, read_create, read_disposition, read_log_query, read_update},
     },
     auth::Caller,
@@ -22,16 +22,20 @@ use crate::{
 };
 
 /// `POST /callLog`: logs a call.
-pub const CREATE_CALL_LOG: Route = Route { method: "POST", path: "/callLog", handler: create };
+pub const CREATE_CALL_LOG: Route =
+    Route { method: "POST", path: "/callLog", callers: Callers::Known, handler: create };
 
 /// `PATCH /callLog`: updates the log of a call.
-pub const UPDATE_CALL_LOG: Route = Route { method: "PATCH", path: "/callLog", handler: update };
+pub const UPDATE_CALL_LOG: Route =
+    Route { method: "PATCH", path: "/callLog", callers: Callers::Known, handler: update };
 
 /// `GET /callLog`: says which calls have a log, and what is in it.
-pub const FIND_CALL_LOGS: Route = Route { method: "GET", path: "/callLog", handler: find };
+pub const FIND_CALL_LOGS: Route =
+    Route { method: "GET", path: "/callLog", callers: Callers::Known, handler: find };
 
 /// `PUT /callDisposition`: updates what a log says about the choices of the form.
-pub const UPDATE_CHOICES: Route = Route { method: "PUT", path: "/callDisposition", handler: choose };
+pub const UPDATE_CHOICES: Route =
+    Route { method: "PUT", path: "/callDisposition", callers: Callers::Known, handler: choose };
 
 fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {

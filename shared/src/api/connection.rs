@@ -10,7 +10,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome::{moved, not_connected},
-        route::{self, HandlerFuture, Invocation, Route, sender},
+        route::{self, Callers, HandlerFuture, Invocation, Route, sender},
         wire::{LicenseBody, ResponseBody, ValidationBody},
     },
     delivery::connection::{self, Connection},
@@ -18,13 +18,16 @@ use crate::{
 };
 
 /// `GET /hostname`: the host of the company's CRM, for the pages of contacts.
-pub const SHOW_HOSTNAME: Route = Route { method: "GET", path: "/hostname", handler: hostname };
+pub const SHOW_HOSTNAME: Route =
+    Route { method: "GET", path: "/hostname", callers: Callers::Known, handler: hostname };
 
 /// `GET /authValidation`: says if the user is connected.
-pub const VALIDATE: Route = Route { method: "GET", path: "/authValidation", handler: validate };
+pub const VALIDATE: Route =
+    Route { method: "GET", path: "/authValidation", callers: Callers::Known, handler: validate };
 
 /// `GET /licenseStatus`: says that no licence is needed.
-pub const SHOW_LICENSE: Route = Route { method: "GET", path: "/licenseStatus", handler: license };
+pub const SHOW_LICENSE: Route =
+    Route { method: "GET", path: "/licenseStatus", callers: Callers::Known, handler: license };
 
 fn hostname<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
@@ -41,7 +44,7 @@ fn hostname<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocatio
                 },
                 // Not a 200, whose body the extension would take for the host.
                 Connection::NotConnected => (StatusCode::BAD_REQUEST, not_connected().1).into(),
-                Connection::Ended | Connection::Moved => moved().into(),
+                Connection::Ended(_) | Connection::Moved => moved().into(),
             };
             Ok(answer.renewing(api, &caller))
         });
@@ -57,7 +60,7 @@ fn validate<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocatio
             let return_message = match connection::of(&api.services, &sender).await? {
                 Connection::Connected(_) => None,
                 Connection::NotConnected => Some(not_connected().1.return_message),
-                Connection::Ended | Connection::Moved => Some(moved().1.return_message),
+                Connection::Ended(_) | Connection::Moved => Some(moved().1.return_message),
             };
             let body = ValidationBody { successful: return_message.is_none(), return_message };
             Ok(Answer::json(&body).renewing(api, &caller))

@@ -12,7 +12,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome::{moved, not_connected, variant},
-        route::{self, HandlerFuture, Invocation, Route, sender},
+        route::{self, Callers, HandlerFuture, Invocation, Route, sender},
         wire::{
             ContactEntry, ContactsBody, CreatedBody, ResponseBody, read_contact_name, read_contact_query,
             read_new_contact,
@@ -27,13 +27,16 @@ use crate::{
 };
 
 /// `GET /contact`: the contacts with a telephone number.
-pub const FIND_CONTACTS: Route = Route { method: "GET", path: "/contact", handler: find };
+pub const FIND_CONTACTS: Route =
+    Route { method: "GET", path: "/contact", callers: Callers::Known, handler: find };
 
 /// `GET /custom/contact/search`: the contacts with a name.
-pub const SEARCH_CONTACTS: Route = Route { method: "GET", path: "/custom/contact/search", handler: search };
+pub const SEARCH_CONTACTS: Route =
+    Route { method: "GET", path: "/custom/contact/search", callers: Callers::Known, handler: search };
 
 /// `POST /contact`: creates a contact.
-pub const CREATE_CONTACT: Route = Route { method: "POST", path: "/contact", handler: create };
+pub const CREATE_CONTACT: Route =
+    Route { method: "POST", path: "/contact", callers: Callers::Known, handler: create };
 
 fn find<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {

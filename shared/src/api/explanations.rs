@@ -86,21 +86,28 @@ pub fn update_responses(crm: &dyn Crm) -> Vec<Response> {
     outcomes.into_iter().filter_map(respond).collect()
 }
 
-/// Returns every response to a request that is rejected, on both routes.
+/// Returns every response to a request that is rejected.
 pub fn rejections() -> Vec<Response> {
-    let invocation =
-        Invocation { deadline: Deadline(0), request_id: "8f507cfc-xmpl".to_owned(), xray_trace_id: None };
+    let invocation = Invocation {
+        deadline: Deadline(0),
+        request_id: "8f507cfc-xmpl".to_owned(),
+        xray_trace_id: None,
+        url: None,
+    };
     let rejections = [
         Rejection::NotFound,
         Rejection::Method("POST".to_owned()),
         Rejection::Unreadable,
-        Rejection::TooLarge,
+        Rejection::TooLarge("1 MiB"),
         Rejection::Token(TokenError::Missing),
         Rejection::Token(TokenError::Malformed),
         Rejection::Token(TokenError::Signature),
         Rejection::Token(TokenError::NotYet),
         Rejection::Token(TokenError::Expired),
         Rejection::OtherUser,
+        Rejection::UnknownCrm,
+        Rejection::ForeignPage,
+        Rejection::NoUrl,
         Rejection::NotConnected,
         Rejection::Store(store::Error::Unavailable(String::new())),
         Rejection::Store(store::Error::TooLarge),
@@ -214,7 +221,7 @@ fn explain_rejection(rejection: &Rejection) -> Explanation {
             "The function has no route with this path and method.",
             "Send `POST` to log a call, `PATCH` to update its log, and `GET` to ask for logs.",
         ),
-        Rejection::TooLarge => ("The body is too large.", "Shorten the texts."),
+        Rejection::TooLarge(_) => ("The body is too large.", "Shorten the texts."),
         Rejection::Token(error) => return error.explain(),
         Rejection::Invalid(_) => (
             "The body is not JSON, or a field is missing or has an unexpected value.",
@@ -223,6 +230,19 @@ fn explain_rejection(rejection: &Rejection) -> Explanation {
         Rejection::OtherUser => (
             "`user.id` of the body differs from `id` of the token.",
             "Send the token of the user, or leave out `user.id`.",
+        ),
+        Rejection::UnknownCrm => (
+            "The login names a CRM that this version does not support, or that people cannot connect here.",
+            "Compare the name with `call-log crms`, and load the manifest again.",
+        ),
+        Rejection::ForeignPage => (
+            "`callbackUri` is not the page to which this server lets the CRM send people. The code was not used.",
+            "Load the manifest of this server in the extension. The redirect URL of your app in the CRM must be the one in \
+             the manifest.",
+        ),
+        Rejection::NoUrl => (
+            "The request came in an event that does not name the API's address, and PUBLIC_URL is not set.",
+            "Set PUBLIC_URL to the address of the API, as browsers reach it.",
         ),
         Rejection::NotConnected => (
             "The token's `platform` is not a CRM that this version supports.",

@@ -2,20 +2,23 @@
 //! messages.
 //!
 //! A request passes through three files: [`route`] admits it and writes the response, [`call_log`] has the handlers,
-//! and `outcome` has the messages. [`wire`] reads and writes JSON. [`explanations`] documents every message. [`account`] finds
-//! the CRM account of a user who is stored.
+//! and `outcome` has the messages. [`wire`] reads and writes JSON. [`explanations`] documents every message.
 //!
 //! The Chrome extension shows a message to its user only if the status is 200. So an outcome that the user can act on is
 //! a 200 with `successful: false`. Every other failure is an HTTP error with a body of the same shape.
 
-pub mod account;
 mod answer;
 pub mod call_log;
 pub mod connection;
 pub mod contact;
 pub mod explanations;
+pub mod login;
+pub mod manifest;
 mod outcome;
+pub mod pages;
 pub mod route;
+pub mod server;
+pub mod settings;
 pub mod wire;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,9 +27,17 @@ pub use self::{
     call_log::{CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG, UPDATE_CHOICES},
     connection::{SHOW_HOSTNAME, SHOW_LICENSE, VALIDATE},
     contact::{CREATE_CONTACT, FIND_CONTACTS, SEARCH_CONTACTS},
-    route::{Handler, HandlerFuture, Invocation, MAX_BODY, Route, authenticate, dispatch, reject_unreadable},
+    login::{CONNECT_WITH_CODE, CONNECT_WITH_KEY, DISCONNECT},
+    pages::{CONNECT_BY_FORM, SHOW_CONNECT_PAGE, SHOW_CONNECT_RESULT, SHOW_LANDING_PAGE, START_CONNECT},
+    route::{
+        Callers, Handler, HandlerFuture, Invocation, MAX_BODY, MAX_OPEN_BODY, Route, authenticate, dispatch,
+        reject_unreadable, route_of,
+    },
+    server::{HASH_IDS, SHOW_LIFE, SHOW_MANIFEST, SHOW_NEWS, SHOW_PRELOADED_SETTINGS, SHOW_VERSION},
+    settings::{CHANGE_SETTINGS, SHOW_SETTINGS},
 };
-use crate::{auth::TokenKeys, delivery::services::Services, model::HashKey};
+use crate::{auth::TokenKeys, delivery::services::Services, login::AllowedTenants, model::HashKey};
+use route::Rejection;
 
 /// The routes of the function `extension-api`: what the extension asks with a token, beside logging calls.
 pub const EXTENSION_ROUTES: &[&Route] = &[
@@ -38,35 +49,62 @@ pub const EXTENSION_ROUTES: &[&Route] = &[
     &SHOW_HOSTNAME,
     &VALIDATE,
     &SHOW_LICENSE,
+    &SHOW_SETTINGS,
+    &CHANGE_SETTINGS,
+    &DISCONNECT,
 ];
 
-/// All routes, for a server on one machine.
-pub const ALL_ROUTES: &[&Route] = &[
-    &CREATE_CALL_LOG,
-    &UPDATE_CALL_LOG,
-    &FIND_CALL_LOGS,
-    &UPDATE_CHOICES,
-    &FIND_CONTACTS,
-    &SEARCH_CONTACTS,
-    &CREATE_CONTACT,
-    &SHOW_HOSTNAME,
-    &VALIDATE,
-    &SHOW_LICENSE,
+/// The routes of the function `connect`: what needs no token.
+pub const OPEN_ROUTES: &[&Route] = &[
+    &CONNECT_WITH_CODE,
+    &CONNECT_WITH_KEY,
+    &SHOW_CONNECT_PAGE,
+    &START_CONNECT,
+    &CONNECT_BY_FORM,
+    &SHOW_CONNECT_RESULT,
+    &SHOW_LANDING_PAGE,
+    &SHOW_MANIFEST,
+    &HASH_IDS,
+    &SHOW_LIFE,
+    &SHOW_VERSION,
+    &SHOW_NEWS,
+    &SHOW_PRELOADED_SETTINGS,
 ];
+
+/// Returns all routes, for a server on one machine.
+pub fn all_routes() -> Vec<&'static Route> {
+    [&[&CREATE_CALL_LOG, &UPDATE_CALL_LOG], EXTENSION_ROUTES, OPEN_ROUTES].concat()
+}
+
+/// The operator's decisions about the address of the API and about its people.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The address of the API for people's browsers, without a slash at its end. `None`: the one that the platform says.
+    pub url: Option<String>,
+    /// The tenants whose people may connect by themselves, beside those in the table.
+    pub allowed: AllowedTenants,
+}
 
 /// The services and the secrets that the handlers use.
 #[derive(Debug)]
 pub struct Api {
     /// The services of the delivery.
     pub services: Services,
+    /// The operator's decisions.
+    pub site: Site,
     secrets: RwLock<(Arc<TokenKeys>, HashKey)>,
 }
 
 impl Api {
     /// Returns an API that delivers with these services, verifies tokens with these keys, and hashes extension ids with
     /// this key.
-    pub fn new(services: Services, token_keys: TokenKeys, hash_key: HashKey) -> Api {
-        Api { services, secrets: RwLock::new((Arc::new(token_keys), hash_key)) }
+    pub fn new(services: Services, site: Site, token_keys: TokenKeys, hash_key: HashKey) -> Api {
+        Api { services, site, secrets: RwLock::new((Arc::new(token_keys), hash_key)) }
+    }
+
+    /// Returns the address of the API, without a slash at its end.
+    fn url(&self, invocation: &Invocation) -> Result<String, Rejection> {
+        self.site.url.clone().or_else(|| invocation.url.clone()).ok_or(Rejection::NoUrl)
     }
 
     /// Replaces the keys that verify tokens and the key of hashes.

@@ -3,7 +3,10 @@
 use std::{fmt, future::ready, pin::Pin};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{ALLOW, AUTHORIZATION},
+};
 use tracing::Level;
 
 use crate::{
@@ -23,6 +26,9 @@ use crate::{
 /// The largest accepted body, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
 
+/// The largest accepted body of a request that needs no token, in bytes.
+pub const MAX_OPEN_BODY: usize = 64 << 10;
+
 /// The data of a request that come from the platform, not from the caller.
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -32,6 +38,9 @@ pub struct Invocation {
     pub request_id: String,
     /// X-Ray's header, if the platform traces the request.
     pub xray_trace_id: Option<String>,
+    /// The address at which the platform serves us, without a slash at its end, if it says it. It is never taken from a header,
+    /// which the sender writes.
+    pub url: Option<String>,
 }
 
 /// A route of the HTTP API.
@@ -41,8 +50,19 @@ pub struct Route {
     pub method: &'static str,
     /// The end of the path. A stage or a mount point may precede it.
     pub path: &'static str,
+    /// The callers who are admitted.
+    pub callers: Callers,
     /// The function that handles the requests.
     pub handler: Handler,
+}
+
+/// The callers that a route admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Those with a valid token.
+    Known,
+    /// All.
+    All,
 }
 
 /// Handles the requests to a route. It is a function pointer, so that a function's binary links only the handlers of
@@ -62,12 +82,22 @@ pub(super) enum Rejection {
     /// The methods that the path has.
     #[error("this path accepts only {0}")]
     Method(String),
-    #[error("the body is over 1 MiB: shorten its texts and send it again")]
-    TooLarge,
+    /// The largest body of the route.
+    #[error("the body is over {0}: shorten its texts and send it again")]
+    TooLarge(&'static str),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
     Invalid(#[from] InputError),
+    #[error("the CRM is unknown here: ask your administrator which CRMs this server connects")]
+    UnknownCrm,
+    #[error(
+        "the sign-in came back to another page: press Connect again, or ask your administrator to compare the manifest with this server"
+    )]
+    ForeignPage,
+    /// Neither the configuration nor the platform says it.
+    #[error("the address of this server is not known: set PUBLIC_URL")]
+    NoUrl,
     #[error("the user in the body is not the token's user: leave out `user.id`, or send that user's token")]
     OtherUser,
     /// The token names a CRM that does not exist. The response is the same as to a user who is not connected.
@@ -91,19 +121,21 @@ pub async fn dispatch(
     invocation: &Invocation,
 ) -> Response<Bytes> {
     let path = request.uri().path();
-    let of_path: Vec<_> = routes.iter().filter(|route| route.is_at(path)).collect();
-    if let Some(route) = of_path.iter().find(|route| request.method() == route.method) {
+    if let Some(route) = route_of(routes, request.method(), path) {
         return (route.handler)(api, request, invocation).await;
     }
-    let rejection = match of_path.as_slice() {
+    let methods: Vec<_> = routes.iter().filter(|route| route.is_at(path)).map(|route| route.method).collect();
+    let rejection = match methods.as_slice() {
         [] => Rejection::NotFound,
-        routes => {
-            let methods: Vec<_> = routes.iter().map(|route| route.method).collect();
-            Rejection::Method(methods.join(", "))
-        }
+        methods => Rejection::Method(methods.join(", ")),
     };
     let head = (request.headers(), request.uri());
     respond(api, "unrouted", head, invocation, ready(Err(rejection))).await
+}
+
+/// Returns the route with this method and path, if there is one.
+pub fn route_of<'a>(routes: &[&'a Route], method: &Method, path: &str) -> Option<&'a Route> {
+    routes.iter().copied().find(|route| route.is_at(path) && method == route.method)
 }
 
 impl Route {
@@ -117,9 +149,14 @@ impl Route {
 pub(super) fn admit(api: &Api, request: &Request<Bytes>) -> Result<Caller, Rejection> {
     let caller = authenticate(api, request.headers(), request.uri())?;
     if request.body().len() > MAX_BODY {
-        return Err(Rejection::TooLarge);
+        return Err(Rejection::TooLarge("1 MiB"));
     }
     Ok(caller)
+}
+
+/// Rejects the body of a request without a token if it is larger than any that such a route takes.
+pub(super) fn admit_anyone(request: &Request<Bytes>) -> Result<(), Rejection> {
+    if request.body().len() > MAX_OPEN_BODY { Err(Rejection::TooLarge("64 KiB")) } else { Ok(()) }
 }
 
 /// Returns the caller that the token of a request identifies. The token is in the header `Authorization`, or else in the
@@ -162,17 +199,38 @@ pub(super) async fn respond(
     invocation: &Invocation,
     work: impl Future<Output = Result<Answer, Rejection>>,
 ) -> Response<Bytes> {
+    respond_in(RefusalForm::of(headers, uri), api, name, headers, invocation, work).await
+}
+
+/// Does the same for a route that needs no token.
+pub(super) async fn respond_to_anyone(
+    api: &Api,
+    name: &'static str,
+    headers: &HeaderMap,
+    invocation: &Invocation,
+    work: impl Future<Output = Result<Answer, Rejection>>,
+) -> Response<Bytes> {
+    respond_in(RefusalForm::Text, api, name, headers, invocation, work).await
+}
+
+async fn respond_in(
+    form: RefusalForm,
+    api: &Api,
+    name: &'static str,
+    headers: &HeaderMap,
+    invocation: &Invocation,
+    work: impl Future<Output = Result<Answer, Rejection>>,
+) -> Response<Bytes> {
     let trace = Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers);
     let correlation_id = HeaderValue::from_str(&trace.correlation_id);
-    let form = RefusalForm::of(headers, uri);
     let work = async {
         let started_ms = api.services.clock.now_ms();
-        let answer = work.await.unwrap_or_else(|rejection| match &rejection {
-            Rejection::Method(methods) => {
-                let methods = methods.clone();
-                Answer::from(rejected(&rejection, invocation)).allowing(methods)
+        let answer = work.await.unwrap_or_else(|rejection| {
+            let answer = Answer::from(rejected(&rejection, invocation));
+            match rejection {
+                Rejection::Method(methods) => answer.with(ALLOW, methods),
+                _ => answer,
             }
-            rejection => rejected(rejection, invocation).into(),
         });
         let mut response = answer.into_response(form);
         if let Ok(id) = correlation_id {
@@ -192,10 +250,13 @@ pub(super) fn rejected(rejection: &Rejection, invocation: &Invocation) -> (Statu
         Rejection::NotConnected => return not_connected(),
         Rejection::NotFound => StatusCode::NOT_FOUND,
         Rejection::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Rejection::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Rejection::Token(_) => StatusCode::UNAUTHORIZED,
         Rejection::OtherUser => StatusCode::FORBIDDEN,
-        Rejection::Unreadable | Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
+        Rejection::NoUrl => StatusCode::INTERNAL_SERVER_ERROR,
+        Rejection::Unreadable | Rejection::Invalid(_) | Rejection::UnknownCrm | Rejection::ForeignPage => {
+            StatusCode::BAD_REQUEST
+        }
     };
     telemetry::set_field("outcome", variant(rejection));
     match rejection {

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 
 use super::{
+    TokenError,
     claims::{Claims, IdClaim},
     hmac_provider,
 };
-use crate::model::{Explanation, ExtensionIdentity, Platform, Secret, Sender, TenantKey, UserId, UserKey};
+use crate::model::{ExtensionIdentity, Platform, Secret, Sender, TenantKey, UserId, UserKey, random_name};
 
 /// The time before which a token has to expire, in seconds since 1970: the year 2200. A later one is in milliseconds.
 const LATEST_END: f64 = 7_258_118_400.0;
@@ -29,6 +30,8 @@ pub struct Caller {
     pub issued_at: Option<i64>,
     /// The claim `exp`: when the token ends, in seconds since 1970.
     pub expires_at: i64,
+    /// The claim `jti`: the login that the token is of. `None`: it is not of a login.
+    pub login: Option<String>,
 }
 
 impl Caller {
@@ -39,61 +42,13 @@ impl Caller {
     }
 }
 
-/// A missing or invalid token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// The request has no token. [`TokenKeys::verify`] never returns this.
-    #[error("the token is missing: send it as `Authorization: Bearer <token>`")]
-    Missing,
-    /// The text is not a JSON Web Token, or lacks a claim.
-    #[error("the token is malformed: send an HS256 JSON Web Token with `id`, `platform` and `exp`")]
-    Malformed,
-    /// Another secret signed the token.
-    #[error("the token's signature is invalid: connect again, or ask your administrator for a new token")]
-    Signature,
-    /// The time of the claim `nbf` has not come.
-    #[error("the token is not valid yet: check the clock of the server that issued it")]
-    NotYet,
-    /// The time of the claim `exp` has passed.
-    #[error("the token has expired: connect again, or ask your administrator for a new token")]
-    Expired,
-}
-
-impl TokenError {
-    /// Returns the cause of the rejection, and what to do about it.
-    pub fn explain(&self) -> Explanation {
-        let (cause, action) = match self {
-            TokenError::Missing => (
-                "The request has no bearer token in `Authorization` and no `jwtToken` in its query.",
-                "Send a token. `call-log token ID` prints one.",
-            ),
-            TokenError::Malformed => (
-                "The token is truncated, uses another algorithm than HS256, or lacks `id`, `platform` or `exp`.",
-                "Send the token unchanged, or issue another one with `call-log token ID`.",
-            ),
-            TokenError::Signature => (
-                "Another secret signed the token, or JWT_SECRET has changed.",
-                "Issue another token with `call-log token ID`, or set the earlier secret as JWT_SECRET_PREVIOUS.",
-            ),
-            TokenError::NotYet => (
-                "The time in `nbf` has not come: the issuer's clock is ahead, or the token is for later.",
-                "Correct the clock, or wait until then.",
-            ),
-            TokenError::Expired => {
-                ("The time in `exp` has passed.", "Issue another token with `call-log token ID`.")
-            }
-        };
-        Explanation { cause, action }
-    }
-}
-
 /// The keys that sign and verify tokens. The current secret signs; the previous secret only verifies, while a secret is
 /// rotated.
 #[derive(Clone, Debug)]
 pub struct TokenKeys {
-    signing: EncodingKey,
+    pub(super) signing: EncodingKey,
     /// The key of the current secret comes first.
-    verifying: Vec<DecodingKey>,
+    pub(super) verifying: Vec<DecodingKey>,
     is_weak: bool,
     is_previous_weak: bool,
 }
@@ -149,7 +104,13 @@ impl TokenKeys {
             account => account.map(|account| TenantKey { platform: platform.clone(), account }),
         };
         let issued_at = claims.iat.and_then(|time| time.as_f64()).map(|seconds| seconds as i64);
-        Ok(Caller { user: UserKey { platform, id: user }, tenant, issued_at, expires_at: expires as i64 })
+        Ok(Caller {
+            user: UserKey { platform, id: user },
+            tenant,
+            issued_at,
+            expires_at: expires as i64,
+            login: claims.jti,
+        })
     }
 
     /// Returns a token for a user that is valid for this number of days. `tenant`: the CRM account that the user belongs to,
@@ -159,7 +120,23 @@ impl TokenKeys {
     ///
     /// Never: the claims are plain text and numbers, which can always be encoded.
     pub fn issue(&self, user: &UserKey, tenant: Option<&TenantKey>, now: DateTime<Utc>, days: u32) -> String {
-        self.issue_for(user, tenant, now, i64::from(days) * SECONDS_PER_DAY)
+        self.issue_for(user, tenant, None, (now, i64::from(days) * SECONDS_PER_DAY))
+    }
+
+    /// Returns a token for a login, which has a name of its own, that is valid for this number of days.
+    ///
+    /// # Panics
+    ///
+    /// Never: the claims are plain text and numbers, which can always be encoded.
+    pub fn issue_for_login(
+        &self,
+        user: &UserKey,
+        tenant: &TenantKey,
+        now: DateTime<Utc>,
+        days: u32,
+    ) -> String {
+        let login = random_name();
+        self.issue_for(user, Some(tenant), Some(login), (now, i64::from(days) * SECONDS_PER_DAY))
     }
 
     /// Returns a token like the caller's that lives as long, if less than half of the life of that one is left. `None`: it is
@@ -168,15 +145,17 @@ impl TokenKeys {
         let life = caller.expires_at - caller.issued_at?;
         let left = caller.expires_at - now.timestamp();
         let is_old = left < life / 2;
-        is_old.then(|| self.issue_for(&caller.user, caller.tenant.as_ref(), now, life.min(LONGEST_LIFE)))
+        let Caller { user, tenant, login, .. } = caller;
+        let life = life.min(LONGEST_LIFE);
+        is_old.then(|| self.issue_for(user, tenant.as_ref(), login.clone(), (now, life)))
     }
 
     fn issue_for(
         &self,
         user: &UserKey,
         tenant: Option<&TenantKey>,
-        now: DateTime<Utc>,
-        seconds: i64,
+        login: Option<String>,
+        (now, seconds): (DateTime<Utc>, i64),
     ) -> String {
         let iat = now.timestamp();
         let claims = Claims {
@@ -186,6 +165,7 @@ impl TokenKeys {
             iat: Some(iat.into()),
             nbf: None,
             exp: (iat + seconds).into(),
+            jti: login,
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
             .expect("an HMAC of plain claims cannot fail")
@@ -398,7 +378,8 @@ mod tests {
         let user = UserKey { platform: Platform::new("example").unwrap(), id: UserId::new("ü 1").unwrap() };
         let tenant = TenantKey { platform: user.platform.clone(), account: "ü#7".to_owned() };
         let end = NOW + 14 * 86_400;
-        let caller = Caller { user, tenant: Some(tenant), issued_at: Some(NOW), expires_at: end };
+        let caller =
+            Caller { user, tenant: Some(tenant), issued_at: Some(NOW), expires_at: end, login: None };
         let old = keys(SECRET, None);
         let issued = old.issue(&caller.user, caller.tenant.as_ref(), at(NOW), 14);
         for (keys, seconds, expected) in [
@@ -432,14 +413,19 @@ mod tests {
             (days(180), days(91), Some(days(180))),
             (days(4_000), days(3_000), Some(days(400))),
         ] {
-            let caller =
-                Caller { user: user.clone(), tenant: None, issued_at: Some(NOW), expires_at: NOW + life };
+            let caller = Caller {
+                user: user.clone(),
+                tenant: None,
+                issued_at: Some(NOW),
+                expires_at: NOW + life,
+                login: None,
+            };
             let token = keys.renewed(&caller, at(NOW + passed));
             let read = token.map(|token| keys.verify(&token, at(NOW + passed)).unwrap());
             let expected = renewed.map(|life| (user.clone(), NOW + passed + life));
             assert_eq!(read.map(|caller| (caller.user, caller.expires_at)), expected, "{life} {passed}");
         }
-        let unknown = Caller { user, tenant: None, issued_at: None, expires_at: NOW + 1 };
+        let unknown = Caller { user, tenant: None, issued_at: None, expires_at: NOW + 1, login: None };
         assert_eq!(keys.renewed(&unknown, at(NOW)), None);
     }
 

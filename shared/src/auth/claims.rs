@@ -14,6 +14,8 @@ pub(super) struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nbf: Option<Number>,
     pub(super) exp: Number,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) jti: Option<String>,
 }
 
 /// Reads a claim that is text if it is present. A claim that is null is invalid.

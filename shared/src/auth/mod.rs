@@ -3,5 +3,8 @@
 pub mod caller;
 mod claims;
 mod hmac_provider;
+mod seal;
+mod token_error;
 
-pub use caller::{Caller, TokenError, TokenKeys};
+pub use caller::{Caller, TokenKeys};
+pub use token_error::TokenError;

@@ -1,12 +1,15 @@
 //! The connection of a caller to the CRM, as the table has it.
 
 use crate::{
+    adapters::{Crm, Profile},
     delivery::{
+        failure::Failure,
+        grant::Grant,
         services::Services,
         tenancy::{self, Admitted, Tenancy},
     },
-    model::{Sender, User},
-    store,
+    model::{Deadline, Sender, User, random_name},
+    store::{self, StoredUser},
 };
 
 /// The connection of a caller to the CRM.
@@ -15,7 +18,7 @@ pub enum Connection {
     /// The user has credentials that the CRM has not rejected.
     Connected(Box<User>),
     /// The CRM has rejected the grant: the user has to connect again.
-    Ended,
+    Ended(Box<User>),
     /// The user is unknown or has no credentials.
     NotConnected,
     /// The token was issued before the user moved to another CRM account, or was revoked.
@@ -31,11 +34,25 @@ pub async fn of(services: &Services, sender: &Sender) -> Result<Connection, stor
         let Some(tenancy) = Tenancy::of(services, sender).await? else { return Ok(Connection::NotConnected) };
         let read = tenancy::user(services, tenancy.user.clone(), &sender.user, "connection.user").await;
         return Ok(match tenancy.admit(services, read)? {
-            Admitted::User(user) if user.session_ended => Connection::Ended,
+            Admitted::User(user) if user.session_ended => Connection::Ended(Box::new(user.user)),
             Admitted::User(user) => Connection::Connected(Box::new(user.user)),
             Admitted::NotConnected => Connection::NotConnected,
             Admitted::Moved => Connection::Moved,
             Admitted::Outdated => continue,
         });
     }
+}
+
+/// Asks the CRM whose a stored credential is. It is renewed first if it has expired.
+///
+/// # Errors
+/// The failure of the renewal or of the request.
+pub async fn check(
+    services: &Services,
+    crm: &'static dyn Crm,
+    user: StoredUser,
+    deadline: Deadline,
+) -> Result<Profile, Failure> {
+    let holder = random_name();
+    Grant::obtain(services, crm, user, None, deadline, &holder).await?.identify().await
 }

@@ -13,11 +13,10 @@ use crate::{
         breaker::RequestBreaker,
         failure::Failure,
         grant::Grant,
-        lease,
         services::Services,
         tenancy::{Admitted, Tenancy},
     },
-    model::{Contact, Deadline, Sender, TenantKey},
+    model::{Contact, Deadline, Sender, TenantKey, random_name},
     store::{self, ContactClaim, UserAndContacts},
 };
 
@@ -73,7 +72,7 @@ pub async fn find_by_number(
     is_fresh: bool,
     deadline: Deadline,
 ) -> Result<Outcome<Vec<FoundContact>>, store::Error> {
-    let holder = lease::new_holder();
+    let holder = random_name();
     let caller = match Caller::admit(services, crm, sender, number.code, &holder, deadline).await? {
         Ok(caller) => caller,
         Err(outcome) => return Ok(outcome.into()),
@@ -106,7 +105,7 @@ pub async fn find_by_name(
     name: &str,
     deadline: Deadline,
 ) -> Result<Outcome<Vec<FoundContact>>, store::Error> {
-    let holder = lease::new_holder();
+    let holder = random_name();
     let caller = match Caller::admit(services, crm, sender, "", &holder, deadline).await? {
         Ok(caller) => caller,
         Err(outcome) => return Ok(outcome.into()),
@@ -128,7 +127,7 @@ pub async fn create(
     new: &NewContact,
     deadline: Deadline,
 ) -> Result<Outcome<FoundContact>, store::Error> {
-    let holder = lease::new_holder();
+    let holder = random_name();
     let caller = match Caller::admit(services, crm, sender, number.code, &holder, deadline).await? {
         Ok(caller) => caller,
         Err(outcome) => return Ok(outcome.into()),

@@ -21,7 +21,7 @@ use crate::{
     },
     model::{
         AskedOwner, CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, LogKey, NamedExtension,
-        Payload, Secret, Sender, UpdateCallLog, UserId,
+        Payload, Secret, Sender, UpdateCallLog, UserId, random_name,
     },
     note::Section,
     store::{
@@ -115,7 +115,7 @@ pub async fn run(
         };
         payload.owner = owner.as_ref().and_then(|owner| owner.id_in(&tenancy.tenant).cloned());
         let has_bad_token = owner.is_some() && payload.owner.is_none();
-        let request = Request { services, crm, sender, holder: lease::new_holder(), deadline };
+        let request = Request { services, crm, sender, holder: random_name(), deadline };
         match request.create(&tenancy, &call, &payload, authorization.clone()).await? {
             Reply::Answer(Outcome::Logged { log, shortened, owner_refusal, left_out }) => {
                 let owner_refusal = if has_bad_token { Some(OwnerRefusal::Token) } else { owner_refusal };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     adapters::Crm,
     delivery::services::Services,
-    model::{Deadline, LogKey, UserId, hash::hex},
+    model::{Deadline, LogKey, UserId},
     store::{self, CallItem, Lease},
     telemetry::{self, Metric},
 };
@@ -33,14 +33,6 @@ const PAUSES: [Duration; 7] = [
     Duration::from_millis(800),
     Duration::from_millis(850),
 ];
-
-/// Returns a name for this invocation that no other has: 128 random bits.
-pub(crate) fn new_holder() -> String {
-    let mut bytes = [0; 16];
-    // Without randomness, two invocations could take each other's lease for their own.
-    getrandom::fill(&mut bytes).expect("the system has randomness");
-    hex(&bytes)
-}
 
 /// Returns the time after which a request whose sender stopped waiting has no effect any more that the CRM's searches do
 /// not show, in milliseconds. It is a sum, because a request may arrive at the end of the grace period, and a search shows

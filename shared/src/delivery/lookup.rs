@@ -13,12 +13,13 @@ use crate::{
         breaker::RequestBreaker,
         failure::Failure,
         grant::Grant,
-        lease,
         services::Services,
         subject::Subject,
         tenancy::{Admitted, Tenancy},
     },
-    model::{CallDetails, CallKey, CallLogId, Deadline, LogKey, Match, Sender, SessionId, match_log},
+    model::{
+        CallDetails, CallKey, CallLogId, Deadline, LogKey, Match, Sender, SessionId, match_log, random_name,
+    },
     note::{self, Section},
     store::{self, CallItem, Depth, LookedUp, State, StoredUser},
 };
@@ -76,7 +77,7 @@ pub async fn run(
 ) -> Result<Outcome, store::Error> {
     let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
     loop {
-        let lookup = Lookup { services, crm, sender, with_content, holder: lease::new_holder(), deadline };
+        let lookup = Lookup { services, crm, sender, with_content, holder: random_name(), deadline };
         match lookup.run(&tenancy, sessions).await? {
             Some(outcome) => return Ok(outcome),
             None => match Tenancy::of(services, sender).await? {

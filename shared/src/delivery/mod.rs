@@ -99,7 +99,7 @@
 //! | [`place`] | the log of the call that a request is about |
 //! | [`update`], [`create`] | the requests: a claim, and what follows it |
 //! | [`breaker`] | the circuit breaker of one tenant or user |
-//! | [`lookup`], [`contacts`] | questions of a person who waits: which calls have a log, and who is calling |
+//! | [`lookup`], [`contacts`], [`connection`], [`settings`] | questions of a person who waits: which calls have a log, who is calling, and what is set |
 //! | [`redrive`] | the requests once more, for work that is due |
 
 mod attempt;
@@ -128,6 +128,7 @@ pub mod redrive;
 mod reduction;
 mod retry;
 pub mod services;
+pub mod settings;
 mod subject;
 mod sweep;
 pub mod sync_point;

@@ -20,8 +20,8 @@ use crate::{
         attempt::Claim, breaker::Breaker, creation, failure::Failure, lease, retry::LONGEST_WAIT_MS,
         services::Services, write,
     },
-    model::{BreakerKey, Deadline, TenantKey, UserKey},
-    store::{self, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
+    model::{BreakerKey, Deadline, TenantKey, UserKey, random_name},
+    store::{self, CallItem, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
 
@@ -151,20 +151,28 @@ impl Run<'_> {
         let mut calls = Vec::new();
         for due in unsettled {
             let Some(crm) = self.services.crm(due.key.call.tenant.platform.as_str()) else { continue };
-            let waiting_ms = due.waiting_since_ms.map(|since| now_ms - since);
-            let is_overdue = waiting_ms.is_some_and(|waiting_ms| waiting_ms >= LONGEST_WAIT_MS);
             let [own, creator] = [Some(&due.user), due.creator.as_ref()]
                 .map(|id| id.and_then(|id| users.get(&due.key.user(id))).cloned());
-            if let Some(Some(user)) = &own
-                && has_moved(user, &due)
-            {
-                if due.due_ms <= now_ms {
+            if let Some(Some(user)) = &own {
+                // A person who has disconnected does not want others to write their work.
+                let disconnected_ms = user.disconnected_at_ms.map(|at| now_ms - at);
+                let is_lost =
+                    has_moved(user, &due) || disconnected_ms.is_some_and(|ms| ms >= LONGEST_WAIT_MS);
+                if is_lost && due.due_ms <= now_ms {
                     self.discard(&due, now_ms).await;
                 }
-                continue;
+                if is_lost || disconnected_ms.is_some() {
+                    continue;
+                }
             }
+            let connected_at_ms = own.as_ref().and_then(|user| user.as_ref()?.connected_at_ms);
+            let waiting_since_ms = after_login(due.waiting_since_ms, connected_at_ms);
+            let is_overdue = waiting_since_ms.is_some_and(|since| now_ms - since >= LONGEST_WAIT_MS);
             let usable = |user: &Option<Option<Arc<StoredUser>>>| {
-                user.clone().flatten().filter(|user| !user.session_ended && may_deliver(user, &due))
+                let is_usable = |user: &Arc<StoredUser>| {
+                    user.user.credentials.is_some() && !user.session_ended && may_deliver(user, &due)
+                };
+                user.clone().flatten().filter(is_usable)
             };
             let creator = usable(&creator);
             let user = usable(&own).or_else(|| creator.clone());
@@ -183,7 +191,8 @@ impl Run<'_> {
         Ok(calls)
     }
 
-    /// Returns the users of these calls: `None` if a user is unknown or not connected, no entry if one cannot be read.
+    /// Returns the users of these calls: `None` if a user is unknown, or has no credentials and has not disconnected; no entry if
+    /// one cannot be read.
     async fn users(&self, calls: &[Due]) -> BTreeMap<UserKey, Option<Arc<StoredUser>>> {
         let ids = calls
             .iter()
@@ -196,7 +205,11 @@ impl Run<'_> {
         });
         let users: Vec<_> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
         let readable = users.into_iter().filter_map(|(key, user)| match user {
-            Ok(user) => Some((key, user.filter(|user| user.user.credentials.is_some()).map(Arc::new))),
+            Ok(user) => {
+                let user =
+                    user.filter(|user| user.user.credentials.is_some() || user.disconnected_at_ms.is_some());
+                Some((key, user.map(Arc::new)))
+            }
             Err(error) => {
                 tracing::warn!(%error, "a user could not be read");
                 None
@@ -316,7 +329,7 @@ impl Run<'_> {
         };
         let now_ms = services.clock.now_ms();
         let deadline = Deadline(self.deadline.0.min(now_ms + CALL_MS));
-        let holder = lease::new_holder();
+        let holder = random_name();
         // A search with another user's credential may not show the records that the creator's attempts have created.
         let has_attempts = item.state != State::Logged || item.sweep_at.is_some_and(|at| at <= now_ms);
         let user = call.creator.as_ref().filter(|_| has_attempts).unwrap_or(&call.user);
@@ -325,6 +338,7 @@ impl Run<'_> {
             return Ok(Outcome::Untouched);
         }
         let (user, id) = (StoredUser::clone(user), user.user.id.clone());
+        let connected_at_ms = user.connected_at_ms;
         let lease = lease::new(call.crm, key, &id, &holder, now_ms, deadline);
         match item.state {
             State::Creating | State::OutcomeUnknown | State::Retry if item.payload.is_some() => {
@@ -334,7 +348,8 @@ impl Run<'_> {
                 let payload = services.store.payload(key, &item)?.ok_or_else(|| {
                     store::Error::Unreadable("call".to_owned(), "it was claimed without a payload".to_owned())
                 })?;
-                let claim = Claim::new(services, call.crm, lease, *item, deadline);
+                let item = counted_after_login(*item, connected_at_ms);
+                let claim = Claim::new(services, call.crm, lease, item, deadline);
                 let claim = Claim { is_redrive: true, ..claim };
                 Ok(match claim.create(user, None, None, payload).await? {
                     creation::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
@@ -346,7 +361,8 @@ impl Run<'_> {
                 let claim = services.store.claim_update(&lease, Change::Due);
                 let claim = services.sync_points.reach("redrive.claim_update", claim).await?;
                 let ClaimUpdate::Claimed(item, _) = claim else { return Ok(Outcome::Untouched) };
-                let claim = Claim::new(services, call.crm, lease, *item, deadline);
+                let item = counted_after_login(*item, connected_at_ms);
+                let claim = Claim::new(services, call.crm, lease, item, deadline);
                 Ok(match claim.sweep_and_update(user).await? {
                     write::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
                     _ => Outcome::Delivered,
@@ -360,20 +376,20 @@ impl Run<'_> {
         }
     }
 
-    /// Discards what waits in a log for its user, who has moved to another CRM account. A failure leaves it to the next run,
-    /// and keeps no other call waiting.
+    /// Discards what waits in a log for its user, who has moved to another CRM account or disconnected 30 days ago. A failure
+    /// leaves it to the next run, and keeps no other call waiting.
     async fn discard(&self, due: &Due, now_ms: i64) {
         let discard = self.services.store.discard_moved(&due.key, &due.user, now_ms);
         let count = match self.services.sync_points.reach("redrive.discard", discard).await {
             Ok(count) => count,
             Err(error) => {
-                tracing::error!(%error, "the work of a user who has moved could not be discarded");
+                tracing::error!(%error, "the work of a user who has moved or disconnected could not be discarded");
                 return;
             }
         };
         telemetry::record(Metric::DiscardedMoved, i64::try_from(count).unwrap_or(i64::MAX));
         if count > 0 {
-            tracing::warn!(count, "work of a user who has moved to another CRM account was discarded");
+            tracing::warn!(count, "work of a user who has moved or disconnected was discarded");
         }
     }
 
@@ -396,6 +412,20 @@ impl Outcome {
             Outcome::Failed(_) => "Failed",
             Outcome::Unreadable => "Unreadable",
         }
+    }
+}
+
+/// Returns the time from which a wait counts: time before the user connected again does not count.
+fn after_login(since_ms: Option<i64>, connected_at_ms: Option<i64>) -> Option<i64> {
+    since_ms.map(|since| since.max(connected_at_ms.unwrap_or(since)))
+}
+
+/// Returns an item whose waits count from the last login of the user.
+fn counted_after_login(item: CallItem, connected_at_ms: Option<i64>) -> CallItem {
+    CallItem {
+        waiting_since: after_login(item.waiting_since, connected_at_ms),
+        failing_since: after_login(item.failing_since, connected_at_ms),
+        ..item
     }
 }
 

@@ -55,6 +55,11 @@ impl Services {
         Some(moved.unwrap_or(url).clone())
     }
 
+    /// Returns the base URL that is asked whose a new credential is, or `None` if people cannot connect by themselves.
+    pub(crate) fn identity_url(&self, crm: &dyn Crm) -> Option<String> {
+        self.crm_base_urls.get(crm.platform()).cloned().or_else(|| crm.identity_url())
+    }
+
     /// Returns the API host of the user that a response of the CRM names, or `None` if it is not one of the CRM's own.
     pub(crate) fn accepted_host(&self, crm: &dyn Crm, user: &User, named: &str) -> Option<String> {
         if self.crm_base_urls.contains_key(crm.platform()) {

@@ -17,7 +17,9 @@ use crate::{
         tenancy::{self, Admitted, KnownUser, Tenancy},
         write,
     },
-    model::{CallDetails, CallKey, CallLogId, Deadline, LogKey, Secret, Sender, UpdateCallLog, Zone},
+    model::{
+        CallDetails, CallKey, CallLogId, Deadline, LogKey, Secret, Sender, UpdateCallLog, Zone, random_name,
+    },
     note::Section,
     store::{
         self, CallItem, Change, ClaimUpdate, Enqueued, Event, Origin, Queued, Rearmed, Release, State,
@@ -103,8 +105,7 @@ pub async fn run(
             session: command.session.clone(),
             header_user: header_user.clone(),
         };
-        let request =
-            Request { services, crm, sender, command: &command, holder: lease::new_holder(), deadline };
+        let request = Request { services, crm, sender, command: &command, holder: random_name(), deadline };
         match request.update(&tenancy, &call).await? {
             Some(outcome) => return Ok(outcome),
             None => match Tenancy::of(services, sender).await? {

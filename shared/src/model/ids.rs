@@ -114,6 +114,30 @@ impl TenantKey {
     }
 }
 
+impl TenantKey {
+    /// Reads the name by which an operator knows a tenant. Returns `None` for any other text.
+    ///
+    /// ```
+    /// use call_log::model::TenantKey;
+    ///
+    /// assert_eq!(TenantKey::parse("Example:3151823").unwrap().to_string(), "example:3151823");
+    /// assert_eq!(TenantKey::parse("3151823"), None);
+    /// ```
+    pub fn parse(name: &str) -> Option<TenantKey> {
+        let (platform, account) = name.trim().split_once(':')?;
+        let account = account.trim().to_owned();
+        let platform = Platform::new(platform.trim().to_lowercase())?;
+        (!account.is_empty()).then_some(TenantKey { platform, account })
+    }
+}
+
+/// The name by which an operator knows the tenant, such as `example:3151823`.
+impl fmt::Display for TenantKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.platform, self.account)
+    }
+}
+
 /// The identity of those whose requests a CRM counts together in its rate limits. They share a circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BreakerKey {

@@ -5,7 +5,7 @@
 //! - [`call`]: parties, legs and contacts; [`details`]: the details of a call and how they are combined;
 //! - [`command`]: what a caller asks for; [`part`]: what a record can do without;
 //! - [`user`]: users, credentials, settings and time zones;
-//! - [`clock`]: time; [`hash`]: stable hashes and hexadecimal text;
+//! - [`clock`]: time; [`hash`]: stable hashes and hexadecimal text; [`random`]: names that cannot be guessed;
 //! - [`explanation`]: the documentation of an error.
 //!
 //! This module does no I/O and uses no other module of the crate.
@@ -19,6 +19,7 @@ pub mod hash;
 pub mod identity;
 pub mod ids;
 pub mod part;
+pub mod random;
 pub mod secrets;
 pub mod tag;
 pub mod user;
@@ -34,6 +35,7 @@ pub use ids::{
     TenantKey, UserId, UserKey,
 };
 pub use part::RecordPart;
+pub use random::random_name;
 pub use secrets::{OAuthClient, OAuthClientError, SecretReader};
 pub use tag::CallTag;
 pub use user::{Credentials, CrmAccount, Secret, Settings, User, Zone};

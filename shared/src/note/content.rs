@@ -12,6 +12,14 @@ use crate::model::{CallDetails, Direction, Settings, Zone};
 /// The pattern of dates for users who have not chosen one.
 const DATE_PATTERN: &str = "YYYY-MM-DD hh:mm:ss A";
 
+/// The setting with the pattern of dates.
+const DATE_SETTING: &str = "logDateFormat";
+
+/// Returns `true` if this is the key of a setting that notes depend on.
+pub fn is_setting(key: &str) -> bool {
+    key == DATE_SETTING || SECTIONS.iter().any(|row| row.setting.0 == key)
+}
+
 /// The sections of a note with their values, in the order of [`Section`]. No value is blank.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
@@ -96,7 +104,7 @@ fn value(section: Section, details: &CallDetails, settings: &Settings, zone: Zon
         Section::Subject => details.subject.clone(),
         Section::ContactNumber => details.contact_number.clone(),
         Section::DateTime => {
-            let pattern = settings.text("logDateFormat").unwrap_or(DATE_PATTERN);
+            let pattern = settings.text(DATE_SETTING).unwrap_or(DATE_PATTERN);
             details.start.map(|start| wording::date(start, zone, pattern))
         }
         Section::Duration => details.duration.map(wording::duration),

@@ -112,7 +112,7 @@ mod words;
 
 pub use compare::differing_sections;
 pub use compose::compose;
-pub use content::Content;
+pub use content::{Content, is_setting};
 pub(crate) use fingerprint::subject_fingerprint;
 pub use fingerprint::{Fingerprints, fingerprint, is_subject};
 pub use fit::{compose_within, merge_within};

@@ -166,7 +166,8 @@ impl App {
                 "JWT_SECRET_PREVIOUS is shorter than 32 bytes, so it can be guessed: remove it soon"
             );
         }
-        Ok(App { api: Api::new(services, callers.tokens, callers.extensions), secrets })
+        let site = secrets.site();
+        Ok(App { api: Api::new(services, site, callers.tokens, callers.extensions), secrets })
     }
 
     /// Handles a request by the one of these routes that has its path and method.
@@ -214,8 +215,7 @@ impl App {
 
     /// Returns a token for this user that is accepted although earlier ones were revoked.
     pub fn issue_valid_token(&self, user: &StoredUser, days: u32) -> String {
-        let valid_from = DateTime::from_timestamp_secs(user.valid_from).unwrap_or_default();
-        self.issue_token_at(&user.user, self.api.services.clock.now().max(valid_from), days)
+        self.issue_token_at(&user.user, user.issued_at(self.api.services.clock.now()), days)
     }
 
     fn issue_token_at(&self, user: &User, now: DateTime<Utc>, days: u32) -> String {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     adapters,
+    login::AllowedTenants,
     model::{OAuthClient, Secret},
 };
 
@@ -19,6 +20,10 @@ pub struct Config {
     pub dynamodb_endpoint: Option<String>,
     /// The credentials that sign requests to AWS.
     pub aws: AwsCredentials,
+    /// The address of the API for people's browsers, if the platform does not know it, as behind CloudFront (`PUBLIC_URL`).
+    pub public_url: Option<String>,
+    /// The tenants whose people may connect by themselves (`ALLOWED_TENANTS`).
+    pub allowed_tenants: AllowedTenants,
     /// The secrets by which callers are known. `None`: the process takes no requests.
     pub callers: Option<CallerSecrets>,
     /// The data key that encrypts values in the table, itself encrypted by KMS, in base64 (`CREDENTIALS_DATA_KEY`).
@@ -214,6 +219,8 @@ impl Config {
             region,
             dynamodb_endpoint,
             aws,
+            public_url: url("PUBLIC_URL")?.map(|url| url.trim_end_matches('/').to_owned()),
+            allowed_tenants: AllowedTenants::parse(&get("ALLOWED_TENANTS").unwrap_or_default()),
             callers,
             data_key: secret("CREDENTIALS_DATA_KEY"),
             previous_data_keys: {

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
+    api::Site,
     auth::TokenKeys,
     model::{Clock, HashKey, OAuthClient, OAuthClientError, Secret, SecretReader},
     startup::{
@@ -92,6 +93,11 @@ impl Secrets {
                 None
             }
         }
+    }
+
+    /// Returns the operator's decisions about the address of the API and about its people.
+    pub(crate) fn site(&self) -> Site {
+        Site { url: self.config.public_url.clone(), allowed: self.config.allowed_tenants.clone() }
     }
 
     /// Returns the keys by which callers are known. `None`: the process takes no requests.

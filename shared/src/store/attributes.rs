@@ -152,8 +152,11 @@ pub(super) const CRM_USER_ID: &str = "crm_user_id";
 pub(super) const OWNER_ID: &str = "owner_id";
 /// Text, [`Zone::name`](crate::model::Zone::name).
 pub(super) const ZONE: &str = "zone";
-/// Map of texts, each setting as JSON.
+/// Map of texts, each setting as JSON. In the item of the extension's settings: encrypted JSON of an
+/// [`ExtensionSettings`](super::ExtensionSettings).
 pub(super) const SETTINGS: &str = "settings";
+/// Number, the count of writes of the extension's settings. Written with each.
+pub(super) const VERSION: &str = "version";
 /// Number, seconds since 1970: tokens that were issued before are not accepted. Written when tokens are revoked.
 pub(super) const VALID_FROM: &str = "valid_from";
 /// Number, the count of stored grants. Written with each.
@@ -166,6 +169,18 @@ pub(super) const RENEWAL_UNTIL: &str = "renewal_until";
 pub(super) const LAST_RENEWAL: &str = "last_renewal";
 /// Boolean, the CRM refused to renew the grant: the user must connect again. Written by a renewal.
 pub(super) const SESSION_ENDED: &str = "session_ended";
+
+/// Text, the name of the user in the CRM. Written by a login.
+pub(super) const NAME: &str = "name";
+/// Number, when the user connected. Written by a login.
+pub(super) const CONNECTED_AT: &str = "connected_at";
+/// Number, when the user disconnected. Written with the removal of [`CREDENTIALS`]; removed by the next login.
+pub(super) const DISCONNECTED_AT: &str = "disconnected_at";
+
+// A tenant's item. An operator writes it.
+
+/// Boolean, the people of the tenant may connect by themselves.
+pub(super) const ALLOWED: &str = "allowed";
 
 // The items of contacts. Requests about contacts write them.
 

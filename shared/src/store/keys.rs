@@ -17,6 +17,10 @@ pub(super) type TableItem = HashMap<String, AttributeValue>;
 pub(super) const USER_SORT_KEY: &str = "USER";
 const BREAKER_SORT_KEY: &str = "BREAKER";
 const HOST_SORT_KEY: &str = "HOST";
+pub(super) const TENANT_SORT_KEY: &str = "TENANT";
+const SETTINGS_SORT_KEY: &str = "SETTINGS";
+const CODE_SORT_KEY: &str = "CODE";
+const CODE_PREFIX: &str = "K#";
 const USER_PREFIX: &str = "U#";
 const TENANT_PREFIX: &str = "T#";
 const CALL_PREFIX: &str = "C#";
@@ -39,16 +43,18 @@ impl TableKey {
         TableKey { partition: user_partition(user), sort: USER_SORT_KEY.to_owned() }
     }
 
+    /// The key of the item with the settings that only the extension reads.
+    pub(super) fn settings(user: &UserKey) -> TableKey {
+        TableKey { partition: user_partition(user), sort: SETTINGS_SORT_KEY.to_owned() }
+    }
+
     pub(super) fn log(log: &LogKey) -> TableKey {
         TableKey { partition: call_partition(&log.call), sort: format!("{LOG_PREFIX}{}", log.slot) }
     }
 
     pub(super) fn breaker(key: &BreakerKey) -> TableKey {
         let partition = match key {
-            BreakerKey::Tenant(tenant) => {
-                let (platform, account) = (escape(tenant.platform.as_str()), escape(&tenant.account));
-                format!("{TENANT_PREFIX}{platform}#{account}")
-            }
+            BreakerKey::Tenant(tenant) => tenant_partition(tenant),
             BreakerKey::User(user) => user_partition(user),
         };
         TableKey { partition, sort: BREAKER_SORT_KEY.to_owned() }
@@ -72,9 +78,17 @@ impl TableKey {
 
     /// The key of the item with a contact that is created. `name`: the code of its number and name.
     pub(super) fn new_contact(tenant: &TenantKey, name: &str) -> TableKey {
-        let (platform, account) = (escape(tenant.platform.as_str()), escape(&tenant.account));
-        let partition = format!("{TENANT_PREFIX}{platform}#{account}");
-        TableKey { partition, sort: format!("{CONTACT_PREFIX}{name}") }
+        TableKey { partition: tenant_partition(tenant), sort: format!("{CONTACT_PREFIX}{name}") }
+    }
+
+    /// The key of the item with the operator's decisions about a tenant.
+    pub(super) fn tenant(tenant: &TenantKey) -> TableKey {
+        TableKey { partition: tenant_partition(tenant), sort: TENANT_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item of something that works once. `code`: its hash.
+    pub(super) fn code(code: &str) -> TableKey {
+        TableKey { partition: format!("{CODE_PREFIX}{}", escape(code)), sort: CODE_SORT_KEY.to_owned() }
     }
 
     /// The key of an item that never exists.
@@ -92,6 +106,12 @@ impl TableKey {
     pub(super) fn user_key(&self) -> Option<UserKey> {
         let (platform, id) = self.partition.strip_prefix(USER_PREFIX)?.split_once('#')?;
         Some(UserKey { platform: Platform::new(unescape(platform))?, id: UserId::new(unescape(id))? })
+    }
+
+    /// Returns the tenant whose partition the key is in, if it is a tenant's.
+    pub(super) fn tenant_key(&self) -> Option<TenantKey> {
+        let (platform, account) = self.partition.strip_prefix(TENANT_PREFIX)?.split_once('#')?;
+        Some(TenantKey { platform: Platform::new(unescape(platform))?, account: unescape(account) })
     }
 
     /// Returns the call log whose item has this key, if it is a call log's.
@@ -132,6 +152,10 @@ impl TableKey {
 
 pub(super) fn user_partition(user: &UserKey) -> String {
     format!("{USER_PREFIX}{}#{}", escape(user.platform.as_str()), escape(user.id.as_str()))
+}
+
+fn tenant_partition(tenant: &TenantKey) -> String {
+    format!("{TENANT_PREFIX}{}#{}", escape(tenant.platform.as_str()), escape(&tenant.account))
 }
 
 /// Returns the identity of a record among those of all tenants.

@@ -9,6 +9,9 @@
 //! | `T#<platform>#<account>` | `BREAKER` | a tenant's circuit breaker | [`breakers`] | `open_until`, `failures`, `ttl` |
 //! | `U#<platform>#<user>` | `CONTACT#<code>` | the contacts that were found for a number | [`contacts`] | `contacts`, `lease_until`, `ttl` |
 //! | `T#<platform>#<account>` | `CONTACT#<code>` | a contact that is, or was, created | [`contacts`] | `contact` to `ttl` |
+//! | `U#<platform>#<user>` | `SETTINGS` | settings that only the extension reads | [`settings`] | `settings`, `version` |
+//! | `T#<platform>#<account>` | `TENANT` | the operator's decisions about a tenant | [`logins`] | `allowed` |
+//! | `K#<hash>` | `CODE` | something that works once and was used | [`logins`] | `holder`, `ttl` |
 //! | `N#<platform>#<host>` | `HOST` | the CRM account that a host's users belong to | [`users`] | `account` |
 //!
 //! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
@@ -29,10 +32,13 @@ mod import;
 mod item_reader;
 mod keyring;
 mod keys;
+mod listing;
+mod logins;
 mod lookup;
 mod packing;
 mod records;
 mod rotation;
+mod settings;
 mod table;
 mod users;
 
@@ -52,6 +58,7 @@ pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};
 pub use lookup::{Depth, LookedUp};
 pub use rotation::{EncryptedUser, NextPage, RotationOutcome};
+pub use settings::ExtensionSettings;
 pub use table::TableError;
 pub use users::StoredUser;
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{
     Error, Store,
     attributes::{
-        ACCOUNT, API_HOST, CREDENTIALS, CRM_USER_ID, HOSTNAME, LAST_RENEWAL, LOGIN_HOST, OWNER_ID, PK,
-        RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS, TOKEN_VERSION, VALID_FROM, ZONE, boolean,
-        number, text,
+        ACCOUNT, API_HOST, CONNECTED_AT, CREDENTIALS, CRM_USER_ID, DISCONNECTED_AT, HOSTNAME, LAST_RENEWAL,
+        LOGIN_HOST, NAME, OWNER_ID, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS,
+        TOKEN_VERSION, VALID_FROM, ZONE, boolean, number, text,
     },
     expression::{Update, WriteOutcome},
     from_sdk_error,
@@ -34,6 +34,12 @@ pub struct StoredUser {
     pub session_ended: bool,
     /// Tokens that were issued before are not accepted, in seconds since 1970. 0: none were revoked.
     pub valid_from: i64,
+    /// The name of the user in the CRM, as far as a login has brought it.
+    pub name: Option<String>,
+    /// When the user connected by a login, in milliseconds since 1970.
+    pub connected_at_ms: Option<i64>,
+    /// When the user disconnected, in milliseconds since 1970. `None`: the user has not disconnected since the last login.
+    pub disconnected_at_ms: Option<i64>,
 }
 
 impl StoredUser {
@@ -72,13 +78,20 @@ impl Store {
     }
 
     async fn put_user_when(&self, user: &User, condition: &str) -> Result<WriteOutcome, Error> {
+        let update =
+            self.connection(user)?.condition(condition).set(SETTINGS, settings_value(&user.settings));
+        self.update(TableKey::user(&user.key()), update).await
+    }
+
+    /// Returns the update that stores a user's connection to the CRM: everything but the settings.
+    pub(super) fn connection(&self, user: &User) -> Result<Update, Error> {
         let key = TableKey::user(&user.key());
-        let mut update = Update::when(condition)
-            .set(SETTINGS, settings_value(&user.settings))
+        let mut update = Update::default()
             .increment(TOKEN_VERSION)
             .remove(RENEWAL_HOLDER)
             .remove(RENEWAL_UNTIL)
-            .remove(SESSION_ENDED);
+            .remove(SESSION_ENDED)
+            .remove(DISCONNECTED_AT);
         let CrmAccount { api_host, login_host, id, user_id, owner_id } = &user.account;
         for (attribute, value) in [
             (HOSTNAME, &user.hostname),
@@ -94,11 +107,10 @@ impl Store {
                 None => update.remove(attribute),
             };
         }
-        update = match &user.credentials {
+        Ok(match &user.credentials {
             Some(credentials) => update.set(CREDENTIALS, self.encrypt_credentials(&key, credentials)?),
             None => update.remove(CREDENTIALS),
-        };
-        self.update(key, update).await
+        })
     }
 
     /// Changes some settings of a user and keeps the others. `Null` removes a setting, so that its default applies.
@@ -138,19 +150,6 @@ impl Store {
             }
         }
         Err(Error::Unavailable("other requests keep changing the settings".to_owned()))
-    }
-
-    /// Revokes the tokens of a user that were issued until now. `now_ms`: milliseconds since 1970. Returns the time from which on
-    /// a token has to be issued, in seconds since 1970; `None` if there is no such user.
-    ///
-    /// # Errors
-    /// Fails if the table does.
-    pub async fn revoke_tokens(&self, user: &UserKey, now_ms: i64) -> Result<Option<i64>, Error> {
-        // Tokens know the second in which they were issued.
-        let valid_from = now_ms / 1_000 + 1;
-        let update = Update::when(format!("attribute_exists(#{PK})")).set(VALID_FROM, number(valid_from));
-        let outcome = self.update(TableKey::user(user), update).await?;
-        Ok(matches!(outcome, WriteOutcome::Written { .. }).then_some(valid_from))
     }
 
     /// Removes a user; the user's calls stay. Returns `false` if there is no such user.
@@ -294,6 +293,9 @@ impl Store {
             token_version: reader.number(TOKEN_VERSION)?.unwrap_or(0),
             session_ended: reader.boolean(SESSION_ENDED)?,
             valid_from: reader.number(VALID_FROM)?.unwrap_or(0),
+            name: reader.text(NAME)?,
+            connected_at_ms: reader.number(CONNECTED_AT)?,
+            disconnected_at_ms: reader.number(DISCONNECTED_AT)?,
         })
     }
 

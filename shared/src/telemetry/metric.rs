@@ -73,6 +73,10 @@ pub enum Metric {
     /// The time between reading a record and changing it, in milliseconds. A person's edit in between may be
     /// overwritten.
     EditWindow,
+    /// A person connected a CRM account.
+    LoginCount,
+    /// A login was refused.
+    LoginRefused,
     /// A process began its first work.
     ColdStart,
     /// The duration of a request to us, in milliseconds.
@@ -91,7 +95,7 @@ enum Aggregation {
 
 impl Metric {
     /// All metrics, in the order of their declaration.
-    pub const ALL: [Metric; 31] = [
+    pub const ALL: [Metric; 33] = [
         Metric::Created,
         Metric::Updated,
         Metric::Parked,
@@ -121,6 +125,8 @@ impl Metric {
         Metric::BudgetLeft,
         Metric::CrmLatency,
         Metric::EditWindow,
+        Metric::LoginCount,
+        Metric::LoginRefused,
         Metric::ColdStart,
         Metric::Latency,
     ];

@@ -9,7 +9,7 @@ use call_log::{
     adapters::{
         Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, ClientAuthentication,
         CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, HeaderMap,
-        LimitScope, NewCallLog, NewContact, OAuth, Presentation, RateLimits, Recovery, Session,
+        LimitScope, NewCallLog, NewContact, OAuth, Presentation, Profile, RateLimits, Recovery, Session,
         budget::Allowance,
         exchange::{Intent, Method, StatusCode},
         json::Few,
@@ -135,7 +135,10 @@ impl Crm for ContraryCrm {
 
     fn presentation(&self) -> Presentation {
         Presentation {
-            connect: &[Connect::OAuth, Connect::ApiKey { title: "Access code (My profile, Codes)" }],
+            connect: &[
+                Connect::OAuth { page: None },
+                Connect::ApiKey { title: "Access code (My profile, Codes)" },
+            ],
             url_identifier: "*.contrary-crm.example/app*",
             contact_page_url: Some("https://{hostname}/app/{contactType}/{contactId}"),
             log_page_url: None,
@@ -167,13 +170,14 @@ impl Crm for ContraryCrm {
             revoke_url: None,
             client_authentication: ClientAuthentication::Form,
             scopes: vec!["calls".to_owned()],
+            has_pkce: true,
             extra: vec![("audience", "calls".to_owned())],
         })
     }
 
-    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+    async fn identify(&self, access: &Access<'_>) -> Result<Profile, Error> {
         let me: Me = result(&send(access, CrmRequest::read("me", "/v3/me")).await?)?;
-        Ok(Some(me.organisation))
+        Ok(Profile { account: Some(me.organisation), ..Profile::default() })
     }
 
     fn is_grant_refused(&self, response: &Value) -> bool {

@@ -4,6 +4,7 @@
 //! it causes the faults.
 
 mod conformance;
+mod oauth;
 mod persons;
 mod records;
 
@@ -25,7 +26,7 @@ use call_log::model::Clock;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use self::records::{Failure, Records, activity_type, check_names, oauth_client, object, store, success};
+use self::records::{Failure, Records, activity_type, check_names, object, store, success};
 use crate::proxy::{Exchange, Fault, Proxy, Target};
 
 /// The name of the adapter.
@@ -74,8 +75,10 @@ pub enum Route {
     ListActivities,
     /// "Delete an activity"
     DeleteActivity,
-    /// The exchange of a refresh token for an access token
+    /// The exchange of a code or a refresh token for an access token
     Token,
+    /// The revocation of a token
+    Revoke,
 }
 
 impl Route {
@@ -95,6 +98,7 @@ impl Route {
             Route::DeleteActivity => ("DELETE", "/api/v2/activities/*"),
             Route::ListActivities => ("GET", "/api/v2/activities"),
             Route::Token => ("POST", "/oauth/token"),
+            Route::Revoke => ("POST", "/oauth/revoke"),
         };
         Target { method, path }
     }
@@ -290,6 +294,19 @@ impl FakePipedrive {
         self.records().clients.clone()
     }
 
+    /// Returns a code, as the page of Pipedrive issues it when a person grants access.
+    pub fn issue_code(&self) -> String {
+        let mut records = self.records();
+        let code = format!("pipedrive-code-{}", records.codes.len());
+        records.codes.insert(code.clone(), true);
+        code
+    }
+
+    /// Returns the pages for which codes were exchanged.
+    pub fn redirects(&self) -> Vec<String> {
+        self.records().redirects.clone()
+    }
+
     /// Returns the only valid refresh token.
     pub fn refresh_token(&self) -> String {
         self.records().refresh.clone()
@@ -316,7 +333,8 @@ fn router(records: Arc<Mutex<Records>>) -> Router {
         .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity).delete(delete_activity))
         .fallback(async || Failure::not_found())
         .layer(middleware::from_fn_with_state(records.clone(), authorize))
-        .route("/oauth/token", post(token))
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/revoke", post(oauth::revoke))
         .with_state(records)
 }
 
@@ -349,7 +367,10 @@ async fn activity_types(State(records): Shared) -> Reply {
 }
 
 async fn current_user(State(records): Shared) -> Reply {
-    let user = json!({ "id": USER, "name": "Ada Agent", "company_id": lock(&records).company });
+    let user = json!({
+        "id": USER, "name": "Ada Agent", "company_id": lock(&records).company, "company_name": "Acme",
+        "company_domain": "acme", "timezone_name": "America/Los_Angeles", "timezone_offset": "-08:00",
+    });
     Ok(success(user))
 }
 
@@ -433,29 +454,4 @@ async fn list_activities(State(records): Shared, Query(query): Query<BTreeMap<St
     let next = (to < found.len()).then(|| format!("after-{to}"));
     let page: Vec<&Value> = found.into_iter().skip(from).take(limit as usize).collect();
     Ok(Json(json!({ "success": true, "data": page, "additional_data": { "next_cursor": next } })))
-}
-
-/// Exchanges a refresh token. Each works once.
-async fn token(State(records): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let mut records = lock(&records);
-    let form = String::from_utf8_lossy(&body).into_owned();
-    let is_form = headers.get("content-type").is_some_and(|kind| kind == "application/x-www-form-urlencoded");
-    let has = |pair: String| form.split('&').any(|given| given == pair);
-    records.refreshes += 1;
-    records.clients.push(oauth_client(&headers));
-    if !is_form
-        || !has("grant_type=refresh_token".to_owned())
-        || !has(format!("refresh_token={}", records.refresh))
-    {
-        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))).into_response();
-    }
-    let number = records.refreshes;
-    let access = format!("pipedrive-access-{number}");
-    records.refresh = format!("pipedrive-refresh-{number}");
-    records.access.insert(access.clone());
-    Json(json!({
-        "access_token": access, "refresh_token": records.refresh, "token_type": "Bearer", "expires_in": 3599,
-        "scope": "base", "api_domain": "https://acme.pipedrive.com",
-    }))
-    .into_response()
 }

@@ -31,6 +31,10 @@ pub(super) struct Records {
     pub(super) refreshes: u64,
     /// The OAuth client of each exchange of a refresh token, as `id:secret`.
     pub(super) clients: Vec<String>,
+    /// The codes that were issued, each with `true` if it was not used yet.
+    pub(super) codes: BTreeMap<String, bool>,
+    /// The pages for which codes were exchanged.
+    pub(super) redirects: Vec<String>,
     /// The remainder of a burst budget of a hundred requests.
     pub(super) remaining: u64,
     pub(super) normalise: bool,
@@ -63,6 +67,8 @@ impl Records {
             access: [ACCESS_TOKEN, API_KEY].map(str::to_owned).into(),
             refresh: REFRESH_TOKEN.to_owned(),
             refreshes: 0,
+            codes: BTreeMap::new(),
+            redirects: Vec::new(),
             clients: Vec::new(),
             remaining: 99,
             normalise: false,

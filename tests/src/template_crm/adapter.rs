@@ -8,7 +8,7 @@ use call_log::{
     adapters::{
         Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, CompareAndSet, Crm,
         CrmRequest, Effect, Error, ErrorKind, Fields, Finish, HostAccount, LimitScope, NewCallLog,
-        NewContact, Presentation, Recovery, account_label, json::Few, presentation::Connect,
+        NewContact, Presentation, Profile, Recovery, account_label, json::Few, presentation::Connect,
     },
     model::{CallLogId, Contact, ContactId, Credentials, Direction, User},
     note::{Format, Limits},
@@ -50,7 +50,10 @@ struct Person {
 /// The user to whom a credential belongs.
 #[derive(Debug, Deserialize)]
 struct Me {
+    id: String,
+    name: String,
     account: String,
+    host: String,
 }
 
 /// A list of persons.
@@ -131,11 +134,22 @@ impl Crm for TemplateCrm {
         HostAccount::One
     }
 
-    // Fill in: the request that says which account a credential belongs to. Users of one account share their call logs, so
-    // the answer must never come from anything that a person can enter.
-    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+    // Fill in: the request that says whose a credential is. Users of one account share their call logs, so the account must
+    // never come from anything that a person can enter.
+    async fn identify(&self, access: &Access<'_>) -> Result<Profile, Error> {
         let me: Me = access.send(CrmRequest::read("me", "/v1/me")).await?.json()?;
-        Ok(Some(me.account))
+        Ok(Profile {
+            user_id: Some(me.id),
+            name: Some(me.name),
+            account: Some(me.account),
+            hostname: Some(me.host),
+            ..Profile::default()
+        })
+    }
+
+    // Fill in: the host that this request is sent to while the company's host is not known yet.
+    fn identity_url(&self) -> Option<String> {
+        Some("https://api.template-crm.example".to_owned())
     }
 
     // Fill in: what the defaults of the trait do not fit: `classify` for errors that a status does not say, `rate_limits` for

@@ -187,10 +187,15 @@ fn router(records: Arc<Mutex<Records>>) -> Router {
     Router::new()
         .route("/v1/calls", get(list_calls).post(create_call))
         .route("/v1/calls/{id}", get(read_call).patch(update_call))
-        .route("/v1/me", get(async || Json(json!({ "id": "7", "account": ACCOUNT }))))
+        .route("/v1/me", get(read_user))
         .route("/v1/persons", get(find_persons).post(create_person))
         .layer(middleware::from_fn(authorize))
         .with_state(records)
+}
+
+async fn read_user() -> Json<Value> {
+    let host = "acme.template-crm.example";
+    Json(json!({ "id": "7", "name": "Ada Agent", "account": ACCOUNT, "host": host }))
 }
 
 fn lock(records: &Mutex<Records>) -> MutexGuard<'_, Records> {

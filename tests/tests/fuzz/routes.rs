@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use call_log::{
-    api::{ALL_ROUTES, Invocation},
+    api::{Invocation, all_routes},
     model::Deadline,
 };
 use proptest::prelude::*;
@@ -51,8 +51,9 @@ fn no_request_is_a_server_error() {
             deadline: Deadline(test.now_ms() + INVOCATION_MS),
             request_id: "fuzz".to_owned(),
             xray_trace_id: None,
+            url: None,
         };
-        let response = runtime.block_on(test.app.handle(ALL_ROUTES, request, &invocation));
+        let response = runtime.block_on(test.app.handle(&all_routes(), request, &invocation));
         // A request can take longer than the pause after the one before it.
         test.pass(60_000);
         let (status, text) = (response.status().as_u16(), String::from_utf8_lossy(response.body()));

@@ -144,6 +144,12 @@ impl Origin {
         let is_mixed = crm::has(Defect::AccountsMixed);
         let account = if is_mixed { Account::Own } else { self.who.account() };
         let tenant = || TenantKey { platform: user.platform.clone(), account: account.id().to_owned() };
-        Caller { tenant: self.names_account.then(tenant), user, issued_at: None, expires_at: i64::MAX }
+        Caller {
+            tenant: self.names_account.then(tenant),
+            user,
+            issued_at: None,
+            expires_at: i64::MAX,
+            login: None,
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod call_type;
 mod contacts;
+mod presentation;
 mod wire;
 
 use async_trait::async_trait;
@@ -20,13 +21,12 @@ use self::{
 use super::{
     Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, Choices, ClientAuthentication,
     CompareAndSet, Crm, CrmRequest, CrmResponse, Effect, Error, ErrorKind, Fields, Finish, HostAccount,
-    LimitScope, NewCallLog, NewContact, OAuth, Presentation, Recovery, account_label,
+    LimitScope, NewCallLog, NewContact, OAuth, Presentation, Profile, Recovery, account_label,
     exchange::body,
     json::{Few, number},
-    presentation::{Connect, Control, FormField},
 };
 use crate::{
-    model::{CallLogId, Contact, ContactId, Credentials, User},
+    model::{CallLogId, Contact, ContactId, Credentials, User, Zone},
     note::{Format, Limits, TextUnit},
 };
 
@@ -45,9 +45,6 @@ const DEALS: &str = "deals";
 const LEADS: &str = "leads";
 /// The longest texts that Pipedrive accepts. It does not document the unit; in bytes, a text is never too long.
 const LIMITS: Limits = Limits { max_subject: Some(255), max_body: Some(100_000), unit: TextUnit::Bytes };
-
-/// A choice among what belongs to the contact.
-const FROM_CONTACT: Control = Control::Selection { contact_dependent: true };
 
 /// The adapter of Pipedrive.
 #[derive(Debug)]
@@ -77,27 +74,7 @@ impl Crm for Pipedrive {
     }
 
     fn presentation(&self) -> Presentation {
-        Presentation {
-            connect: &[Connect::OAuth, Connect::ApiKey { title: "API token (Personal preferences, API)" }],
-            url_identifier: "*.pipedrive.com",
-            contact_page_url: Some("https://{hostname}/person/{contactId}"),
-            log_page_url: Some("https://{hostname}/activities/{logId}"),
-            contact_types: &[],
-            call_log_fields: &[
-                FormField { key: DEALS, title: "Deal", control: FROM_CONTACT },
-                FormField {
-                    key: "leadWarning",
-                    title: "If you choose a deal, the lead is left out.",
-                    control: Control::Warning,
-                },
-                FormField { key: LEADS, title: "Lead", control: FROM_CONTACT },
-            ],
-            settings: &[FormField {
-                key: call_type::SETTING,
-                title: "Activity type of calls (its API key, such as `call`)",
-                control: Control::InputField,
-            }],
-        }
+        presentation::PRESENTATION
     }
 
     fn base_url(&self, user: &User) -> Option<String> {
@@ -119,6 +96,7 @@ impl Crm for Pipedrive {
             revoke_url: Some("https://oauth.pipedrive.com/oauth/revoke".to_owned()),
             client_authentication: ClientAuthentication::Basic,
             scopes: Vec::new(),
+            has_pkce: false,
             extra: Vec::new(),
         })
     }
@@ -129,10 +107,24 @@ impl Crm for Pipedrive {
     }
 
     /// "Get current user data" (API v1; v2 has no such endpoint).
-    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
+    async fn identify(&self, access: &Access<'_>) -> Result<Profile, Error> {
         let response = access.send(CrmRequest::read("users/me", "/v1/users/me")).await?;
-        let CurrentUser { company_id } = data(&response)?;
-        Ok(Some(company_id.0.to_string()))
+        let user: CurrentUser = data(&response)?;
+        let offset = || user.timezone_offset.as_deref().and_then(Zone::parse);
+        Ok(Profile {
+            user_id: Some(user.id.0.to_string()),
+            account: Some(user.company_id.0.to_string()),
+            account_name: user.company_name,
+            hostname: user.company_domain.map(|label| format!("{}.pipedrive.com", label.to_lowercase())),
+            owner_id: None,
+            zone: user.timezone_name.as_deref().and_then(Zone::parse).or_else(offset),
+            name: user.name,
+        })
+    }
+
+    /// The host that belongs to no company.
+    fn identity_url(&self) -> Option<String> {
+        Some("https://api.pipedrive.com".to_owned())
     }
 
     /// `"success": false` with status 2xx is malformed and not a rejection, because Pipedrive rejects with a status.

@@ -153,7 +153,17 @@ pub(super) struct Times<'a> {
 /// The user to whom the credential belongs.
 #[derive(Deserialize)]
 pub(super) struct CurrentUser {
+    pub(super) id: Number,
+    pub(super) name: Option<String>,
     pub(super) company_id: Number,
+    pub(super) company_name: Option<String>,
+    /// The first label of the company's host.
+    pub(super) company_domain: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) timezone_name: Option<String>,
+    /// Such as `-08:00`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) timezone_offset: Option<String>,
 }
 
 /// The place of the next page.

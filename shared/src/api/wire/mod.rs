@@ -12,25 +12,32 @@ mod create;
 mod disposition;
 mod fields;
 mod json;
+mod login;
 mod lookup;
 mod query;
 mod record;
 mod response;
+mod settings;
 mod time;
 mod update;
 mod user;
 mod value;
 
 pub use compose::{ComposeLine, read_compose_line};
-pub use connection::{LicenseBody, ValidationBody};
+pub use connection::{LicenseBody, ValidationBody, read_hashed_ids};
 pub use contacts::{
     ChoiceEntry, ContactEntry, ContactQuery, ContactsBody, CreatedBody, read_contact_name,
     read_contact_query, read_new_contact,
 };
 pub use create::read_create;
 pub use disposition::{ChosenBody, Disposition, read_disposition};
+pub use login::{
+    Callback, FormAnswer, KeyLogin, LoginBody, PageAnswer, read_callback, read_chosen_crm, read_form,
+    read_key_login, read_page_answer,
+};
 pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
 pub use response::{MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};
+pub use settings::read_settings_change;
 pub use update::read_update;
 pub use user::{read_user, show_user};
 

@@ -10,12 +10,12 @@ pub mod unstored;
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::{
     adapters::{
         self, Access, Authorization, Crm, Effect, ErrorKind,
-        oauth::{OAuth, RenewalError, Session, renew_grant},
+        oauth::{GrantError, OAuth, Session, end_after, renew_grant},
     },
     delivery::{failure::Failure, services::Services},
     model::{Credentials, Deadline, OAuthClientError, Secret, Zone},
@@ -37,8 +37,6 @@ const STORING_PAUSE: Duration = Duration::from_millis(200);
 const RENEWAL_LEASE_MS: i64 = 15_000;
 /// The time that a CRM has while a person waits, in milliseconds, with the reserve that a client of a CRM keeps free.
 const PATIENCE_MS: i64 = 5_500;
-/// The longest validity that is believed of a token, in seconds.
-const LONGEST_VALIDITY_SECONDS: i64 = 365 * 86_400;
 /// The pauses between reads of the user while another invocation renews the grant.
 const PAUSES: [Duration; 6] = [
     Duration::from_millis(100),
@@ -262,19 +260,19 @@ impl<'a> Grant<'a> {
         // Without the client that it expects, a CRM could end the session. Reading the client may have taken too long.
         let is_sendable = matches!(client, Ok(_) | Err(OAuthClientError::NotConfigured(_)));
         if !is_sendable || !self.has_time(RENEWAL_TIME) {
-            return self.give_up_renewal(RenewalError::NotSent, false, client.err()).await;
+            return self.give_up_renewal(GrantError::NotSent, false, client.err()).await;
         }
         let exchange =
             || renew_grant(&self.services.http, self.crm, &oauth, client.as_ref().ok(), &refresh_token);
         let mut renewed = self.services.sync_points.reach("grant.exchange", exchange()).await;
-        let mut may_be_lost = matches!(renewed, Err(RenewalError::OutcomeUnknown));
-        if matches!(renewed, Err(RenewalError::OutcomeUnknown | RenewalError::NotSent))
+        let mut may_be_lost = matches!(renewed, Err(GrantError::OutcomeUnknown));
+        if matches!(renewed, Err(GrantError::OutcomeUnknown | GrantError::NotSent))
             && self.has_time(RENEWAL_TIME)
         {
             // A lost response may have contained a rotated token. A provider that rotates tokens accepts the old one
             // once more in this case (FAPI 2.0 Security Profile).
             renewed = self.services.sync_points.reach("grant.exchange_again", exchange()).await;
-            may_be_lost |= matches!(renewed, Err(RenewalError::OutcomeUnknown));
+            may_be_lost |= matches!(renewed, Err(GrantError::OutcomeUnknown));
         }
         let renewed = match renewed {
             Ok(renewed) => renewed,
@@ -284,14 +282,14 @@ impl<'a> Grant<'a> {
         self.follow(renewed.api_host.as_deref());
         let opened = self.open_session(&renewed.access_token).await;
         let (access_token, expires_at) = match &opened {
-            Ok(None) => (renewed.access_token, self.end_after(renewed.expires_in)),
+            Ok(None) => (renewed.access_token, end_after(self.services.clock.now(), renewed.expires_in)),
             Ok(Some(session)) => {
                 self.follow(session.api_host.as_deref());
-                (session.token.clone(), self.end_after(session.expires_in))
+                (session.token.clone(), end_after(self.services.clock.now(), session.expires_in))
             }
             // The session before may still be good. The new refresh token has to be stored in any case, because the one
             // before may no longer work.
-            Err(_) if self.was_rejected => (access_token, self.end_after(Some(0))),
+            Err(_) if self.was_rejected => (access_token, end_after(self.services.clock.now(), Some(0))),
             Err(_) => (access_token, expires_at),
         };
         let refresh_token = Some(renewed.refresh_token.unwrap_or(refresh_token));
@@ -307,21 +305,15 @@ impl<'a> Grant<'a> {
         self.services.sync_points.reach("grant.login", login).await.map_err(adapters::Error::without_effect)
     }
 
-    /// Returns the time at which a token expires that is valid for this number of seconds from now on. `None`: its validity is not known.
-    fn end_after(&self, seconds: Option<u64>) -> Option<DateTime<Utc>> {
-        let seconds = i64::try_from(seconds?).unwrap_or(0).min(LONGEST_VALIDITY_SECONDS);
-        Some(self.services.clock.now() + TimeDelta::seconds(seconds))
-    }
-
     /// Gives the claim on the renewal back. The session ends if the token host rejected the refresh token. `no_client`
     /// says why the request had no client.
     async fn give_up_renewal(
         &mut self,
-        error: RenewalError,
+        error: GrantError,
         may_be_lost: bool,
         no_client: Option<OAuthClientError>,
     ) -> Result<(), Failure> {
-        let is_rejected = matches!(error, RenewalError::Rejected);
+        let is_rejected = matches!(error, GrantError::Rejected);
         // The rejection is final only if no other grant was stored meanwhile.
         if is_rejected && self.adopt_newer().await? {
             return Ok(());

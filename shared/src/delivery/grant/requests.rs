@@ -4,12 +4,24 @@ use chrono::{DateTime, Utc};
 
 use super::Grant;
 use crate::{
-    adapters::{CallFacts, CallLog, CallLogChange, Choices, NewCallLog, NewContact},
+    adapters::{CallFacts, CallLog, CallLogChange, Choices, NewCallLog, NewContact, Profile},
     delivery::failure::Failure,
     model::{CallLogId, Contact},
 };
 
 impl Grant<'_> {
+    /// Asks whose the credential is. See [`Crm::identify`](crate::adapters::Crm::identify).
+    pub(crate) async fn identify(&mut self) -> Result<Profile, Failure> {
+        loop {
+            let access = self.access()?;
+            let request = self.crm.identify(&access);
+            let response = self.services.sync_points.reach("crm.identify", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
+            }
+        }
+    }
+
     /// Creates a CRM record. See [`Crm::create_record`](crate::adapters::Crm::create_record).
     pub(crate) async fn create_record(&mut self, record: &NewCallLog) -> Result<CallLogId, Failure> {
         loop {

@@ -5,10 +5,10 @@ use std::slice;
 
 use call_log::{
     adapters::{
-        Access, Authorization, CallFacts, Effect, ErrorKind, HostAccount, OAuth, Recovery,
-        oauth::{RenewalError, renew_grant},
+        Access, Authorization, CallFacts, Effect, ErrorKind, HostAccount, OAuth, Recovery, hosts,
+        oauth::{GrantError, renew_grant},
     },
-    model::{CallDuration, CallLogId, Credentials, Secret},
+    model::{CallDuration, CallLogId, Credentials, Secret, User},
 };
 use tests::{
     fake_crm::FakeCrm,
@@ -31,10 +31,16 @@ async fn the_account_is_the_one_of_each_credential_or_of_the_host() {
         for credentials in connected.fake.credentials() {
             let authorization = Authorization::Stored(credentials);
             let access = Access { authorization, ..connected.access() };
-            assert_eq!(crm.account(&access).await, Ok(Some(account.clone())), "{name}");
+            let profile = crm.identify(&access).await.unwrap();
+            assert_eq!(profile.account.as_ref(), Some(&account), "{name}");
+            if crm.identity_url().is_some() {
+                assert!(profile.user_id.is_some() && profile.name.is_some(), "{name}: {profile:?}");
+                let user = profile.applied_to(User { hostname: None, ..connected.user.clone() });
+                assert!(hosts::base_url(crm, &user).is_some(), "{name}: {profile:?}");
+            }
         }
         let authorization = Authorization::Stored(Credentials::ApiKey(Secret::new("wrong")));
-        let error = crm.account(&Access { authorization, ..connected.access() }).await.unwrap_err();
+        let error = crm.identify(&Access { authorization, ..connected.access() }).await.unwrap_err();
         assert_eq!(kind_and_effect(error), (ErrorKind::Unauthorized, Effect::None), "{name}");
     })
     .await;
@@ -211,7 +217,7 @@ async fn a_renewed_grant_opens_what_the_ended_one_did() {
         connected.crm.create_record(&access, &connected.log(START)).await.unwrap();
         if let Some(second) = grant.refresh_token.filter(|second| *second != first) {
             let again = renew(&first).await.unwrap_err();
-            assert!(matches!(again, RenewalError::Rejected), "{}: {again:?}", connected.name());
+            assert!(matches!(again, GrantError::Rejected), "{}: {again:?}", connected.name());
             renew(&second).await.unwrap();
         }
     })
@@ -227,7 +233,7 @@ async fn an_unknown_refresh_token_is_refused_and_other_failures_are_no_refusal()
             renew_grant(&connected.http, connected.crm, &oauth, Some(&client), token).await
         };
         let refused = renew(&Secret::new("unknown")).await.unwrap_err();
-        assert!(matches!(refused, RenewalError::Rejected), "{}: {refused:?}", connected.name());
+        assert!(matches!(refused, GrantError::Rejected), "{}: {refused:?}", connected.name());
         let other = Proxy::around(axum::Router::new());
         for (fault, is_unknown) in [
             (Fault::Status(500), true),
@@ -240,9 +246,9 @@ async fn an_unknown_refresh_token_is_refused_and_other_failures_are_no_refusal()
             connected.proxy().next(target, fault.clone());
             let error = renew(&Secret::new("unknown")).await.unwrap_err();
             let is_expected = match error {
-                RenewalError::OutcomeUnknown => is_unknown,
-                RenewalError::Failed(_) => !is_unknown,
-                RenewalError::Rejected | RenewalError::NotSent => false,
+                GrantError::OutcomeUnknown => is_unknown,
+                GrantError::Failed(_) => !is_unknown,
+                GrantError::Rejected | GrantError::NotSent => false,
             };
             assert!(is_expected, "{} {fault:?}: {error:?}", connected.name());
         }

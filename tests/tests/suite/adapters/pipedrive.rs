@@ -11,7 +11,7 @@ use std::{
 use call_log::{
     adapters::{
         Access, Authorization, CallFacts, CallLogChange, Effect, ErrorKind, NewCallLog, OAuth,
-        oauth::{RenewalError, renew_grant},
+        oauth::{GrantError, renew_grant},
     },
     model::{CallDuration, CallLogId, Clock, Credentials, Secret},
 };
@@ -272,7 +272,7 @@ async fn the_fake_accepts_a_refresh_token_once() {
     let access = Access { authorization: Authorization::Stored(stored), ..connected.access() };
     connected.crm.create_record(&access, &connected.log(START)).await.unwrap();
     let again = renew_grant(&connected.http, connected.crm, &oauth, None, &first).await.unwrap_err();
-    assert!(matches!(again, RenewalError::Rejected), "{again:?}");
+    assert!(matches!(again, GrantError::Rejected), "{again:?}");
     renew_grant(&connected.http, connected.crm, &oauth, None, &refresh_token.unwrap()).await.unwrap();
     assert_eq!(connected.fake.refreshes(), 3);
 }

@@ -50,6 +50,9 @@ const EVENTS: [(&str, &str, u16, &str); 14] = [
 /// The event of a question, which is sent last.
 const FIND: &str = "find-call-logs";
 
+/// The event of a question that needs no token.
+const MANIFEST: &str = "show-manifest";
+
 /// The event that is not a request: EventBridge's, for the redrive.
 const SCHEDULE: &str = "redrive-schedule";
 
@@ -62,7 +65,7 @@ fn every_event_file_is_listed_in_the_readme_and_in_the_table_of_this_test() {
             entry.unwrap().file_name().into_string().unwrap().strip_suffix(".json").map(str::to_owned)
         })
         .collect();
-    let listed = EVENTS.iter().map(|(name, ..)| *name).chain([FIND, SCHEDULE]);
+    let listed = EVENTS.iter().map(|(name, ..)| *name).chain([FIND, MANIFEST, SCHEDULE]);
     let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
     assert_eq!(files, listed);
 
@@ -90,6 +93,13 @@ async fn every_event_file_gets_its_expected_response() {
         {"sessionId": "4503991099", "matched": false},
     ]});
     assert_eq!((found.status, &found.body), (200, &expected));
+    let manifest = harness.connect.invoke(event(MANIFEST, "")).await;
+    let url = "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com";
+    assert_eq!(
+        (manifest.status, &manifest.body["serverUrl"]),
+        (200, &json!(url)),
+        "the address that API Gateway names"
+    );
 
     let logs = harness.crm.activities();
     assert_eq!(logs.len(), 2, "{logs:#?}");
@@ -181,6 +191,7 @@ struct Harness {
     create: Function,
     update: Function,
     extension: Function,
+    connect: Function,
 }
 
 impl Harness {
@@ -201,7 +212,8 @@ impl Harness {
         let create = Function::start("create-call-log", &variables);
         let update = Function::start("update-call-log", &variables);
         let extension = Function::start("extension-api", &variables);
-        Harness { crm, example, app, create, update, extension }
+        let connect = Function::start("connect", &variables);
+        Harness { crm, example, app, create, update, extension, connect }
     }
 
     fn token(&self, platform: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use call_log::adapters::{Crm, REGISTRY};
+use call_log::adapters::{Crm, REGISTRY, presentation::Connect};
 
 use super::source::root;
 
@@ -44,9 +44,24 @@ fn spellings(crm: &dyn Crm) -> [String; 4] {
     [name.to_owned(), name.to_uppercase(), capitalized, crm.display_name().to_owned()]
 }
 
+/// Returns the paths of the pages of ours to which CRMs send people. The CRMs have them, so that they cannot be named
+/// otherwise.
+fn landing_pages() -> Vec<&'static str> {
+    let ways = REGISTRY.iter().flat_map(|crm| crm.presentation().connect);
+    let pages = ways.filter_map(|way| match way {
+        Connect::OAuth { page } => *page,
+        Connect::ApiKey { .. } => None,
+    });
+    pages.collect()
+}
+
 /// Returns a report of each line that contains one of the names.
 fn named(path: &str, text: &str, names: &[String]) -> Vec<String> {
-    let is_named = |line: &str| names.iter().any(|name| line.contains(name.as_str()));
+    let pages = landing_pages();
+    let is_named = |line: &str| {
+        let rest = pages.iter().fold(line.to_owned(), |line, page| line.replace(page, ""));
+        names.iter().any(|name| rest.contains(name.as_str()))
+    };
     let lines = text.lines().enumerate().filter(|(_, line)| is_named(line));
     lines.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())).collect()
 }

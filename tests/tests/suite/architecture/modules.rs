@@ -17,8 +17,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("adapters", &["note", "telemetry", "model"]),
     ("store", &["note::Fingerprints", "telemetry", "model"]),
     ("delivery", &["adapters", "store", "note", "telemetry", "model"]),
-    ("api", &["auth", "delivery", "adapters", "store", "note", "telemetry", "model"]),
-    ("startup", &["api", "auth", "delivery", "adapters", "store", "note", "telemetry", "model"]),
+    ("login", &["delivery", "adapters", "store", "telemetry", "model"]),
+    ("api", &["login", "auth", "delivery", "adapters", "store", "note", "telemetry", "model"]),
+    ("startup", &["api", "login", "auth", "delivery", "adapters", "store", "note", "telemetry", "model"]),
 ];
 
 /// The modules that a module's unit tests may use in addition.

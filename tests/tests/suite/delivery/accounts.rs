@@ -2,7 +2,7 @@
 
 use call_log::{
     adapters::Crm,
-    api::account::{AccountSource, find_account},
+    login::account::{AccountSource, find_account},
     model::{Credentials, CrmAccount, Deadline, User},
 };
 use tests::{

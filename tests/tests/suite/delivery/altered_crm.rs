@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use call_log::{
     adapters::{
         self, Access, Authentication, CallFacts, CallLog, CallLogChange, Capabilities, Crm, CrmRequest,
-        CrmResponse, Error, Fields, HeaderMap, NewCallLog, NewContact, OAuth, Presentation, RateLimits,
+        CrmResponse, Error, Fields, HeaderMap, NewCallLog, NewContact, OAuth, Presentation, Profile,
+        RateLimits,
     },
     model::{CallLogId, Contact, Credentials, User},
     startup::app::App,
@@ -88,8 +89,8 @@ impl Crm for AlteredCrm {
         pipedrive().oauth(user)
     }
 
-    async fn account(&self, access: &Access<'_>) -> Result<Option<String>, Error> {
-        pipedrive().account(access).await
+    async fn identify(&self, access: &Access<'_>) -> Result<Profile, Error> {
+        pipedrive().identify(access).await
     }
 
     fn classify(&self, response: &CrmResponse) -> Option<Error> {

@@ -9,6 +9,7 @@ mod costs;
 mod crashes;
 mod creates;
 mod crm_failures;
+mod disconnected;
 mod edits;
 mod erasures;
 mod finishes;

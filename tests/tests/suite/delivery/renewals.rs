@@ -12,7 +12,7 @@ use axum::{
 use call_log::{
     adapters::{
         ClientAuthentication, Crm, OAuth,
-        oauth::{RenewalError, RenewedGrant, renew_grant},
+        oauth::{GrantError, IssuedGrant, renew_grant},
     },
     model::{CrmAccount, OAuthClient, Secret},
     startup::transport,
@@ -33,7 +33,7 @@ async fn renew(
     client: Option<ClientAuthentication>,
     extra: &[(&'static str, &str)],
     (status, body): (u16, &'static str),
-) -> (Result<RenewedGrant, RenewalError>, Seen) {
+) -> (Result<IssuedGrant, GrantError>, Seen) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let respond =
         async move |State(seen): State<Arc<Mutex<Vec<Seen>>>>, uri: Uri, headers: HeaderMap, sent: Bytes| {
@@ -47,6 +47,7 @@ async fn renew(
         revoke_url: None,
         client_authentication: client.unwrap_or(ClientAuthentication::Form),
         scopes: vec!["calls".to_owned()],
+        has_pkce: false,
         extra: extra.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
     };
     let registration =
@@ -147,10 +148,10 @@ async fn each_response_of_the_token_endpoint_has_one_meaning() {
                     let access_token = grant.access_token.expose();
                     format!("{access_token} {refresh_token:?} {:?} {:?}", grant.expires_in, grant.api_host)
                 }
-                Err(RenewalError::Rejected) => "rejected".to_owned(),
-                Err(RenewalError::OutcomeUnknown) => "outcome unknown".to_owned(),
-                Err(RenewalError::NotSent) => "not sent".to_owned(),
-                Err(RenewalError::Failed(status)) => format!("failed {status}"),
+                Err(GrantError::Rejected) => "rejected".to_owned(),
+                Err(GrantError::OutcomeUnknown) => "outcome unknown".to_owned(),
+                Err(GrantError::NotSent) => "not sent".to_owned(),
+                Err(GrantError::Failed(status)) => format!("failed {status}"),
             };
             assert_eq!(meaning, expected, "{status} {body} {client:?}");
         }
@@ -164,5 +165,5 @@ async fn a_token_request_without_a_connection_was_not_sent() {
     let oauth = OAuth { token_url: format!("http://{closed}/token"), ..SessionCrm.oauth(&user).unwrap() };
     let http = transport::client().unwrap().into();
     let renewed = renew_grant(&http, &SessionCrm, &oauth, None, &Secret::new("r")).await;
-    assert!(matches!(renewed, Err(RenewalError::NotSent)), "{renewed:?}");
+    assert!(matches!(renewed, Err(GrantError::NotSent)), "{renewed:?}");
 }

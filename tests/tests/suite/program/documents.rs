@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use cli::arguments::{self, Arguments, Command};
 use serde_json::json;
 use tests::{
-    pipedrive::Route,
+    pipedrive::{BASE_URL_VARIABLE, Route},
     proxy::Fault,
     test_app::{TestApp, call},
 };
@@ -199,6 +199,8 @@ async fn prepare(app: &TestApp, shell: &mut Shell, command: &Command) {
         Command::Import(arguments::Import::CallLogs { source }) => file(&source.file, logs),
         // The app has made the table `calls`.
         Command::Table(_) => shell.set("TABLE_NAME", "other"),
+        Command::Doctor { .. } => shell.set(BASE_URL_VARIABLE, &app.crm.base_url()),
+        Command::Manifest { .. } => shell.set("PUBLIC_URL", "https://calls.example.com"),
         _ => {}
     }
     let (id, session) = match command {

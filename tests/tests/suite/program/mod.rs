@@ -2,6 +2,7 @@
 
 mod commands;
 mod compose;
+mod connections;
 mod credentials;
 mod documents;
 mod help;

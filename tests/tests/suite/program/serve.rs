@@ -103,6 +103,8 @@ fn serve_announces_its_addresses_and_secrets_and_keeps_nothing_in_memory() {
 
     Page      URL/
     Routes    POST and PATCH URL/callLog
+    Manifest  URL/crmManifest, for the App Connect extension
+    Connect   URL/connect, to connect an account of a CRM
     Table     call-log, at DYNAMODB_URL
     User      12345-example, with the Example CRM
     Token     THE_TOKEN
@@ -196,7 +198,7 @@ async fn the_extension_may_call_the_routes_and_other_sites_cannot_read_the_demo_
     let http = call_log::startup::transport::client().unwrap();
     let url = |path: &str| format!("{}{path}", server.url());
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
-    for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/user/settings", 401)] {
+    for (path, expected) in [("/", 200), ("/callLog", 401), ("/nothing", 404), ("/hostname", 401)] {
         let method = if path == "/callLog" { "POST" } else { "GET" };
         assert_eq!(status(http.request(method.parse().unwrap(), url(path))).await, expected, "{path}");
     }

@@ -91,6 +91,7 @@ impl Crm for FakeCrm {
             revoke_url: None,
             client_authentication: ClientAuthentication::Basic,
             scopes: Vec::new(),
+            has_pkce: false,
             extra: Vec::new(),
         })
     }

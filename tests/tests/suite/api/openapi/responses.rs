@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use call_log::{
-    api::{ALL_ROUTES, Invocation},
+    api::{Invocation, all_routes},
     model::{Credentials, Deadline, Secret, User},
     startup::app::App,
 };
 use serde_json::{Value, json};
 use tests::{
     pipedrive::Route,
-    proxy::Fault,
-    test_app::{INVOCATION_MS, Response, TestApp, call, close_breaker, key_file},
+    proxy::{Fault, Proxy},
+    test_app::{INVOCATION_MS, Response, TestApp, URL, call, close_breaker, key_file},
 };
 
 use super::document::Document;
@@ -179,6 +179,8 @@ async fn rows() -> Vec<Row> {
     let person = r#"{"phoneNumber": "+12135550177", "newContactName": "Eve"}"#;
     let chosen = r#"{"sessionId": "1", "dispositions": {"deals": 412}}"#;
     for (path, method, query, body) in [
+        ("/user/settings", "GET", "", ""),
+        ("/user/settings", "POST", "", r#"{"userSettings": {"showChatTab": {"value": true}}}"#),
         ("/callDisposition", "PUT", "", chosen),
         ("/hostname", "GET", "", ""),
         ("/authValidation", "GET", "", ""),
@@ -212,10 +214,26 @@ async fn rows() -> Vec<Row> {
         proxy.outage(None);
         let user = User { credentials: None, ..test.user.clone() };
         test.app.store.put_user(&user).await.unwrap();
-        let status = if method == "POST" || path == "/hostname" { 400 } else { 200 };
+        let status =
+            if method == "POST" || ["/hostname", "/user/settings"].contains(&path) { 400 } else { 200 };
         add("not connected", status, ask(&test.app, method, &token, &good, &body).await);
         test.app.store.put_user(&test.user).await.unwrap();
     }
+    add_rows_without_token(&test, &without_table, &proxy, &mut rows).await;
+    let path = "/unAuthorize";
+    let mut add = |case, status, response| rows.push(Row { case, path, method: "POST", status, response });
+    let post = async |app: &App, path: &str| self::ask(app, "POST", path, &token, String::new()).await;
+    add("another path", 404, post(&test.app, "/unAuthorize/1").await);
+    add("another method", 405, self::ask(&test.app, "GET", path, &token, String::new()).await);
+    other_key.store.put_user(&test.user).await.unwrap();
+    add("no key", 500, post(&test.app, path).await);
+    proxy.outage(Some(Fault::DropBeforeEffect));
+    add("no table", 503, post(&without_table, path).await);
+    proxy.outage(None);
+    test.app.store.put_user(&test.user).await.unwrap();
+    add("disconnected", 200, post(&test.app, path).await);
+    test.app.store.put_user(&test.user).await.unwrap();
+    test.pass(2_000);
     let mut add = |case, method, status, response| {
         rows.push(Row { case, path: "/callLog", method, status, response });
     };
@@ -235,6 +253,56 @@ async fn rows() -> Vec<Row> {
     rows
 }
 
+/// Adds a row for each outcome of the requests that need no token.
+async fn add_rows_without_token(test: &TestApp, without_table: &App, proxy: &Proxy, rows: &mut Vec<Row>) {
+    let variables = [
+        ("PUBLIC_URL", URL),
+        ("ALLOWED_TENANTS", "*"),
+        ("PIPEDRIVE_CLIENT_ID", "our-id"),
+        ("PIPEDRIVE_CLIENT_SECRET", "our-secret"),
+    ];
+    let app = test.app_with(&variables).await.unwrap();
+    let callback =
+        |code: &str| format!("?callbackUri={URL}/pipedrive-redirect?code={code}&state=platform=pipedrive");
+    let key = r#"{"platform": "pipedrive", "apiKey": "pipedrive-api-key"}"#;
+    for (path, method, query, body) in [
+        ("/oauth-callback", "GET", callback(&test.crm.issue_code()), ""),
+        ("/apiKeyLogin", "POST", String::new(), key),
+        ("/crmManifest", "GET", String::new(), ""),
+        ("/userInfoHash", "GET", "?extensionId=1&accountId=2".to_owned(), ""),
+        ("/isAlive", "GET", String::new(), ""),
+        ("/serverVersionInfo", "GET", String::new(), ""),
+        ("/releaseNotes", "GET", String::new(), ""),
+        ("/user/preloadSettings", "GET", String::new(), ""),
+    ] {
+        let mut add = |case, status, response| rows.push(Row { case, path, method, status, response });
+        let ask = async |app: &App, method: &str, uri: &str, body: &str| {
+            self::ask(app, method, uri, "", body.to_owned()).await
+        };
+        let good = format!("{path}{query}");
+        add("done", 200, ask(&app, method, &good, body).await);
+        add("another path", 404, ask(&app, method, &format!("{path}/1{query}"), body).await);
+        add("another method", 405, ask(&app, "DELETE", &good, body).await);
+        match path {
+            "/crmManifest" => add("no address", 500, ask(&test.app, method, path, "").await),
+            "/userInfoHash" => add("nothing", 400, ask(&app, method, path, "").await),
+            "/oauth-callback" | "/apiKeyLogin" => {
+                add("nothing", 400, ask(&app, method, path, "").await);
+                test.crm.next(Route::CurrentUser, Fault::Status(500));
+                let again = format!("{path}{}", callback(&test.crm.issue_code()));
+                add("the CRM fails", 503, ask(&app, method, &again, body).await);
+            }
+            _ => {}
+        }
+        if method == "POST" {
+            proxy.outage(Some(Fault::DropBeforeEffect));
+            add("no table", 503, ask(without_table, method, &good, body).await);
+            proxy.outage(None);
+            add("too large", 413, ask(&app, method, &good, &" ".repeat((64 << 10) + 1)).await);
+        }
+    }
+}
+
 /// Sends a request with any method, URI, token and body.
 async fn ask(app: &App, method: &str, uri: &str, token: &str, body: String) -> Response {
     let request = http::Request::builder().method(method).uri(uri).header("authorization", token);
@@ -243,8 +311,9 @@ async fn ask(app: &App, method: &str, uri: &str, token: &str, body: String) -> R
         deadline: Deadline(app.clock.now_ms() + INVOCATION_MS),
         request_id: "test-request".to_owned(),
         xray_trace_id: None,
+        url: None,
     };
-    let response = app.handle(ALL_ROUTES, request, &invocation).await;
+    let response = app.handle(&all_routes(), request, &invocation).await;
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
     Response {
         status: response.status().as_u16(),

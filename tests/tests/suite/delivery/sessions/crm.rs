@@ -83,6 +83,7 @@ impl Crm for SessionCrm {
             revoke_url: Some(format!("https://{host}/revoke")),
             client_authentication: ClientAuthentication::Form,
             scopes: Vec::new(),
+            has_pkce: false,
             extra: Vec::new(),
         })
     }

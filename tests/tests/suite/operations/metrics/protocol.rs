@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
-use tests::test_app::first_log_key;
+use tests::{
+    pipedrive::API_KEY,
+    test_app::{INVOCATION_MS, first_log_key, handle},
+};
 
 use super::*;
 use crate::delivery::altered_crm::AlteredCrm;
@@ -22,9 +25,10 @@ const OUTCOMES: &[Metric] = &[
     Unreadable,
 ];
 /// Metrics with an alarm in the template, and the test that produces each.
-const ALARMED: [(Metric, &str); 5] = [
+const ALARMED: [(Metric, &str); 6] = [
     (Dead, "a_call_that_is_given_up_is_counted_as_a_dead_letter"),
     (DuplicateFound, "a_duplicate_that_landed_late_is_counted"),
+    (LoginRefused, "logins_are_counted"),
     (QueueAgeMax, "the_queue_age_is_the_time_since_the_oldest_call_was_queued"),
     (RefreshLost, "renewed_and_lost_grants_are_counted"),
     (Unreadable, "a_user_that_cannot_be_read_is_counted"),
@@ -158,6 +162,20 @@ async fn a_call_that_cannot_be_read_is_counted_by_the_redrive() {
     test.dynamodb.ask("UpdateItem", &request).await;
     let work = async || drop(test.redrive_for(3).await);
     check("a call", &[Unreadable], work, &[(Unreadable, 1)]).await;
+}
+
+#[tokio::test]
+async fn logins_are_counted() {
+    let test = TestApp::start().await;
+    let app = test.app_with(&[("ALLOWED_TENANTS", "*")]).await.unwrap();
+    let log_in = async |key: &str| {
+        let body = json!({"platform": "pipedrive", "apiKey": key}).to_string();
+        let request = http::Request::builder().method("POST").uri("/apiKeyLogin").body(body.into()).unwrap();
+        drop(handle(&app, request, INVOCATION_MS).await);
+    };
+    let counted = &[LoginCount, LoginRefused];
+    check("a login", counted, async || log_in(API_KEY).await, &[(LoginCount, 1)]).await;
+    check("a refused login", counted, async || log_in("wrong").await, &[(LoginRefused, 1)]).await;
 }
 
 /// Another invocation has the lease when the CRM's response arrives at the first one.

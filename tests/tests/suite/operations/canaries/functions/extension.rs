@@ -37,6 +37,70 @@ fn requests() -> Vec<Asked<'static>> {
     ]
 }
 
+/// Returns a request to each route that needs no token, with the secrets of a login.
+fn open_requests() -> Vec<Asked<'static>> {
+    let page = "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/pipedrive-redirect";
+    let key = json!({"platform": "pipedrive", "apiKey": AUTH_HEADER, "hostname": NAME, "additionalInfo": {"password": NOTE}});
+    let callback =
+        format!("callbackUri={page}?code={DOWNLOAD_TOKEN}&state=platform=pipedrive&username={NAME}");
+    let form = format!("state=x&apiKey={DOWNLOAD_TOKEN}");
+    vec![
+        ("GET", "/oauth-callback", callback.replace(' ', "+"), Value::Null),
+        (
+            "GET",
+            "/oauth-callback",
+            format!("callbackUri={DOWNLOAD_TOKEN}&code={DOWNLOAD_TOKEN}"),
+            Value::Null,
+        ),
+        ("POST", "/apiKeyLogin", String::new(), key),
+        ("POST", "/apiKeyLogin", String::new(), json!({"apiKey": {DOWNLOAD_TOKEN: NAME}})),
+        (
+            "GET",
+            "/pipedrive-redirect",
+            format!("code={DOWNLOAD_TOKEN}&state={NOTE}").replace(' ', "+"),
+            Value::Null,
+        ),
+        ("GET", "/connect/start", format!("crm={NAME}").replace(' ', "+"), Value::Null),
+        ("POST", "/connect/key", String::new(), json!(form)),
+        ("GET", "/connect/result", format!("message={NOTE}").replace(' ', "+"), Value::Null),
+        ("GET", "/userInfoHash", format!("extensionId={NUMBER}&accountId={NUMBER}"), Value::Null),
+        ("GET", "/crmManifest", format!("platformName={NAME}").replace(' ', "+"), Value::Null),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_routes_without_a_token_reveal_no_secret_or_personal_data() {
+    let harness = Harness::start().await;
+    let mut variables = variables(&harness.table.base_url(), &harness.crm, &harness.aws, &harness.dynamodb);
+    variables.insert("ALLOWED_TENANTS".to_owned(), "*".to_owned());
+    let function = Function::start("connect", &variables);
+    let mut responses = Vec::new();
+    for fault in [None, Some(Fault::Refusal(401, echo())), Some(Fault::Status(500))] {
+        harness.crm.forget_faults();
+        if let Some(fault) = fault {
+            harness.crm.always(Route::CurrentUser, fault.clone());
+            harness.crm.always(Route::Token, fault);
+        }
+        for request in &open_requests() {
+            responses.push(function.invoke(event_of(request, "")).await);
+        }
+    }
+    let answered = responses.iter().filter(|response| response.status == 200).count();
+    assert!(answered >= 9, "{responses:?}");
+    let log = function.into_log();
+    assert!(log.lines().count() >= responses.len(), "{log}");
+    let table = table(&harness.dynamodb, "calls").await;
+    for (place, text) in [("the log", &log), ("the table", &table)] {
+        check_absent(place, text, &SECRETS);
+        check_absent(place, text, &PERSONAL);
+    }
+    for response in &responses {
+        let text = format!("{:?} {}", response.headers, response.body);
+        check_absent("a response", &text, &SECRETS);
+        check_absent("a response", &text, &PERSONAL);
+    }
+}
+
 fn event_of((method, path, query, body): &Asked<'_>, token: &str) -> Value {
     let mut event = event("find-call-logs", token);
     event["rawPath"] = json!(path);
@@ -44,7 +108,11 @@ fn event_of((method, path, query, body): &Asked<'_>, token: &str) -> Value {
     event["requestContext"]["http"]["method"] = json!(method);
     event["requestContext"]["http"]["path"] = json!(path);
     event.as_object_mut().unwrap().shift_remove("queryStringParameters");
-    if body.is_null() { event } else { with_body(event, &body.to_string()) }
+    match body {
+        Value::Null => event,
+        Value::String(form) => with_body(event, form),
+        body => with_body(event, &body.to_string()),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

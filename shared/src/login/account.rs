@@ -91,8 +91,8 @@ async fn ask(services: &Services, crm: &dyn Crm, user: &User, deadline: Deadline
         authorization: Authorization::Stored(credentials),
         user,
     };
-    let response = crm.account(&access).await.inspect_err(|error| {
+    let response = crm.identify(&access).await.inspect_err(|error| {
         tracing::info!(crm = crm.platform(), reason = %error.reason, "the CRM did not name the user's account");
     });
-    response.ok().flatten().filter(|account| !account.trim().is_empty())
+    response.ok()?.account.filter(|account| !account.trim().is_empty())
 }

@@ -1,0 +1,336 @@
+//! The pages on which people connect a CRM account without the extension, and the page to which a CRM sends people.
+//!
+//! A flow that begins here carries a state that we sealed and that belongs to a cookie of the same browser, so that no
+//! other website can make the browser finish it. It is finished on the server, and its result is shown at an address without
+//! secrets. A flow that the extension began has a state of the extension; its code is left to the extension.
+
+mod document;
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, header::COOKIE, header::SET_COOKIE};
+use serde::{Deserialize, Serialize};
+
+use self::document::{escaped, page};
+use crate::{
+    adapters::{Crm, oauth::AuthorizationCode, presentation::Connect},
+    api::{
+        Api,
+        answer::Answer,
+        login::{Way, greeting, login, offered, own_page, refusal},
+        route::{self, Callers, Handler, HandlerFuture, Invocation, Rejection, Route},
+        wire::{FormAnswer, PageAnswer, read_chosen_crm, read_form, read_page_answer},
+    },
+    login::{Connected, LoginError, Proof},
+    model::{Secret, random_name},
+};
+
+/// `GET /connect`: the CRMs that can be connected.
+pub const SHOW_CONNECT_PAGE: Route = open("GET", "/connect", show_connect_page);
+
+/// `GET /connect/start`: sends the browser to the CRM's page.
+pub const START_CONNECT: Route = open("GET", "/connect/start", start);
+
+/// `POST /connect/key`: connects an account with a key.
+pub const CONNECT_BY_FORM: Route = open("POST", "/connect/key", connect_with_key);
+
+/// `GET /connect/result`: the result of a flow.
+pub const SHOW_CONNECT_RESULT: Route = open("GET", "/connect/result", show_result);
+
+/// `GET /connect/callback` and the pages that adapters name: the pages to which CRMs send people.
+pub const SHOW_LANDING_PAGE: Route = open("GET", LANDING, land);
+
+const fn open(method: &'static str, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, callers: Callers::All, handler }
+}
+
+/// The end of the paths of all landing pages.
+const LANDING: &str = "-redirect";
+/// The path of the landing page of CRMs that name none.
+const OWN_LANDING: &str = "/connect/own-redirect";
+
+/// The time that a person has to sign in at the CRM, in seconds.
+const FLOW_S: i64 = 600;
+/// The time for which the result of a flow can be shown, in seconds.
+const RESULT_S: i64 = 60;
+/// The cookie of a flow: the name of the flow, and the proof key of its code.
+const FLOW_COOKIE: &str = "call-log-flow";
+/// The cookie with the result of a flow.
+const RESULT_COOKIE: &str = "call-log-result";
+
+/// The state of a flow.
+#[derive(Serialize, Deserialize)]
+struct State {
+    crm: String,
+    flow: String,
+}
+
+/// The result of a flow.
+#[derive(Serialize, Deserialize)]
+struct Outcome {
+    is_good: bool,
+    message: String,
+}
+
+fn show_connect_page<'a>(
+    api: &'a Api,
+    request: Request<Bytes>,
+    invocation: &'a Invocation,
+) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let (url, flow) = (api.url(invocation)?, random_name());
+            let mut body = String::from("<p>Your phone calls will be logged there.</p>\n");
+            for crm in &api.services.crms.to_vec() {
+                body += &section(api, *crm, invocation, (&url, &flow)).await;
+            }
+            Ok(page("Connect your CRM", &body).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
+        });
+        route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
+    })
+}
+
+/// Returns the part of the page about one CRM, which is empty if it cannot be connected here.
+async fn section(
+    api: &Api,
+    crm: &'static dyn Crm,
+    invocation: &Invocation,
+    (url, flow): (&str, &str),
+) -> String {
+    let (mut ways, name) = (String::new(), crm.platform());
+    if api.services.identity_url(crm).is_none() {
+        return ways;
+    }
+    let shown = escaped(crm.display_name());
+    for way in crm.presentation().connect {
+        match way {
+            Connect::OAuth { .. } => {
+                if login(api, crm, invocation).authorization_server().await.is_ok() {
+                    ways += &format!(
+                        "<p><a class=\"button\" href=\"{url}/connect/start?crm={name}\">Sign in at {shown}</a></p>\n"
+                    );
+                }
+            }
+            Connect::ApiKey { title } => {
+                let title = escaped(title);
+                let state = state(api, crm, flow);
+                ways += &format!(
+                    "<form method=\"post\" action=\"{url}/connect/key\">\n\
+                     <input type=\"hidden\" name=\"state\" value=\"{state}\">\n\
+                     <label>{title}\n<input type=\"password\" name=\"apiKey\" autocomplete=\"off\" required></label>\n\
+                     <button>Connect with this key</button>\n</form>\n"
+                );
+            }
+        }
+    }
+    match ways.as_str() {
+        "" => ways,
+        _ => format!("<section>\n<h2>{shown}</h2>\n{ways}</section>\n"),
+    }
+}
+
+fn start<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let crm = offered(api, &read_chosen_crm(request.uri().query().unwrap_or_default())?)?;
+            let url = api.url(invocation)?;
+            let Ok((oauth, client)) = login(api, crm, invocation).authorization_server().await else {
+                return Ok(finish(api, &url, Err((crm, Way::Page, LoginError::NotSetUp))));
+            };
+            let (flow, verifier) = (random_name(), format!("{}{}", random_name(), random_name()));
+            let page = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
+            let location = oauth.authorize_url(&client.id, &page, &state(api, crm, &flow), &verifier);
+            let flow = format!("{flow}.{verifier}");
+            Ok(Answer::see_other(location).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
+        });
+        route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
+    })
+}
+
+fn connect_with_key<'a>(
+    api: &'a Api,
+    request: Request<Bytes>,
+    invocation: &'a Invocation,
+) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            route::admit_anyone(&request)?;
+            let FormAnswer { state, key } = read_form(request.body())?;
+            let url = api.url(invocation)?;
+            let Some((crm, _)) = flow_of(api, request.headers(), &state)? else {
+                return Ok(finish_foreign(api, &url));
+            };
+            let connected = login(api, crm, invocation).connect(Proof::Key(key)).await;
+            let result = connected.map(|connected| (crm, connected));
+            Ok(finish(api, &url, result.map_err(|error| (crm, Way::Key, error))))
+        });
+        route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
+    })
+}
+
+fn land<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let url = api.url(invocation)?;
+            let answer = read_page_answer(request.uri().query().unwrap_or_default());
+            let path = request.uri().path().trim_end_matches('/');
+            let known = api.services.crms.iter().copied();
+            let crm = known.clone().find(|crm| own_page(*crm).is_some_and(|page| path.ends_with(page)));
+            let is_ours = |state: &String| opened(api, state).is_some();
+            match (&answer.state, crm) {
+                (Some(state), _) if is_ours(state) => {
+                    let Some((crm, verifier)) = flow_of(api, request.headers(), state)? else {
+                        return Ok(finish_foreign(api, &url));
+                    };
+                    let connected = finish_flow(api, crm, invocation, (&url, answer, verifier)).await;
+                    let result = connected.map(|connected| (crm, connected));
+                    Ok(finish(api, &url, result.map_err(|error| (crm, Way::Page, error))))
+                }
+                (_, Some(crm)) => Ok(show_landing_page(api, crm, invocation, (&url, &answer)).await),
+                (_, None) => Err(Rejection::NotFound),
+            }
+        });
+        route::respond_to_anyone(api, "landing", request.headers(), invocation, result).await
+    })
+}
+
+/// Connects the person whom the CRM has sent back to a flow of ours.
+async fn finish_flow(
+    api: &Api,
+    crm: &'static dyn Crm,
+    invocation: &Invocation,
+    (url, answer, verifier): (&str, PageAnswer, Option<String>),
+) -> Result<Connected, LoginError> {
+    let code = answer.code.ok_or(LoginError::Refused(String::new()))?;
+    let redirect_uri = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
+    let code = AuthorizationCode { code, redirect_uri, verifier: verifier.map(Secret::new) };
+    login(api, crm, invocation).connect(Proof::Code(code)).await
+}
+
+/// Returns the page on which the extension takes over: it writes into `rc-stepper`, and takes the code from the address.
+async fn show_landing_page(
+    api: &Api,
+    crm: &'static dyn Crm,
+    invocation: &Invocation,
+    (url, answer): (&str, &PageAnswer),
+) -> Answer {
+    let name = escaped(crm.display_name());
+    let title = format!("Connect {}", crm.display_name());
+    if answer.code.is_some() {
+        let body = "<p id=\"rc-stepper\">(1/3) Waiting for the RingCentral App Connect extension. If it is not installed, \
+                    install it, and then refresh this page.</p>\n\
+                    <p>If “(3/3)” does not appear within a minute, or the extension does not say that you are connected, \
+                    press Connect in the extension again.</p>\n";
+        return page(&title, body);
+    }
+    let Ok((oauth, client)) = login(api, crm, invocation).authorization_server().await else {
+        let body = "<p id=\"rc-stepper\"></p>\n<p>Signing in is not set up on this server. Ask your administrator.</p>\n";
+        return page(&title, body);
+    };
+    let landing = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
+    let location = oauth.authorize_url(&client.id, &landing, &format!("platform={}", crm.platform()), "");
+    let lead = match answer.is_refused {
+        true => format!("{name} did not grant access. "),
+        false => String::new(),
+    };
+    let body = format!(
+        "<p id=\"rc-stepper\"></p>\n<p>{lead}Sign in to log your phone calls in {name}.</p>\n\
+         <p><a class=\"button\" href=\"{}\">Sign in at {name}</a></p>\n",
+        escaped(&location)
+    );
+    page(&title, &body)
+}
+
+fn show_result<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let url = api.url(invocation)?;
+            let sealed = cookie_of(request.headers(), RESULT_COOKIE);
+            let outcome: Option<Outcome> =
+                sealed.and_then(|text| api.token_keys().open(RESULT_COOKIE, text, api.services.clock.now()));
+            let (title, class, message) = match outcome {
+                Some(Outcome { is_good: true, message }) => ("You are connected", "result good", message),
+                Some(Outcome { message, .. }) => ("You are not connected", "result", message),
+                None => ("There is no result", "result", "Start again.".to_owned()),
+            };
+            let body = format!(
+                "<p class=\"{class}\">{}</p>\n<p><a href=\"{url}/connect\">Connect another account</a></p>\n",
+                escaped(&message)
+            );
+            Ok(page(title, &body))
+        });
+        route::respond_to_anyone(api, "result", request.headers(), invocation, result).await
+    })
+}
+
+/// Returns the redirect to the result of a flow, whose cookie ends.
+fn finish(
+    api: &Api,
+    url: &str,
+    result: Result<(&'static dyn Crm, Connected), (&'static dyn Crm, Way, LoginError)>,
+) -> Answer {
+    let outcome = match result {
+        Ok((crm, connected)) => Outcome { is_good: true, message: greeting(crm, &connected) },
+        Err((crm, way, error)) => {
+            let message = refusal(crm, way, &error).return_message.message;
+            Outcome { is_good: false, message }
+        }
+    };
+    show_later(api, url, &outcome)
+}
+
+/// Returns the redirect for a flow that another browser began, or that has ended.
+fn finish_foreign(api: &Api, url: &str) -> Answer {
+    let message = "This sign-in began in another browser, or it took too long. Start again.".to_owned();
+    show_later(api, url, &Outcome { is_good: false, message })
+}
+
+fn show_later(api: &Api, url: &str, outcome: &Outcome) -> Answer {
+    let sealed = api.token_keys().seal(RESULT_COOKIE, outcome, api.services.clock.now(), RESULT_S);
+    Answer::see_other(format!("{url}/connect/result"))
+        .with(SET_COOKIE, cookie(FLOW_COOKIE, "", 0, url))
+        .with(SET_COOKIE, cookie(RESULT_COOKIE, &sealed, RESULT_S, url))
+}
+
+/// Returns the state of a flow at this CRM.
+fn state(api: &Api, crm: &dyn Crm, flow: &str) -> String {
+    let state = State { crm: crm.platform().to_owned(), flow: flow.to_owned() };
+    api.token_keys().seal(FLOW_COOKIE, state, api.services.clock.now(), FLOW_S)
+}
+
+fn opened(api: &Api, state: &str) -> Option<State> {
+    api.token_keys().open(FLOW_COOKIE, state, api.services.clock.now())
+}
+
+/// Returns the CRM of a flow and the proof key of its code, if this browser began the flow a short while ago.
+fn flow_of(
+    api: &Api,
+    headers: &HeaderMap,
+    state: &str,
+) -> Result<Option<(&'static dyn Crm, Option<String>)>, Rejection> {
+    let Some(State { crm, flow }) = opened(api, state) else { return Ok(None) };
+    let Some(cookie) = cookie_of(headers, FLOW_COOKIE) else { return Ok(None) };
+    let (known, verifier) = match cookie.split_once('.') {
+        Some((known, verifier)) => (known, Some(verifier.to_owned())),
+        None => (cookie, None),
+    };
+    if known != flow {
+        return Ok(None);
+    }
+    Ok(Some((offered(api, &crm)?, verifier)))
+}
+
+/// Returns the value of a cookie (RFC 6265, section 4.2).
+fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    pairs
+        .flat_map(|pairs| pairs.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Returns the header of a cookie for this number of seconds (RFC 6265, section 4.1). 0 removes it.
+fn cookie(name: &str, value: &str, seconds: i64, url: &str) -> String {
+    let secure = if url.starts_with("https:") { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+}
