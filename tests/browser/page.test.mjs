@@ -195,4 +195,27 @@ test("the page fits a desktop, a phone and the dark colour scheme", async () => 
   await page.picture(`${SCREENSHOTS}/phone.png`, true);
 });
 
+test("an account is connected with the key that the page shows", async () => {
+  const key = await page.value(`document.querySelector("#crm-key").value`);
+  assert.equal(await page.value(`document.querySelector("#manifest").value`), `${program.url}crmManifest`);
+  const result = `document.querySelector(".result").textContent`;
+  const connect = async (entered) => {
+    await page.open(`${program.url}connect`);
+    await page.click("form[action$='/connect/key'] input[name=apiKey]");
+    await page.type(entered);
+    await page.click("form[action$='/connect/key'] button");
+    await page.until(`location.pathname === "/connect/result" && !!document.querySelector(".result")`);
+    return page.value(result);
+  };
+  assert.equal(await connect("wrong"), "Example CRM refused the key. Copy it from Example CRM again.");
+  assert.equal(await connect(key), "Connected to Example CRM as Ada Agent (Example CRM).");
+  assert.equal(await page.value(`location.search`), "");
+  for (const [width, height, name] of [[1280, 800, "desktop"], [390, 844, "phone"]]) {
+    await page.size(width, height);
+    await page.open(`${program.url}connect`);
+    assert.ok(await page.value(`document.documentElement.scrollWidth <= innerWidth`), name);
+    await page.picture(`${SCREENSHOTS}/connect-${name}.png`);
+  }
+});
+
 test("the console has no unexpected errors", () => assert.deepEqual(page.complaints, []));

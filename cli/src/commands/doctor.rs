@@ -83,10 +83,9 @@ async fn tenants(app: &App) -> Result<Check, CommandError> {
     let allowed = app.store.tenants().await?.into_iter().filter(|(_, is_allowed)| *is_allowed).count();
     let (verdict, finding) = match &app.api.site.allowed {
         AllowedTenants::All => (Verdict::Notice, "the people of every company may connect".to_owned()),
-        AllowedTenants::Named(names) if names.is_empty() && allowed == 0 => (
-            Verdict::Notice,
-            "no company is allowed yet; allow one with `call-log tenant allow`".to_owned(),
-        ),
+        AllowedTenants::Named(names) if names.is_empty() && allowed == 0 => {
+            (Verdict::Notice, "no company is allowed yet; allow one with `call-log tenant allow`".to_owned())
+        }
         AllowedTenants::Named(names) => {
             (Verdict::Good, format!("the people of {} companies may connect", names.len() + allowed))
         }

@@ -115,7 +115,7 @@ impl Crm for Example {
 
     fn presentation(&self) -> Presentation {
         Presentation {
-            connect: &[Connect::ApiKey { title: "API key (on the page of `call-log serve`)" }],
+            connect: &[Connect::ApiKey { title: "API key (on the page of call-log serve)" }],
             url_identifier: "{server}",
             contact_page_url: Some("http://{server}/?contact={contactId}"),
             log_page_url: Some("http://{server}/?log={logId}"),

@@ -296,10 +296,14 @@ impl FakePipedrive {
 
     /// Returns a code, as the page of Pipedrive issues it when a person grants access.
     pub fn issue_code(&self) -> String {
-        let mut records = self.records();
-        let code = format!("pipedrive-code-{}", records.codes.len());
-        records.codes.insert(code.clone(), true);
+        let code = format!("pipedrive-code-{}", self.records().codes.len());
+        self.accept_code(&code);
         code
+    }
+
+    /// Accepts a code once.
+    pub fn accept_code(&self, code: &str) {
+        self.records().codes.insert(code.to_owned(), true);
     }
 
     /// Returns the pages for which codes were exchanged.
