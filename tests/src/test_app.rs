@@ -249,8 +249,21 @@ pub async fn send(app: &App, method: &str, token: &str, body: Vec<u8>, time_ms: 
 
 /// Sends a request as the extension does: with the token in the query.
 pub async fn send_from_extension(app: &App, method: &str, path: &str, token: &str, body: &Value) -> Response {
+    send_with_headers(app, method, path, token, &[], body).await
+}
+
+/// Sends a request with the token in the query, and with these headers.
+pub async fn send_with_headers(
+    app: &App,
+    method: &str,
+    path: &str,
+    token: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Response {
     let separator = if path.contains('?') { '&' } else { '?' };
     let request = http::Request::builder().method(method).uri(format!("{path}{separator}jwtToken={token}"));
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let body = if body.is_null() { String::new() } else { body.to_string() };
     handle(app, request.body(Bytes::from(body)).expect("a request"), INVOCATION_MS).await
 }

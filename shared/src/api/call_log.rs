@@ -1,5 +1,6 @@
-//! The handlers of `/callLog`: `POST` logs a call, `PATCH` updates its log, `GET` says which calls have a log. And the one of
-//! `/callDisposition`, which updates the choices of a log.
+//! The handlers of `/callLog`: `POST` logs a call, `PATCH` updates its log, `GET` says which calls have a log. And those of
+//! `/callDisposition`, which updates the choices of a log, and of `/callLog/cacheNote`, which brings a note before there is a
+//! log.
 
 use std::pin::pin;
 
@@ -13,7 +14,7 @@ use crate::{
         answer::Answer,
         outcome,
         route::{self, Callers, HandlerFuture, Invocation, Rejection, Route},
-        wire::{Read, read_create, read_disposition, read_log_query, read_update},
+        wire::{Read, read_cached_note, read_create, read_disposition, read_log_query, read_update},
     },
     auth::Caller,
     delivery::{choices, create, lookup, update},
@@ -36,6 +37,14 @@ pub const FIND_CALL_LOGS: Route =
 /// `PUT /callDisposition`: updates what a log says about the choices of the form.
 pub const UPDATE_CHOICES: Route =
     Route { method: "PUT", path: "/callDisposition", callers: Callers::Known, handler: choose };
+
+/// `POST /callLog/cacheNote`: brings a note that a person typed, before the call is logged.
+pub const CACHE_NOTE: Route =
+    Route { method: "POST", path: "/callLog/cacheNote", callers: Callers::Known, handler: cache_note };
+
+/// The header with the hash of the sender's extension. Only a note that is cached is matched by it, because its body names no
+/// extension.
+const EXTENSION_HEADER: &str = "rc-extension-id";
 
 fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
@@ -96,6 +105,20 @@ fn choose<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation)
             Ok(outcome::chosen(crm, outcome).renewing(api, &caller))
         });
         route::respond(api, "disposition", (request.headers(), request.uri()), invocation, result).await
+    })
+}
+
+fn cache_note<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+    Box::pin(async move {
+        let result = pin!(async {
+            let caller = route::admit(api, &request)?;
+            let extension = request.headers().get(EXTENSION_HEADER).and_then(|hash| hash.to_str().ok());
+            let command = read_cached_note(request.body(), extension)?;
+            let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
+            let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
+            Ok(outcome::cached(crm, outcome).renewing(api, &caller))
+        });
+        route::respond(api, "note", (request.headers(), request.uri()), invocation, result).await
     })
 }
 

@@ -24,7 +24,7 @@ pub mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::{
-    call_log::{CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG, UPDATE_CHOICES},
+    call_log::{CACHE_NOTE, CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG, UPDATE_CHOICES},
     connection::{SHOW_HOSTNAME, SHOW_LICENSE, VALIDATE},
     contact::{CREATE_CONTACT, FIND_CONTACTS, SEARCH_CONTACTS},
     login::{CONNECT_WITH_CODE, CONNECT_WITH_KEY, DISCONNECT},
@@ -43,6 +43,7 @@ use route::Rejection;
 pub const EXTENSION_ROUTES: &[&Route] = &[
     &FIND_CALL_LOGS,
     &UPDATE_CHOICES,
+    &CACHE_NOTE,
     &FIND_CONTACTS,
     &SEARCH_CONTACTS,
     &CREATE_CONTACT,

@@ -9,7 +9,7 @@ use crate::{
     adapters::{Crm, ErrorKind},
     api::{
         answer::Answer,
-        wire::{ChosenBody, InputError, LogQuery, LogsBody, ResponseBody},
+        wire::{AcceptedBody, InputError, LogQuery, LogsBody, ResponseBody},
     },
     delivery::{Failure, LeftOut, OwnerRefusal, choices, create, lookup, update},
     model::RecordPart,
@@ -119,12 +119,27 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
 pub(super) fn chosen(crm: &dyn Crm, outcome: choices::Outcome) -> Answer {
     let choices::Outcome::Update(outcome) = outcome else {
         telemetry::set_field("outcome", "Nothing");
-        return Answer::json(&ChosenBody { successful: true });
+        return accepted();
     };
     match updated(crm, outcome) {
-        (StatusCode::OK, body) if body.successful => Answer::json(&ChosenBody { successful: true }),
+        (StatusCode::OK, body) if body.successful => accepted(),
         refused => refused.into(),
     }
+}
+
+/// Returns the answer to a request that brings a note before its call is logged. It is a 200 unless the token is not accepted,
+/// because the extension does nothing more about a call after any other status.
+pub(super) fn cached(crm: &dyn Crm, outcome: update::Outcome) -> Answer {
+    let is_moved = matches!(outcome, update::Outcome::Moved);
+    let is_deferred = matches!(outcome, update::Outcome::Failed { is_deferred: true, .. });
+    match updated(crm, outcome) {
+        (_, body) if body.successful || is_deferred => accepted(),
+        (status, body) => (if is_moved { status } else { StatusCode::OK }, body).into(),
+    }
+}
+
+fn accepted() -> Answer {
+    Answer::json(&AcceptedBody { successful: true })
 }
 
 /// Returns the answer to a request for the logs of calls.

@@ -21,7 +21,7 @@ use crate::{
     },
     model::{
         AskedOwner, CallDetails, CallKey, CallLogId, CreateCallLog, Deadline, LogKey, NamedExtension,
-        Payload, Secret, Sender, UpdateCallLog, UserId, random_name,
+        NoteSource, Payload, Secret, Sender, UpdateCallLog, UserId, random_name,
     },
     note::Section,
     store::{
@@ -100,11 +100,19 @@ pub async fn run(
     let Some(contact) = command.contact else {
         return Ok(Outcome::NoContact { number: command.details.contact_number });
     };
-    let CreateCallLog { session, details, additional, authorization, zone, .. } = command;
+    let CreateCallLog { session, details, has_note, additional, authorization, zone, .. } = command;
     let has_authorization = authorization.is_some();
     let owner_token_issued_at = owner.as_ref().and_then(AskedOwner::issued_at);
-    let mut payload =
-        Payload { contact, details, additional, owner: None, owner_token_issued_at, zone, has_authorization };
+    let mut payload = Payload {
+        contact,
+        details,
+        has_note,
+        additional,
+        owner: None,
+        owner_token_issued_at,
+        zone,
+        has_authorization,
+    };
     let header_user = authorization.as_ref().map(|_| sender.user.id.clone());
     let Some(mut tenancy) = Tenancy::of(services, sender).await? else { return Ok(Outcome::NotConnected) };
     loop {
@@ -123,8 +131,15 @@ pub async fn run(
             }
             Reply::Answer(outcome) => return Ok(outcome),
             Reply::News(log, details) => {
-                let (extension, user, zone) = (NamedExtension::default(), None, payload.zone);
-                let news = UpdateCallLog { session, extension, user, details: *details, authorization, zone };
+                let news = UpdateCallLog {
+                    session,
+                    extension: NamedExtension::default(),
+                    user: None,
+                    details: *details,
+                    is_cached_note: false,
+                    authorization,
+                    zone: payload.zone,
+                };
                 update::run(services, crm, sender, news, deadline).await?;
                 return Ok(Outcome::AlreadyLogged(log));
             }
@@ -287,6 +302,7 @@ impl<'a> Request<'a> {
             kept = Payload { details: kept.details, ..payload.clone() };
             if claim.item.creator.as_ref() == Some(&self.sender.user.id) {
                 kept.details = kept.details.overlay(&payload.details);
+                kept.has_note |= claim.item.has_note;
             }
         }
         if is_given_up || claim.item.creator.as_ref() != Some(user) {
@@ -295,13 +311,13 @@ impl<'a> Request<'a> {
                 return Ok(None);
             }
             claim.item.creator = Some(user.clone());
+            claim.item.has_note = kept.has_note;
         }
         let more = news_beside(&payload.details, &kept, &claim.item);
-        if !more.is_empty() {
-            let Enqueued::Queued(item) = self.enqueue(key, &more, Basis::Further).await? else {
-                return Ok(None);
-            };
-            claim.item = *item;
+        match self.enqueue_news(key, payload, &more, &claim.item, Basis::Further).await? {
+            Some(Enqueued::ItemChanged) => return Ok(None),
+            Some(Enqueued::Queued(item)) => claim.item = *item,
+            None => {}
         }
         Ok(Some(kept))
     }
@@ -384,9 +400,8 @@ impl<'a> Request<'a> {
             Some(kept) => news_beside(&payload.details, &kept, &item),
             None => payload.details.news(&item.brought),
         };
-        if !more.is_empty()
-            && let Enqueued::ItemChanged = self.enqueue(key, &more, place.basis()).await?
-        {
+        let enqueued = self.enqueue_news(key, payload, &more, &item, place.basis()).await?;
+        if matches!(enqueued, Some(Enqueued::ItemChanged)) {
             return Ok(Next::At(Place::Unread));
         }
         Ok(match self.wait_for_holder(key, *item).await? {
@@ -395,17 +410,25 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Queues what this create adds to an earlier one of the same log.
-    async fn enqueue(
+    /// Queues what this create adds to an earlier one of the same log. Returns `None` if it adds nothing. An empty note adds
+    /// that there is none, if its user has cached one.
+    async fn enqueue_news(
         &self,
         key: &LogKey,
+        payload: &Payload,
         news: &CallDetails,
+        item: &CallItem,
         basis: Basis<'_>,
-    ) -> Result<Enqueued, store::Error> {
+    ) -> Result<Option<Enqueued>, store::Error> {
+        let replaces_note = payload.has_note && item.has_cached_note(&self.sender.user.id);
+        if news.is_empty() && !replaces_note {
+            return Ok(None);
+        }
         let fields = queued_fields(self.crm, news);
-        let queued = Queued { details: news, fields: &fields, sender: self.origin() };
+        let source = if payload.has_note { NoteSource::CreateWithNote } else { NoteSource::Other };
+        let queued = Queued { details: news, fields: &fields, sender: self.origin(), source };
         let enqueue = self.services.store.enqueue(key, queued, basis, self.services.clock.now_ms());
-        self.services.sync_points.reach("create.enqueue", enqueue).await
+        self.services.sync_points.reach("create.enqueue", enqueue).await.map(Some)
     }
 
     /// Waits for the invocation that holds the lease. Returns `None` if the call can be claimed again.

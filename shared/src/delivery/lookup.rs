@@ -226,7 +226,7 @@ impl Lookup<'_> {
 
     /// Adds what the sender's queued updates will change.
     fn with_queued(&self, content: LogContent, item: &CallItem) -> LogContent {
-        let own = item.queue.iter().filter(|update| update.user == self.sender.user.id);
+        let own = item.to_write().filter(|update| update.user == self.sender.user.id);
         let queued = own.fold(CallDetails::default(), |all, update| all.overlay(&update.details));
         LogContent {
             note: queued.firm_note().map_or(content.note, str::to_owned),

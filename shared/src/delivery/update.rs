@@ -18,7 +18,8 @@ use crate::{
         write,
     },
     model::{
-        CallDetails, CallKey, CallLogId, Deadline, LogKey, Secret, Sender, UpdateCallLog, Zone, random_name,
+        CallDetails, CallKey, CallLogId, Deadline, LogKey, NoteSource, Secret, Sender, UpdateCallLog, Zone,
+        random_name,
     },
     note::Section,
     store::{
@@ -134,7 +135,11 @@ impl Request<'_> {
         let fields = queued_fields(crm, &command.details);
         let Sender { user, identity, .. } = self.sender;
         let origin = Origin { request: &self.holder, user: &user.id, identity };
-        let queued = Queued { details: &command.details, fields: &fields, sender: origin };
+        let source = match command.is_cached_note {
+            true => NoteSource::CachedNote(services.clock.now_ms()),
+            false => NoteSource::Other,
+        };
+        let queued = Queued { details: &command.details, fields: &fields, sender: origin, source };
         let (mut is_queued, mut place) = (false, Place::Unread);
         let mut known = KnownUser { user: tenancy.user.clone(), breaker: None };
         let breaker_key = tenancy.breaker_key(crm, user);

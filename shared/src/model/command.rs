@@ -37,6 +37,8 @@ pub struct CreateCallLog {
     pub contact: Option<Contact>,
     /// The details that the request brings.
     pub details: CallDetails,
+    /// The request has a note, which may be empty, and no placeholder for it. See [`NoteSource::CreateWithNote`].
+    pub has_note: bool,
     /// The form fields that the CRM's manifest defines: `{"deals": 412}`.
     pub additional: Map<String, Value>,
     /// An `Authorization` header that is sent to the CRM for this request instead of the stored credential. Never
@@ -95,10 +97,35 @@ pub struct UpdateCallLog {
     pub user: Option<UserId>,
     /// The details that the request brings.
     pub details: CallDetails,
+    /// The details are a note that was sent before the call is logged. See [`NoteSource::CachedNote`].
+    pub is_cached_note: bool,
     /// See [`CreateCallLog::authorization`].
     pub authorization: Option<Secret>,
     /// The time zone that the request names. It overrides the user's.
     pub zone: Option<Zone>,
+}
+
+/// The kind of request that brings details, as far as it decides about a *cached note*: a note that its user sent before the
+/// call is logged. A create of that user may have a note of its own, which the user has written later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoteSource {
+    /// An update, or a create without a note.
+    #[default]
+    #[serde(rename = "u")]
+    Other,
+    /// A create that has a note, which may be empty. It replaces the note that its user has cached.
+    #[serde(rename = "n")]
+    CreateWithNote,
+    /// A cached note, and the time of its arrival in milliseconds since 1970.
+    #[serde(rename = "c")]
+    CachedNote(i64),
+}
+
+impl NoteSource {
+    /// Returns `true` for a cached note.
+    pub fn is_cached_note(self) -> bool {
+        matches!(self, NoteSource::CachedNote(_))
+    }
 }
 
 /// The part of a [`CreateCallLog`] that goes into the CRM record. The table keeps it until the call is logged.
@@ -108,6 +135,9 @@ pub struct Payload {
     pub contact: Contact,
     /// The details that the request brought.
     pub details: CallDetails,
+    /// See [`CreateCallLog::has_note`]. The item of the log has it, not the stored payload.
+    #[serde(skip)]
+    pub has_note: bool,
     /// The form fields that the CRM's manifest defines.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub additional: Map<String, Value>,

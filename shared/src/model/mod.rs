@@ -26,7 +26,7 @@ pub mod user;
 
 pub use call::{CallDuration, Contact, Direction, Leg, Party};
 pub use clock::{Clock, Deadline};
-pub use command::{AskedOwner, CreateCallLog, Payload, Sender, UpdateCallLog};
+pub use command::{AskedOwner, CreateCallLog, NoteSource, Payload, Sender, UpdateCallLog};
 pub use details::CallDetails;
 pub use explanation::Explanation;
 pub use identity::{ExtensionIdentity, HashKey, KnownLog, Match, NamedExtension, match_log, teach};

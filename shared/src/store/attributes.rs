@@ -51,6 +51,8 @@ pub(super) const EXTENSION_HASH: &str = "hash";
 pub(super) const EXTENSION_NUMBER: &str = "number";
 /// Text, the id of the user whose create made the log. Written with the first [`PAYLOAD`].
 pub(super) const CREATOR: &str = "creator";
+/// Boolean, the create of [`CREATOR`] has a note, which may be empty. Written with [`CREATOR`], removed when the call is logged.
+pub(super) const HAS_NOTE: &str = "has_note";
 /// Text, the id of the user who owns the record, if that is not the creator. Written with [`LOG_ID`].
 pub(super) const OWNER: &str = "owner";
 /// Text, the [`RecordPart`](crate::model::RecordPart)s that the record lacks, because the CRM did not accept them, with spaces

@@ -66,6 +66,12 @@ impl Update {
         self
     }
 
+    /// Adds a condition that must hold too.
+    pub(super) fn and(mut self, condition: impl AsRef<str>) -> Update {
+        self.condition = format!("({}) AND {}", self.condition, condition.as_ref());
+        self
+    }
+
     /// Defines a value that the condition names.
     pub(super) fn value(mut self, name: &str, value: AttributeValue) -> Update {
         self.values.insert(format!(":{name}"), value);

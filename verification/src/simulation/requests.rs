@@ -257,6 +257,7 @@ pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
         owner_token: None,
         contact: Some(contact),
         details: facts,
+        has_note: true,
         additional: Map::from_iter([(NAME_FIELD.to_owned(), (&*call.name).into())]),
         authorization: None,
         zone: None,
@@ -293,6 +294,7 @@ pub fn update(call: &Call, origin: Origin, details: &[Detail]) -> UpdateCallLog 
         extension: origin.names.of(call.extension),
         user: None,
         details: all,
+        is_cached_note: false,
         authorization: None,
         zone: None,
     }

@@ -38,12 +38,21 @@ pub fn read_create(body: &[u8]) -> Result<Read<CreateCallLog>, InputError> {
         user: read_user_id(&top)?,
         owner_token,
         contact: read_contact(&top, &details),
+        has_note: has_note(&call, &details),
         additional,
         authorization: read_authorization(&top)?,
         zone: read_zone(&top),
         details,
     };
     Ok(Read { command, unread: top.unread() })
+}
+
+/// Returns `true` if the request has a note, which may be empty, and no placeholder for it.
+fn has_note(call: &Fields<'_>, details: &CallDetails) -> bool {
+    match details.note {
+        Some(_) => details.firm_note().is_some(),
+        None => call.lenient("note", &value::NOTE).is_some(),
+    }
 }
 
 /// Returns the form fields without the token of another user that server-side logging adds, and that token if its user
@@ -174,6 +183,7 @@ mod tests {
                 }],
                 ..CallDetails::default()
             },
+            has_note: true,
             additional: json!({"deals": 412}).as_object().unwrap().clone(),
             authorization: None,
             zone: None,
@@ -191,6 +201,14 @@ mod tests {
         check(json!({"note": " ", "logInfo": {"note": "b"}}), |c| c.details.note, text("b"));
         check(json!({"note": null, "callLog": {"note": "c"}}), |c| c.details.note, text("c"));
         check(json!({"note": " a\n"}), |c| c.details.note, text(" a\n"));
+        check(json!({}), |c| c.has_note, false);
+        check(json!({"note": null}), |c| c.has_note, false);
+        check(json!({"note": {}}), |c| c.has_note, false);
+        check(json!({"note": 7}), |c| c.has_note, true);
+        check(json!({"note": " "}), |c| c.has_note, true);
+        check(json!({"note": null, "logInfo": {"note": ""}}), |c| c.has_note, true);
+        check(json!({"note": "", "logInfo": {"note": "From auto logging"}}), |c| c.has_note, false);
+        check(json!({"note": "From auto logging (Pending)"}), |c| c.has_note, false);
         check(json!({"subject": "s"}), |c| c.details.subject, text("s"));
         check(json!({"logInfo": {"subject": "s"}}), |c| c.details.subject, text("s"));
         check(

@@ -1,6 +1,5 @@
 //! The request body of `PUT /callDisposition`.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{InputError, fields::Fields, json, record::read_extension, value};
@@ -30,17 +29,11 @@ impl Disposition {
             session,
             extension,
             user: None,
+            is_cached_note: false,
             authorization: None,
             zone: None,
         }
     }
-}
-
-/// The response to choices that are written, or that wait.
-#[derive(Debug, Serialize)]
-pub struct ChosenBody {
-    /// Always `true`.
-    pub successful: bool,
 }
 
 /// Reads the choices. The note among them is ignored, because an update brings it.

@@ -4,6 +4,7 @@
 //! unknown fields are ignored.
 
 mod bounded;
+mod cached_note;
 mod compose;
 mod connection;
 mod contact;
@@ -23,6 +24,7 @@ mod update;
 mod user;
 mod value;
 
+pub use cached_note::read_cached_note;
 pub use compose::{ComposeLine, read_compose_line};
 pub use connection::{LicenseBody, ValidationBody, read_hashed_ids};
 pub use contacts::{
@@ -30,13 +32,13 @@ pub use contacts::{
     read_contact_query, read_new_contact,
 };
 pub use create::read_create;
-pub use disposition::{ChosenBody, Disposition, read_disposition};
+pub use disposition::{Disposition, read_disposition};
 pub use login::{
     Callback, FormAnswer, KeyLogin, LoginBody, PageAnswer, read_callback, read_chosen_crm, read_form,
     read_key_login, read_page_answer,
 };
 pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
-pub use response::{MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};
+pub use response::{AcceptedBody, MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};
 pub use settings::read_settings_change;
 pub use update::read_update;
 pub use user::{read_user, show_user};

@@ -23,6 +23,13 @@ pub struct ResponseBody {
     pub error_code: Option<&'static str>,
 }
 
+/// The body of a response without a message: what the request brought is written, or waits.
+#[derive(Debug, Serialize)]
+pub struct AcceptedBody {
+    /// Always `true`.
+    pub successful: bool,
+}
+
 /// The message that the extension shows to its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

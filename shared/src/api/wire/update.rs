@@ -30,6 +30,7 @@ pub fn read_update(body: &[u8]) -> Result<Read<UpdateCallLog>, InputError> {
         extension: read_extension(&identity),
         user: read_user_id(&top)?,
         details,
+        is_cached_note: false,
         authorization: read_authorization(&top)?,
         zone: read_zone(&top),
         session,

@@ -39,6 +39,9 @@ pub(super) const LINE: ValueType<String> = ValueType { read: line, ..TEXT };
 /// The body of a note. It is not trimmed, and it may be empty.
 pub(super) const BODY: ValueType<String> =
     ValueType { read: |value| value.as_str().map(|text| Some(text.to_owned())).ok_or(InvalidValue), ..TEXT };
+/// A person's note. A blank one is empty, and not absent.
+pub(super) const NOTE: ValueType<String> =
+    ValueType { read: |value| Ok(Some(text(value)?.unwrap_or_default())), ..TEXT };
 pub(super) const ID: ValueType<String> = ValueType {
     name: "an identifier",
     expected: "a string or a whole number, at most 256 bytes long",

@@ -6,19 +6,19 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     Basis, CallItem, Event, Origin, QueuedUpdate, RecoveryCriteria, State,
-    basis::{logs_are_as, teach_log, with_values},
+    basis::{teach_log, with_values},
     due::shard_of,
     item::unconfirmed_field,
     transition::{state_after, states_before},
 };
 use crate::{
-    model::{CallDetails, LogKey, Payload, UserId},
+    model::{CallDetails, LogKey, NoteSource, Payload, UserId},
     note::Fingerprints,
     store::{
         Error, Store,
         attributes::{
-            BROUGHT, CREATOR, DUE_AT, DUE_SHARD, DUE_USER, FENCE, FIRST_AT, HOLDER, LEASE_UNTIL, LOG_ID,
-            OUTCOME_UNKNOWN, PAYLOAD, PK, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON,
+            BROUGHT, CREATOR, DUE_AT, DUE_SHARD, DUE_USER, FENCE, FIRST_AT, HAS_NOTE, HOLDER, LEASE_UNTIL,
+            LOG_ID, OUTCOME_UNKNOWN, PAYLOAD, PK, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON,
             RECOVERY_CRITERIA, STATE, TTL, UNCONFIRMED, WAITING_SINCE, boolean, number, text,
         },
         expression::{Update, WriteOutcome},
@@ -79,6 +79,22 @@ pub struct Queued<'a> {
     pub fields: &'a BTreeMap<String, String>,
     /// The request that brings them.
     pub sender: Origin<'a>,
+    /// The kind of that request.
+    pub source: NoteSource,
+}
+
+impl Queued<'_> {
+    /// Returns the entry of [`QUEUE`] for the log with this slot; `None`: for a log that does not exist yet.
+    pub(super) fn entry(&self, slot: Option<u32>) -> QueuedUpdate {
+        QueuedUpdate {
+            id: self.sender.request.to_owned(),
+            user: self.sender.user.clone(),
+            identity: self.sender.identity.clone(),
+            slot,
+            source: self.source,
+            details: self.details.clone(),
+        }
+    }
 }
 
 /// The reason for a claim to update.
@@ -230,7 +246,8 @@ impl Store {
                 update = update
                     .set_if_absent(RECOVERY_CRITERIA, criteria)
                     .add(BROUGHT, request.details.brought())
-                    .set_if_absent(CREATOR, text(sender.user.as_str()));
+                    .set_if_absent(CREATOR, text(sender.user.as_str()))
+                    .set_if_absent(HAS_NOTE, boolean(request.has_note));
                 // An earlier payload stays, because its delivery was promised.
                 if let Some(payload) = payload {
                     update = update.set_if_absent(PAYLOAD, payload);
@@ -278,6 +295,7 @@ impl Store {
             .value("holder", text(lease.holder))
             .add(BROUGHT, payload.details.brought())
             .set(CREATOR, text(creator.as_str()))
+            .set(HAS_NOTE, boolean(payload.has_note))
             .set(PAYLOAD, kept);
         let outcome = self.update(TableKey::log(lease.key), update).await?;
         Ok(matches!(outcome, WriteOutcome::Written { .. }))
@@ -337,48 +355,19 @@ impl Store {
             Update::when(condition).value("logged", text(State::Logged.name())).value("now", number(now_ms));
         let update = with_values(with_values(update, states), is_meant.values);
         let update = teach_log(update, basis, &queued.sender);
-        self.enqueue_with(key, update, queued, Some(key.slot)).await
+        self.write_queue(key, self.queue(key, update, queued, Some(key.slot))?).await
     }
 
-    /// Queues details for a log that does not exist yet in the item of the call's first log. `seen`: that item, if there is
-    /// one; none of its logs is meant. `now_ms`: milliseconds since 1970.
-    ///
-    /// # Errors
-    /// Fails if the table does, and with [`Error::TooLarge`] if the details do not fit into an item.
-    pub async fn enqueue_first(
-        &self,
-        key: &LogKey,
-        queued: Queued<'_>,
-        seen: Option<&CallItem>,
-        now_ms: i64,
-    ) -> Result<Enqueued, Error> {
-        let update = match seen {
-            Some(seen) => {
-                let unchanged = logs_are_as(seen);
-                let condition = format!("{} AND #{STATE} = :state", unchanged.text);
-                with_values(Update::when(condition), unchanged.values).value("state", text(seen.state.name()))
-            }
-            None => as_queued(Update::when(format!("attribute_not_exists(#{PK})")), now_ms, QUEUED_TTL_S),
-        };
-        self.enqueue_with(key, update, queued, None).await
-    }
-
-    async fn enqueue_with(
-        &self,
-        key: &LogKey,
-        update: Update,
-        queued: Queued<'_>,
-        slot: Option<u32>,
-    ) -> Result<Enqueued, Error> {
-        let update = self.queue(key, update.returning_item(), queued, slot)?;
-        Ok(match self.update(TableKey::log(key), update).await? {
+    /// Carries out a write that queues an update.
+    pub(super) async fn write_queue(&self, key: &LogKey, update: Update) -> Result<Enqueued, Error> {
+        Ok(match self.update(TableKey::log(key), update.returning_item()).await? {
             WriteOutcome::Written { after, .. } => Enqueued::Queued(Box::new(self.read_call(&after)?)),
             WriteOutcome::ConditionFailed(_) => Enqueued::ItemChanged,
         })
     }
 
     /// Adds details to the queue of a log.
-    fn queue(
+    pub(super) fn queue(
         &self,
         key: &LogKey,
         update: Update,
@@ -393,19 +382,12 @@ impl Store {
             unconfirmed.extend(Fingerprints::of_queued(queued.details).unconfirmed_texts());
             unconfirmed.extend(queued.fields.iter().map(|(name, hash)| unconfirmed_field(name, hash)));
         }
-        let entry = QueuedUpdate {
-            id: queued.sender.request.to_owned(),
-            user: queued.sender.user.clone(),
-            identity: queued.sender.identity.clone(),
-            slot,
-            details: queued.details.clone(),
-        };
         let brought = if slot.is_some() { queued.details.brought() } else { Vec::new() };
         Ok(update
             .increment(QUEUED_VERSION)
             .add(UNCONFIRMED, unconfirmed)
             .add(BROUGHT, brought)
-            .append(QUEUE, self.queue_entry(key, &entry)?))
+            .append(QUEUE, self.queue_entry(key, &queued.entry(slot))?))
     }
 
     pub(super) fn encrypt_criteria(

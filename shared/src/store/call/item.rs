@@ -10,8 +10,8 @@ use super::State;
 use crate::{
     model::{
         CallDetails, CallDuration, CallLogId, CallTag, ContactId, Direction, ExtensionHash,
-        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, Payload, RecordPart, TenantKey, UserId, Zone,
-        user,
+        ExtensionIdentity, ExtensionNumber, KnownLog, LogKey, NoteSource, Payload, RecordPart, TenantKey,
+        UserId, Zone, user,
     },
     note::Fingerprints,
     store::{
@@ -19,8 +19,8 @@ use crate::{
         attributes::{
             APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, BROUGHT, CREATOR, DUE_AT, DUE_SHARD,
             EXTENSION_HASH, EXTENSION_NUMBER, FAILING_SINCE, FENCE, FINISH_PENDING, FINISHED_SECONDS,
-            FIRST_AT, HISTORY, HOLDER, LEASE_UNTIL, LEFT_OUT, LOG_ID, NEXT_SLOT, NOTE_USER, OTHER_LOGS,
-            OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
+            FIRST_AT, HAS_NOTE, HISTORY, HOLDER, LEASE_UNTIL, LEFT_OUT, LOG_ID, NEXT_SLOT, NOTE_USER,
+            OTHER_LOGS, OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUED_VERSION, REASON,
             RECOVERY_CRITERIA, SK, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, text,
         },
         item_reader::ItemReader,
@@ -278,6 +278,8 @@ pub struct CallItem {
     pub stored_identity: ExtensionIdentity,
     /// The user whose create made the log.
     pub creator: Option<UserId>,
+    /// The create that made the log has a note, which may be empty. Only until the call is logged.
+    pub has_note: bool,
     /// The user who owns the record, if that is not the creator.
     pub owner: Option<UserId>,
     /// The parts that the record lacks, because the CRM did not accept them.
@@ -286,7 +288,8 @@ pub struct CallItem {
     pub other_logs: Vec<KnownLog>,
     /// The slot of the next further log. Only of the first log.
     pub next_slot: u32,
-    /// The updates of this log that are not known to be in the CRM, in the order of their arrival.
+    /// The updates of this log that are not known to be in the CRM, in the order of their arrival. Those that
+    /// [`CallItem::to_write`] leaves out are never written.
     pub queue: Vec<QueuedUpdate>,
     /// The updates that wait for other logs of the call, which do not exist yet.
     pub waiting: Vec<QueuedUpdate>,
@@ -363,9 +366,16 @@ pub struct QueuedUpdate {
     /// The log that it is for. `None`: it was queued before the call had a log that it matched.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,
+    /// The kind of request that brought it.
+    #[serde(rename = "n", default, skip_serializing_if = "is_other")]
+    pub source: NoteSource,
     /// The details.
     #[serde(rename = "d")]
     pub details: CallDetails,
+}
+
+fn is_other(source: &NoteSource) -> bool {
+    *source == NoteSource::Other
 }
 
 impl Store {
@@ -399,6 +409,7 @@ impl Store {
             identity: identity.clone(),
             stored_identity: identity,
             creator: reader.text(CREATOR)?.and_then(UserId::new),
+            has_note: reader.boolean(HAS_NOTE)?,
             owner: reader.text(OWNER)?.and_then(UserId::new),
             left_out: reader
                 .text(LEFT_OUT)?
@@ -429,10 +440,11 @@ impl Store {
             history: reader.list(HISTORY)?.iter().filter_map(|text| HistoryEntry::read(text)).collect(),
         };
         call.sort_queue(slot);
-        for waited in call.queue.iter().filter(|update| update.slot.is_none()) {
-            let queued = Fingerprints::of_queued(&waited.details);
-            call.written.sections = call.written.sections.with_unconfirmed_of(&queued);
-        }
+        let waited = call.to_write().filter(|update| update.slot.is_none());
+        let sections = waited.fold(call.written.sections.clone(), |sections, update| {
+            sections.with_unconfirmed_of(&Fingerprints::of_queued(&update.details))
+        });
+        call.written.sections = sections;
         Ok(call)
     }
 }

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Basis, CallItem, ClaimCreate, Earlier, Lease, Origin, Purpose, QueuedUpdate, Undo,
+    Basis, CallItem, ClaimCreate, Earlier, Enqueued, Lease, Origin, Purpose, Queued, QueuedUpdate, State,
+    Undo,
     basis::{logs_are_as, other_logs_value, set_identity, with_values},
     claim::{INDEX_TTL_S, QUEUED_TTL_S, as_queued},
+    queue::CACHED_NOTE_TTL_S,
 };
 use crate::{
     model::{ExtensionIdentity, KnownLog, LogKey, Match, Payload, UserId, match_log, teach},
@@ -86,6 +88,59 @@ impl Store {
         let item = Box::new(self.read_call(&after)?);
         let undo = Undo { before: Some(TableItem::new()), after };
         Ok(Some(ClaimCreate::Claimed { item, earlier: Earlier::None, undo }))
+    }
+
+    /// Queues details for a log that does not exist yet in the item of the call's first log. A cached note takes the place of
+    /// the one that its user has cached before. `seen`: that item, if there is one; none of its logs is meant. `now_ms`:
+    /// milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::TooLarge`] if the details do not fit into an item.
+    pub async fn enqueue_first(
+        &self,
+        key: &LogKey,
+        queued: Queued<'_>,
+        seen: Option<&CallItem>,
+        now_ms: i64,
+    ) -> Result<Enqueued, Error> {
+        let is_note = queued.source.is_cached_note();
+        let ttl_s = if is_note { CACHED_NOTE_TTL_S } else { QUEUED_TTL_S };
+        let Some(seen) = seen else {
+            let update = as_queued(Update::when(format!("attribute_not_exists(#{PK})")), now_ms, ttl_s);
+            return self.write_queue(key, self.queue(key, update, queued, None)?).await;
+        };
+        let update = match is_note {
+            true => self.replace_cached_note(key, queued, seen)?,
+            false => {
+                let unchanged = logs_are_as(seen);
+                let update = with_values(Update::when(unchanged.text), unchanged.values);
+                self.queue(key, update, queued, None)?
+            }
+        };
+        // An item of queued updates alone is kept as long as the one that waits the longest.
+        let is_alone = seen.state == State::Queued && seen.other_logs.is_empty();
+        let is_longest = !is_note || seen.waiting.iter().all(|update| update.source.is_cached_note());
+        let update = match is_alone && is_longest {
+            true => update.set(TTL, number(now_ms / 1_000 + ttl_s)),
+            false => update,
+        };
+        let update = update.and(format!("#{STATE} = :state")).value("state", text(seen.state.name()));
+        self.write_queue(key, update).await
+    }
+
+    /// Returns the write that lets a cached note wait for a log that does not exist yet, in place of the earlier one of the
+    /// same user.
+    fn replace_cached_note(
+        &self,
+        key: &LogKey,
+        queued: Queued<'_>,
+        seen: &CallItem,
+    ) -> Result<Update, Error> {
+        let note = queued.entry(None);
+        let is_replaced = |update: &QueuedUpdate| update.source.is_cached_note() && update.user == note.user;
+        let waiting = seen.waiting.iter().filter(|update| !is_replaced(update));
+        let queue = self.queue_value(key, seen.queue.iter().chain(waiting).chain([&note]))?;
+        Ok(if_unchanged(seen).set_or_remove(QUEUE, queue).increment(QUEUED_VERSION))
     }
 
     /// Adds a log with this item, unless the logs of the call have changed since the item of the first one was `seen`.

@@ -61,6 +61,7 @@ mod tests {
                 phone_number: Some("+12135550111".to_owned()),
             },
             details: CallDetails { note: Some("Wants a quote".to_owned()), ..CallDetails::default() },
+            has_note: false,
             additional: [("deals".to_owned(), json!(412))].into_iter().collect(),
             owner: UserId::new("54321-example"),
             owner_token_issued_at: Some(1_741_794_325),

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{CallItem, QueuedUpdate};
 use crate::{
-    model::{CallDetails, KnownLog, LogKey, Match, UserId, match_log, teach},
+    model::{CallDetails, KnownLog, LogKey, Match, NoteSource, UserId, match_log, teach},
     store::{
         Error, Store,
         attributes::QUEUE,
@@ -14,6 +14,9 @@ use crate::{
         packing::{pack, unpack},
     },
 };
+
+/// The time that a cached note waits for a call that is never logged, in seconds.
+pub(super) const CACHED_NOTE_TTL_S: i64 = 86_400;
 
 impl CallItem {
     /// Returns the logs of the call, as the item of its first log knows them, in the order of their slots.
@@ -53,9 +56,36 @@ impl CallItem {
         self.is_log() && match_log(&self.known_logs(), &update.identity, Some(&update.user)) == Match::Log(0)
     }
 
+    /// Returns the queued updates of this log without the cached notes that are not written: their user has sent another note
+    /// with a create, or later; or they had waited for a day when the log was made.
+    pub fn to_write(&self) -> impl Iterator<Item = &QueuedUpdate> {
+        let is_written = |(at, update): &(usize, &QueuedUpdate)| {
+            let NoteSource::CachedNote(sent_ms) = update.source else { return true };
+            let is_newer = |later: &QueuedUpdate| later.user == update.user && later.has_note();
+            let is_of_creator = self.creator.as_ref() == Some(&update.user);
+            let is_late = self
+                .first_at
+                .is_some_and(|made| made.timestamp_millis() - sent_ms >= CACHED_NOTE_TTL_S * 1_000);
+            !(is_late || self.has_note && is_of_creator || self.queue[at + 1..].iter().any(is_newer))
+        };
+        self.queue.iter().enumerate().filter(is_written).map(|(_, update)| update)
+    }
+
+    /// Returns `true` if a note is to be written that this user has cached.
+    pub fn has_cached_note(&self, user: &UserId) -> bool {
+        self.to_write().any(|update| update.source.is_cached_note() && update.user == *user)
+    }
+
     /// Returns the details of all queued updates of this log, the newer ones over the older ones.
     pub fn queued_details(&self) -> CallDetails {
-        self.queue.iter().fold(CallDetails::default(), |details, update| details.overlay(&update.details))
+        self.to_write().fold(CallDetails::default(), |details, update| details.overlay(&update.details))
+    }
+}
+
+impl QueuedUpdate {
+    /// Returns `true` if the request has a note, which may be empty unless it is an update.
+    fn has_note(&self) -> bool {
+        self.source != NoteSource::Other || self.details.firm_note().is_some()
     }
 }
 
@@ -73,7 +103,7 @@ impl CallItem {
     /// same user. `create`: the details that the creator of the log brought, if they are not in the record yet.
     pub fn notes(&self, create: Option<&CallDetails>) -> Vec<AuthoredNote> {
         let created = self.creator.as_ref().zip(create);
-        let queued = self.queue.iter().map(|update| (&update.user, &update.details));
+        let queued = self.to_write().map(|update| (&update.user, &update.details));
         let mut notes: Vec<AuthoredNote> = Vec::new();
         for (user, text) in
             created.into_iter().chain(queued).filter_map(|(user, from)| Some((user, from.firm_note()?)))

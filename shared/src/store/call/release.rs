@@ -9,10 +9,10 @@ use crate::{
         Error, Store,
         attributes::{
             APPLIED_VERSION, BASE, BASE_FIELDS, BASE_SUBJECT, DUE_AT, DUE_SHARD, DUE_USER, FAILING_SINCE,
-            FINISH_PENDING, FINISHED_SECONDS, HISTORY, HOLDER, LEASE_UNTIL, LEFT_OUT, LOG_ID, NOTE_USER,
-            OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION, REASON, RECORD,
-            RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, boolean, number, text,
-            texts,
+            FINISH_PENDING, FINISHED_SECONDS, HAS_NOTE, HISTORY, HOLDER, LEASE_UNTIL, LEFT_OUT, LOG_ID,
+            NOTE_USER, OUTCOME_UNKNOWN, OWNER, PAYLOAD, PREVIOUS_OUTCOME_UNKNOWN, QUEUE, QUEUED_VERSION,
+            REASON, RECORD, RECOVERY_CRITERIA, STATE, SWEEP_AT, TRIES, UNCONFIRMED, WAITING_SINCE, boolean,
+            number, text, texts,
         },
         expression::{Update, WriteOutcome},
         keys::{TableKey, record_partition},
@@ -93,6 +93,7 @@ impl Store {
             .set(APPLIED_VERSION, number(seen.queued_version))
             .remove(HOLDER)
             .remove(PAYLOAD)
+            .remove(HAS_NOTE)
             .remove(UNCONFIRMED)
             .remove(WAITING_SINCE)
             .remove(FAILING_SINCE)

@@ -20,7 +20,7 @@ const EXAMPLE_KEY: &str = "the key of the Example CRM";
 
 /// The events in the order in which the test sends them: name, CRM of the user, expected status and message. Most are
 /// about one call, so that only the first create logs it.
-const EVENTS: [(&str, &str, u16, &str); 14] = [
+const EVENTS: [(&str, &str, u16, &str); 15] = [
     (
         "create-no-token",
         "pipedrive",
@@ -39,6 +39,7 @@ const EVENTS: [(&str, &str, u16, &str); 14] = [
     ("create-base64", "pipedrive", 200, "Call already logged"),
     ("rest-create", "pipedrive", 200, "Call already logged"),
     ("alb-create", "pipedrive", 200, "Call already logged"),
+    ("cache-note", "pipedrive", 200, ""),
     ("create-server-side", "pipedrive", 200, "Call logged"),
     ("update-recording", "pipedrive", 200, "Call log updated."),
     ("update-note", "pipedrive", 200, "Call log updated."),
@@ -109,6 +110,8 @@ async fn every_event_file_gets_its_expected_response() {
     for expected in ["Wants a quote for 40 seats", "https://media.example.com/recordings/646?view=player"] {
         assert!(note.contains(expected), "{expected} is not in {note}");
     }
+    let note = logs[1]["note"].as_str().unwrap();
+    assert!(note.contains("Call back on Friday"), "the note that came before the call: {note}");
     let seed = harness.example_log().await;
     assert_eq!(seed["contactId"], "c-2");
     assert_eq!(seed["durationSeconds"], 7);
@@ -221,7 +224,11 @@ impl Harness {
     }
 
     fn function(&self, event: &str) -> &Function {
-        if event.starts_with("update") { &self.update } else { &self.create }
+        match event {
+            "cache-note" => &self.extension,
+            update if update.starts_with("update") => &self.update,
+            _ => &self.create,
+        }
     }
 
     async fn example_log(&self) -> Value {

@@ -28,6 +28,7 @@ fn payload() -> Payload {
     Payload {
         contact,
         details,
+        has_note: false,
         additional: serde_json::Map::new(),
         owner: None,
         owner_token_issued_at: None,

@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod altered_crm;
 mod breakers;
+mod cached_notes;
 mod chaos;
 mod conflicts;
 mod costs;
@@ -37,7 +38,7 @@ mod ways;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use call_log::{
-    model::{CallDetails, CallKey, ExtensionIdentity, LogKey, Payload, SessionId, User},
+    model::{CallDetails, CallKey, ExtensionIdentity, LogKey, NoteSource, Payload, SessionId, User},
     startup::app::App,
     store::{Basis, Origin, Purpose, Queued},
 };
@@ -49,6 +50,7 @@ use tests::{
     proxy::Fault,
     test_app::{
         INVOCATION_MS, Response, TestApp, call, first_log_key, random_letters, send, send_from_extension,
+        send_with_headers,
     },
 };
 use tokio::task::JoinHandle;
@@ -138,7 +140,7 @@ fn origin<'a>(test: &'a TestApp, request: &'a str) -> Origin<'a> {
 /// Returns details that the tests' user queues.
 fn queued<'a>(test: &'a TestApp, request: &'a str, details: &'a CallDetails) -> Queued<'a> {
     static NO_FIELDS: BTreeMap<String, String> = BTreeMap::new();
-    Queued { details, fields: &NO_FIELDS, sender: origin(test, request) }
+    Queued { details, fields: &NO_FIELDS, sender: origin(test, request), source: NoteSource::Other }
 }
 
 /// Returns the purpose of a create of the tests' user with this payload.

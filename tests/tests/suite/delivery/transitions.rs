@@ -92,6 +92,7 @@ async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
             let payload = Payload {
                 contact,
                 details: CallDetails::default(),
+                has_note: false,
                 additional: Map::new(),
                 owner: None,
                 owner_token_issued_at: None,

@@ -11,12 +11,16 @@ fn requests() -> Vec<Asked<'static>> {
     let contact = |number: &str| json!({"phoneNumber": format!("+1{number}"), "newContactName": NAME, "secret": AUTH_HEADER});
     let chosen =
         json!({"sessionId": "1", "dispositions": {"deals": 412, "note": NOTE}, "rcToken": DOWNLOAD_TOKEN});
+    let cached = |session: Value| json!({"sessionId": session, "note": NOTE, "rcToken": DOWNLOAD_TOKEN});
     vec![
         ("GET", "/callLog", "sessionIds=1,2&requireDetails=true".to_owned(), Value::Null),
         ("GET", "/contact", number, Value::Null),
         ("GET", "/custom/contact/search", "name=Canaria".to_owned(), Value::Null),
         ("POST", "/contact", String::new(), contact(NUMBER)),
         ("PUT", "/callDisposition", String::new(), chosen),
+        ("POST", "/callLog/cacheNote", String::new(), cached(json!("1"))),
+        ("POST", "/callLog/cacheNote", String::new(), cached(json!("2"))),
+        ("POST", "/callLog/cacheNote", String::new(), cached(json!(NAME.repeat(40)))),
         ("GET", "/contact", format!("phoneNumber={NAME}").replace(' ', "+"), Value::Null),
         (
             "GET",
@@ -142,7 +146,7 @@ async fn the_routes_of_the_extension_reveal_no_secret_or_personal_data() {
         for route in [Route::SearchPersons, Route::CreatePerson, Route::GetActivity, Route::UpdateActivity] {
             harness.crm.always(route, fault.clone());
         }
-        for (method, path, query, body) in requests().into_iter().take(5) {
+        for (method, path, query, body) in requests().into_iter().take(7) {
             let body = match path {
                 // Each time another contact and another deal, so that the CRM is asked.
                 "/contact" if method == "POST" => {
