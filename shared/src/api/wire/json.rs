@@ -92,6 +92,8 @@ mod tests {
         };
         check(b"{}", Ok("{}"));
         check(b" {\"a\": 1, \"a\": 2} ", Ok(r#"{"a":2}"#));
+        check(b"\xef\xbb\xbf{}", Ok("{}"));
+        check(b"\xef\xbb\xbf", Err("the body is empty: expected a JSON object"));
         check(b"", Err("the body is empty: expected a JSON object"));
         check(b" \n", Err("the body is empty: expected a JSON object"));
         check(b"[]", Err("the body is not an object: expected a JSON object, got a list"));

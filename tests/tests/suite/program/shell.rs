@@ -5,6 +5,8 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,9 @@ use tests::{
 
 /// The time limit for the program to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The time limit for a command. A command that should fail, but serves, would run until it is stopped.
+const COMMAND_TIME: Duration = Duration::from_secs(120);
 
 /// The exit status and the output of a command.
 #[derive(Debug, PartialEq)]
@@ -79,12 +84,23 @@ impl Shell {
         self.run_with(arguments, "")
     }
 
-    /// Runs the program with this standard input.
+    /// Runs the program with this standard input, and kills it after `COMMAND_TIME`: it then has no exit status.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Finished {
         let mut process = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
+        let (end, ended) = mpsc::channel::<()>();
+        let id = Pid::from_child(&process);
+        let limit = thread::spawn(move || {
+            if ended.recv_timeout(COMMAND_TIME) == Err(RecvTimeoutError::Timeout) {
+                // It may have ended just now.
+                let _ = kill_process(id, Signal::KILL);
+            }
+        });
         // A program that has ended does not read its input.
         let _ = process.stdin.take().expect("the input is piped").write_all(input.as_bytes());
-        finished(process.wait_with_output().expect("the program ends"))
+        let output = process.wait_with_output().expect("the program ends");
+        drop(end);
+        limit.join().expect("the thread ends");
+        finished(output)
     }
 
     /// Starts `call-log serve` on free ports, and waits until it announces itself.
@@ -166,7 +182,7 @@ impl Server {
                 Some(status) => break status,
                 None => assert!(Instant::now() < patience, "the program is still running"),
             }
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         };
         let mut error = String::new();
         let mut stream = self.process.stderr.take().expect("the errors are piped");
