@@ -57,7 +57,7 @@ pub fn create_responses(crm: &dyn Crm) -> Vec<Response> {
         Outcome::AlreadyLogged(log()),
         Outcome::BeingLogged,
         Outcome::Unsettled { wait_ms: 30_000, is_deferred: true },
-        Outcome::NoContact { number: Some("+12135550111".to_owned()) },
+        Outcome::NoContact { number: Some("+12135550111".to_owned()), candidates: Vec::new() },
         Outcome::NotConnected,
     ];
     outcomes.extend(failures().map(|failure| Outcome::Failed { failure, is_deferred: true }));
@@ -161,7 +161,7 @@ fn explain_create(outcome: &create::Outcome) -> Explanation {
             "Nothing. The CRM is searched before the call is logged again.",
         ),
         Outcome::NoContact { .. } => (
-            "The request names no contact. Neither the table nor the CRM was used.",
+            "The request names no contact, and the CRM has none with the number of the call, or several. Nothing is kept.",
             "Create the contact in the CRM, or select one, and log the call again.",
         ),
         Outcome::NotConnected => (

@@ -24,7 +24,7 @@ const NEXT: &str = "What happens next";
 const SHORTENED: &str = "Shortened";
 /// The title of the section that says which fields of the request could not be read.
 const UNREAD: &str = "Left out";
-/// The number of such fields that a response names.
+/// The number of such fields, or of contacts, that a response names.
 const MOST_NAMED: usize = 5;
 /// The title of the section that says what the CRM did not accept.
 const REFUSED: &str = "Not accepted";
@@ -63,9 +63,10 @@ pub(super) fn created(crm: &dyn Crm, outcome: create::Outcome) -> (StatusCode, R
             let text = format!("{name} didn't respond to an earlier attempt to log this call. {next}");
             ok(not_answering(name).with_section(NEXT, text))
         }
-        Outcome::NoContact { number } => {
+        Outcome::NoContact { number, candidates } => {
             let number = number.as_deref().unwrap_or("unknown");
-            ok(ResponseBody::warning(format!("Contact not found for number {number}"), 5000))
+            let body = ResponseBody::warning(format!("Contact not found for number {number}"), 5000);
+            ok(with_candidates(body, name, &candidates))
         }
         Outcome::NotConnected => not_connected(),
         Outcome::Moved => moved(),
@@ -173,6 +174,23 @@ pub(super) fn found(crm: &dyn Crm, query: &LogQuery, outcome: lookup::Outcome) -
             refused(StatusCode::SERVICE_UNAVAILABLE, message)
         }
     }
+}
+
+/// Adds to a response which contacts have the number.
+fn with_candidates(body: ResponseBody, crm: &str, candidates: &[String]) -> ResponseBody {
+    if candidates.is_empty() {
+        return body;
+    }
+    let named: Vec<_> = candidates.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let more = match candidates.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let named = named.join(", ");
+    let text = format!(
+        "{crm} has several contacts with this number: {named}{more}. Choose one and log the call again."
+    );
+    body.with_section(ACTION, text)
 }
 
 /// Adds to a response which sections of the note the CRM does not show in full.

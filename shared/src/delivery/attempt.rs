@@ -11,7 +11,7 @@ use crate::{
     adapters::{CallFacts, Crm},
     delivery::{failure::Failure, grant::Grant, services::Services},
     model::{CallLogId, Deadline, Secret, Zone},
-    store::{self, CallItem, Finish, LastWritten, Lease, Release, StoredUser},
+    store::{self, CallItem, Finish, LastWritten, Lease, Release, StoredUser, Undo},
     telemetry,
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) deadline: Deadline,
     /// `true` if the redrive has claimed the call; `false` if a request has.
     pub(crate) is_redrive: bool,
+    /// The item before the claim of a request to create.
+    pub(crate) undo: Option<Undo>,
 }
 
 /// A claimed call and the grant to call the CRM for it. [`create`](super::create), [`write`](super::write) and
@@ -53,7 +55,7 @@ impl<'a> Claim<'a> {
         deadline: Deadline,
     ) -> Claim<'a> {
         telemetry::attempt(item.fence);
-        Claim { services, crm, lease, item, deadline, is_redrive: false }
+        Claim { services, crm, lease, item, deadline, is_redrive: false, undo: None }
     }
 
     /// Obtains the grant to call the CRM for this user. A failure leaves the lease as it is.

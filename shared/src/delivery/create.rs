@@ -9,6 +9,7 @@ use crate::{
     delivery::{
         attempt::Claim,
         breaker::RequestBreaker,
+        contact::may_be_found,
         creation,
         draft::{LeftOut, queued_fields},
         failure::Failure,
@@ -54,10 +55,12 @@ pub enum Outcome {
         /// The redrive will search for the record, and log the call if there is none.
         is_deferred: bool,
     },
-    /// The caller found no contact for this number.
+    /// The create names no contact, and not exactly one has its number.
     NoContact {
         /// The contact's telephone number.
         number: Option<String>,
+        /// The names of the contacts that have it.
+        candidates: Vec<String>,
     },
     /// The user is unknown or has no credentials.
     NotConnected,
@@ -78,6 +81,7 @@ impl From<creation::Outcome> for Outcome {
             creation::Outcome::Logged { log, shortened, owner_refusal, left_out } => {
                 Outcome::Logged { log, shortened, owner_refusal, left_out }
             }
+            creation::Outcome::NoContact { number, candidates } => Outcome::NoContact { number, candidates },
             creation::Outcome::Overtaken => Outcome::BeingLogged,
             creation::Outcome::Later { wait_ms, is_deferred } => Outcome::Unsettled { wait_ms, is_deferred },
             creation::Outcome::Failed { failure, is_deferred } => Outcome::Failed { failure, is_deferred },
@@ -97,10 +101,10 @@ pub async fn run(
     command: CreateCallLog,
     deadline: Deadline,
 ) -> Result<Outcome, store::Error> {
-    let Some(contact) = command.contact else {
-        return Ok(Outcome::NoContact { number: command.details.contact_number });
-    };
-    let CreateCallLog { session, details, has_note, additional, authorization, zone, .. } = command;
+    let CreateCallLog { session, contact, details, has_note, additional, authorization, zone, .. } = command;
+    if contact.is_none() && !may_be_found(&details) {
+        return Ok(Outcome::NoContact { number: details.contact_number, candidates: Vec::new() });
+    }
     let has_authorization = authorization.is_some();
     let owner_token_issued_at = owner.as_ref().and_then(AskedOwner::issued_at);
     let mut payload = Payload {
@@ -207,12 +211,12 @@ impl<'a> Request<'a> {
                     continue;
                 }
             };
-            let mut claim = Claim::new(services, crm, lease, item, self.deadline);
+            let claim = Claim::new(services, crm, lease, item, self.deadline);
+            let mut claim = Claim { undo: Some(undo), ..claim };
             let user = match user {
                 Ok(Admitted::User(user)) => *user,
                 Ok(refused) => {
-                    let undo = services.store.undo(&claim.lease, &undo, &self.holder);
-                    services.sync_points.reach("create.undo", undo).await?;
+                    claim.withdraw().await?;
                     return Ok(Reply::refused(&refused));
                 }
                 Err(error) => {
@@ -244,7 +248,9 @@ impl<'a> Request<'a> {
             }
             let created = claim.create(user, known_owner, authorization, payload).await?;
             match &created {
-                creation::Outcome::Logged { .. } => breaker.record(None).await,
+                creation::Outcome::Logged { .. } | creation::Outcome::NoContact { .. } => {
+                    breaker.record(None).await;
+                }
                 creation::Outcome::Failed { failure, .. } => breaker.record(Some(failure)).await,
                 creation::Outcome::Overtaken | creation::Outcome::Later { .. } => {}
             }
@@ -297,15 +303,18 @@ impl<'a> Request<'a> {
         let (store, sync_points) = (&self.services.store, &self.services.sync_points);
         let key = claim.lease.key;
         let Some(mut kept) = store.payload(key, &claim.item)? else { return Ok(Some(payload.clone())) };
-        let is_given_up = earlier == Earlier::GivenUp;
+        let (is_given_up, creator) = (earlier == Earlier::GivenUp, claim.item.creator.clone());
         if is_given_up {
             kept = Payload { details: kept.details, ..payload.clone() };
-            if claim.item.creator.as_ref() == Some(&self.sender.user.id) {
+            if creator.as_ref() == Some(&self.sender.user.id) {
                 kept.details = kept.details.overlay(&payload.details);
-                kept.has_note |= claim.item.has_note;
             }
         }
-        if is_given_up || claim.item.creator.as_ref() != Some(user) {
+        kept.has_note |= claim.item.has_note && creator.as_ref() == Some(user);
+        // A contact that a sender names needs no look-up.
+        let brings_contact = kept.contact.is_none() && payload.contact.is_some();
+        kept.contact = kept.contact.or_else(|| payload.contact.clone());
+        if is_given_up || brings_contact || creator.as_ref() != Some(user) {
             let replace = store.replace_payload(&claim.lease, &kept, user);
             if !sync_points.reach("create.replace", replace).await? {
                 return Ok(None);

@@ -4,6 +4,7 @@ use crate::{
     adapters::{Effect, ErrorKind},
     delivery::{
         attempt::{Attempt, Claim},
+        contact::ContactSearch,
         draft::{Draft, LeftOut, Record},
         failure::Failure,
         lease,
@@ -40,6 +41,13 @@ pub(crate) enum Outcome {
         /// The redrive will try again.
         is_deferred: bool,
     },
+    /// The create names no contact, and the CRM has none with its number, or several. Nothing is kept of it.
+    NoContact {
+        /// The number.
+        number: Option<String>,
+        /// The names of the contacts that have it.
+        candidates: Vec<String>,
+    },
     /// The call is not logged.
     Failed {
         /// The reason.
@@ -65,8 +73,17 @@ impl Claim<'_> {
         };
         match self.grant(user, authorization).await {
             Ok(grant) => {
-                let attempt = Attempt { asked_owner: owner, ..self.attempt(grant, payload.zone) };
-                attempt.create_record(&payload).await
+                let mut attempt = Attempt { asked_owner: owner, ..self.attempt(grant, payload.zone) };
+                let number = payload.details.contact_number.clone();
+                match attempt.with_contact(payload).await {
+                    Ok(ContactSearch::Known(payload)) => attempt.create_record(&payload).await,
+                    Ok(ContactSearch::Unknown(candidates)) => {
+                        attempt.claim.withdraw().await?;
+                        Ok(Outcome::NoContact { number, candidates })
+                    }
+                    Ok(ContactSearch::Overtaken) => Ok(overtaken()),
+                    Err(failure) => attempt.claim.fail_create(failure).await,
+                }
             }
             Err(failure) => self.fail_create(failure).await,
         }

@@ -33,7 +33,7 @@ impl Attempt<'_> {
             None => criteria.push(own),
         }
         let services = self.claim.services;
-        let record = services.store.record_criteria(lease, &criteria);
+        let record = services.store.record_criteria(lease, &criteria, None);
         let is_recorded = services.sync_points.reach("create.seek", record).await?;
         item.recovery_criteria = criteria;
         Ok(is_recorded)
@@ -122,7 +122,7 @@ impl Attempt<'_> {
             let details = alone.clone().overlay(&item.queued_details());
             let notes = item.notes(Some(&draft.payload.details));
             let zone = self.grant.zone(criteria.zone);
-            let (_, _, mut written) = self.compose(&details, &notes, &draft.payload.contact, zone);
+            let (_, _, mut written) = self.compose(&details, &notes, draft.payload.contact.as_ref(), zone);
             written.sections = written.sections.with_unconfirmed_of(&item.written.sections);
             for (name, known) in &item.written.fields {
                 known.split(' ').for_each(|fingerprint| written.add_field(name, fingerprint));

@@ -65,7 +65,8 @@ impl Attempt<'_> {
         recovery: Recovery,
     ) -> Draft<'p> {
         let notes = self.claim.item.notes(Some(&payload.details));
-        let (composed, subject, mut written) = self.compose(&details, &notes, &payload.contact, self.zone);
+        let (composed, subject, mut written) =
+            self.compose(&details, &notes, payload.contact.as_ref(), self.zone);
         // Choices that wait are all choices of the form, and newer.
         let additional = match details.choices.is_empty() {
             true => payload.additional.clone(),
@@ -85,7 +86,7 @@ impl Attempt<'_> {
             recovery,
             subject,
             body: composed.body,
-            contact: Some(payload.contact.clone()),
+            contact: payload.contact.clone(),
             owner: Some(owner),
             earlier_owners: earlier_owner.into_iter().collect(),
             facts: CallFacts::of(&details),
@@ -130,7 +131,7 @@ impl Attempt<'_> {
         &self,
         details: &CallDetails,
         notes: &[AuthoredNote],
-        contact: &Contact,
+        contact: Option<&Contact>,
         zone: Zone,
     ) -> (Merged, String, LastWritten) {
         let crm = self.claim.crm;
@@ -145,7 +146,7 @@ impl Attempt<'_> {
             let before = LastWritten { sections: composed.base, note_user, ..LastWritten::default() };
             composed = merge_all(crm, &composed.body, &before, (details, &notes[1..]), content).merged;
         }
-        let subject = Subject::new(details, contact.name.as_deref(), &limits);
+        let subject = Subject::new(details, contact.and_then(|contact| contact.name.as_deref()), &limits);
         let mut written = LastWritten {
             sections: composed.base.clone(),
             subject: Some(subject.base()),

@@ -215,7 +215,8 @@ impl Lookup<'_> {
         }
         let payload = self.services.store.payload(key, item).ok()??;
         let details = &payload.details;
-        let subject = Subject::new(details, payload.contact.name.as_deref(), &self.crm.capabilities().limits);
+        let name = payload.contact.as_ref().and_then(|contact| contact.name.as_deref());
+        let subject = Subject::new(details, name, &self.crm.capabilities().limits);
         let content = LogContent {
             subject: subject.text,
             note: details.firm_note().unwrap_or_default().to_owned(),

@@ -14,6 +14,7 @@
 //!    claim that fails returns the item: a repeated create learns the record's id from it, or waits for the holder.
 //! 2. **Grant.** [`grant::Grant::obtain`] makes sure of a token that is good for the time of the invocation. One
 //!    invocation at a time renews it, because many providers let a refresh token be used once only.
+//!    If the create names no contact, [`contact`] looks it up now, and stores it before anything is sent.
 //! 3. **Recovery.** If an earlier attempt got no response, its record may exist. [`recovery`] looks for it in the CRM
 //!    before another one is created. It uses the *recovery criteria* of all attempts, because a retry may name another
 //!    contact or time, or may have been sent in another *way*: with a key or a tag, for a list or a search, or without any.
@@ -91,6 +92,7 @@
 //! | [`proof`] | whether a record without a tag is this call's |
 //! | [`recovery`] | the search for the record of an earlier attempt |
 //! | [`reduction`] | a rejected record without the part that the CRM rejects |
+//! | [`contact`] | the contact of a create that names none |
 //! | [`finish`] | the step that completes a record |
 //! | [`mod@write`] | read, merge, change, finish |
 //! | [`sweep`] | the search for a late duplicate |
@@ -108,6 +110,7 @@ mod breaker;
 pub mod choices;
 pub mod cleaning;
 pub mod connection;
+mod contact;
 pub mod contacts;
 pub mod create;
 mod creation;

@@ -39,7 +39,7 @@ const CALL_MS: i64 = 20_000;
 pub struct Report {
     /// Calls that were due.
     pub due: usize,
-    /// Calls that were delivered: logged, updated, or found to be so.
+    /// Calls that were delivered: logged, updated, or found to be so; or that ended, because the CRM has no contact for them.
     pub delivered: usize,
     /// Calls that were tried and failed.
     pub failed: usize,
@@ -107,6 +107,8 @@ struct Delivery {
 #[derive(Debug)]
 enum Outcome {
     Delivered,
+    /// The CRM has no contact for the call, or several. Its create ends.
+    NoContact,
     /// Another invocation holds the lease, or there was nothing to do.
     Untouched,
     Failed(Failure),
@@ -299,7 +301,7 @@ impl Run<'_> {
         };
         let (clock, trace) = (&self.services.clock, self.trace.clone());
         match telemetry::instrument(clock, "redrive", "delivered", trace, Box::pin(work)).await {
-            Ok(Outcome::Delivered) => {
+            Ok(Outcome::Delivered | Outcome::NoContact) => {
                 breaker.record_success();
                 self.report().delivered += 1;
             }
@@ -354,6 +356,7 @@ impl Run<'_> {
                 Ok(match claim.create(user, None, None, payload).await? {
                     creation::Outcome::Failed { failure, is_deferred } => failed(failure, is_deferred),
                     creation::Outcome::Later { .. } => Outcome::Untouched,
+                    creation::Outcome::NoContact { .. } => Outcome::NoContact,
                     _ => Outcome::Delivered,
                 })
             }
@@ -408,6 +411,7 @@ impl Outcome {
     fn name(&self) -> &'static str {
         match self {
             Outcome::Delivered => "Delivered",
+            Outcome::NoContact => "NoContact",
             Outcome::Untouched => "Untouched",
             Outcome::Failed(_) => "Failed",
             Outcome::Unreadable => "Unreadable",

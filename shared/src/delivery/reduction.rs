@@ -35,9 +35,9 @@ impl Attempt<'_> {
     /// Returns the draft without these parts. A contact that is left out is looked for by its number, because it may have been
     /// merged with another one.
     pub(crate) async fn reduce<'p>(&mut self, draft: &Draft<'p>, left_out: &[RecordPart]) -> Draft<'p> {
-        let contact = match left_out.contains(&RecordPart::Contact) {
-            true => self.other_contact(&draft.payload.contact).await,
-            false => None,
+        let contact = match &draft.payload.contact {
+            Some(contact) if left_out.contains(&RecordPart::Contact) => self.other_contact(contact).await,
+            _ => None,
         };
         self.reduced(draft, left_out, contact)
     }
@@ -53,7 +53,8 @@ impl Attempt<'_> {
 impl LeftOut {
     /// Returns what a record lacks that the CRM accepted after this failure, and counts it. `None`: it lacks nothing.
     pub(crate) fn of(draft: &Draft<'_>, failure: &Failure) -> Option<LeftOut> {
-        let other = draft.record.contact.as_ref().filter(|other| other.id != draft.payload.contact.id);
+        let own = draft.payload.contact.as_ref().map(|contact| &contact.id);
+        let other = draft.record.contact.as_ref().filter(|other| Some(&other.id) != own);
         // The details are added to the record one by one. Those that are rejected again are known then.
         let is_final = |part: &&RecordPart| **part != RecordPart::Details;
         let parts: Vec<_> = draft.left_out.iter().filter(is_final).copied().collect();

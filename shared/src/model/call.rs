@@ -44,6 +44,21 @@ impl Party {
     }
 }
 
+/// The longest telephone number, in characters.
+const LONGEST_NUMBER: usize = 200;
+/// The length from which on a number without a plus is no extension's of the caller's company, in characters.
+const SHORTEST_NUMBER: usize = 7;
+
+/// Returns `true` if a contact can have this number: it is no word such as `anonymous`.
+pub fn is_number(text: &str) -> bool {
+    text.chars().any(|digit| digit.is_ascii_digit()) && text.chars().count() <= LONGEST_NUMBER
+}
+
+/// Returns `true` if this number is an extension's of the caller's company, which no contact has.
+pub fn is_extension_number(number: &str) -> bool {
+    !number.starts_with('+') && number.len() < SHORTEST_NUMBER
+}
+
 /// The length of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallDuration {

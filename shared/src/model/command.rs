@@ -33,7 +33,7 @@ pub struct CreateCallLog {
     /// The token of the user who should own the record, if the request asks for another owner than the caller. Never
     /// stored.
     pub owner_token: Option<Secret>,
-    /// The CRM contact. `None`: the caller found no contact for `details.contact_number`.
+    /// The CRM contact. `None`: it is looked up by `details.contact_number`.
     pub contact: Option<Contact>,
     /// The details that the request brings.
     pub details: CallDetails,
@@ -131,8 +131,9 @@ impl NoteSource {
 /// The part of a [`CreateCallLog`] that goes into the CRM record. The table keeps it until the call is logged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Payload {
-    /// The CRM contact.
-    pub contact: Contact,
+    /// The CRM contact. `None`: it has to be looked up by `details.contact_number`. So no attempt has sent anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
     /// The details that the request brought.
     pub details: CallDetails,
     /// See [`CreateCallLog::has_note`]. The item of the log has it, not the stored payload.

@@ -24,7 +24,7 @@ pub mod secrets;
 pub mod tag;
 pub mod user;
 
-pub use call::{CallDuration, Contact, Direction, Leg, Party};
+pub use call::{CallDuration, Contact, Direction, Leg, Party, is_extension_number, is_number};
 pub use clock::{Clock, Deadline};
 pub use command::{AskedOwner, CreateCallLog, NoteSource, Payload, Sender, UpdateCallLog};
 pub use details::CallDetails;

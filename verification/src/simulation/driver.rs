@@ -271,19 +271,19 @@ impl<'s> Driver<'s> {
         let future: Pin<Box<dyn Future<Output = Response> + 's>> = Box::pin(async move {
             let (app, caller) = (&simulation.app, origin.caller(crm));
             match sent {
-                (Some(call), request @ (Request::Create | Request::CreateWithOtherContact)) => {
+                (None, _) | (_, Request::Redrive) => {
+                    let trace = Trace::new("simulation", None);
+                    Response::Redrive(redrive::run(app, deadline, trace).await)
+                }
+                (Some(call), request) if request.is_create() => {
                     let command = requests::create(&call, origin, &request);
                     let sender = caller.sender(app.hash_key().identity(&command.extension));
                     Response::Create(create::run(app, crm, &sender, None, command, deadline).await)
                 }
-                (Some(call), Request::Update(details)) => {
-                    let command = requests::update(&call, origin, &details);
+                (Some(call), request) => {
+                    let command = requests::update(&call, origin, &request);
                     let sender = caller.sender(app.hash_key().identity(&command.extension));
                     Response::Update(update::run(app, crm, &sender, command, deadline).await)
-                }
-                (None, _) | (_, Request::Redrive) => {
-                    let trace = Trace::new("simulation", None);
-                    Response::Redrive(redrive::run(app, deadline, trace).await)
                 }
             }
         });

@@ -205,7 +205,7 @@ impl CallView<'_> {
         }
         let late = self.broken_assumptions.late_crm_writes;
         let is_of_colleague = |interaction: &Interaction<'_>| {
-            matches!(interaction.request, Request::Create)
+            interaction.request.is_create()
                 && interaction.origin.is_some_and(|origin| origin.who == Who::Colleague)
         };
         let is_discarded = self.has_moved && self.own.iter().any(|own| is_of_colleague(own));
@@ -295,7 +295,7 @@ impl CallView<'_> {
 
     /// Returns a violation for each detail in the record that only another call's updates brought.
     fn details_of_other_calls(&self, record: &CrmRecord) -> Vec<String> {
-        let foreign = self.others.iter().flat_map(|interaction| details_of(interaction.request));
+        let foreign = self.others.iter().flat_map(|interaction| interaction.request.details());
         let foreign = foreign.filter(|detail| detail.is_in(record));
         let details =
             foreign.map(|detail| format!("{detail:?} of another call is in the record {}", record.id));
@@ -321,13 +321,6 @@ pub(super) fn owner_of(account: Account, id: &CallLogId) -> Option<CallName> {
     crm::with(|crm| crm.owner(account, id).cloned())
 }
 
-fn details_of(request: &Request) -> &[Detail] {
-    match request {
-        Request::Update(details) => details,
-        Request::Create | Request::CreateWithOtherContact | Request::Redrive => &[],
-    }
-}
-
 fn is_queued(queued: &CallDetails, detail: Detail) -> bool {
     let Ok(serde_json::Value::Object(wanted)) = serde_json::to_value(detail.call_details()) else {
         return false;
@@ -347,7 +340,7 @@ pub(super) fn missing_details(
 ) -> Vec<String> {
     let mut updates: Vec<(Detail, &Interaction<'_>)> = Vec::new();
     for interaction in interactions.iter().chain(discarded) {
-        updates.extend(details_of(interaction.request).iter().map(|detail| (*detail, *interaction)));
+        updates.extend(interaction.request.details().iter().map(|detail| (*detail, *interaction)));
     }
     let rejected = crm::with(|crm| crm.rejects);
     let mut violations = Vec::new();
@@ -357,7 +350,10 @@ pub(super) fn missing_details(
             rival.field == detail.field && Some(*rival) == rejected && other.ended >= update.began
         };
         let is_discarded = discarded.iter().any(|other| other.began == update.began);
+        // A create of the same user replaces a cached note.
+        let is_cached = matches!(update.request, Request::CacheNote(_));
         if is_discarded
+            || is_cached
             || !update.response.is_some_and(promises_details)
             || updates.iter().any(is_rejected_rival)
         {

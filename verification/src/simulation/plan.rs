@@ -187,13 +187,17 @@ fn draw_names(rng: &mut fastrand::Rng, call: &Call, has_other_extension: bool) -
 fn draw_requests(rng: &mut fastrand::Rng, call: usize) -> Vec<Request> {
     let creates = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0][rng.usize(..12)];
     let updates = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3][rng.usize(..12)];
-    let mut requests = vec![Request::Create; creates];
+    let create = |_| if rng.u8(..4) == 0 { Request::CreateWithoutContact } else { Request::Create };
+    let mut requests: Vec<_> = (0..creates).map(create).collect();
     // No two calls bring the same value of a field, so that the oracle finds a detail in the record of the wrong call.
     let first_value = call as u32 * 100;
     for value in first_value..first_value + updates {
         let details = 1 + usize::from(rng.u8(..3) == 0);
         let detail = |_| Detail { field: Field::ALL[rng.usize(..Field::ALL.len())], value };
         requests.push(Request::Update((0..details).map(detail).collect()));
+    }
+    if rng.u8(..6) == 0 {
+        requests.push(Request::CacheNote(Detail { field: Field::Note, value: first_value + updates }));
     }
     if requests.is_empty() {
         requests.push(Request::Create);

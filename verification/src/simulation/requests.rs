@@ -23,6 +23,10 @@ use super::{
 pub const START_MS: i64 = 1_741_794_325_000;
 /// The ids of the contacts of a create, and of a create with another contact.
 pub(super) const CONTACTS: [&str; 2] = ["77", "78"];
+/// The number of the first of these contacts, which is the caller's in every call.
+pub(super) const NUMBER: &str = "+12135550111";
+/// The beginning of the note of a create, before the name of the call.
+const NOTE: &str = "Wants a quote (";
 /// The field of a create's additional submission that names the call, so that the fake CRM knows whose payload it gets. The
 /// application passes the field on and does not use it.
 const NAME_FIELD: &str = "name";
@@ -77,7 +81,7 @@ impl Call {
 
     /// Returns the agent's note that a create brings. No other call has it.
     pub fn note(&self) -> String {
-        format!("Wants a quote ({}).", self.name)
+        format!("{NOTE}{}).", self.name)
     }
 }
 
@@ -176,10 +180,33 @@ pub enum Request {
     Create,
     /// Logs the same call with another contact, and with RingSense's score.
     CreateWithOtherContact,
+    /// Logs the same call, and leaves it to the application to find the contact.
+    CreateWithoutContact,
     /// Updates the call with these details.
     Update(Vec<Detail>),
+    /// Brings this note, which waits for the call. A create of the same user replaces it.
+    CacheNote(Detail),
     /// Delivers everything that is due.
     Redrive,
+}
+
+impl Request {
+    /// Returns the details that an update brings.
+    pub fn details(&self) -> &[Detail] {
+        match self {
+            Request::Update(details) => details,
+            Request::CacheNote(note) => std::slice::from_ref(note),
+            Request::Create
+            | Request::CreateWithOtherContact
+            | Request::CreateWithoutContact
+            | Request::Redrive => &[],
+        }
+    }
+
+    /// Returns `true` if the request logs the call.
+    pub fn is_create(&self) -> bool {
+        matches!(self, Request::Create | Request::CreateWithOtherContact | Request::CreateWithoutContact)
+    }
 }
 
 /// The response to a request.
@@ -230,7 +257,7 @@ impl Response {
 ///
 /// Panics if an id of the simulation is invalid.
 pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
-    let number = "+12135550111".to_owned();
+    let number = NUMBER.to_owned();
     let is_other = *request == Request::CreateWithOtherContact;
     let contact = Contact {
         id: ContactId::new(CONTACTS[usize::from(is_other)]).expect("a valid contact id"),
@@ -255,7 +282,7 @@ pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
         extension: origin.names.of(call.extension),
         user: None,
         owner_token: None,
-        contact: Some(contact),
+        contact: Some(contact).filter(|_| *request != Request::CreateWithoutContact),
         details: facts,
         has_note: true,
         additional: Map::from_iter([(NAME_FIELD.to_owned(), (&*call.name).into())]),
@@ -264,18 +291,19 @@ pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
     }
 }
 
-/// Returns the call whose create request brought this record's content. A record may lack either place of its name, because the
-/// CRM rejected that part.
+/// Returns the call whose create request brought this record's content. A record may lack any place of its name, because the
+/// CRM rejected that part, or has its own number of the contact.
 pub(super) fn name_of(log: &NewCallLog) -> Option<CallName> {
     let in_form = log.additional.get(NAME_FIELD).and_then(Value::as_str);
-    let in_contact = || log.contact.as_ref().and_then(|contact| contact.phone_number.as_deref());
-    in_form.or_else(in_contact).map(Into::into)
+    let in_contact = || log.contact.as_ref()?.phone_number.as_deref().filter(|number| *number != NUMBER);
+    let in_note = || log.body.split_once(NOTE)?.1.split_once(')').map(|(name, _)| name);
+    in_form.or_else(in_contact).or_else(in_note).map(Into::into)
 }
 
-/// Returns the command of an update request.
-pub fn update(call: &Call, origin: Origin, details: &[Detail]) -> UpdateCallLog {
+/// Returns the command of a request that brings details.
+pub fn update(call: &Call, origin: Origin, request: &Request) -> UpdateCallLog {
     let mut all = CallDetails { session: Some(call.session.clone()), ..CallDetails::default() };
-    for detail in details {
+    for detail in request.details() {
         let one = detail.call_details();
         all = CallDetails {
             session: all.session,
@@ -294,7 +322,7 @@ pub fn update(call: &Call, origin: Origin, details: &[Detail]) -> UpdateCallLog 
         extension: origin.names.of(call.extension),
         user: None,
         details: all,
-        is_cached_note: false,
+        is_cached_note: matches!(request, Request::CacheNote(_)),
         authorization: None,
         zone: None,
     }

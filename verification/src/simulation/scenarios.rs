@@ -228,10 +228,13 @@ fn kinds() -> Vec<Scenario> {
 }
 
 fn creates() -> Vec<Scenario> {
-    use Action::{Advance, CrashAt, LoseResponse, PauseAt, Refuse, RunAhead, Send, SendRefused};
-    use Request::{Create, CreateWithOtherContact};
+    use Action::{
+        Advance, CrashAt, FailNextRead, LoseResponse, PauseAt, Refuse, RunAhead, Send, SendRefused,
+    };
+    use Request::{CacheNote, Create, CreateWithOtherContact, CreateWithoutContact};
     let queued = Send(update(&[Recording, Subject], 1));
     let rejected = || Refuse(rejection());
+    let note = |value| Detail { field: Note, value };
     let disconnected = scenario("a create of a user who is not connected", &[], Create);
     vec![
         scenario("a create", &[], Create),
@@ -296,6 +299,32 @@ fn creates() -> Vec<Scenario> {
             1,
             LoseResponse(None),
         ),
+        scenario("a create without a contact", &[], CreateWithoutContact),
+        scenario("a create without a contact whose look-up fails", &[], CreateWithoutContact).with(
+            "crm.find_contacts",
+            Before,
+            1,
+            FailNextRead,
+        ),
+        scenario("a create without a contact whose response is lost", &[], CreateWithoutContact).with(
+            "crm.create_log",
+            InFlight,
+            1,
+            LoseResponse(Some(0)),
+        ),
+        scenario(
+            "a create that names the contact of a kept one",
+            &[FailNextRead, Send(CreateWithoutContact)],
+            Create,
+        ),
+        scenario("a cached note", &[Send(CacheNote(note(1)))], CacheNote(note(2))).after(Send(Create)),
+        scenario("a create after a cached note", &[Send(CacheNote(note(1)))], CreateWithoutContact),
+        scenario(
+            "a cached note beside a create",
+            &[PauseAt(Create, "crm.create_log", InFlight)],
+            CacheNote(note(1)),
+        ),
+        scenario("a cached note of a logged call", &[Send(Create)], CacheNote(note(1))),
         Scenario { credentials: None, ..disconnected }.after(Action::Connect),
     ]
 }
@@ -377,7 +406,7 @@ fn redrives() -> Vec<Scenario> {
         AddDuplicate, AddUnreadableItem, Advance, CrashAt, FailNextRead, Refuse, RefuseKey, RunAhead, Send,
         SendRefused, SetBurstBudget,
     };
-    use Request::{Create, Redrive};
+    use Request::{Create, CreateWithoutContact, Redrive};
     let crashed_create = |step, position, lands| [CrashAt(Create, step, position, lands), Advance(LEASE_MS)];
     let before_sweep = [
         CrashAt(Create, "crm.create_log", InFlight, None),
@@ -392,6 +421,16 @@ fn redrives() -> Vec<Scenario> {
         scenario(
             "a redrive of a create whose record exists",
             &crashed_create("crm.create_log", After, None),
+            Redrive,
+        ),
+        scenario(
+            "a redrive of a create whose contact was looked up",
+            &[CrashAt(CreateWithoutContact, "crm.find_contacts", After, None), Advance(LEASE_MS)],
+            Redrive,
+        ),
+        scenario(
+            "a redrive of a create whose contact was stored",
+            &[CrashAt(CreateWithoutContact, "create.contact", After, None), Advance(LEASE_MS)],
             Redrive,
         ),
         scenario(

@@ -164,7 +164,7 @@ impl Plan {
             return self.crm_write(driver, paused, is_faulty).await;
         }
         if is_faulty && paused.position == Position::Before && paused.step.starts_with("crm.") {
-            if matches!(paused.step, "crm.read_log" | "crm.find_logs") {
+            if matches!(paused.step, "crm.read_log" | "crm.find_logs" | "crm.find_contacts") {
                 driver.add_trace(|| format!("#{number} {}: fails", describe(paused)));
                 let error = crm::failure(ErrorKind::Unavailable, Effect::None);
                 crm::with(|crm| crm.next_read_fails = Some(error));

@@ -40,7 +40,15 @@ mod tests {
     #[test]
     fn a_contact_is_read_in_both_dialects() {
         let id = |contact: Contact| contact.id.to_string();
-        for no_contact in [json!(null), json!(""), json!(0), json!("0"), json!(false)] {
+        for no_contact in [
+            json!(null),
+            json!(""),
+            json!(0),
+            json!("0"),
+            json!(false),
+            json!("none"),
+            json!("createNewContact"),
+        ] {
             check(json!({"contactId": no_contact, "contactName": "Bob"}), id, None);
             check(json!({"contactInfo": {"id": no_contact, "name": "Bob"}}), id, None);
             check(json!({"contactInfo": {"id": no_contact}, "contactId": 77}), id, Some("77".to_owned()));

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{InputError, ReturnMessage, json, query::Query};
-use crate::{adapters::NewContact, delivery::contacts::FoundContact, note::one_line};
+use super::{InputError, ReturnMessage, json, query::Query, value::CREATE_NEW};
+use crate::{
+    adapters::NewContact,
+    delivery::contacts::FoundContact,
+    model::{is_extension_number, is_number},
+    note::one_line,
+};
 
-/// The longest name or number of a request, in characters.
+/// The longest name of a request, in characters.
 const LONGEST: usize = 200;
-/// The id that stands for a contact who is not created yet.
-pub(super) const CREATE_NEW: &str = "createNewContact";
 
 /// A request for the contacts with a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +40,10 @@ pub fn read_contact_query(query: &str) -> Result<ContactQuery, InputError> {
         Some(digits) => format!("+{}", digits.trim()),
         None => given.trim().to_owned(),
     };
-    let is_number = number.chars().any(|digit| digit.is_ascii_digit()) && number.chars().count() <= LONGEST;
-    if !is_number {
+    if !is_number(&number) {
         return Err(InputError::new("`phoneNumber` is missing: expected a telephone number"));
     }
-    let is_extension = query.is_true("isExtension") || !number.starts_with('+') && number.len() < 7;
+    let is_extension = query.is_true("isExtension") || is_extension_number(&number);
     Ok(ContactQuery { number, is_extension, is_fresh: query.is_true("isForceRefreshAccountData") })
 }
 
@@ -85,9 +87,7 @@ pub fn read_new_contact(body: &[u8]) -> Result<NewContact, InputError> {
     if name.is_empty() || name.chars().count() > LONGEST {
         return Err(InputError::new("`newContactName` is missing: expected a name, at most 200 characters"));
     }
-    let is_number =
-        phone_number.chars().any(|digit| digit.is_ascii_digit()) && phone_number.chars().count() <= LONGEST;
-    if !is_number {
+    if !is_number(&phone_number) {
         return Err(InputError::new("`phoneNumber` is missing: expected a telephone number"));
     }
     let kind = Some(text(&body.new_contact_type)).filter(|kind| !kind.is_empty());

@@ -27,6 +27,8 @@ pub(super) struct InvalidValue;
 /// The longest identifier, in bytes. Identifiers become part of keys in the table, which may have 1,024 bytes. A key has
 /// three bytes for each [separator](SEPARATORS).
 const MAX_ID: usize = 256;
+/// The id that stands for a contact who is not created yet.
+pub(super) const CREATE_NEW: &str = "createNewContact";
 /// The characters that separate the parts of a key.
 const SEPARATORS: [char; 2] = ['#', '%'];
 /// The longest quote of an invalid value, in characters.
@@ -138,11 +140,12 @@ fn id(value: &Value) -> Result<Option<String>, InvalidValue> {
     Ok((!id.is_empty()).then_some(id))
 }
 
-/// Reads a contact's id. `false` and zero count as absent, as in App Connect's `if (contactId)`.
+/// Reads a contact's id. `false` and zero count as absent, as in App Connect's `if (contactId)`. So do the choices of the form
+/// that are no contact.
 fn contact_id(value: &Value) -> Result<Option<String>, InvalidValue> {
     match value {
         Value::Bool(false) => Ok(None),
-        _ => Ok(id(value)?.filter(|id| id != "0")),
+        _ => Ok(id(value)?.filter(|id| !["0", "none", CREATE_NEW].contains(&id.as_str()))),
     }
 }
 

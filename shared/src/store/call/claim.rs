@@ -241,10 +241,13 @@ impl Store {
             .remove(REASON);
         let condition = match purpose {
             Purpose::Request { payload: request, way, sender, basis } => {
-                let criteria =
-                    self.encrypt_criteria(lease.key, &[RecoveryCriteria::of(lease.key, request, way)])?;
+                // Without a contact, nothing is sent before the contact is stored, and the criteria with it.
+                if request.contact.is_some() {
+                    let criteria = [RecoveryCriteria::of(lease.key, request, way)];
+                    let criteria = self.encrypt_criteria(lease.key, &criteria)?;
+                    update = update.set_if_absent(RECOVERY_CRITERIA, criteria);
+                }
                 update = update
-                    .set_if_absent(RECOVERY_CRITERIA, criteria)
                     .add(BROUGHT, request.details.brought())
                     .set_if_absent(CREATOR, text(sender.user.as_str()))
                     .set_if_absent(HAS_NOTE, boolean(request.has_note));
@@ -263,7 +266,8 @@ impl Store {
     }
 
     /// Stores how to find the records of all attempts so far, before one that differs from the earlier ones is sent.
-    /// Returns `false` if the lease has run out and another invocation has claimed the call.
+    /// `payload`: replaces the one that is kept. Returns `false` if the lease has run out and another invocation has claimed the
+    /// call.
     ///
     /// # Errors
     /// Fails if the table does.
@@ -271,10 +275,14 @@ impl Store {
         &self,
         lease: &Lease<'_>,
         criteria: &[RecoveryCriteria],
+        payload: Option<&Payload>,
     ) -> Result<bool, Error> {
-        let update = Update::when(format!("#{HOLDER} = :holder"))
+        let mut update = Update::when(format!("#{HOLDER} = :holder"))
             .value("holder", text(lease.holder))
             .set(RECOVERY_CRITERIA, self.encrypt_criteria(lease.key, criteria)?);
+        if let Some(payload) = payload {
+            update = update.set_or_remove(PAYLOAD, self.encrypt_payload(lease.key, payload)?);
+        }
         let outcome = self.update(TableKey::log(lease.key), update).await?;
         Ok(matches!(outcome, WriteOutcome::Written { .. }))
     }
@@ -409,6 +417,8 @@ impl Store {
         let mut call = self.read_call(&after)?;
         if let Some(before) = &before {
             call.brought = ItemReader(before).set(BROUGHT)?.into_iter().collect();
+            // An attempt stores its criteria before it sends anything. One that died while it looked for the contact has none.
+            call.outcome_unknown &= before.contains_key(RECOVERY_CRITERIA);
         }
         // The condition also fails for our own claim if the SDK repeats it because the response was lost.
         let is_ours = call.lease_holder.as_deref() == Some(lease.holder);

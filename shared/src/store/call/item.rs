@@ -191,7 +191,7 @@ impl RecoveryCriteria {
     /// Returns the criteria of an attempt with this payload, which is sent in the way with this name.
     pub(crate) fn of(key: &LogKey, payload: &Payload, way: &str) -> RecoveryCriteria {
         RecoveryCriteria {
-            contact: Some(payload.contact.id.clone()),
+            contact: payload.contact.as_ref().map(|contact| contact.id.clone()),
             start: payload.details.start,
             zone: payload.zone,
             direction: payload.details.direction,

@@ -1,12 +1,13 @@
-//! Work of users who have moved to another CRM account. It is never written: a record belongs to the account in which the
-//! call was reported, and the user's credential reaches only the new one.
+//! Work that is never written. That of users who have moved to another CRM account: a record belongs to the account in which the
+//! call was reported, and the user's credential reaches only the new one. And creates for which there is no contact.
 
 use std::collections::BTreeSet;
 
 use super::{
-    CallItem, QueuedUpdate, State,
+    CallItem, Lease, QueuedUpdate, State,
     claim::{INDEX_TTL_S, QUEUED_TTL_S, as_queued},
     due::shard_of,
+    release::if_holder_and_queue_unchanged,
 };
 use crate::{
     model::{LogKey, UserId},
@@ -21,6 +22,9 @@ use crate::{
         keys::TableKey,
     },
 };
+
+/// The attributes by which another create looks for the record of an attempt whose outcome is unknown.
+const ATTEMPTS: &[&str] = &[FENCE, OUTCOME_UNKNOWN, RECOVERY_CRITERIA, FIRST_AT];
 
 impl Store {
     /// Discards the create and the updates that wait in a log for a user who has moved. What other users have queued stays. It
@@ -38,16 +42,28 @@ impl Store {
         let is_create_gone = item.is_log() && !has_record && item.creator.as_ref() == Some(moved);
         let seen = as_seen(&item, now_ms);
         let names: BTreeSet<_> = raw.keys().map(String::as_str).collect();
-        // If the outcome is unknown, another create has to look for the record first.
-        let kept = [FENCE, OUTCOME_UNKNOWN, RECOVERY_CRITERIA, FIRST_AT];
         let is_done = match is_create_gone {
-            true => self.free_slot(log, &names, &kept, seen, staying, now_ms).await?,
+            true => self.free_slot(log, &names, ATTEMPTS, seen, staying, now_ms).await?,
             false => {
                 let update = self.staying(log, &item, seen, &staying, moved, now_ms)?;
                 matches!(self.update(TableKey::log(log), update).await?, WriteOutcome::Written { .. })
             }
         };
         Ok(if is_done { gone.len() + usize::from(is_create_gone) } else { 0 })
+    }
+
+    /// Ends the log of a create that this invocation has claimed, because no record can be created. What is queued waits for
+    /// another create. It does nothing if more was queued meanwhile, or if another invocation holds the lease.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn end_create(&self, lease: &Lease<'_>, claimed: &CallItem) -> Result<(), Error> {
+        let Some(raw) = self.get(TableKey::log(lease.key)).await? else { return Ok(()) };
+        let names: BTreeSet<_> = raw.keys().map(String::as_str).collect();
+        let kept = if claimed.outcome_unknown { ATTEMPTS } else { &[FENCE] };
+        let seen = if_holder_and_queue_unchanged(Update::default(), lease, claimed);
+        let staying = claimed.queue.iter().chain(&claimed.waiting).cloned().collect();
+        self.free_slot(lease.key, &names, kept, seen, staying, lease.now_ms).await.map(drop)
     }
 
     /// Ends a log, so that its slot is free. Of the item's attributes, `names`, those stay that let what stays wait for another

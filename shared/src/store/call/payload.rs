@@ -54,12 +54,12 @@ mod tests {
     #[test]
     fn a_stored_payload_is_read_back() {
         let payload = Payload {
-            contact: Contact {
+            contact: Some(Contact {
                 id: ContactId::new("77").unwrap(),
                 kind: Some("lead".to_owned()),
                 name: None,
                 phone_number: Some("+12135550111".to_owned()),
-            },
+            }),
             details: CallDetails { note: Some("Wants a quote".to_owned()), ..CallDetails::default() },
             has_note: false,
             additional: [("deals".to_owned(), json!(412))].into_iter().collect(),
@@ -69,7 +69,13 @@ mod tests {
             has_authorization: true,
         };
         for payload in [
-            Payload { zone: None, owner: None, additional: serde_json::Map::new(), ..payload.clone() },
+            Payload {
+                contact: None,
+                zone: None,
+                owner: None,
+                additional: serde_json::Map::new(),
+                ..payload.clone()
+            },
             payload,
         ] {
             let json = serde_json::to_string(&payload).unwrap();

@@ -326,7 +326,7 @@ fn due(update: Update, lease: &Lease<'_>, due_ms: Option<i64>) -> Update {
 }
 
 /// Makes the update happen only if this invocation holds the lease and nothing was queued since the item was `seen`.
-fn if_holder_and_queue_unchanged(update: Update, lease: &Lease<'_>, seen: &CallItem) -> Update {
+pub(super) fn if_holder_and_queue_unchanged(update: Update, lease: &Lease<'_>, seen: &CallItem) -> Update {
     let is_unchanged = format!("attribute_not_exists(#{QUEUED_VERSION}) OR #{QUEUED_VERSION} = :seen");
     update
         .condition(format!("#{HOLDER} = :holder AND ({is_unchanged})"))

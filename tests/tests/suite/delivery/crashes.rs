@@ -26,7 +26,7 @@ fn payload() -> Payload {
     let contact = Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
     let details = CallDetails { start, direction, duration, ..CallDetails::default() };
     Payload {
-        contact,
+        contact: Some(contact),
         details,
         has_note: false,
         additional: serde_json::Map::new(),

@@ -32,6 +32,7 @@ mod sessions;
 mod store;
 mod sweeps;
 mod transitions;
+mod unnamed_contacts;
 mod updates;
 mod ways;
 

@@ -90,7 +90,7 @@ async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
             let contact =
                 Contact { id: ContactId::new("77").unwrap(), kind: None, name: None, phone_number: None };
             let payload = Payload {
-                contact,
+                contact: Some(contact),
                 details: CallDetails::default(),
                 has_note: false,
                 additional: Map::new(),

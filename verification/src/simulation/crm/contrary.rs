@@ -24,7 +24,7 @@ use tests::{
 
 use super::{CrmRecord, CrmState, Defect, Deleter, Edit, Sender, Write, has, with};
 use crate::simulation::{
-    requests::CONTACTS,
+    requests::{CONTACTS, NUMBER},
     scheduler::{self, Position},
 };
 
@@ -45,13 +45,14 @@ impl Contrary {
     pub(super) fn new(now_ms: i64) -> Contrary {
         let clock = Arc::new(AtomicI64::new(now_ms));
         let fake = MemoryContraryCrm::new(Clock::Manual(clock.clone()));
-        let party = |id: &str| Party {
+        let party = |(id, number): (&str, &str)| Party {
             kind: "person".to_owned(),
             id: id.to_owned(),
             name: "Bob Client".to_owned(),
-            number: "+12135550111".to_owned(),
+            number: number.to_owned(),
         };
-        fake.records().parties.extend(CONTACTS.map(party));
+        let numbers = [NUMBER, "+12135550112"];
+        fake.records().parties.extend(CONTACTS.into_iter().zip(numbers).map(party));
         Contrary { fake, clock }
     }
 

@@ -26,7 +26,7 @@ use call_log::{
         ClientAuthentication, Crm, Effect, Error, ErrorKind, Fields, Finish, HostAccount, NewCallLog,
         NewContact, OAuth, Presentation, RateLimits, Recovery, budget::Allowance,
     },
-    model::{CallLogId, Contact, Credentials, User},
+    model::{CallLogId, Contact, ContactId, Credentials, User},
 };
 use chrono::{DateTime, Utc};
 use contrary::Contrary;
@@ -39,7 +39,7 @@ use registry::account_of;
 pub(super) use registry::{REGISTRY, adapter};
 
 use super::{
-    requests::{self, CallName, Detail},
+    requests::{self, CONTACTS, CallName, Detail, NUMBER},
     senders::Account,
     tokens::TokenHost,
 };

@@ -138,7 +138,8 @@ async fn every_create_writes_one_line_with_its_outcome() {
     test.crm.always(Route::CreateActivity, Fault::Refusal(422, r#"{"success": false, "error": "canary"}"#));
     create.send(post(&call("4503991002")), 200, "Failed", "WARN", true).await;
     test.crm.forget_faults();
-    let without_contact = with(call("4503991003"), "contactId", Value::Null);
+    let mut without_contact = with(call("4503991003"), "contactId", Value::Null);
+    without_contact["logInfo"]["from"]["phoneNumber"] = json!("+12135550199");
     create.send(post(&without_contact), 200, "NoContact", "INFO", true).await;
     let mut wrong = call("4503991004");
     wrong["logInfo"]["direction"] = json!("canary");
