@@ -225,6 +225,11 @@ impl CallView<'_> {
         if created > most && !late || live.len() > most || is_promised && live.is_empty() {
             violations.push(format!("{created} records were created, {} exist", live.len()));
         }
+        let is_unnamed =
+            |response: &Response| matches!(response, Response::Create(Ok(create::Outcome::NoContact { .. })));
+        if self.own.iter().any(|interaction| interaction.response.is_some_and(is_unnamed)) {
+            violations.push("the contact was not found".to_owned());
+        }
         let named = self.item.and_then(|item| item.log_id.as_ref());
         let record = live.iter().copied().find(|record| Some(&record.id) == named).or(live.first().copied());
         for id in self.own.iter().filter_map(|interaction| interaction.response?.record()) {

@@ -52,7 +52,7 @@ impl Contrary {
             number: number.to_owned(),
         };
         let numbers = [NUMBER, "+12135550112"];
-        fake.records().parties.extend(CONTACTS.into_iter().zip(numbers).map(party));
+        fake.records().parties = CONTACTS.into_iter().zip(numbers).map(party).collect();
         Contrary { fake, clock }
     }
 
