@@ -5,7 +5,7 @@ use crate::model::Explanation;
 /// A missing or invalid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The request has no token. [`TokenKeys::verify`] never returns this.
+    /// The request has no token. [`TokenKeys::verify`](super::TokenKeys::verify) never returns this.
     #[error("the token is missing: send it as `Authorization: Bearer <token>`")]
     Missing,
     /// The text is not a JSON Web Token, or lacks a claim.

@@ -1,7 +1,5 @@
 //! Lists of users and tenants, for the operator's program: no function may scan the table.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::{
     Error, Store, StoredUser,
     attributes::{ALLOWED, SK, text},
@@ -53,7 +51,7 @@ impl Store {
                 .table_name(&self.table)
                 .filter_expression(format!("#{SK} = :sort"))
                 .expression_attribute_names(format!("#{SK}"), SK)
-                .expression_attribute_values(":sort", AttributeValue::from(text(sort_key)))
+                .expression_attribute_values(":sort", text(sort_key))
                 .set_exclusive_start_key(from);
             let page = Box::pin(request.send()).await.map_err(from_sdk_error)?;
             items.extend(page.items.unwrap_or_default());

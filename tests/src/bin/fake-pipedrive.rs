@@ -9,7 +9,6 @@ use tests::pipedrive::{BOB, FakePipedrive};
 /// The code that the page of Pipedrive would issue: a test plays the page.
 const CODE: &str = "an-oauth-code";
 
-#[expect(clippy::disallowed_methods, reason = "the program waits to be ended")]
 fn main() {
     let crm = FakePipedrive::start();
     crm.accept_code(CODE);

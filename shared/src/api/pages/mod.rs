@@ -66,6 +66,13 @@ struct State {
     flow: String,
 }
 
+/// A flow that this browser began a short while ago.
+struct Flow {
+    crm: &'static dyn Crm,
+    /// The proof key of its code.
+    verifier: Option<String>,
+}
+
 /// The result of a flow.
 #[derive(Serialize, Deserialize)]
 struct Outcome {
@@ -136,7 +143,7 @@ fn start<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) 
             let crm = offered(api, &read_chosen_crm(request.uri().query().unwrap_or_default())?)?;
             let url = api.url(invocation)?;
             let Ok((oauth, client)) = login(api, crm, invocation).authorization_server().await else {
-                return Ok(finish(api, &url, Err((crm, Way::Page, LoginError::NotSetUp))));
+                return Ok(finish(api, &url, (crm, Way::Page), Err(LoginError::NotSetUp)));
             };
             let (flow, verifier) = (random_name(), format!("{}{}", random_name(), random_name()));
             let page = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
@@ -158,12 +165,11 @@ fn connect_with_key<'a>(
             route::admit_anyone(&request)?;
             let FormAnswer { state, key } = read_form(request.body())?;
             let url = api.url(invocation)?;
-            let Some((crm, _)) = flow_of(api, request.headers(), &state)? else {
+            let Some(Flow { crm, .. }) = flow_of(api, request.headers(), &state)? else {
                 return Ok(finish_foreign(api, &url));
             };
             let connected = login(api, crm, invocation).connect(Proof::Key(key)).await;
-            let result = connected.map(|connected| (crm, connected));
-            Ok(finish(api, &url, result.map_err(|error| (crm, Way::Key, error))))
+            Ok(finish(api, &url, (crm, Way::Key), connected))
         });
         route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
     })
@@ -180,12 +186,12 @@ fn land<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -
             let is_ours = |state: &String| opened(api, state).is_some();
             match (&answer.state, crm) {
                 (Some(state), _) if is_ours(state) => {
-                    let Some((crm, verifier)) = flow_of(api, request.headers(), state)? else {
+                    let Some(flow) = flow_of(api, request.headers(), state)? else {
                         return Ok(finish_foreign(api, &url));
                     };
-                    let connected = finish_flow(api, crm, invocation, (&url, answer, verifier)).await;
-                    let result = connected.map(|connected| (crm, connected));
-                    Ok(finish(api, &url, result.map_err(|error| (crm, Way::Page, error))))
+                    let crm = flow.crm;
+                    let connected = finish_flow(api, flow, invocation, (&url, answer)).await;
+                    Ok(finish(api, &url, (crm, Way::Page), connected))
                 }
                 (_, Some(crm)) => Ok(show_landing_page(api, crm, invocation, (&url, &answer)).await),
                 (_, None) => Err(Rejection::NotFound),
@@ -198,9 +204,9 @@ fn land<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -
 /// Connects the person whom the CRM has sent back to a flow of ours.
 async fn finish_flow(
     api: &Api,
-    crm: &'static dyn Crm,
+    Flow { crm, verifier }: Flow,
     invocation: &Invocation,
-    (url, answer, verifier): (&str, PageAnswer, Option<String>),
+    (url, answer): (&str, PageAnswer),
 ) -> Result<Connected, LoginError> {
     let code = answer.code.ok_or(LoginError::Refused(String::new()))?;
     let redirect_uri = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
@@ -268,11 +274,12 @@ fn show_result<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invoca
 fn finish(
     api: &Api,
     url: &str,
-    result: Result<(&'static dyn Crm, Connected), (&'static dyn Crm, Way, LoginError)>,
+    (crm, way): (&dyn Crm, Way),
+    connected: Result<Connected, LoginError>,
 ) -> Answer {
-    let outcome = match result {
-        Ok((crm, connected)) => Outcome { is_good: true, message: greeting(crm, &connected) },
-        Err((crm, way, error)) => {
+    let outcome = match connected {
+        Ok(connected) => Outcome { is_good: true, message: greeting(crm, &connected) },
+        Err(error) => {
             let message = refusal(crm, way, &error).return_message.message;
             Outcome { is_good: false, message }
         }
@@ -303,12 +310,8 @@ fn opened(api: &Api, state: &str) -> Option<State> {
     api.token_keys().open(FLOW_COOKIE, state, api.services.clock.now())
 }
 
-/// Returns the CRM of a flow and the proof key of its code, if this browser began the flow a short while ago.
-fn flow_of(
-    api: &Api,
-    headers: &HeaderMap,
-    state: &str,
-) -> Result<Option<(&'static dyn Crm, Option<String>)>, Rejection> {
+/// Returns the flow with this state, if this browser began it a short while ago.
+fn flow_of(api: &Api, headers: &HeaderMap, state: &str) -> Result<Option<Flow>, Rejection> {
     let Some(State { crm, flow }) = opened(api, state) else { return Ok(None) };
     let Some(cookie) = cookie_of(headers, FLOW_COOKIE) else { return Ok(None) };
     let (known, verifier) = match cookie.split_once('.') {
@@ -318,7 +321,7 @@ fn flow_of(
     if known != flow {
         return Ok(None);
     }
-    Ok(Some((offered(api, &crm)?, verifier)))
+    Ok(Some(Flow { crm: offered(api, &crm)?, verifier }))
 }
 
 /// Returns the value of a cookie (RFC 6265, section 4.2).

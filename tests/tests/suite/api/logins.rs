@@ -161,9 +161,12 @@ async fn a_callback_that_cannot_be_used_connects_nobody() {
         (format!("callbackUri={page}?code=x&state=none"), no_state),
         (format!("callbackUri={page}?code=x&state=platform=nothing"), unknown),
         (format!("callbackUri={page}?code=x&state=platform=example"), unknown),
-        (format!("callbackUri=https://evil.example/?code=x&state=platform=pipedrive"), foreign),
+        ("callbackUri=https://evil.example/?code=x&state=platform=pipedrive".to_owned(), foreign),
         (format!("callbackUri={page}/?code=x&state=platform=pipedrive"), foreign),
-        (format!("callbackUri=http://127.0.0.1/pipedrive-redirect?code=x&state=platform=pipedrive"), foreign),
+        (
+            "callbackUri=http://127.0.0.1/pipedrive-redirect?code=x&state=platform=pipedrive".to_owned(),
+            foreign,
+        ),
         (format!("callbackUri={page}?code=wrong&state=platform=pipedrive"), REFUSED),
     ] {
         let response = server.get(&format!("/oauth-callback?{query}")).await;
