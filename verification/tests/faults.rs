@@ -9,7 +9,7 @@ use verification::simulation::faults::{self, Depth};
 /// The steps that no scenario reaches, because each has one call with one log, and one user, who never moves. The files
 /// `breakers.rs`, `identities.rs`, `lookalikes.rs`, `moved_users.rs` and `unnamed_contacts.rs` in `tests/tests/suite/delivery/`,
 /// and `connections.rs`, `contacts.rs`, `dispositions.rs` and `lookups.rs` in `tests/tests/suite/api/`, reach them.
-const ELSEWHERE: [&str; 25] = [
+const ELSEWHERE: [&str; 30] = [
     "breaker.close",
     "breaker.open",
     "breaker.probe",
@@ -29,11 +29,16 @@ const ELSEWHERE: [&str; 25] = [
     "crm.choices",
     "crm.create_contact",
     "crm.find_names",
+    "crm.identify",
     "lookup.further",
     "lookup.open",
     "lookup.read",
     "recovery.rival",
     "redrive.discard",
+    "settings.read",
+    "settings.reread",
+    "settings.store",
+    "settings.user",
     "update.teach",
 ];
 

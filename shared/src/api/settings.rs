@@ -3,14 +3,14 @@
 use std::pin::pin;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header::AUTHORIZATION};
+use http::{Request, StatusCode};
 use serde_json::json;
 
 use crate::{
     adapters::Crm,
     api::{
         Api,
-        answer::Answer,
+        answer::{Answer, RefusalForm},
         outcome::{moved, not_connected},
         route::{self, Callers, HandlerFuture, Invocation, Rejection, Route, sender},
         wire::read_settings_change,
@@ -34,7 +34,7 @@ pub const CHANGE_SETTINGS: Route =
 fn show<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
         let result = pin!(async {
-            let is_extension = !request.headers().contains_key(AUTHORIZATION);
+            let is_extension = RefusalForm::of(request.headers(), request.uri()) == RefusalForm::Text;
             // The extension reads the settings before it disconnects, also with a token that no longer counts.
             let nothing = || Answer::json(&json!({}));
             let caller = match route::admit(api, &request) {
