@@ -83,7 +83,9 @@ async fn a_call_of_a_number_that_no_contact_has_leaves_nothing() {
         body.as_object_mut().unwrap().remove(field);
     }
     check(&test.post(&body).await, "Contact not found for number +12135550199", "no contact");
-    assert_eq!(test.app.store.call(&session_key(&test)).await.unwrap(), None);
+    let item = test.app.store.call(&session_key(&test)).await.unwrap().unwrap();
+    assert!(!item.is_log() && item.payload.is_none() && item.queue.is_empty(), "{item:?}");
+    assert_eq!(test.redrive_for(5).await.iter().map(|report| report.due).sum::<usize>(), 0);
 }
 
 /// RingCentral's other ids of a call may be missing or belong to another call.
