@@ -15,6 +15,9 @@ use crate::{
     telemetry::{self, Metric},
 };
 
+/// The time in which a call that looks alike and is not logged yet will be, in milliseconds. The record may be that call's.
+const RIVAL_DELAY_MS: i64 = 15 * 60_000;
+
 impl Attempt<'_> {
     /// Removes duplicates of the call's record if the sweep is due. Only the redrive does it: no caller waits for it, and
     /// where records have no call tag, it has to read the index of unsettled calls.
@@ -99,10 +102,14 @@ impl Attempt<'_> {
         let Some((likeness, attempt)) = compared.max_by_key(|(likeness, _)| *likeness) else {
             return Ok(Verdict::Foreign);
         };
+        if likeness == Likeness::None {
+            return Ok(Verdict::Foreign);
+        }
+        if self.has_rival(&attempt.search).await? {
+            return Ok(Verdict::Later(self.grant.now_ms() + RIVAL_DELAY_MS));
+        }
         // Only a record that is proven to be unchanged may be deleted.
-        let is_certain = likeness == Likeness::Equal
-            && self.claim.crm.capabilities().shows_edits
-            && !self.has_rival(&attempt.search).await?;
+        let is_certain = likeness == Likeness::Equal && self.claim.crm.capabilities().shows_edits;
         let likeness = if is_certain { likeness } else { likeness.min(Likeness::Doubtful) };
         self.judge(id, record, &attempt.search, likeness).await
     }

@@ -206,9 +206,37 @@ async fn a_record_whose_id_is_stored_a_moment_later_is_no_duplicate() {
         test.redrive_for(1).await;
         assert!(test.crm.count(Route::ListActivities) > searches, "the sweep is due");
         check(&twin.await.unwrap(), LOGGED, "the twin");
-        test.redrive_for(SETTLED_MINUTES).await;
+        test.redrive_for(20).await;
         assert_eq!((ids(&test), counted(&log, "DuplicateFound")), (vec![5001, 5002], 0));
         assert_eq!(item_of(&test, SESSION).await.sweep_at, None);
+    }
+}
+
+/// The twin's record is old, but the twin is being logged when the sweep finds it: an invocation holds the twin's lease.
+#[tokio::test]
+async fn a_record_that_a_call_is_being_logged_as_is_no_duplicate() {
+    let log = Log::capture();
+    for crm in [AlteredCrm::default(), AlteredCrm::showing_edits()] {
+        let mut test = TestApp::start().await;
+        crm.install(&mut test.app);
+        let [body, twin] = same_start();
+        test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+        check(&test.post(&body).await, NOT_ANSWERING, "lost");
+        test.redrive_for(1).await;
+        test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
+        check(&test.post(&twin).await, NOT_ANSWERING, "the twin is lost");
+        test.pass(15 * 60_000);
+        let searches = test.crm.count(Route::ListActivities);
+        test.crm.next(Route::ListActivities, Fault::Delay(Duration::from_secs(60)));
+        let holder = start(&test.app, &test.user, "POST", twin);
+        wait_for_requests(&test, Route::ListActivities, searches + 1).await;
+        test.redrive().await;
+        assert!(test.crm.count(Route::ListActivities) > searches + 1, "the sweep is due");
+        holder.abort();
+        test.redrive_for(20).await;
+        assert_eq!((ids(&test), counted(&log, "DuplicateFound")), (vec![5001, 5002], 0));
+        assert_eq!((logged_as(&test, SESSION).await, logged_as(&test, TWIN).await), (Some(5001), Some(5002)));
+        assert_eq!(item_of(&test, SESSION).await.sweep_at, None, "the sweep has ended");
     }
 }
 
