@@ -293,7 +293,7 @@ def routes_are_those_of_the_openapi_document(files):
     methods = {"get", "put", "post", "delete", "options", "head", "patch"}
     documented = {(path, method) for path, item in paths.items() for method in item if method in methods}
     # Pages for people are not in the document. The code has a list of them.
-    pages = {tuple(route) for route in re.findall(r'open\("(\w+)", "([^"]+)"', files.rust("api/pages/*.rs"))}
+    pages = {tuple(route) for route in re.findall(r'open\(\s*"(\w+)",\s*"([^"]+)"', files.rust("api/pages/*.rs"))}
     landing = re.findall(r'page: Some\("(/[^"]+)"\)', files.rust("adapters/**/*.rs")) + [constant("OWN_LANDING", files.rust("api/pages/*.rs"))]
     pages = {(path, method.lower()) for method, path in pages} | {(path, "get") for path in landing}
     documented |= pages

@@ -215,8 +215,8 @@ impl CommandError {
                 "Write it as in example:3151823. The message about a refused login names it, and so does `call-log user list`.",
             ),
             CommandError::NotConnected(..) => (
-                "The CRM refused the credential, did not answer, or may not be asked for this user.",
-                "Have the person connect again, or try again in a minute if the CRM did not answer.",
+                "The CRM refused the credential, did not respond, or may not be asked for this user.",
+                "Have the person connect again, or try again in a minute if the CRM did not respond.",
             ),
             CommandError::NoKey(_) => (
                 "A person signs in at the CRM's own page in a browser.",

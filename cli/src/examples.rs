@@ -95,7 +95,7 @@ Examples:
   call-log manifest >manifest.json
   call-log manifest --url https://calls.example.com >manifest.json
 
-The extension loads it from the address of its developer settings. A file answers even while the API is down.";
+The extension loads it from the address of its developer settings. A file can be loaded even while the API is down.";
 
 pub(crate) const DOCTOR: &str = "\
 Examples:

@@ -20,7 +20,7 @@ use axum::{
     routing::{any, get},
 };
 use call_log::{
-    api::{self, Callers, Invocation, MAX_BODY, MAX_OPEN_BODY, wire::ResponseBody},
+    api::{self, Callers, Invocation, wire::ResponseBody},
     login::account,
     model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{app::App, config::Config, error::StartError},
@@ -325,10 +325,10 @@ fn call_log_routes(app: Arc<App>) -> Router {
 async fn receive(app: &App, request: Request<Body>) -> Result<(Request<Bytes>, Invocation), Response<Body>> {
     let (head, body) = request.into_parts();
     let route = api::route_of(&api::all_routes(), &head.method, head.uri.path());
-    let is_open = route.is_some_and(|route| route.callers == Callers::All);
-    let limit = if is_open { MAX_OPEN_BODY } else { MAX_BODY };
+    let callers = route.map_or(Callers::Known, |route| route.callers);
+    let limit = callers.max_body();
     let body = match api::authenticate(&app.api, &head.headers, &head.uri) {
-        Err(_) if !is_open => Bytes::new(),
+        Err(_) if callers == Callers::Known => Bytes::new(),
         _ => match tokio::time::timeout(BODY_TIME, to_bytes(body, limit)).await {
             Ok(Ok(body)) => body,
             // A body above the limit is not read to its end. Another one above the limit replaces it, so that the API

@@ -2,8 +2,6 @@
 //! `/callDisposition`, which updates the choices of a log, and of `/callLog/cacheNote`, which brings a note before there is a
 //! log.
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use http::Request;
 
@@ -13,7 +11,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome,
-        route::{self, Callers, HandlerFuture, Invocation, Rejection, Route},
+        route::{self, HandlerFuture, Invocation, Rejection, Route},
         wire::{Read, read_cached_note, read_create, read_disposition, read_log_query, read_update},
     },
     auth::Caller,
@@ -23,24 +21,19 @@ use crate::{
 };
 
 /// `POST /callLog`: logs a call.
-pub const CREATE_CALL_LOG: Route =
-    Route { method: "POST", path: "/callLog", callers: Callers::Known, handler: create };
+pub const CREATE_CALL_LOG: Route = Route::with_token("POST", "/callLog", "create", create);
 
 /// `PATCH /callLog`: updates the log of a call.
-pub const UPDATE_CALL_LOG: Route =
-    Route { method: "PATCH", path: "/callLog", callers: Callers::Known, handler: update };
+pub const UPDATE_CALL_LOG: Route = Route::with_token("PATCH", "/callLog", "update", update);
 
 /// `GET /callLog`: says which calls have a log, and what is in it.
-pub const FIND_CALL_LOGS: Route =
-    Route { method: "GET", path: "/callLog", callers: Callers::Known, handler: find };
+pub const FIND_CALL_LOGS: Route = Route::with_token("GET", "/callLog", "find", find);
 
 /// `PUT /callDisposition`: updates what a log says about the choices of the form.
-pub const UPDATE_CHOICES: Route =
-    Route { method: "PUT", path: "/callDisposition", callers: Callers::Known, handler: choose };
+pub const UPDATE_CHOICES: Route = Route::with_token("PUT", "/callDisposition", "disposition", choose);
 
 /// `POST /callLog/cacheNote`: brings a note that a person typed, before the call is logged.
-pub const CACHE_NOTE: Route =
-    Route { method: "POST", path: "/callLog/cacheNote", callers: Callers::Known, handler: cache_note };
+pub const CACHE_NOTE: Route = Route::with_token("POST", "/callLog/cacheNote", "note", cache_note);
 
 /// The header with the hash of the sender's extension. Only a note that is cached is matched by it, because its body names no
 /// extension.
@@ -48,77 +41,61 @@ const EXTENSION_HEADER: &str = "rc-extension-id";
 
 fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let Read { command, unread } = read_create(request.body())?;
-            route::check_user(&caller, command.user.as_ref())?;
-            let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
-            let owner = command.owner_token.as_ref().map(|token| asked_owner(api, token));
-            let outcome =
-                create::run(&api.services, crm, &sender, owner, command, invocation.deadline).await?;
-            let answer = outcome::with_unread(outcome::created(crm, outcome), &unread);
-            Ok(Answer::from(answer).renewing(api, &caller))
-        });
-        route::respond(api, "create", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let Read { command, unread } = read_create(request.body())?;
+        route::check_user(&caller, command.user.as_ref())?;
+        let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
+        let owner = command.owner_token.as_ref().map(|token| asked_owner(api, token));
+        let outcome = create::run(&api.services, crm, &sender, owner, command, invocation.deadline).await?;
+        let answer = outcome::with_unread(outcome::created(crm, outcome), &unread);
+        Ok(Answer::from(answer).renewing(api, &caller))
     })
 }
 
 fn update<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let Read { command, unread } = read_update(request.body())?;
-            route::check_user(&caller, command.user.as_ref())?;
-            let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
-            let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
-            let answer = outcome::with_unread(outcome::updated(crm, outcome), &unread);
-            Ok(Answer::from(answer).renewing(api, &caller))
-        });
-        route::respond(api, "update", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let Read { command, unread } = read_update(request.body())?;
+        route::check_user(&caller, command.user.as_ref())?;
+        let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
+        let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
+        let answer = outcome::with_unread(outcome::updated(crm, outcome), &unread);
+        Ok(Answer::from(answer).renewing(api, &caller))
     })
 }
 
 fn find<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let query = read_log_query(request.uri().query().unwrap_or_default())?;
-            let (crm, sender) = route::sender(api, &caller, &query.extension)?;
-            let sessions: Vec<_> = query.sessions.iter().filter_map(|(_, session)| session.clone()).collect();
-            let found =
-                lookup::run(&api.services, crm, &sender, &sessions, query.with_content, invocation.deadline);
-            let answer = outcome::found(crm, &query, found.await?);
-            Ok(answer.renewing(api, &caller))
-        });
-        route::respond(api, "find", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let query = read_log_query(request.uri().query().unwrap_or_default())?;
+        let (crm, sender) = route::sender(api, &caller, &query.extension)?;
+        let sessions: Vec<_> = query.sessions.iter().filter_map(|(_, session)| session.clone()).collect();
+        let found =
+            lookup::run(&api.services, crm, &sender, &sessions, query.with_content, invocation.deadline);
+        let answer = outcome::found(crm, &query, found.await?);
+        Ok(answer.renewing(api, &caller))
     })
 }
 
 fn choose<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let disposition = read_disposition(request.body())?;
-            let (crm, sender) = target(api, &caller, &disposition.session, &disposition.extension)?;
-            let command = disposition.update(crm);
-            let outcome = choices::run(&api.services, crm, &sender, command, invocation.deadline).await?;
-            Ok(outcome::chosen(crm, outcome).renewing(api, &caller))
-        });
-        route::respond(api, "disposition", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let disposition = read_disposition(request.body())?;
+        let (crm, sender) = target(api, &caller, &disposition.session, &disposition.extension)?;
+        let command = disposition.update(crm);
+        let outcome = choices::run(&api.services, crm, &sender, command, invocation.deadline).await?;
+        Ok(outcome::chosen(crm, outcome).renewing(api, &caller))
     })
 }
 
 fn cache_note<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let extension = request.headers().get(EXTENSION_HEADER).and_then(|hash| hash.to_str().ok());
-            let command = read_cached_note(request.body(), extension)?;
-            let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
-            let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
-            Ok(outcome::cached(crm, outcome).renewing(api, &caller))
-        });
-        route::respond(api, "note", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let extension = request.headers().get(EXTENSION_HEADER).and_then(|hash| hash.to_str().ok());
+        let command = read_cached_note(request.body(), extension)?;
+        let (crm, sender) = target(api, &caller, &command.session, &command.extension)?;
+        let outcome = update::run(&api.services, crm, &sender, command, invocation.deadline).await?;
+        Ok(outcome::cached(crm, outcome).renewing(api, &caller))
     })
 }
 

@@ -1,7 +1,5 @@
 //! The handlers about the caller's own connection to the CRM.
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use http::{Request, StatusCode};
 
@@ -10,7 +8,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome::{moved, not_connected},
-        route::{self, Callers, HandlerFuture, Invocation, Route, sender},
+        route::{self, HandlerFuture, Invocation, Route, sender},
         wire::{LicenseBody, ResponseBody, ValidationBody},
     },
     delivery::connection::{self, Connection},
@@ -18,63 +16,51 @@ use crate::{
 };
 
 /// `GET /hostname`: the host of the company's CRM, for the pages of contacts.
-pub const SHOW_HOSTNAME: Route =
-    Route { method: "GET", path: "/hostname", callers: Callers::Known, handler: hostname };
+pub const SHOW_HOSTNAME: Route = Route::with_token("GET", "/hostname", "hostname", hostname);
 
 /// `GET /authValidation`: says if the user is connected.
-pub const VALIDATE: Route =
-    Route { method: "GET", path: "/authValidation", callers: Callers::Known, handler: validate };
+pub const VALIDATE: Route = Route::with_token("GET", "/authValidation", "validate", validate);
 
 /// `GET /licenseStatus`: says that no licence is needed.
-pub const SHOW_LICENSE: Route =
-    Route { method: "GET", path: "/licenseStatus", callers: Callers::Known, handler: license };
+pub const SHOW_LICENSE: Route = Route::with_token("GET", "/licenseStatus", "license", license);
 
-fn hostname<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+fn hostname<'a>(api: &'a Api, request: Request<Bytes>, _: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
-            let answer = match connection::of(&api.services, &sender).await? {
-                Connection::Connected(user) => match user.hostname {
-                    Some(host) => Answer::text(host),
-                    None => {
-                        let message = format!("{} has no page of your own.", crm.display_name());
-                        (StatusCode::BAD_REQUEST, ResponseBody::warning(message, 5000)).into()
-                    }
-                },
-                // Not a 200, whose body the extension would take for the host.
-                Connection::NotConnected => (StatusCode::BAD_REQUEST, not_connected().1).into(),
-                Connection::Ended(_) | Connection::Moved => moved().into(),
-            };
-            Ok(answer.renewing(api, &caller))
-        });
-        route::respond(api, "hostname", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
+        let answer = match connection::of(&api.services, &sender).await? {
+            Connection::Connected(user) => match user.hostname {
+                Some(host) => Answer::text(host),
+                None => {
+                    let message = format!("{} has no page of your own.", crm.display_name());
+                    (StatusCode::BAD_REQUEST, ResponseBody::warning(message, 5000)).into()
+                }
+            },
+            // Not a 200, whose body the extension would take for the host.
+            Connection::NotConnected => (StatusCode::BAD_REQUEST, not_connected().1).into(),
+            Connection::Ended(_) | Connection::Moved => moved().into(),
+        };
+        Ok(answer.renewing(api, &caller))
     })
 }
 
-fn validate<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+fn validate<'a>(api: &'a Api, request: Request<Bytes>, _: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let (_, sender) = sender(api, &caller, &NamedExtension::default())?;
-            let return_message = match connection::of(&api.services, &sender).await? {
-                Connection::Connected(_) => None,
-                Connection::NotConnected => Some(not_connected().1.return_message),
-                Connection::Ended(_) | Connection::Moved => Some(moved().1.return_message),
-            };
-            let body = ValidationBody { successful: return_message.is_none(), return_message };
-            Ok(Answer::json(&body).renewing(api, &caller))
-        });
-        route::respond(api, "validate", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let (_, sender) = sender(api, &caller, &NamedExtension::default())?;
+        let return_message = match connection::of(&api.services, &sender).await? {
+            Connection::Connected(_) => None,
+            Connection::NotConnected => Some(not_connected().1.return_message),
+            Connection::Ended(_) | Connection::Moved => Some(moved().1.return_message),
+        };
+        let body = ValidationBody { successful: return_message.is_none(), return_message };
+        Ok(Answer::json(&body).renewing(api, &caller))
     })
 }
 
-fn license<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+fn license<'a>(api: &'a Api, request: Request<Bytes>, _: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            Ok(Answer::json(&LicenseBody::default()).renewing(api, &caller))
-        });
-        route::respond(api, "license", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        Ok(Answer::json(&LicenseBody::default()).renewing(api, &caller))
     })
 }

@@ -1,7 +1,5 @@
 //! The handlers about contacts: who is calling, and a new contact.
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use tracing::Level;
@@ -12,7 +10,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome::{moved, not_connected, variant},
-        route::{self, Callers, HandlerFuture, Invocation, Route, sender},
+        route::{self, HandlerFuture, Invocation, Route, sender},
         wire::{
             ContactEntry, ContactsBody, CreatedBody, ResponseBody, read_contact_name, read_contact_query,
             read_new_contact,
@@ -27,75 +25,61 @@ use crate::{
 };
 
 /// `GET /contact`: the contacts with a telephone number.
-pub const FIND_CONTACTS: Route =
-    Route { method: "GET", path: "/contact", callers: Callers::Known, handler: find };
+pub const FIND_CONTACTS: Route = Route::with_token("GET", "/contact", "contact", find);
 
 /// `GET /custom/contact/search`: the contacts with a name.
 pub const SEARCH_CONTACTS: Route =
-    Route { method: "GET", path: "/custom/contact/search", callers: Callers::Known, handler: search };
+    Route::with_token("GET", "/custom/contact/search", "contact_search", search);
 
 /// `POST /contact`: creates a contact.
-pub const CREATE_CONTACT: Route =
-    Route { method: "POST", path: "/contact", callers: Callers::Known, handler: create };
+pub const CREATE_CONTACT: Route = Route::with_token("POST", "/contact", "contact_create", create);
 
 fn find<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let query = read_contact_query(request.uri().query().unwrap_or_default())?;
-            let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
-            if query.is_extension {
-                // No contact has such a number, which is nothing to tell a person.
-                let contact = vec![ContactEntry::new_one()];
-                let body = ContactsBody { successful: true, contact, return_message: None };
-                return Ok(Answer::json(&body).renewing(api, &caller));
-            }
-            let code = api.hash_key().code(&["number", &query.number]);
-            let number = Number { text: &query.number, code: &code };
-            let deadline = invocation.deadline;
-            let outcome =
-                contacts::find_by_number(&api.services, crm, &sender, number, query.is_fresh, deadline)
-                    .await?;
-            Ok(answer(crm, outcome, true).renewing(api, &caller))
-        });
-        route::respond(api, "contact", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let query = read_contact_query(request.uri().query().unwrap_or_default())?;
+        let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
+        if query.is_extension {
+            // No contact has such a number, which is nothing to tell a person.
+            let contact = vec![ContactEntry::new_one()];
+            let body = ContactsBody { successful: true, contact, return_message: None };
+            return Ok(Answer::json(&body).renewing(api, &caller));
+        }
+        let code = api.hash_key().code(&["number", &query.number]);
+        let number = Number { text: &query.number, code: &code };
+        let deadline = invocation.deadline;
+        let outcome =
+            contacts::find_by_number(&api.services, crm, &sender, number, query.is_fresh, deadline).await?;
+        Ok(answer(crm, outcome, true).renewing(api, &caller))
     })
 }
 
 fn search<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let name = read_contact_name(request.uri().query().unwrap_or_default())?;
-            let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
-            let outcome =
-                contacts::find_by_name(&api.services, crm, &sender, &name, invocation.deadline).await?;
-            Ok(answer(crm, outcome, false).renewing(api, &caller))
-        });
-        route::respond(api, "contact_search", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let name = read_contact_name(request.uri().query().unwrap_or_default())?;
+        let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
+        let outcome = contacts::find_by_name(&api.services, crm, &sender, &name, invocation.deadline).await?;
+        Ok(answer(crm, outcome, false).renewing(api, &caller))
     })
 }
 
 fn create<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let caller = route::admit(api, &request)?;
-            let new = read_new_contact(request.body())?;
-            let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
-            let hash_key = api.hash_key();
-            let code = hash_key.code(&["number", &new.phone_number]);
-            let name = hash_key.code(&["contact", &new.phone_number, &normalised(&new.name)]);
-            let number = Number { text: &new.phone_number, code: &code };
-            let outcome =
-                contacts::create(&api.services, crm, &sender, number, &name, &new, invocation.deadline)
-                    .await?;
-            Ok(created(crm, outcome).renewing(api, &caller))
-        });
-        route::respond(api, "contact_create", (request.headers(), request.uri()), invocation, result).await
+        let caller = route::admit(api, &request)?;
+        let new = read_new_contact(request.body())?;
+        let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
+        let hash_key = api.hash_key();
+        let code = hash_key.code(&["number", &new.phone_number]);
+        let name = hash_key.code(&["contact", &new.phone_number, &normalised(&new.name)]);
+        let number = Number { text: &new.phone_number, code: &code };
+        let outcome =
+            contacts::create(&api.services, crm, &sender, number, &name, &new, invocation.deadline).await?;
+        Ok(created(crm, outcome).renewing(api, &caller))
     })
 }
 
-/// Returns the answer to a search. `with_new`: the last entry stands for a new contact.
+/// Returns the response to a search. `with_new`: the last entry stands for a new contact.
 fn answer(crm: &dyn Crm, outcome: Outcome<Vec<FoundContact>>, with_new: bool) -> Answer {
     telemetry::set_field("outcome", variant(&outcome));
     match outcome {

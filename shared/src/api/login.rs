@@ -1,7 +1,5 @@
 //! The handlers that connect and disconnect a CRM account for the extension.
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use http::{Request, StatusCode};
 
@@ -11,7 +9,7 @@ use crate::{
         Api,
         answer::Answer,
         outcome::{log_store_error, unavailable},
-        route::{self, Callers, HandlerFuture, Invocation, Rejection, Route},
+        route::{self, HandlerFuture, Invocation, Rejection, Route},
         wire::{LoginBody, ResponseBody, read_callback, read_key_login},
     },
     login::{Connected, Login, LoginError, Proof, disconnect},
@@ -19,16 +17,13 @@ use crate::{
 };
 
 /// `GET /oauth-callback`: connects an account with the code of the CRM's page.
-pub const CONNECT_WITH_CODE: Route =
-    Route { method: "GET", path: "/oauth-callback", callers: Callers::All, handler: with_code };
+pub const CONNECT_WITH_CODE: Route = Route::open("GET", "/oauth-callback", "login", with_code);
 
 /// `POST /apiKeyLogin`: connects an account with a key.
-pub const CONNECT_WITH_KEY: Route =
-    Route { method: "POST", path: "/apiKeyLogin", callers: Callers::All, handler: with_key };
+pub const CONNECT_WITH_KEY: Route = Route::open("POST", "/apiKeyLogin", "login", with_key);
 
 /// `POST /unAuthorize`: disconnects the account.
-pub const DISCONNECT: Route =
-    Route { method: "POST", path: "/unAuthorize", callers: Callers::Known, handler: disconnect };
+pub const DISCONNECT: Route = Route::with_token("POST", "/unAuthorize", "disconnect", disconnect);
 
 /// The page of the extension, from which it takes the code of a CRM that has no page of ours.
 pub(super) const EXTENSION_PAGE: &str = "https://ringcentral.github.io/ringcentral-embeddable/redirect.html";
@@ -38,62 +33,52 @@ const TOKEN_DAYS: u32 = 180;
 
 fn with_code<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let callback = read_callback(request.uri().query().unwrap_or_default())?;
-            let crm = offered(api, &callback.platform)?;
-            let own_page = own_page(crm);
-            let page = match own_page {
-                Some(path) => format!("{}{path}", api.url(invocation)?),
-                None => EXTENSION_PAGE.to_owned(),
-            };
-            if callback.page != page {
-                return Err(Rejection::ForeignPage);
+        let callback = read_callback(request.uri().query().unwrap_or_default())?;
+        let crm = offered(api, &callback.platform)?;
+        let own_page = own_page(crm);
+        let page = match own_page {
+            Some(path) => format!("{}{path}", api.url(invocation)?),
+            None => EXTENSION_PAGE.to_owned(),
+        };
+        if callback.page != page {
+            return Err(Rejection::ForeignPage);
+        }
+        let code = AuthorizationCode { code: callback.code, redirect_uri: page, verifier: None };
+        Ok(match login(api, crm, invocation).connect(Proof::Code(code)).await {
+            Ok(connected) => greet(api, crm, connected),
+            // After any 200, the extension takes itself for connected where the page is ours.
+            Err(error) if own_page.is_none() && error.is_for_person() => {
+                (StatusCode::OK, refusal(crm, Way::Page, &error)).into()
             }
-            let code = AuthorizationCode { code: callback.code, redirect_uri: page, verifier: None };
-            Ok(match login(api, crm, invocation).connect(Proof::Code(code)).await {
-                Ok(connected) => greet(api, crm, connected),
-                // After any 200, the extension takes itself for connected where the page is ours.
-                Err(error) if own_page.is_none() && error.is_for_person() => {
-                    (StatusCode::OK, refusal(crm, Way::Page, &error)).into()
-                }
-                Err(error) => refused(crm, Way::Page, &error),
-            })
-        });
-        route::respond_to_anyone(api, "login", request.headers(), invocation, result).await
+            Err(error) => refused(crm, Way::Page, &error),
+        })
     })
 }
 
 fn with_key<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            route::admit_anyone(&request)?;
-            let read = read_key_login(request.uri().query().unwrap_or_default(), request.body())?;
-            let crm = offered(api, &read.platform)?;
-            Ok(match login(api, crm, invocation).connect(Proof::Key(read.key)).await {
-                Ok(connected) => greet(api, crm, connected),
-                Err(error) => refused(crm, Way::Key, &error),
-            })
-        });
-        route::respond_to_anyone(api, "login", request.headers(), invocation, result).await
+        let read = read_key_login(request.uri().query().unwrap_or_default(), request.body())?;
+        let crm = offered(api, &read.platform)?;
+        Ok(match login(api, crm, invocation).connect(Proof::Key(read.key)).await {
+            Ok(connected) => greet(api, crm, connected),
+            Err(error) => refused(crm, Way::Key, &error),
+        })
     })
 }
 
-fn disconnect<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+fn disconnect<'a>(api: &'a Api, request: Request<Bytes>, _: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            // A token that no longer counts has nothing to disconnect. Its browser must still be able to forget it.
-            if let Ok(caller) = route::admit(api, &request)
-                && let Some(crm) = api.services.crm(caller.user.platform.as_str())
-                && let Some(stored) = api.services.store.user(&caller.user).await?
-                && stored.accepts(caller.issued_at)
-                && caller.tenant.as_ref().is_none_or(|tenant| stored.user.tenant() == *tenant)
-            {
-                telemetry::set_field("crm", crm.platform());
-                disconnect::disconnect(&api.services, crm, &caller.user).await?;
-            }
-            Ok(Answer::from((StatusCode::OK, ResponseBody::success("Disconnected.", 2000))))
-        });
-        route::respond(api, "disconnect", (request.headers(), request.uri()), invocation, result).await
+        // A token that no longer counts has nothing to disconnect. Its browser must still be able to forget it.
+        if let Ok(caller) = route::admit(api, &request)
+            && let Some(crm) = api.services.crm(caller.user.platform.as_str())
+            && let Some(stored) = api.services.store.user(&caller.user).await?
+            && stored.accepts(caller.issued_at)
+            && caller.tenant.as_ref().is_none_or(|tenant| stored.user.tenant() == *tenant)
+        {
+            telemetry::set_field("crm", crm.platform());
+            disconnect::disconnect(&api.services, crm, &caller.user).await?;
+        }
+        Ok(Answer::from((StatusCode::OK, ResponseBody::success("Disconnected.", 2000))))
     })
 }
 
@@ -117,7 +102,7 @@ pub(super) fn login<'a>(api: &'a Api, crm: &'static dyn Crm, invocation: &Invoca
     Login { services: &api.services, crm, allowed: &api.site.allowed, deadline: invocation.deadline }
 }
 
-/// Returns the answer to a person who is connected now.
+/// Returns the response to a person who is connected now.
 fn greet(api: &Api, crm: &dyn Crm, connected: Connected) -> Answer {
     let message = greeting(crm, &connected);
     let Connected { stored, name, .. } = connected;

@@ -1,7 +1,7 @@
 //! The manifest: the CRMs as the extension shows them, made of what each adapter declares.
 //!
-//! The extension stores whatever this route answers as its manifest, also an error. So the answer is the same as the file
-//! that `call-log manifest` writes, which an operator can serve from anywhere.
+//! The extension stores whatever this route returns as its manifest, also an error. So an operator can serve the file that
+//! `call-log manifest` writes from anywhere: it has the same content.
 
 use serde_json::{Map, Value, json};
 

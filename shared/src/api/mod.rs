@@ -29,10 +29,7 @@ pub use self::{
     contact::{CREATE_CONTACT, FIND_CONTACTS, SEARCH_CONTACTS},
     login::{CONNECT_WITH_CODE, CONNECT_WITH_KEY, DISCONNECT},
     pages::{CONNECT_BY_FORM, SHOW_CONNECT_PAGE, SHOW_CONNECT_RESULT, SHOW_LANDING_PAGE, START_CONNECT},
-    route::{
-        Callers, Handler, HandlerFuture, Invocation, MAX_BODY, MAX_OPEN_BODY, Route, authenticate, dispatch,
-        reject_unreadable, route_of,
-    },
+    route::{Callers, Invocation, Route, authenticate, dispatch, reject_unreadable, route_of},
     server::{HASH_IDS, SHOW_LIFE, SHOW_MANIFEST, SHOW_NEWS, SHOW_PRELOADED_SETTINGS, SHOW_VERSION},
     settings::{CHANGE_SETTINGS, SHOW_SETTINGS},
 };

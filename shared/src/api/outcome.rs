@@ -115,7 +115,7 @@ pub(super) fn updated(crm: &dyn Crm, outcome: update::Outcome) -> (StatusCode, R
     }
 }
 
-/// Returns the answer to a request that changes choices. After a success there is no message: the update of the same edit has
+/// Returns the response to a request that changes choices. After a success there is no message: the update of the same edit has
 /// one.
 pub(super) fn chosen(crm: &dyn Crm, outcome: choices::Outcome) -> Answer {
     let choices::Outcome::Update(outcome) = outcome else {
@@ -128,7 +128,7 @@ pub(super) fn chosen(crm: &dyn Crm, outcome: choices::Outcome) -> Answer {
     }
 }
 
-/// Returns the answer to a request that brings a note before its call is logged. It is a 200 unless the token is not accepted,
+/// Returns the response to a request that brings a note before its call is logged. It is a 200 unless the token is not accepted,
 /// because the extension does nothing more about a call after any other status.
 pub(super) fn cached(crm: &dyn Crm, outcome: update::Outcome) -> Answer {
     let is_moved = matches!(outcome, update::Outcome::Moved);
@@ -143,7 +143,7 @@ fn accepted() -> Answer {
     Answer::json(&AcceptedBody { successful: true })
 }
 
-/// Returns the answer to a request for the logs of calls.
+/// Returns the response to a request for the logs of calls.
 pub(super) fn found(crm: &dyn Crm, query: &LogQuery, outcome: lookup::Outcome) -> Answer {
     use lookup::Outcome;
     telemetry::set_field("outcome", variant(&outcome));

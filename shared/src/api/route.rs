@@ -1,4 +1,4 @@
-//! Routes: which requests are admitted, and how every request is answered and logged.
+//! Routes: which requests are admitted, by which handler, and with one response and one log line each.
 
 use std::{fmt, future::ready, pin::Pin};
 
@@ -23,12 +23,6 @@ use crate::{
     telemetry::{self, CORRELATION_HEADER, Metric, Trace},
 };
 
-/// The largest accepted body, in bytes.
-pub const MAX_BODY: usize = 1 << 20;
-
-/// The largest accepted body of a request that needs no token, in bytes.
-pub const MAX_OPEN_BODY: usize = 64 << 10;
-
 /// The data of a request that come from the platform, not from the caller.
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -52,8 +46,9 @@ pub struct Route {
     pub path: &'static str,
     /// The callers who are admitted.
     pub callers: Callers,
-    /// The function that handles the requests.
-    pub handler: Handler,
+    /// The route's name in log lines and metrics.
+    name: &'static str,
+    handler: Handler,
 }
 
 /// The callers that a route admits.
@@ -65,12 +60,29 @@ pub enum Callers {
     All,
 }
 
-/// Handles the requests to a route. It is a function pointer, so that a function's binary links only the handlers of
-/// the routes that it names.
-pub type Handler = for<'a> fn(&'a Api, Request<Bytes>, &'a Invocation) -> HandlerFuture<'a>;
+impl Callers {
+    /// Returns the largest body that a request of these callers may have, in bytes.
+    pub const fn max_body(self) -> usize {
+        match self {
+            Callers::Known => 1 << 20,
+            Callers::All => 64 << 10,
+        }
+    }
+
+    fn max_body_in_words(self) -> &'static str {
+        match self {
+            Callers::Known => "1 MiB",
+            Callers::All => "64 KiB",
+        }
+    }
+}
+
+/// Handles a request to a route. It is a function pointer, so that a function's binary links only the handlers of the routes
+/// that it names.
+pub(super) type Handler = for<'a> fn(&'a Api, Request<Bytes>, &'a Invocation) -> HandlerFuture<'a>;
 
 /// The future of a [`Handler`].
-pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Response<Bytes>> + Send + 'a>>;
+pub(super) type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, Rejection>> + Send + 'a>>;
 
 /// A request that is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +122,8 @@ pub(super) enum Rejection {
 /// Returns the response to a request that is not HTTP, such as one whose query is no part of a URI.
 pub async fn reject_unreadable(api: &Api, invocation: &Invocation) -> Response<Bytes> {
     let rejected = ready(Err(Rejection::Unreadable));
-    respond(api, "unreadable", (&HeaderMap::new(), &Uri::default()), invocation, rejected).await
+    let trace = trace_of(&HeaderMap::new(), invocation);
+    respond(api, "unreadable", (RefusalForm::Json, trace), invocation, rejected).await
 }
 
 /// Handles a request by the one of these routes that has its path and method.
@@ -121,16 +134,30 @@ pub async fn dispatch(
     invocation: &Invocation,
 ) -> Response<Bytes> {
     let path = request.uri().path();
-    if let Some(route) = route_of(routes, request.method(), path) {
-        return (route.handler)(api, request, invocation).await;
-    }
-    let methods: Vec<_> = routes.iter().filter(|route| route.is_at(path)).map(|route| route.method).collect();
-    let rejection = match methods.as_slice() {
-        [] => Rejection::NotFound,
-        methods => Rejection::Method(methods.join(", ")),
+    let form = RefusalForm::of(request.headers(), request.uri());
+    let trace = trace_of(request.headers(), invocation);
+    let Some(route) = route_of(routes, request.method(), path) else {
+        let methods: Vec<_> =
+            routes.iter().filter(|route| route.is_at(path)).map(|route| route.method).collect();
+        let rejection = match methods.as_slice() {
+            [] => Rejection::NotFound,
+            methods => Rejection::Method(methods.join(", ")),
+        };
+        return respond(api, "unrouted", (form, trace), invocation, ready(Err(rejection))).await;
     };
-    let head = (request.headers(), request.uri());
-    respond(api, "unrouted", head, invocation, ready(Err(rejection))).await
+    match route.callers {
+        Callers::Known => {
+            let work = (route.handler)(api, request, invocation);
+            respond(api, route.name, (form, trace), invocation, work).await
+        }
+        Callers::All => {
+            let work = async {
+                check_size(&request, Callers::All)?;
+                (route.handler)(api, request, invocation).await
+            };
+            respond(api, route.name, (RefusalForm::Text, trace), invocation, work).await
+        }
+    }
 }
 
 /// Returns the route with this method and path, if there is one.
@@ -139,6 +166,26 @@ pub fn route_of<'a>(routes: &[&'a Route], method: &Method, path: &str) -> Option
 }
 
 impl Route {
+    /// Returns a route whose requests need a token.
+    pub(super) const fn with_token(
+        method: &'static str,
+        path: &'static str,
+        name: &'static str,
+        handler: Handler,
+    ) -> Route {
+        Route { method, path, callers: Callers::Known, name, handler }
+    }
+
+    /// Returns a route whose requests need no token.
+    pub(super) const fn open(
+        method: &'static str,
+        path: &'static str,
+        name: &'static str,
+        handler: Handler,
+    ) -> Route {
+        Route { method, path, callers: Callers::All, name, handler }
+    }
+
     /// Returns `true` if a path is the route's, below a stage or a mount point.
     fn is_at(&self, path: &str) -> bool {
         path.trim_end_matches('/').ends_with(self.path)
@@ -148,15 +195,13 @@ impl Route {
 /// Returns the caller of a request if token and size of the body are valid.
 pub(super) fn admit(api: &Api, request: &Request<Bytes>) -> Result<Caller, Rejection> {
     let caller = authenticate(api, request.headers(), request.uri())?;
-    if request.body().len() > MAX_BODY {
-        return Err(Rejection::TooLarge("1 MiB"));
-    }
+    check_size(request, Callers::Known)?;
     Ok(caller)
 }
 
-/// Rejects the body of a request without a token if it is larger than any that such a route takes.
-pub(super) fn admit_anyone(request: &Request<Bytes>) -> Result<(), Rejection> {
-    if request.body().len() > MAX_OPEN_BODY { Err(Rejection::TooLarge("64 KiB")) } else { Ok(()) }
+fn check_size(request: &Request<Bytes>, callers: Callers) -> Result<(), Rejection> {
+    let is_too_large = request.body().len() > callers.max_body();
+    if is_too_large { Err(Rejection::TooLarge(callers.max_body_in_words())) } else { Ok(()) }
 }
 
 /// Returns the caller that the token of a request identifies. The token is in the header `Authorization`, or else in the
@@ -190,38 +235,19 @@ pub(super) fn check_user(caller: &Caller, named: Option<&UserId>) -> Result<(), 
     if named.is_some_and(|user| *user != caller.user.id) { Err(Rejection::OtherUser) } else { Ok(()) }
 }
 
-/// Completes `work` and returns its response, with one log line for the request. `work` is large; pass it pinned, so
-/// that it is not copied.
-pub(super) async fn respond(
-    api: &Api,
-    name: &'static str,
-    (headers, uri): (&HeaderMap, &Uri),
-    invocation: &Invocation,
-    work: impl Future<Output = Result<Answer, Rejection>>,
-) -> Response<Bytes> {
-    respond_in(RefusalForm::of(headers, uri), api, name, headers, invocation, work).await
+/// Returns the trace of a request, which continues the one that its headers name.
+fn trace_of(headers: &HeaderMap, invocation: &Invocation) -> Trace {
+    Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers)
 }
 
-/// Does the same for a route that needs no token.
-pub(super) async fn respond_to_anyone(
+/// Completes `work` and returns its response, with one log line for the request.
+async fn respond(
     api: &Api,
     name: &'static str,
-    headers: &HeaderMap,
+    (form, trace): (RefusalForm, Trace),
     invocation: &Invocation,
     work: impl Future<Output = Result<Answer, Rejection>>,
 ) -> Response<Bytes> {
-    respond_in(RefusalForm::Text, api, name, headers, invocation, work).await
-}
-
-async fn respond_in(
-    form: RefusalForm,
-    api: &Api,
-    name: &'static str,
-    headers: &HeaderMap,
-    invocation: &Invocation,
-    work: impl Future<Output = Result<Answer, Rejection>>,
-) -> Response<Bytes> {
-    let trace = Trace::new(&*invocation.request_id, invocation.xray_trace_id.clone()).following(headers);
     let correlation_id = HeaderValue::from_str(&trace.correlation_id);
     let work = async {
         let started_ms = api.services.clock.now_ms();

@@ -43,7 +43,7 @@ pub async fn of(services: &Services, sender: &Sender) -> Result<Connection, stor
     }
 }
 
-/// Asks the CRM whose a stored credential is. It is renewed first if it has expired.
+/// Asks the CRM which person a stored credential belongs to. It is renewed first if it has expired.
 ///
 /// # Errors
 /// The failure of the renewal or of the request.

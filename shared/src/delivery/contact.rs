@@ -28,7 +28,7 @@ impl Attempt<'_> {
     /// Returns a create with its contact. If the create names none, the CRM is asked for it.
     ///
     /// # Errors
-    /// Fails if the CRM does not answer, or if the table does not store the contact. Nothing was sent then.
+    /// Fails if the CRM does not respond, or if the table does not store the contact. Nothing was sent then.
     pub(crate) async fn with_contact(&mut self, mut payload: Payload) -> Result<ContactSearch, Failure> {
         if payload.contact.is_some() {
             return Ok(ContactSearch::Known(Box::new(payload)));

@@ -1,6 +1,6 @@
 //! Contacts: who is calling, and a new contact for a caller who is unknown.
 //!
-//! A person waits for the answer, so it comes within seconds: a CRM that does not answer finds no contact, and the person can
+//! A person waits for the answer, so it comes within seconds: a CRM that does not respond finds no contact, and the person can
 //! still go on. A contact is created once, whatever is repeated or lost.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub enum Outcome<T> {
     NotConnected,
     /// The token was issued before the user moved to another CRM account, or was revoked.
     Moved,
-    /// The CRM did not answer, or refused.
+    /// The CRM did not respond, or refused.
     Failed(Failure),
 }
 

@@ -79,7 +79,7 @@ pub async fn change(
         after.settings.extend(others);
         let shown = merged(crm, &own, &after);
         if let Some(login) = login {
-            after.note_seen(login, &shown);
+            after.remember_shown(login, &shown);
         }
         if after == before {
             return Ok(Settings(shown));
@@ -166,7 +166,7 @@ fn hash(value: &Value) -> u64 {
 
 impl ExtensionSettings {
     /// Remembers what a login was shown.
-    fn note_seen(&mut self, login: &str, shown: &BTreeMap<String, Value>) {
+    fn remember_shown(&mut self, login: &str, shown: &BTreeMap<String, Value>) {
         let hashes: BTreeMap<_, _> = shown.iter().map(|(name, value)| (name.clone(), hash(value))).collect();
         if self.seen.iter().any(|(known, seen)| known == login && *seen == hashes) {
             return;
@@ -227,9 +227,9 @@ mod tests {
     fn the_views_of_the_last_logins_are_remembered() {
         let mut settings = ExtensionSettings::default();
         for login in 0..12 {
-            settings.note_seen(&login.to_string(), &map(json!({"a": login})));
+            settings.remember_shown(&login.to_string(), &map(json!({"a": login})));
         }
-        settings.note_seen("5", &map(json!({"a": 6})));
+        settings.remember_shown("5", &map(json!({"a": 6})));
         let logins: Vec<_> = settings.seen.iter().map(|(login, _)| login.as_str()).collect();
         assert_eq!(logins, ["2", "3", "4", "6", "7", "8", "9", "10", "11", "5"]);
     }

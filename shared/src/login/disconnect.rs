@@ -8,8 +8,8 @@ use crate::{
 };
 
 /// Removes the credentials of a user and revokes the user's tokens, so that nothing acts for the user any more. Then the CRM
-/// is asked to end the grant; its answer changes nothing. What waits for the user waits until the same person connects again, or is dropped. A
-/// user who is not connected stays so.
+/// is asked to end the grant; its response changes nothing. Queued updates of the user wait until the same person connects
+/// again, or are discarded. A user who is not connected stays so.
 ///
 /// # Errors
 /// Fails if the table does. The disconnection can be repeated.

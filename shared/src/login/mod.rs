@@ -1,6 +1,6 @@
 //! Login: a person connects a CRM account, with a code that the CRM's own page issued or with a key; and disconnects it.
 //!
-//! The person, the account and the host come from the CRM's answer to the credential itself, never from the request. Nothing is
+//! The person, the account and the host come from the CRM's response to the credential itself, never from the request. Nothing is
 //! stored unless the people of that account may connect. [`account`] finds the account of a user whom an operator stores,
 //! [`disconnect`] ends a connection.
 
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     adapters::{
-        Access, Authorization, Crm, Effect, ErrorKind, HostAccount, OAuth, Profile,
+        Access, Authorization, Crm, ErrorKind, HostAccount, OAuth, Profile,
         oauth::{AuthorizationCode, GrantError, exchange_code},
     },
     delivery::services::Services,
@@ -115,8 +115,8 @@ pub enum LoginError {
         /// The tenant's name for the operator.
         tenant: TenantKey,
     },
-    /// The CRM did not answer, or limits the rate.
-    #[error("the CRM did not answer: {0}")]
+    /// The CRM did not respond, or limits the rate.
+    #[error("the CRM did not respond: {0}")]
     Unavailable(String),
     /// The table failed.
     #[error(transparent)]
@@ -177,7 +177,7 @@ impl Login<'_> {
     /// # Errors
     /// [`LoginError::NotSetUp`] if the CRM has none, or if we are not registered.
     pub async fn authorization_server(&self) -> Result<(OAuth, OAuthClient), LoginError> {
-        let oauth = self.services.oauth(self.crm, &self.nobody()).ok_or(LoginError::NotSetUp)?;
+        let oauth = self.services.oauth(self.crm, &self.blank_user()).ok_or(LoginError::NotSetUp)?;
         let client = self.services.oauth_client(self.crm).await.map_err(|error| {
             tracing::info!(crm = self.crm.platform(), %error, "people cannot sign in at the CRM");
             LoginError::NotSetUp
@@ -188,7 +188,7 @@ impl Login<'_> {
     /// Asks the CRM whose credential it is.
     async fn identify(&self, credentials: &Credentials) -> Result<Profile, LoginError> {
         let services = self.services;
-        let user = self.nobody();
+        let user = self.blank_user();
         let access = Access {
             http: &services.http,
             clock: &services.clock,
@@ -205,10 +205,7 @@ impl Login<'_> {
             ErrorKind::Forbidden { message } | ErrorKind::Rejected { message } => {
                 LoginError::Refused(message)
             }
-            _ => {
-                debug_assert_eq!(error.effect, Effect::None);
-                LoginError::Unavailable(error.reason)
-            }
+            _ => LoginError::Unavailable(error.reason),
         })
     }
 
@@ -217,7 +214,7 @@ impl Login<'_> {
         let platform = self.crm.platform();
         let id = profile.user_id.as_ref().and_then(|id| UserId::new(format!("{}-{platform}", id.trim())));
         let id = id.ok_or(LoginError::Unidentified)?;
-        let user = profile.applied_to(User { id, credentials: Some(credentials), ..self.nobody() });
+        let user = profile.applied_to(User { id, credentials: Some(credentials), ..self.blank_user() });
         let account = match self.crm.host_account(&user) {
             HostAccount::Named(account) => Some(account),
             HostAccount::Shared | HostAccount::One => user.account.id.clone(),
@@ -228,11 +225,10 @@ impl Login<'_> {
         self.services.crm_base_url(self.crm, &user).map(|_| user).ok_or(LoginError::Unidentified)
     }
 
-    /// The user of a login before the CRM has said who it is.
-    fn nobody(&self) -> User {
-        let unknown = "unknown";
+    /// Returns the user of a login before the CRM has said who it is.
+    fn blank_user(&self) -> User {
         User {
-            id: UserId::new(unknown).expect("the text is not empty"),
+            id: UserId::new("unknown").expect("the text is not empty"),
             platform: Platform::new(self.crm.platform()).expect("the name of a platform is not empty"),
             hostname: None,
             account: CrmAccount::default(),

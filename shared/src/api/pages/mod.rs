@@ -6,8 +6,6 @@
 
 mod document;
 
-use std::pin::pin;
-
 use bytes::Bytes;
 use http::{HeaderMap, Request, header::COOKIE, header::SET_COOKIE};
 use serde::{Deserialize, Serialize};
@@ -19,31 +17,27 @@ use crate::{
         Api,
         answer::Answer,
         login::{Way, greeting, login, offered, own_page, refusal},
-        route::{self, Callers, Handler, HandlerFuture, Invocation, Rejection, Route},
-        wire::{FormAnswer, PageAnswer, read_chosen_crm, read_form, read_page_answer},
+        route::{HandlerFuture, Invocation, Rejection, Route},
+        wire::{AuthorizationResponse, KeyForm, read_authorization_response, read_chosen_crm, read_key_form},
     },
     login::{Connected, LoginError, Proof},
     model::{Secret, random_name},
 };
 
 /// `GET /connect`: the CRMs that can be connected.
-pub const SHOW_CONNECT_PAGE: Route = open("GET", "/connect", show_connect_page);
+pub const SHOW_CONNECT_PAGE: Route = Route::open("GET", "/connect", "connect", show_connect_page);
 
 /// `GET /connect/start`: sends the browser to the CRM's page.
-pub const START_CONNECT: Route = open("GET", "/connect/start", start);
+pub const START_CONNECT: Route = Route::open("GET", "/connect/start", "connect", start);
 
 /// `POST /connect/key`: connects an account with a key.
-pub const CONNECT_BY_FORM: Route = open("POST", "/connect/key", connect_with_key);
+pub const CONNECT_BY_FORM: Route = Route::open("POST", "/connect/key", "connect", connect_with_key);
 
 /// `GET /connect/result`: the result of a flow.
-pub const SHOW_CONNECT_RESULT: Route = open("GET", "/connect/result", show_result);
+pub const SHOW_CONNECT_RESULT: Route = Route::open("GET", "/connect/result", "result", show_result);
 
-/// `GET /connect/callback` and the pages that adapters name: the pages to which CRMs send people.
-pub const SHOW_LANDING_PAGE: Route = open("GET", LANDING, land);
-
-const fn open(method: &'static str, path: &'static str, handler: Handler) -> Route {
-    Route { method, path, callers: Callers::All, handler }
-}
+/// `GET /connect/own-redirect`, and the paths that adapters name: the pages to which CRMs send people.
+pub const SHOW_LANDING_PAGE: Route = Route::open("GET", LANDING, "landing", land);
 
 /// The end of the paths of all landing pages.
 const LANDING: &str = "-redirect";
@@ -80,21 +74,14 @@ struct Outcome {
     message: String,
 }
 
-fn show_connect_page<'a>(
-    api: &'a Api,
-    request: Request<Bytes>,
-    invocation: &'a Invocation,
-) -> HandlerFuture<'a> {
+fn show_connect_page<'a>(api: &'a Api, _: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let (url, flow) = (api.url(invocation)?, random_name());
-            let mut body = String::from("<p>Your phone calls will be logged there.</p>\n");
-            for crm in &api.services.crms.to_vec() {
-                body += &section(api, *crm, invocation, (&url, &flow)).await;
-            }
-            Ok(page("Connect your CRM", &body).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
-        });
-        route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
+        let (url, flow) = (api.url(invocation)?, random_name());
+        let mut body = String::from("<p>Your phone calls will be logged there.</p>\n");
+        for crm in api.services.crms {
+            body += &section(api, *crm, invocation, (&url, &flow)).await;
+        }
+        Ok(page("Connect your CRM", &body).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
     })
 }
 
@@ -139,19 +126,16 @@ async fn section(
 
 fn start<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let crm = offered(api, &read_chosen_crm(request.uri().query().unwrap_or_default())?)?;
-            let url = api.url(invocation)?;
-            let Ok((oauth, client)) = login(api, crm, invocation).authorization_server().await else {
-                return Ok(finish(api, &url, (crm, Way::Page), Err(LoginError::NotSetUp)));
-            };
-            let (flow, verifier) = (random_name(), format!("{}{}", random_name(), random_name()));
-            let page = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
-            let location = oauth.authorize_url(&client.id, &page, &state(api, crm, &flow), &verifier);
-            let flow = format!("{flow}.{verifier}");
-            Ok(Answer::see_other(location).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
-        });
-        route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
+        let crm = offered(api, &read_chosen_crm(request.uri().query().unwrap_or_default())?)?;
+        let url = api.url(invocation)?;
+        let Ok((oauth, client)) = login(api, crm, invocation).authorization_server().await else {
+            return Ok(finish(api, &url, (crm, Way::Page), Err(LoginError::NotSetUp)));
+        };
+        let (flow, verifier) = (random_name(), format!("{}{}", random_name(), random_name()));
+        let page = landing_page(crm, &url);
+        let location = oauth.authorize_url(&client.id, &page, &state(api, crm, &flow), &verifier);
+        let flow = format!("{flow}.{verifier}");
+        Ok(Answer::see_other(location).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
     })
 }
 
@@ -161,44 +145,43 @@ fn connect_with_key<'a>(
     invocation: &'a Invocation,
 ) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            route::admit_anyone(&request)?;
-            let FormAnswer { state, key } = read_form(request.body())?;
-            let url = api.url(invocation)?;
-            let Some(Flow { crm, .. }) = flow_of(api, request.headers(), &state)? else {
-                return Ok(finish_foreign(api, &url));
-            };
-            let connected = login(api, crm, invocation).connect(Proof::Key(key)).await;
-            Ok(finish(api, &url, (crm, Way::Key), connected))
-        });
-        route::respond_to_anyone(api, "connect", request.headers(), invocation, result).await
+        let KeyForm { state, key } = read_key_form(request.body())?;
+        let url = api.url(invocation)?;
+        let Some(Flow { crm, .. }) = flow_of(api, request.headers(), &state)? else {
+            return Ok(finish_foreign(api, &url));
+        };
+        let connected = login(api, crm, invocation).connect(Proof::Key(key)).await;
+        Ok(finish(api, &url, (crm, Way::Key), connected))
     })
 }
 
 fn land<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let url = api.url(invocation)?;
-            let answer = read_page_answer(request.uri().query().unwrap_or_default());
-            let path = request.uri().path().trim_end_matches('/');
-            let known = api.services.crms.iter().copied();
-            let crm = known.clone().find(|crm| own_page(*crm).is_some_and(|page| path.ends_with(page)));
-            let is_ours = |state: &String| opened(api, state).is_some();
-            match (&answer.state, crm) {
-                (Some(state), _) if is_ours(state) => {
-                    let Some(flow) = flow_of(api, request.headers(), state)? else {
-                        return Ok(finish_foreign(api, &url));
-                    };
-                    let crm = flow.crm;
-                    let connected = finish_flow(api, flow, invocation, (&url, answer)).await;
-                    Ok(finish(api, &url, (crm, Way::Page), connected))
-                }
-                (_, Some(crm)) => Ok(show_landing_page(api, crm, invocation, (&url, &answer)).await),
-                (_, None) => Err(Rejection::NotFound),
+        let url = api.url(invocation)?;
+        let response = read_authorization_response(request.uri().query().unwrap_or_default());
+        let path = request.uri().path().trim_end_matches('/');
+        let known = api.services.crms.iter().copied();
+        let crm = known.clone().find(|crm| own_page(*crm).is_some_and(|page| path.ends_with(page)));
+        let is_ours = |state: &String| opened(api, state).is_some();
+        match (&response.state, crm) {
+            (Some(state), _) if is_ours(state) => {
+                let Some(flow) = flow_of(api, request.headers(), state)? else {
+                    return Ok(finish_foreign(api, &url));
+                };
+                let crm = flow.crm;
+                let connected = finish_flow(api, flow, invocation, (&url, response)).await;
+                Ok(finish(api, &url, (crm, Way::Page), connected))
             }
-        });
-        route::respond_to_anyone(api, "landing", request.headers(), invocation, result).await
+            (_, Some(crm)) => Ok(show_landing_page(api, crm, invocation, (&url, &response)).await),
+            (_, None) => Err(Rejection::NotFound),
+        }
     })
+}
+
+/// Returns the address of the page of ours to which a CRM sends people. A code is exchanged with the same address with which the
+/// flow began (RFC 6749, section 4.1.3).
+fn landing_page(crm: &dyn Crm, url: &str) -> String {
+    format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING))
 }
 
 /// Connects the person whom the CRM has sent back to a flow of ours.
@@ -206,10 +189,10 @@ async fn finish_flow(
     api: &Api,
     Flow { crm, verifier }: Flow,
     invocation: &Invocation,
-    (url, answer): (&str, PageAnswer),
+    (url, response): (&str, AuthorizationResponse),
 ) -> Result<Connected, LoginError> {
-    let code = answer.code.ok_or(LoginError::Refused(String::new()))?;
-    let redirect_uri = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
+    let code = response.code.ok_or(LoginError::Refused(String::new()))?;
+    let redirect_uri = landing_page(crm, url);
     let code = AuthorizationCode { code, redirect_uri, verifier: verifier.map(Secret::new) };
     login(api, crm, invocation).connect(Proof::Code(code)).await
 }
@@ -219,11 +202,11 @@ async fn show_landing_page(
     api: &Api,
     crm: &'static dyn Crm,
     invocation: &Invocation,
-    (url, answer): (&str, &PageAnswer),
+    (url, response): (&str, &AuthorizationResponse),
 ) -> Answer {
     let name = escaped(crm.display_name());
     let title = format!("Connect {}", crm.display_name());
-    if answer.code.is_some() {
+    if response.code.is_some() {
         let body = "<p id=\"rc-stepper\">(1/3) Waiting for the RingCentral App Connect extension. If it is not installed, \
                     install it, and then refresh this page.</p>\n\
                     <p>If “(3/3)” does not appear within a minute, or the extension does not say that you are connected, \
@@ -234,9 +217,9 @@ async fn show_landing_page(
         let body = "<p id=\"rc-stepper\"></p>\n<p>Signing in is not set up on this server. Ask your administrator.</p>\n";
         return page(&title, body);
     };
-    let landing = format!("{url}{}", own_page(crm).unwrap_or(OWN_LANDING));
+    let landing = landing_page(crm, url);
     let location = oauth.authorize_url(&client.id, &landing, &format!("platform={}", crm.platform()), "");
-    let lead = match answer.is_refused {
+    let lead = match response.is_refused {
         true => format!("{name} did not grant access. "),
         false => String::new(),
     };
@@ -250,23 +233,20 @@ async fn show_landing_page(
 
 fn show_result<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
     Box::pin(async move {
-        let result = pin!(async {
-            let url = api.url(invocation)?;
-            let sealed = cookie_of(request.headers(), RESULT_COOKIE);
-            let outcome: Option<Outcome> =
-                sealed.and_then(|text| api.token_keys().open(RESULT_COOKIE, text, api.services.clock.now()));
-            let (title, class, message) = match outcome {
-                Some(Outcome { is_good: true, message }) => ("You are connected", "result good", message),
-                Some(Outcome { message, .. }) => ("You are not connected", "result", message),
-                None => ("There is no result", "result", "Start again.".to_owned()),
-            };
-            let body = format!(
-                "<p class=\"{class}\">{}</p>\n<p><a href=\"{url}/connect\">Connect another account</a></p>\n",
-                escaped(&message)
-            );
-            Ok(page(title, &body))
-        });
-        route::respond_to_anyone(api, "result", request.headers(), invocation, result).await
+        let url = api.url(invocation)?;
+        let sealed = cookie_of(request.headers(), RESULT_COOKIE);
+        let outcome: Option<Outcome> =
+            sealed.and_then(|text| api.token_keys().open(RESULT_COOKIE, text, api.services.clock.now()));
+        let (title, class, message) = match outcome {
+            Some(Outcome { is_good: true, message }) => ("You are connected", "result good", message),
+            Some(Outcome { message, .. }) => ("You are not connected", "result", message),
+            None => ("There is no result", "result", "Start again.".to_owned()),
+        };
+        let body = format!(
+            "<p class=\"{class}\">{}</p>\n<p><a href=\"{url}/connect\">Connect another account</a></p>\n",
+            escaped(&message)
+        );
+        Ok(page(title, &body))
     })
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{InputError, ReturnMessage, fields::Fields, json, query::Query, value};
 use crate::model::Secret;
 
-/// The answer of the CRM's page, as the extension passes it on in `callbackUri`.
+/// The authorization response of a CRM, as the extension passes it on in `callbackUri`.
 #[derive(Clone, Debug)]
 pub struct Callback {
     /// The CRM that the state of the flow names.
@@ -25,9 +25,9 @@ pub struct KeyLogin {
     pub key: Secret,
 }
 
-/// The answer of the CRM's page to a page of ours.
+/// The authorization response with which a CRM sends a person to a page of ours (RFC 6749, section 4.1.2).
 #[derive(Clone, Debug)]
-pub struct PageAnswer {
+pub struct AuthorizationResponse {
     /// The code; `None`: the person did not grant access, or has not been asked.
     pub code: Option<Secret>,
     /// The state of the flow.
@@ -38,7 +38,7 @@ pub struct PageAnswer {
 
 /// The form of the page on which a key is entered.
 #[derive(Clone, Debug)]
-pub struct FormAnswer {
+pub struct KeyForm {
     /// The state of the flow.
     pub state: String,
     /// The key.
@@ -113,9 +113,9 @@ pub fn read_key_login(query: &str, body: &[u8]) -> Result<KeyLogin, InputError> 
 }
 
 /// Reads the query of a page to which a CRM sends people (RFC 6749, section 4.1.2).
-pub fn read_page_answer(query: &str) -> PageAnswer {
+pub fn read_authorization_response(query: &str) -> AuthorizationResponse {
     let query = Query::of(query);
-    PageAnswer {
+    AuthorizationResponse {
         code: query.get("code").map(Secret::new),
         state: query.get("state").map(str::to_owned),
         is_refused: query.get("error").is_some(),
@@ -137,13 +137,13 @@ pub fn read_chosen_crm(query: &str) -> Result<String, InputError> {
 /// # Errors
 ///
 /// If the state or the key is missing.
-pub fn read_form(body: &[u8]) -> Result<FormAnswer, InputError> {
+pub fn read_key_form(body: &[u8]) -> Result<KeyForm, InputError> {
     let text = String::from_utf8_lossy(body);
     let form = Query::of(&text);
     let field = |name| {
         form.get(name).ok_or_else(|| InputError::new(format!("`{name}` is missing: start at /connect")))
     };
-    Ok(FormAnswer { state: field("state")?.to_owned(), key: Secret::new(field("apiKey")?) })
+    Ok(KeyForm { state: field("state")?.to_owned(), key: Secret::new(field("apiKey")?) })
 }
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ pub use contacts::{
 pub use create::read_create;
 pub use disposition::{Disposition, read_disposition};
 pub use login::{
-    Callback, FormAnswer, KeyLogin, LoginBody, PageAnswer, read_callback, read_chosen_crm, read_form,
-    read_key_login, read_page_answer,
+    AuthorizationResponse, Callback, KeyForm, KeyLogin, LoginBody, read_authorization_response,
+    read_callback, read_chosen_crm, read_key_form, read_key_login,
 };
 pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
 pub use response::{AcceptedBody, MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};

@@ -25,7 +25,7 @@ fn json_of(shell: &Shell, command: &[&str]) -> Value {
 fn an_account_is_connected_with_a_key_that_works() {
     let (shell, _dynamodb, crm) = shell();
     let refused = "call-log: Pipedrive is not connected: the CRM refused the credential\n  Have the person connect again, or \
-                   try again in a minute if the CRM did not answer.\n";
+                   try again in a minute if the CRM did not respond.\n";
     assert_eq!(shell.run(&["connect", "pipedrive", "--api-token", "wrong"]).error(), refused);
     assert_eq!(shell.run(&["user", "list"]).out(), "The table has no users.\n");
     let out = shell.run(&["connect", "pipedrive", "--api-token", API_KEY]).out();
