@@ -17,15 +17,14 @@ use axum::{
     http::{HeaderName, Request, Response, StatusCode},
     middleware::{self, Next},
     response::IntoResponse,
-    routing::{any, get},
+    routing::any,
 };
 use call_log::{
-    api::{self, Callers, Invocation, wire::ResponseBody},
+    api::{self, Callers, wire::ResponseBody},
     login::account,
     model::{Clock, Credentials, CrmAccount, Deadline, Platform, Secret, Settings, User, UserId, UserKey},
     startup::{app::App, config::Config, error::StartError},
     store::{self, TableError},
-    telemetry::Trace,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -37,15 +36,13 @@ use crate::{
     environment::{self, KEY_FILE_VARIABLE, LOCAL_TABLE},
     error::CommandError,
     example_crm::{self, ExampleCrm},
+    functions::{Functions, REQUEST_MS},
     page, server,
+    simulation::{self, Simulation},
 };
 
-/// The time limit of one request, in milliseconds; the same as in template.yaml.
-const REQUEST_MS: i64 = 25_000;
 /// The time limit for receiving a body.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// The interval between two runs of the redrive.
-const REDRIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// The headers of responses that a page of another origin may read.
 const EXPOSED: [HeaderName; 2] =
     [HeaderName::from_static("x-refreshed-jwt-token"), HeaderName::from_static("x-error-code")];
@@ -170,7 +167,6 @@ impl Local {
             (url, database.access_key.clone())
         });
 
-        servers.spawn(run_redrive(app.clone()));
         let user = demo_user(&app).await.map_err(|error| match error {
             store::Error::Unreadable(..) => CommandError::KeyLost(key_file.clone()),
             error => error.into(),
@@ -180,14 +176,14 @@ impl Local {
             _ => environment::random_secret(),
         };
         let crm = ExampleCrm::open(directory.clone(), &crm_key, options.clock).map_err(in_directory)?;
+        let functions = Functions { app: app.clone(), crm: crm.clone() };
+        let simulation = Simulation::new(functions.clone(), user.clone(), crm_key.clone());
+        servers.spawn(functions.clone().run_redrive());
+        servers.spawn(simulation.clone().play_recordings());
         let router = page::page_routes()
             .merge(example_crm::router(crm))
-            .merge(demo_routes(Arc::new(Demo {
-                app: app.clone(),
-                user: user.clone(),
-                crm_key: crm_key.clone(),
-            })))
-            .merge(call_log_routes(app.clone()))
+            .merge(simulation::routes(simulation))
+            .merge(call_log_routes(functions))
             .layer(middleware::from_fn(refuse_foreign_names));
         servers.spawn(server::serve(listener, router));
         Ok(Local {
@@ -219,19 +215,6 @@ impl Local {
     /// Deletes the temporary secrets, for a process that exits without dropping this value.
     pub fn delete_temporary_files(&mut self) {
         self.temporary = None;
-    }
-}
-
-/// Runs the redrive at a fixed interval, as the schedule does for the third function.
-async fn run_redrive(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(REDRIVE_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let deadline = Deadline(app.clock.now_ms() + 2 * REQUEST_MS);
-        if let Err(error) = app.redrive(deadline, Trace::new("redrive", None)).await {
-            tracing::warn!(%error, "the redrive failed");
-        }
     }
 }
 
@@ -300,21 +283,23 @@ async fn refuse_foreign_names(request: Request<Body>, next: Next) -> Response<Bo
 }
 
 /// Returns the routes of the functions. The Chrome extension may call them from any origin. No other site may read the pages.
-fn call_log_routes(app: Arc<App>) -> Router {
-    let route = async |State(app): State<Arc<App>>, request: Request<Body>| match receive(&app, request).await
+fn call_log_routes(functions: Functions) -> Router {
+    let route = async |State(functions): State<Functions>, request: Request<Body>| match receive(
+        &functions.app,
+        request,
+    )
+    .await
     {
-        Ok((request, invocation)) => {
-            app.handle(&api::all_routes(), request, &invocation).await.map(Body::from)
-        }
+        Ok(request) => functions.handle(request).await,
         Err(refusal) => refusal,
     };
     let own_pages = ["/connect", "/connect/{*page}"];
-    let landing_pages = app.crms.iter().filter_map(|crm| api::login::own_page(*crm));
+    let landing_pages = functions.app.crms.iter().filter_map(|crm| api::login::own_page(*crm));
     let pages = own_pages.into_iter().chain(landing_pages);
     let pages = pages.fold(Router::new(), |router, path| router.route(path, any(route)));
     let cors =
         CorsLayer::new().allow_origin(Any).allow_methods(Any).allow_headers(Any).expose_headers(EXPOSED);
-    Router::new().fallback(route).layer(cors).merge(pages).with_state(app)
+    Router::new().fallback(route).layer(cors).merge(pages).with_state(functions)
 }
 
 /// Receives the body of a request. Where a token is needed and is not valid, the body is not read: the response is the same.
@@ -322,7 +307,7 @@ fn call_log_routes(app: Arc<App>) -> Router {
 /// # Errors
 ///
 /// Returns the response to a body that takes too long.
-async fn receive(app: &App, request: Request<Body>) -> Result<(Request<Bytes>, Invocation), Response<Body>> {
+async fn receive(app: &App, request: Request<Body>) -> Result<Request<Bytes>, Response<Body>> {
     let (head, body) = request.into_parts();
     let route = api::route_of(&api::all_routes(), &head.method, head.uri.path());
     let callers = route.map_or(Callers::Known, |route| route.callers);
@@ -341,31 +326,7 @@ async fn receive(app: &App, request: Request<Body>) -> Result<(Request<Bytes>, I
             }
         },
     };
-    let invocation = Invocation {
-        deadline: Deadline(app.clock.now_ms() + REQUEST_MS),
-        request_id: environment::random_secret()[..32].to_owned(),
-        xray_trace_id: None,
-        url: None,
-    };
-    Ok((Request::from_parts(head, body), invocation))
-}
-
-/// The data that the page needs to send requests as the demo user.
-#[derive(Debug)]
-struct Demo {
-    app: Arc<App>,
-    user: User,
-    crm_key: String,
-}
-
-fn demo_routes(demo: Arc<Demo>) -> Router {
-    Router::new().route("/demo/context", get(context)).with_state(demo)
-}
-
-/// `GET /demo/context`: the demo user's token, and the key of the Example CRM, for the page.
-async fn context(State(demo): State<Arc<Demo>>) -> Response<Body> {
-    let token = demo.app.issue_token(&demo.user, 14);
-    Json(json!({"token": token, "userId": demo.user.id.as_str(), "crmKey": demo.crm_key})).into_response()
+    Ok(Request::from_parts(head, body))
 }
 
 fn reject(status: StatusCode, message: &str) -> Response<Body> {

@@ -118,8 +118,8 @@ class Page {
   }
 
   /** Waits until an expression is true, and returns its value. */
-  async until(expression) {
-    for (const end = Date.now() + PATIENCE; ; await sleep(40)) {
+  async until(expression, patience = PATIENCE) {
+    for (const end = Date.now() + patience; ; await sleep(40)) {
       const value = await this.value(expression);
       if (value) return value;
       if (Date.now() > end) throw new Error(`still not true: ${expression}\n${await this.value("document.body.innerText")}`);

@@ -1,72 +1,15 @@
 // The page of `call-log serve`, used as a person does. The tests share one page and run in this order.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { launch } from "./chromium.mjs";
-import { serve } from "./program.mjs";
+import { CALLS, NOTE, SCREENSHOTS, crm, endCall, expectRejection, page, program, shown, withoutToasts } from "./session.mjs";
 
-const SCREENSHOTS = "target/screenshots";
 const HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)>";
-let program, browser, page;
-
-before(async () => {
-  await mkdir(SCREENSHOTS, { recursive: true });
-  program = await serve(process.env.PROGRAM ?? "target/debug/call-log");
-  browser = await launch(process.env.CHROMIUM ?? "/usr/bin/chromium");
-  page = browser.page;
-  await page.size(1280, 900);
-  await page.colours("light");
-  await page.open(`${program.url}?recordingDelay=1200`);
-  await page.until(`document.querySelector("#live").textContent === "Live"`);
-});
-
-after(async () => {
-  await browser?.close();
-  await program?.close();
-});
-
-/** An expression for the newest call's note, as a person reads it. */
-const NOTE = `(document.querySelector(".call .body")?.innerText ?? "")`;
-const CALLS = `document.querySelectorAll(".call").length`;
-
-/** Ends a call with this note, waits for its log, and returns the log's note. */
-async function endCall(note, { recorded = true } = {}) {
-  const calls = await page.value(CALLS);
-  await page.click("#note");
-  await page.type(note);
-  if ((await page.value(`document.querySelector("#recorded").checked`)) !== recorded) await page.click("#recorded");
-  await page.click("#simulate .primary");
-  await page.until(`${CALLS} === ${calls + 1}`);
-  return page.value(NOTE);
-}
-
-const shown = (words) => page.until(`[...document.querySelectorAll(".toast p")].some((p) => p.textContent === ${JSON.stringify(words)})`);
-
-/** Asserts that Chromium logged one response with this error status, which the test expects, and forgets it. */
-function expectRejection(status) {
-  const [expected, others] = [true, false].map((wanted) =>
-    page.complaints.filter((complaint) => complaint.includes(`status of ${status} `) === wanted));
-  assert.equal(expected.length, 1);
-  page.complaints = others;
-}
-
-const withoutToasts = () => page.until(`!document.querySelector(".toast")`);
-
-/** Calls the Example CRM's API as another program does. */
-async function crm(method, path, body) {
-  const { crmKey } = await (await fetch(`${program.url}demo/context`)).json();
-  const response = await fetch(`${program.url}example-crm/v1${path}`, {
-    method, headers: { "x-api-token": crmKey, "Content-Type": "application/json" }, body: JSON.stringify(body),
-  });
-  assert.ok(response.ok, `${method} ${path}: ${response.status}`);
-  return response.status === 204 ? null : response.json();
-}
 
 test("every file has strict security headers", async () => {
-  for (const file of ["", "page.css", "page.js", "note.js", "call.js", "favicon.svg"]) {
+  for (const file of ["", "page.css", "page.js", "calls.js", "editor.js", "note.js", "call.js", "favicon.svg"]) {
     const { status, headers } = await fetch(program.url + file);
     assert.equal(status, 200, file);
     assert.match(headers.get("content-security-policy"), /^default-src 'self';(?!.*unsafe)/, file);
@@ -75,7 +18,7 @@ test("every file has strict security headers", async () => {
 });
 
 test("every field has a label", async () => {
-  const bare = `[...document.querySelectorAll("input, select, textarea")].filter((field) => !field.labels.length).length`;
+  const bare = `[...document.querySelectorAll("input, select, textarea")].filter((field) => !field.labels.length && !field.ariaLabel).length`;
   assert.equal(await page.value(bare), 0);
 });
 
@@ -134,6 +77,7 @@ test("markup and scripts in a note are shown as text", async () => {
 
 test("a switch of the settings changes the next note", async () => {
   assert.match(await endCall("With a result", { recorded: false }), /- Result: Accepted/);
+  await page.click("#settings summary");
   await page.click("#addCallLogResult");
   await shown("Result: left out of the next note");
   const note = await endCall("Without one", { recorded: false });
@@ -178,6 +122,11 @@ test("the page fits a desktop, a phone and the dark colour scheme", async () => 
   await page.until(`${NOTE}.includes("AI Note") || ${NOTE}.includes("(pending...)")`);
   await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
   await page.picture(`${SCREENSHOTS}/desktop-light.png`);
+  await page.click("#settings summary");
+  await page.size(1120, 660);
+  await page.value(`scrollTo({ top: 0, behavior: "instant" })`);
+  await page.picture(`${SCREENSHOTS}/readme.png`);
+  await page.size(1280, 900);
   await page.colours("dark");
   await sleep(300); // The switches are animated.
   await page.picture(`${SCREENSHOTS}/desktop-dark.png`);

@@ -28,6 +28,7 @@ use super::{
     ExampleCrm,
     record::{Activity, ActivityChange, NewActivity, NewContact},
     store::Rejection,
+    trouble,
 };
 
 /// The largest request body that is read, in bytes.
@@ -48,6 +49,7 @@ pub fn router(crm: ExampleCrm) -> Router {
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(crm.clone(), authorize))
+        .layer(middleware::from_fn_with_state(crm.clone(), trouble::meet))
         .with_state(crm);
     Router::new().nest("/example-crm/v1", routes)
 }
@@ -208,7 +210,7 @@ fn instant(text: &str) -> Result<DateTime<Utc>, Failure> {
 
 /// A failed request: the status and the reason.
 #[derive(Debug)]
-struct Failure(StatusCode, String);
+pub(super) struct Failure(pub(super) StatusCode, pub(super) String);
 
 impl Failure {
     fn not_found() -> Failure {

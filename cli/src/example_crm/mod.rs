@@ -1,7 +1,7 @@
 //! The Example CRM: a small CRM inside this program, to see how calls are logged without an account of a real CRM.
 //!
-//! [`record`] defines the records, [`store`] holds them and publishes changes, [`file`](mod@file) saves them, and
-//! [`api`] is the HTTP API. Nothing here knows the format of notes: a body is text, as in any CRM.
+//! [`record`] defines the records, [`store`] holds them and publishes changes, [`file`](mod@file) saves them,
+//! [`api`] is the HTTP API, and [`trouble`] makes it fail. Nothing here knows the format of notes: a body is text, as in any CRM.
 
 mod api;
 mod file;
@@ -9,17 +9,23 @@ mod record;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::{io, path::PathBuf, sync::Arc};
 
 pub use api::router;
 use call_log::model::{Clock, Secret};
+use tokio::sync::{Notify, watch};
+pub use trouble::Trouble;
 
-/// An Example CRM. Clones share its records.
+/// An Example CRM. Clones share its records and its trouble.
 #[derive(Clone, Debug)]
 pub struct ExampleCrm {
     store: Arc<store::Store>,
     key: Secret,
+    trouble: watch::Sender<Trouble>,
+    /// Told when the functions that wait for a response are killed.
+    kills: Arc<Notify>,
 }
 
 impl ExampleCrm {
@@ -37,7 +43,8 @@ impl ExampleCrm {
             ));
         }
         let store = Arc::new(store::Store::open(directory, clock)?);
-        Ok(ExampleCrm { store, key: Secret::new(key) })
+        let (trouble, kills) = (watch::Sender::default(), Arc::default());
+        Ok(ExampleCrm { store, key: Secret::new(key), trouble, kills })
     }
 
     /// Returns the number of activities.

@@ -10,3 +10,4 @@ mod import;
 mod privacy;
 mod serve;
 pub(crate) mod shell;
+mod simulation;
