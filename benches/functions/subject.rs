@@ -64,6 +64,8 @@ pub(crate) fn build(peers: &[String]) -> Vec<Subject> {
     }
     let built = cargo
         .args(["build", "--release", "--quiet"])
+        // As cargo-lambda builds them.
+        .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .current_dir(&root)
         .status()

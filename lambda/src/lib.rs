@@ -2,6 +2,8 @@
 //!
 //! A function's binary names the routes that it serves, so that it links no other handlers.
 
+mod event;
+
 use std::{
     future::{Future, ready},
     pin::Pin,
@@ -20,8 +22,7 @@ use call_log::{
 };
 pub use lambda_http::Error;
 use lambda_http::{
-    Adapter, Body, IntoResponse, Request, RequestExt, Response, Service,
-    request::{LambdaRequest, RequestContext},
+    Adapter, Body, IntoResponse, Request, RequestExt, Response, Service, request::RequestContext,
 };
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
@@ -42,8 +43,7 @@ pub async fn serve(routes: &'static [&'static Route]) -> Result<(), Error> {
 }
 
 /// Handles an event. An event that is no HTTP request gets a 400, because anyone can send one, without a token, and failed
-/// invocations roll a deployment back. `lambda_http` panics if path, query and host are no URI
-/// (`docs/upstream/lambda-http-uri.md`).
+/// invocations roll a deployment back.
 async fn receive(
     app: &App,
     routes: &[&Route],
@@ -52,11 +52,8 @@ async fn receive(
     let mut adapter = Adapter::from(service_fn(|request: Request| handle(app, routes, request)));
     let LambdaEvent { payload, context } = event;
     let invocation = invocation(&context, None);
-    let response = serde_json::from_str::<LambdaRequest>(payload.get())
-        .ok()
-        .and_then(|request| panics::caught_now(|| adapter.call(LambdaEvent::new(request, context))).ok());
-    let response = match response {
-        Some(response) => to_raw_value(&response.await?),
+    let response = match event::read(&payload) {
+        Some(request) => to_raw_value(&adapter.call(LambdaEvent::new(request, context)).await?),
         None => {
             let (head, body) = api::reject_unreadable(&app.api, &invocation).await.into_parts();
             let headers = head.headers.iter();

@@ -3,7 +3,7 @@
 //! Messages of the standard library quote the text that the panic is about, which may be what a person said on the
 //! telephone.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::panic::{AssertUnwindSafe, set_hook};
 
 use futures_util::FutureExt;
 
@@ -18,15 +18,6 @@ pub fn install_hook() {
         let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         tracing::error!(place, "the program panicked");
     }));
-}
-
-/// Returns the output of `work`, which runs at once. The payload of a panic is dropped.
-///
-/// # Errors
-///
-/// If `work` panics.
-pub fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
 }
 
 /// Returns the output of `work`. The payload of a panic is dropped, because the caller would report its message.
