@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{examples, output};
@@ -128,7 +129,17 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Deliver everything that is due now, or schedule a call's dead letters for delivery
+    /// Show what waits for the CRMs, what was given up, and which CRMs are paused
+    #[command(after_help = examples::STATUS)]
+    Status {
+        /// Show it again every five seconds, until Ctrl-C. What was given up is read once a minute
+        #[arg(long)]
+        watch: bool,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Deliver everything that is due now, or schedule dead letters for delivery
     #[command(after_help = examples::REDRIVE)]
     Redrive {
         /// The id of the user, such as 12345-example
@@ -136,6 +147,9 @@ pub enum Command {
         id: Option<String>,
         /// RingCentral's sessionId of the call
         session: Option<String>,
+        /// Schedule all calls that were given up at this time (RFC 3339) or later
+        #[arg(long, value_name = "TIME", conflicts_with = "id")]
+        since: Option<DateTime<Utc>>,
         /// The form of the output
         #[command(flatten)]
         output: Output,

@@ -141,7 +141,16 @@ pub(crate) const REDRIVE: &str = "\
 Examples:
   call-log redrive                                deliver everything that is due now
   call-log redrive --json | jq .failed
-  call-log redrive 12345-example 4503991004       schedule the dead letters of a call for delivery";
+  call-log redrive 12345-example 4503991004       schedule the dead letters of a call for delivery
+  call-log redrive --since 2026-03-12T15:00:00Z   schedule all that was given up since then, as after an outage";
+
+pub(crate) const STATUS: &str = "\
+Examples:
+  call-log status
+  call-log status --watch
+  call-log status --json | jq .givenUp
+
+It reads the whole table, once and then once a minute, to find what was given up.";
 
 pub(crate) const IMPORT: &str = "\
 Examples:

@@ -2,15 +2,6 @@
 
 use call_log::store::{CallItem, State};
 
-/// Returns `true` if something is undelivered and no attempt is scheduled.
-pub(crate) fn is_dead(item: &CallItem) -> bool {
-    match item.state {
-        State::DeadLetter => item.payload.is_some(),
-        State::Logged => item.due_at.is_none() && item.has_undelivered(),
-        _ => false,
-    }
-}
-
 /// Explains the state of a call.
 pub(crate) fn meaning(item: &CallItem, now_ms: i64) -> &'static str {
     match item.state {
@@ -22,7 +13,9 @@ pub(crate) fn meaning(item: &CallItem, now_ms: i64) -> &'static str {
         State::Logged if item.lease_holder.is_some() && item.lease_expires_at > now_ms => {
             "it is in the CRM and is being updated"
         }
-        State::Logged if is_dead(item) => "it is in the CRM, but updates could not be written for too long",
+        State::Logged if item.is_given_up() => {
+            "it is in the CRM, but updates could not be written for too long"
+        }
         State::Logged => "it is in the CRM",
         State::DeadLetter => "the CRM rejected it or was unavailable for too long; it can be logged again",
         State::Deleted => "its record was deleted in the CRM",

@@ -13,6 +13,7 @@ mod redrive;
 mod serve;
 mod settings;
 mod show;
+mod status;
 mod table;
 mod tenant;
 mod token;
@@ -61,7 +62,9 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Token { id, days, output, .. } => token::run(&id.unwrap_or_default(), days, output).await,
         Command::Show { id, session, output } => show::run(&id, &session, output).await,
-        Command::Redrive { id, session, output } => redrive::run(id.zip(session), output).await,
+        Command::Status { watch, output } => status::run(watch, output).await,
+        Command::Redrive { since: Some(since), output, .. } => redrive::rearm_since(since, output).await,
+        Command::Redrive { id, session, output, .. } => redrive::run(id.zip(session), output).await,
         Command::Compose { format } => compose::run(format),
         Command::Crms { output } => crms::run(output),
         Command::Import(import) => import::run(import).await,

@@ -1,6 +1,8 @@
-//! `call-log redrive`: delivers what is due now, or schedules a call's dead letters for delivery.
+//! `call-log redrive`: delivers what is due now, or schedules dead letters for delivery.
 
 use call_log::{model::Deadline, store::Rearmed, telemetry::Trace};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::{calls_of_session, find_user, session_id};
@@ -8,6 +10,8 @@ use crate::{arguments::Output, environment, error::CommandError, output};
 
 /// The time limit of a run, in milliseconds.
 const RUN_MS: i64 = 60_000;
+/// The number of calls that are scheduled at the same time.
+const AT_ONCE: usize = 16;
 
 pub(super) async fn run(call: Option<(String, String)>, output: Output) -> Result<(), CommandError> {
     match call {
@@ -33,6 +37,20 @@ async fn deliver(output: Output) -> Result<(), CommandError> {
         "unreadable": report.unreadable,
     });
     Ok(output::print_either(output.json, text, &value)?)
+}
+
+/// Schedules all calls that were given up at this time or later.
+pub(super) async fn rearm_since(since: DateTime<Utc>, output: Output) -> Result<(), CommandError> {
+    let app = environment::app().await?;
+    let now_ms = app.clock.now_ms();
+    let mut given_up = app.store.survey(now_ms).await?.given_up;
+    given_up.retain(|(_, item)| item.last_event_ms().is_none_or(|at| at >= since.timestamp_millis()));
+    let found = given_up.len();
+    let rearmed = stream::iter(&given_up).map(|(key, item)| app.store.rearm(key, item, now_ms));
+    let outcomes: Vec<_> = rearmed.buffer_unordered(AT_ONCE).try_collect().await?;
+    let rearmed = outcomes.into_iter().filter(|outcome| *outcome == Rearmed::Done).count();
+    let text = format!("{rearmed} of {found} calls that were given up will be delivered within minutes");
+    Ok(output::print_either(output.json, text, &json!({"found": found, "rearmed": rearmed}))?)
 }
 
 /// Schedules the dead letters of a session for delivery.

@@ -15,7 +15,7 @@ use crate::{
     environment,
     error::CommandError,
     output::{self, print},
-    state_words::{is_dead, meaning},
+    state_words::meaning,
 };
 
 pub(super) async fn run(id: &str, session: &str, output: Output) -> Result<(), CommandError> {
@@ -106,7 +106,7 @@ fn describe(user: &User, Log { key, identity, creator, owner, item }: &Log, now_
             line("Next", format!("duplicate sweep at {}", time(due)));
         }
         Some(due) => line("Next", format!("attempt at {}", time(due))),
-        None if is_dead(item) => {
+        None if item.is_given_up() => {
             line("Next", format!("none; `call-log redrive {} {session}` starts delivery again", user.id));
         }
         None => {}
@@ -141,13 +141,13 @@ fn document(Log { key, identity, creator, owner, item }: &Log, now_ms: i64) -> V
         "waitingSince": item.waiting_since.map(time),
         "failedAttempts": item.tries,
         "nextAttemptAt": item.due_at.map(time),
-        "isDeadLetter": is_dead(item),
+        "isDeadLetter": item.is_given_up(),
         "reason": item.reason,
         "history": history.map(|entry| json!({"at": time(entry.at_ms), "what": entry.what})).collect::<Vec<_>>(),
         "sessionHash": session_hash(&key.call.tenant.platform, session),
     })
 }
 
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }

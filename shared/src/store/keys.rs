@@ -114,6 +114,13 @@ impl TableKey {
         Some(TenantKey { platform: Platform::new(unescape(platform))?, account: unescape(account) })
     }
 
+    /// Returns the breaker whose item has this key, if it is a breaker's.
+    pub(super) fn breaker_key(&self) -> Option<BreakerKey> {
+        let is_breaker = self.sort == BREAKER_SORT_KEY;
+        let tenant = || self.tenant_key().map(BreakerKey::Tenant);
+        is_breaker.then(|| self.user_key().map(BreakerKey::User).or_else(tenant))?
+    }
+
     /// Returns the call log whose item has this key, if it is a call log's.
     pub(super) fn log_key(&self) -> Option<LogKey> {
         let slot = self.sort.strip_prefix(LOG_PREFIX)?.parse().ok()?;
@@ -233,6 +240,10 @@ mod tests {
         assert_eq!(form(TableKey::record(&own.tenant, &record)), "R#example#a%23b#5001%23 RECORD");
         assert_eq!(form(TableKey::breaker(&BreakerKey::Tenant(own.tenant))), "T#example#a%23b BREAKER");
         assert_eq!(form(TableKey::breaker(&BreakerKey::User(user("7#")))), "U#example#7%23 BREAKER");
+        for breaker in [BreakerKey::User(user("7#")), BreakerKey::Tenant(call("a#b", "1", None).tenant)] {
+            assert_eq!(TableKey::breaker(&breaker).breaker_key(), Some(breaker));
+        }
+        assert_eq!(TableKey::user(&user("7")).breaker_key(), None);
         let host = TableKey::host(&user("7").platform, "acme.crm.example");
         assert_eq!(form(host), "N#example#acme.crm.example HOST");
     }

@@ -1,5 +1,9 @@
 //! Lists of users and tenants, for the operator's program: no function may scan the table.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::{
     Error, Store, StoredUser,
     attributes::{ALLOWED, SK, text},
@@ -9,6 +13,21 @@ use super::{
 };
 use crate::model::{TenantKey, UserKey};
 
+/// The condition of the items that a scan returns.
+pub(super) struct Filter {
+    pub(super) expression: String,
+    /// The attributes that it names, each as `#` and the name.
+    pub(super) names: &'static [&'static str],
+    /// The values that it names, each as `:` and the name.
+    pub(super) values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl Filter {
+    fn sort_key(key: &str) -> Filter {
+        Filter { expression: format!("#{SK} = :sort"), names: &[SK], values: vec![("sort", text(key))] }
+    }
+}
+
 impl Store {
     /// Returns all users, in no order, each with the error if the item cannot be read. DynamoDB reads, and bills, the whole
     /// table.
@@ -16,7 +35,7 @@ impl Store {
     /// # Errors
     /// Fails if the table does.
     pub async fn users(&self) -> Result<Vec<(UserKey, Result<StoredUser, Error>)>, Error> {
-        let items = self.scan(USER_SORT_KEY).await?;
+        let items = self.scan(Filter::sort_key(USER_SORT_KEY)).await?;
         let read = |item: &TableItem| {
             let key = TableKey::of_item(item)?.user_key()?;
             let user = self.read_user(&key, item);
@@ -30,7 +49,7 @@ impl Store {
     /// # Errors
     /// Fails if the table does, and with [`Error::Unreadable`] if an item cannot be read.
     pub async fn tenants(&self) -> Result<Vec<(TenantKey, bool)>, Error> {
-        let items = self.scan(TENANT_SORT_KEY).await?;
+        let items = self.scan(Filter::sort_key(TENANT_SORT_KEY)).await?;
         let mut tenants = Vec::new();
         for item in &items {
             if let Some(tenant) = TableKey::of_item(item).and_then(|key| key.tenant_key()) {
@@ -41,17 +60,20 @@ impl Store {
         Ok(tenants)
     }
 
-    /// Returns the items with this sort key.
-    async fn scan(&self, sort_key: &str) -> Result<Vec<TableItem>, Error> {
+    /// Returns the items that match.
+    pub(super) async fn scan(&self, filter: Filter) -> Result<Vec<TableItem>, Error> {
+        let names = filter.names.iter().map(|name| (format!("#{name}"), (*name).to_owned()));
+        let values = filter.values.into_iter().map(|(name, value)| (format!(":{name}"), value));
+        let (names, values): (HashMap<_, _>, HashMap<_, _>) = (names.collect(), values.collect());
         let (mut items, mut from): (Vec<TableItem>, Option<TableItem>) = (Vec::new(), None);
         loop {
             let request = self
                 .client
                 .scan()
                 .table_name(&self.table)
-                .filter_expression(format!("#{SK} = :sort"))
-                .expression_attribute_names(format!("#{SK}"), SK)
-                .expression_attribute_values(":sort", text(sort_key))
+                .filter_expression(&filter.expression)
+                .set_expression_attribute_names(Some(names.clone()))
+                .set_expression_attribute_values(Some(values.clone()))
                 .set_exclusive_start_key(from);
             let page = Box::pin(request.send()).await.map_err(from_sdk_error)?;
             items.extend(page.items.unwrap_or_default());

@@ -39,6 +39,7 @@ mod packing;
 mod records;
 mod rotation;
 mod settings;
+mod survey;
 mod table;
 mod users;
 
@@ -59,6 +60,7 @@ pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};
 pub use lookup::{Depth, LookedUp};
 pub use rotation::{EncryptedUser, NextPage, RotationOutcome};
 pub use settings::ExtensionSettings;
+pub use survey::Survey;
 pub use table::TableError;
 pub use users::StoredUser;
 

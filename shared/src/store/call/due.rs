@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{CallItem, Event, State};
+use super::{CallItem, Event};
 use crate::{
     model::{LogKey, UserId, hash::stable_hash},
     store::{
@@ -132,12 +132,7 @@ impl Store {
     /// # Errors
     /// Fails if the table does.
     pub async fn rearm(&self, call: &LogKey, item: &CallItem, now_ms: i64) -> Result<Rearmed, Error> {
-        let is_given_up = match item.state {
-            State::DeadLetter => item.payload.is_some(),
-            State::Logged => item.due_at.is_none() && item.has_undelivered(),
-            _ => false,
-        };
-        let Some(state) = item.state.after(Event::Rearm).filter(|_| is_given_up) else {
+        let Some(state) = item.state.after(Event::Rearm).filter(|_| item.is_given_up()) else {
             return Ok(Rearmed::Nothing);
         };
         let is_idle = format!("attribute_not_exists(#{HOLDER}) AND attribute_not_exists(#{DUE_AT})");

@@ -332,6 +332,20 @@ impl CallItem {
         has_queued || self.payload.is_some()
     }
 
+    /// Returns the time of the last event in the history, in milliseconds since 1970.
+    pub fn last_event_ms(&self) -> Option<i64> {
+        self.history.iter().map(|entry| entry.at_ms).max()
+    }
+
+    /// Returns `true` if something is undelivered and no attempt is scheduled.
+    pub fn is_given_up(&self) -> bool {
+        match self.state {
+            State::DeadLetter => self.payload.is_some(),
+            State::Logged => self.due_at.is_none() && self.has_undelivered(),
+            _ => false,
+        }
+    }
+
     /// Returns `true` if there is a log: a record, or a create that is kept or under way. Queued updates alone are none.
     pub fn is_log(&self) -> bool {
         let is_under_way = self.state == State::Creating && self.lease_holder.is_some();

@@ -11,3 +11,4 @@ mod privacy;
 mod serve;
 pub(crate) mod shell;
 mod simulation;
+mod status;
