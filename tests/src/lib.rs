@@ -5,7 +5,7 @@
 //!   is also the template for a new adapter, and [`contrary_crm`], which does everything otherwise;
 //! - [`metered`]: a test app behind counting proxies, and the cases that are counted; [`cost`]: their prices;
 //! - [`aws`]: fakes of the two AWS services that a process calls when it starts, Parameter Store and KMS;
-//! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them;
+//! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them; [`http_api`]: API Gateway in front of them;
 //! - [`log`]: captures log lines, and checks their metrics as CloudWatch does;
 //! - [`messages`]: the messages that many tests expect;
 //! - [`test_app`]: the app in the test's process, with a clock that the test controls.
@@ -28,6 +28,7 @@ pub mod dynamodb;
 pub mod example_crm;
 pub mod fake_crm;
 pub mod hostile;
+pub mod http_api;
 pub mod log;
 pub mod messages;
 pub mod metered;

@@ -170,33 +170,42 @@ pub fn with_body(mut event: Value, body: &str) -> Value {
     event
 }
 
-/// Builds the programs of this workspace once, and returns the path of the one with this name.
+/// Returns the path of the program of this workspace with this name. A test builds the programs once; a program finds the
+/// others beside it, where the same build has put them.
 pub fn binary(name: &str) -> PathBuf {
     static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
-        // The test's own directory is target/<profile>/deps.
-        let profile =
-            std::env::current_exe().expect("a path").parent().and_then(Path::parent).map(Path::to_owned);
-        let profile = profile.expect("the test is in target/<profile>/deps");
-        let is_release = profile.ends_with("release");
-        let mut cargo = Command::new(env!("CARGO"));
-        // The variables that cargo sets for this test's package would make ring's build script run again, and then
-        // everything that depends on ring would be built again.
-        for (name, _) in std::env::vars_os() {
-            let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
-            if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                cargo.env_remove(&name);
+        let program = std::env::current_exe().expect("a path");
+        let own = program.parent().expect("a file is in a directory");
+        // The own directory of a test or an example is target/<profile>/deps or target/<profile>/examples.
+        match own.parent() {
+            Some(profile) if own.ends_with("deps") || own.ends_with("examples") => {
+                build(profile.ends_with("release"));
+                profile.to_owned()
             }
+            _ => own.to_owned(),
         }
-        let built = cargo
-            .args(["build", "--workspace", "--bins", "--quiet"])
-            .args(is_release.then_some("--release"))
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the programs can be built");
-        profile
     });
     DIRECTORY.join(name)
+}
+
+/// Builds the programs of this workspace.
+fn build(is_release: bool) {
+    let mut cargo = Command::new(env!("CARGO"));
+    // The variables that cargo sets for this test's package would make ring's build script run again, and then
+    // everything that depends on ring would be built again.
+    for (name, _) in std::env::vars_os() {
+        let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(&name);
+        }
+    }
+    let built = cargo
+        .args(["build", "--workspace", "--bins", "--quiet"])
+        .args(is_release.then_some("--release"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "the programs can be built");
 }
 
 /// Reads a response to API Gateway or to a load balancer. For a REST API, its headers are lists.

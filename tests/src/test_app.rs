@@ -92,6 +92,18 @@ pub fn environment(
     own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// Starts an app with this environment and the system's clock.
+pub async fn app_of(environment: &BTreeMap<String, String>) -> App {
+    let config = Config::read(|name| environment.get(name).cloned()).expect("the environment is complete");
+    App::new(config, Clock::System).await.expect("the app starts")
+}
+
+/// Creates the table of this environment.
+pub async fn create_table(environment: &BTreeMap<String, String>) {
+    let app = app_of(environment).await;
+    app.store.create_table().await.expect("the table can be created");
+}
+
 /// Returns the path of a key file beside the test program. Each name has its own key, which is the same in every run.
 pub fn key_file(name: &str) -> String {
     let program = std::env::current_exe().expect("the program has a path");

@@ -4,17 +4,11 @@
 
 use std::thread;
 
-use tests::pipedrive::{BOB, FakePipedrive};
-
-/// The code that the page of Pipedrive would issue: a test plays the page.
-const CODE: &str = "an-oauth-code";
+use tests::pipedrive::FakePipedrive;
 
 fn main() {
     let crm = FakePipedrive::start();
-    crm.accept_code(CODE);
-    let john = crm.add_person("John Smith", "+16504445566", None);
-    crm.add_deal(412, john, "Roof", "open");
-    crm.add_deal(413, BOB, "Gutter", "open");
+    crm.prepare_day();
     println!("{}", crm.base_url());
     thread::park();
 }

@@ -306,6 +306,14 @@ impl FakePipedrive {
         self.records().codes.insert(code.to_owned(), true);
     }
 
+    /// Adds what the agent's day with the extension expects of the CRM. A test plays the page that issues the code.
+    pub fn prepare_day(&self) {
+        self.accept_code("an-oauth-code");
+        let john = self.add_person("John Smith", "+16504445566", None);
+        self.add_deal(412, john, "Roof", "open");
+        self.add_deal(413, BOB, "Gutter", "open");
+    }
+
     /// Returns the pages for which codes were exchanged.
     pub fn redirects(&self) -> Vec<String> {
         self.records().redirects.clone()

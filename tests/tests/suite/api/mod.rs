@@ -4,6 +4,7 @@ mod cached_notes;
 mod connections;
 mod contacts;
 mod crm_failures;
+mod deployment;
 mod dispositions;
 mod environment;
 mod events;
