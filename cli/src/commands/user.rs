@@ -76,15 +76,17 @@ async fn erase(id: &str, dry_run: bool, output: Output) -> Result<(), CommandErr
         Err(CommandError::UnknownUser(_)) => removed_user(id)?,
         Err(error) => return Err(error),
     };
-    let Erased { removed, changed, in_use, unreadable } =
+    let Erased { removed, kinds, changed, in_use, unreadable } =
         app.store.erase_user(&key, dry_run, app.clock.now_ms()).await?;
     let (is_removed, are_changed) =
         if dry_run { ("would be removed", "would be changed") } else { ("removed", "changed") };
+    let listed: Vec<_> = kinds.iter().map(|(kind, count)| format!("\n  {kind}: {count}")).collect();
     let text = format!(
-        "{removed} items of {id} {is_removed}, {changed} of others {are_changed}, {in_use} in use, {unreadable} unreadable"
+        "{removed} items of {id} {is_removed}, {changed} of others {are_changed}, {in_use} in use, {unreadable} unreadable{}",
+        listed.concat()
     );
     let value = json!({
-        "dryRun": dry_run, "removed": removed, "changed": changed, "inUse": in_use, "unreadable": unreadable,
+        "dryRun": dry_run, "removed": removed, "kinds": kinds, "changed": changed, "inUse": in_use, "unreadable": unreadable,
     });
     print_either(output.json, text, &value)?;
     if in_use + unreadable > 0 { Err(CommandError::NotErased { in_use, unreadable }) } else { Ok(()) }

@@ -134,7 +134,8 @@ pub async fn create(
     };
     let tenant = caller.tenant.clone();
     for _ in 0..LOOKS {
-        let claim = services.store.claim_contact(&tenant, code, &holder, services.clock.now_ms());
+        let claim =
+            services.store.claim_contact(&tenant, code, (&holder, &sender.user), services.clock.now_ms());
         match services.sync_points.reach("contacts.claim", claim).await? {
             ContactClaim::Created(contact) => {
                 return Ok(Outcome::Done(FoundContact { contact, choices: Choices::new() }));

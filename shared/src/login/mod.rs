@@ -136,9 +136,12 @@ impl Login<'_> {
     /// # Errors
     /// See [`LoginError`]. Nothing is stored then, except that a code was used.
     pub async fn connect(&self, proof: Proof) -> Result<Connected, LoginError> {
-        let credentials = match proof {
-            Proof::Code(code) => self.exchange(code).await?,
-            Proof::Key(key) => Credentials::ApiKey(checked(key)?),
+        let (credentials, code) = match proof {
+            Proof::Code(code) => {
+                let name = self.name_of(&code);
+                (self.exchange(code, &name).await?, Some(name))
+            }
+            Proof::Key(key) => (Credentials::ApiKey(checked(key)?), None),
         };
         let profile = self.identify(&credentials).await?;
         let user = self.user(&profile, credentials)?;
@@ -150,6 +153,9 @@ impl Login<'_> {
         if let (HostAccount::One, Some(host)) = (self.crm.host_account(&user), &user.hostname) {
             self.services.store.set_account_of_host(&user.platform, host, &tenant.account).await?;
         }
+        if let Some(code) = code {
+            self.services.store.set_user_of_code(&code, &user.key()).await?;
+        }
         let now_ms = self.services.clock.now_ms();
         let stored = self.services.store.connect_user(&user, profile.name.as_deref(), now_ms).await?;
         self.services.tenant_hints.forget(&user.key());
@@ -157,12 +163,16 @@ impl Login<'_> {
         Ok(Connected { stored, name, account })
     }
 
+    /// Returns the name of a code in the table.
+    fn name_of(&self, code: &AuthorizationCode) -> String {
+        hex(&Sha256::digest(format!("{} {}", self.crm.platform(), code.code.expose())))
+    }
+
     /// Exchanges a code for credentials. A code is sent once, even if the same request arrives twice.
-    async fn exchange(&self, code: AuthorizationCode) -> Result<Credentials, LoginError> {
+    async fn exchange(&self, code: AuthorizationCode, name: &str) -> Result<Credentials, LoginError> {
         let (oauth, client) = self.authorization_server().await?;
-        let name = hex(&Sha256::digest(format!("{} {}", self.crm.platform(), code.code.expose())));
         let now_ms = self.services.clock.now_ms();
-        if !self.services.store.claim_code(&name, &random_name(), now_ms).await? {
+        if !self.services.store.claim_code(name, &random_name(), now_ms).await? {
             return Err(LoginError::CodeUsed);
         }
         match exchange_code(&self.services.http, self.crm, &oauth, &client, &code).await {

@@ -191,6 +191,14 @@ pub(super) const CONTACTS: &str = "contacts";
 /// Encrypted JSON: the contact that was created. Absent while it is created.
 pub(super) const CONTACT: &str = "contact";
 
+// Items of a person outside of the user's partition. A request of the person makes them.
+
+/// The partition of the user whose request made the item, by which an erasure finds it. Set by the claim of a contact, and when
+/// a login knows its user.
+pub(super) const MAKER: &str = "maker";
+/// Encrypted JSON: how a flow of a login ended that a command waits for.
+pub(super) const REPORT: &str = "report";
+
 // A breaker's item. The redrive writes it.
 
 /// Number, [`BreakerState::open_until_ms`](super::BreakerState::open_until_ms).

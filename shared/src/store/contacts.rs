@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BreakerState, Error, Store, StoredUser,
-    attributes::{CONTACT, CONTACTS, HOLDER, LEASE_UNTIL, PK, TTL, number, text},
+    attributes::{CONTACT, CONTACTS, HOLDER, LEASE_UNTIL, MAKER, PK, TTL, number, text},
     breakers::read_breaker,
     expression::{Update, WriteOutcome},
     item_reader::ItemReader,
-    keys::{TableItem, TableKey},
+    keys::{TableItem, TableKey, user_partition},
     lookup::Depth,
 };
 use crate::model::{BreakerKey, Contact, ContactId, TenantKey, UserKey};
@@ -130,7 +130,8 @@ impl Store {
         self.update(key, update).await.map(drop)
     }
 
-    /// Claims the creation of a contact for `holder`. `name`: the code of number and name. `now_ms`: milliseconds since 1970.
+    /// Claims the creation of a contact for `holder`, a request of this user. `name`: the code of number and name. `now_ms`:
+    /// milliseconds since 1970.
     ///
     /// # Errors
     /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
@@ -138,7 +139,7 @@ impl Store {
         &self,
         tenant: &TenantKey,
         name: &str,
-        holder: &str,
+        (holder, user): (&str, &UserKey),
         now_ms: i64,
     ) -> Result<ContactClaim, Error> {
         let is_free = format!(
@@ -148,6 +149,7 @@ impl Store {
             .value("now", number(now_ms))
             .value("now_s", number(now_ms / 1_000))
             .set(HOLDER, text(holder))
+            .set(MAKER, text(user_partition(user)))
             .set(LEASE_UNTIL, number(now_ms + CLAIM_MS))
             .set(TTL, number(now_ms / 1_000 + CREATED_S))
             .remove(CONTACT);

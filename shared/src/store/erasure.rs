@@ -1,12 +1,15 @@
 //! Erasure of everything that the table has of a person. Only the operator's program calls it: no function may scan the
 //! table or delete an item.
 
+use std::collections::BTreeMap;
+
 use super::{
     Error, Store,
+    attributes::{MAKER, OWNING_LOG, text},
     expression::Update,
     from_sdk_error,
     item_reader::ItemReader,
-    keys::{TableItem, user_partition},
+    keys::{TableItem, TableKey, user_partition},
 };
 use crate::model::UserKey;
 
@@ -22,10 +25,13 @@ pub(super) enum Trace {
 }
 
 /// The counts of an erasure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// The items that were removed: the user, the user's breaker, and the call logs that the user made.
+    /// The items that were removed: those of the user's partition, the call logs that the user made, and what the user's
+    /// logins and new contacts left.
     pub removed: usize,
+    /// The kinds of the items that were removed, with their numbers.
+    pub kinds: BTreeMap<&'static str, usize>,
     /// The items of others from which the user's part was removed.
     pub changed: usize,
     /// The items that stay, because an invocation was using them. Repeat the erasure.
@@ -43,7 +49,7 @@ impl Store {
     pub async fn erase_user(&self, user: &UserKey, is_dry_run: bool, now_ms: i64) -> Result<Erased, Error> {
         let mut erased = Erased::default();
         if !is_dry_run && self.remove_user(user).await? {
-            erased.removed += 1;
+            erased.count(&TableKey::user(user), Trace::Whole);
         }
         let mut from: Option<TableItem> = None;
         loop {
@@ -75,26 +81,51 @@ impl Store {
         let key = ItemReader(item).key()?;
         let log = key.log_key().filter(|log| log.call.tenant.platform == user.platform);
         let trace = match &log {
-            _ if key.partition() == user_partition(user) => Ok(Trace::Whole),
+            _ if is_of(user, &key, item) => Ok(Trace::Whole),
             Some(log) => self.trace_in_log(log, item, &user.id),
             None => Ok(Trace::None),
         };
-        let count = match trace {
+        let trace = match trace {
             Ok(Trace::None) => return Ok(()),
-            Ok(Trace::Whole) => &mut erased.removed,
-            Ok(Trace::Part) => &mut erased.changed,
+            Ok(trace) => trace,
             Err(_) => {
                 erased.unreadable += 1;
                 return Ok(());
             }
         };
-        let is_done = match (trace?, &log) {
+        let is_done = match (trace, &log) {
             _ if is_dry_run => true,
             (Trace::Whole, Some(log)) => self.erase_log(log, item, &user.id, now_ms).await?,
             (_, Some(log)) => self.erase_part(log, &user.id, now_ms).await?,
-            (_, None) => self.delete(key, Update::when("")).await?,
+            (_, None) => self.delete(key.clone(), Update::when("")).await?,
         };
-        *if is_done { count } else { &mut erased.in_use } += 1;
+        match is_done {
+            true => erased.count(&key, trace),
+            false => erased.in_use += 1,
+        }
         Ok(())
     }
+}
+
+impl Erased {
+    fn count(&mut self, key: &TableKey, trace: Trace) {
+        match trace {
+            Trace::Whole => {
+                self.removed += 1;
+                *self.kinds.entry(key.kind()).or_default() += 1;
+            }
+            _ => self.changed += 1,
+        }
+    }
+}
+
+/// Returns `true` if an item that is no call log is the user's: it is in the user's partition, a request of the user made it, or
+/// it names a log that the user made with a credential of their own.
+fn is_of(user: &UserKey, key: &TableKey, item: &TableItem) -> bool {
+    let own_log = || {
+        let log = TableKey::of_text(item.get(OWNING_LOG)?.as_s().ok()?)?.log_key()?;
+        Some(log.call.tenant.platform == user.platform && log.call.header_user.as_ref() == Some(&user.id))
+    };
+    let partition = user_partition(user);
+    key.partition() == partition || item.get(MAKER) == Some(&text(partition)) || own_log() == Some(true)
 }

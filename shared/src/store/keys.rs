@@ -20,6 +20,7 @@ const HOST_SORT_KEY: &str = "HOST";
 pub(super) const TENANT_SORT_KEY: &str = "TENANT";
 const SETTINGS_SORT_KEY: &str = "SETTINGS";
 const CODE_SORT_KEY: &str = "CODE";
+const REPORT_SORT_KEY: &str = "REPORT";
 const CODE_PREFIX: &str = "K#";
 const USER_PREFIX: &str = "U#";
 const TENANT_PREFIX: &str = "T#";
@@ -91,6 +92,11 @@ impl TableKey {
         TableKey { partition: format!("{CODE_PREFIX}{}", escape(code)), sort: CODE_SORT_KEY.to_owned() }
     }
 
+    /// The key of the item that says how a flow of a login ended. `name`: the name of the flow's ticket.
+    pub(super) fn report(name: &str) -> TableKey {
+        TableKey { partition: format!("{CODE_PREFIX}{}", escape(name)), sort: REPORT_SORT_KEY.to_owned() }
+    }
+
     /// The key of an item that never exists.
     pub(super) fn unused() -> TableKey {
         TableKey { partition: "unused".to_owned(), sort: "unused".to_owned() }
@@ -100,6 +106,29 @@ impl TableKey {
     pub(super) fn of_item(item: &TableItem) -> Option<TableKey> {
         let part = |name| Some(item.get(name)?.as_s().ok()?.clone());
         Some(TableKey { partition: part(PK)?, sort: part(SK)? })
+    }
+
+    /// Reads the text of a key; `None` if it is none.
+    pub(super) fn of_text(text: &str) -> Option<TableKey> {
+        let (partition, sort) = text.rsplit_once(' ')?;
+        Some(TableKey { partition: partition.to_owned(), sort: sort.to_owned() })
+    }
+
+    /// Returns the kind of the item, for a person who reads about it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.sort.as_str() {
+            USER_SORT_KEY => "user",
+            SETTINGS_SORT_KEY => "settings",
+            BREAKER_SORT_KEY => "breaker",
+            CODE_SORT_KEY | REPORT_SORT_KEY => "login",
+            RECORD_SORT_KEY => "record",
+            sort if sort.starts_with(LOG_PREFIX) => "call log",
+            sort if sort.starts_with(CONTACT_PREFIX) && self.partition.starts_with(USER_PREFIX) => {
+                "contacts found"
+            }
+            sort if sort.starts_with(CONTACT_PREFIX) => "contact created",
+            _ => "other",
+        }
     }
 
     /// Returns the user whose partition the key is in, if it is a user's.
@@ -211,6 +240,7 @@ mod tests {
         {
             let log = call(account, session, header_user).log(slot);
             let key = TableKey::of_item(&TableKey::log(&log).into_item()).unwrap();
+            assert_eq!(TableKey::of_text(&key.text()), Some(key.clone()));
             assert_eq!(key.log_key(), Some(log));
         }
     }

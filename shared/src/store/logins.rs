@@ -2,16 +2,17 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Store, StoredUser,
     attributes::{
-        ALLOWED, CONNECTED_AT, CREDENTIALS, DISCONNECTED_AT, HOLDER, NAME, PK, SESSION_ENDED, SETTINGS,
-        TOKEN_VERSION, TTL, VALID_FROM, boolean, number, text,
+        ALLOWED, CONNECTED_AT, CREDENTIALS, DISCONNECTED_AT, HOLDER, MAKER, NAME, PK, REPORT, SESSION_ENDED,
+        SETTINGS, TOKEN_VERSION, TTL, VALID_FROM, boolean, number, text,
     },
     expression::{Update, WriteOutcome},
     item_reader::ItemReader,
-    keys::TableKey,
+    keys::{TableKey, user_partition},
 };
 use crate::model::{TenantKey, User, UserKey};
 
@@ -20,7 +21,58 @@ const CODE_S: i64 = 15 * 60;
 /// The number of attempts to disconnect a user whose grant is renewed at the same time.
 const ATTEMPTS: usize = 8;
 
+/// The end of a flow of a login, for the command that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowReport {
+    /// The message that the person saw.
+    pub message: String,
+    /// The person; `None`: the login was refused.
+    pub connected: Option<ConnectedPerson>,
+}
+
+/// A person who connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectedPerson {
+    /// The user's id.
+    pub id: String,
+    /// The name of the user in the CRM, or the user's id there.
+    pub name: String,
+    /// The name of the account in the CRM, or its id.
+    pub account: String,
+}
+
 impl Store {
+    /// Stores how a flow ended. `name`: the name of its ticket. `user`: the user who connected. `now_ms`: milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn report_flow(
+        &self,
+        name: &str,
+        report: &FlowReport,
+        user: Option<&UserKey>,
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let key = TableKey::report(name);
+        let json = serde_json::to_vec(report).unwrap_or_default();
+        let update = Update::default()
+            .set(REPORT, self.encrypt(&key, REPORT, &json)?)
+            .set_or_remove(MAKER, user.map(|user| text(user_partition(user))))
+            .set(TTL, number(now_ms / 1_000 + CODE_S));
+        self.update(key, update).await.map(drop)
+    }
+
+    /// Returns how a flow ended; `None`: it has not ended.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the item cannot be read.
+    pub async fn flow_report(&self, name: &str) -> Result<Option<FlowReport>, Error> {
+        let Some(item) = self.get(TableKey::report(name)).await? else { return Ok(None) };
+        let reader = ItemReader(&item);
+        let Some(json) = reader.encrypted(&self.keyring(), REPORT)? else { return Ok(None) };
+        serde_json::from_slice(&json).map(Some).map_err(|_| reader.unreadable(REPORT))
+    }
+
     /// Claims something that works once, such as the code of a login, for `holder`. `code`: its hash. Returns `false` if it was
     /// claimed before. `now_ms`: milliseconds since 1970.
     ///
@@ -41,8 +93,18 @@ impl Store {
         })
     }
 
-    /// Stores the user of a login, and keeps the settings of an earlier one of the same key. Returns the user as stored. `name`:
-    /// the user's name in the CRM. `now_ms`: milliseconds since 1970.
+    /// Stores which user the code of a login belongs to, so that an erasure of the user finds it. `code`: its hash.
+    ///
+    /// # Errors
+    /// Fails if the table does.
+    pub async fn set_user_of_code(&self, code: &str, user: &UserKey) -> Result<(), Error> {
+        let update = Update::when(format!("attribute_exists(#{PK})")).set(MAKER, text(user_partition(user)));
+        self.update(TableKey::code(code), update).await.map(drop)
+    }
+
+    /// Stores the user of a login, and keeps the settings of an earlier one of the same key. Tokens of a user who was removed
+    /// before do not count again. Returns the user as stored. `name`: the user's name in the CRM. `now_ms`: milliseconds since
+    /// 1970.
     ///
     /// # Errors
     /// Fails if the table does.
@@ -59,7 +121,15 @@ impl Store {
             .set_or_remove(NAME, name.map(text))
             .set(CONNECTED_AT, number(now_ms))
             .returning_item();
-        match self.update(TableKey::user(&key), update).await? {
+        let existing = update.clone().condition(format!("attribute_exists(#{PK})"));
+        let outcome = match self.update(TableKey::user(&key), existing).await? {
+            WriteOutcome::ConditionFailed(_) => {
+                let new = update.set(VALID_FROM, number(now_ms / 1_000));
+                self.update(TableKey::user(&key), new).await?
+            }
+            written => written,
+        };
+        match outcome {
             WriteOutcome::Written { after, .. } => self.read_user(&key, &after),
             WriteOutcome::ConditionFailed(_) => {
                 Err(Error::Unavailable("the login was not stored".to_owned()))

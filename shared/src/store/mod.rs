@@ -7,11 +7,13 @@
 //! | `H#<platform>#<account>#<session>#<user>` | `L#<slot>` | the same, for a user who brings the CRM's credential with each request | [`call`] | the same |
 //! | `R#<platform>#<account>#<record>` | `RECORD` | the owner of a record that recovery has found | [`records`] | `log`, `ttl` |
 //! | `T#<platform>#<account>` | `BREAKER` | a tenant's circuit breaker | [`breakers`] | `open_until`, `failures`, `ttl` |
+//! | `U#<platform>#<user>` | `BREAKER` | the circuit breaker of a user whose CRM account is not known | [`breakers`] | the same |
 //! | `U#<platform>#<user>` | `CONTACT#<code>` | the contacts that were found for a number | [`contacts`] | `contacts`, `lease_until`, `ttl` |
-//! | `T#<platform>#<account>` | `CONTACT#<code>` | a contact that is, or was, created | [`contacts`] | `contact` to `ttl` |
+//! | `T#<platform>#<account>` | `CONTACT#<code>` | a contact that is, or was, created | [`contacts`] | `contact`, `maker`, `holder`, `lease_until`, `ttl` |
 //! | `U#<platform>#<user>` | `SETTINGS` | settings that only the extension reads | [`settings`] | `settings`, `version` |
 //! | `T#<platform>#<account>` | `TENANT` | the operator's decisions about a tenant | [`logins`] | `allowed` |
-//! | `K#<hash>` | `CODE` | something that works once and was used | [`logins`] | `holder`, `ttl` |
+//! | `K#<hash>` | `CODE` | something that works once and was used | [`logins`] | `holder`, `maker`, `ttl` |
+//! | `K#<name>` | `REPORT` | how a flow of a login ended that a command waits for | [`logins`] | `report`, `maker`, `ttl` |
 //! | `N#<platform>#<host>` | `HOST` | the CRM account that a host's users belong to | [`users`] | `account` |
 //!
 //! [`attributes`] defines every attribute, in this order: what it means, its unit, and which write sets it. [`keys`]
@@ -57,6 +59,7 @@ pub use contacts::{ContactClaim, UserAndContacts};
 pub use erasure::Erased;
 pub use import::Imported;
 pub use keyring::{DecryptError, EncryptError, EncryptionKey, KeyName, Keyring};
+pub use logins::{ConnectedPerson, FlowReport};
 pub use lookup::{Depth, LookedUp};
 pub use rotation::{EncryptedUser, NextPage, RotationOutcome};
 pub use settings::ExtensionSettings;
