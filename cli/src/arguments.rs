@@ -57,18 +57,9 @@ pub enum Command {
     #[command(after_help = examples::CREDENTIALS)]
     #[command(subcommand)]
     Credentials(Credentials),
-    /// Connect a CRM account with a key, which is checked against the CRM first
+    /// Connect a CRM account: in a browser, or with a key, which is checked against the CRM first
     #[command(after_help = examples::CONNECT)]
-    Connect {
-        /// The CRM, such as example
-        crm: String,
-        /// The key that the CRM shows the person
-        #[arg(long, value_name = "TOKEN")]
-        api_token: Option<String>,
-        /// The form of the output
-        #[command(flatten)]
-        output: Output,
-    },
+    Connect(Connect),
     /// Say whose people may connect by themselves
     #[command(after_help = examples::TENANT)]
     #[command(subcommand)]
@@ -190,6 +181,28 @@ pub struct Output {
     /// Print one JSON document, for scripts
     #[arg(long)]
     pub json: bool,
+}
+
+/// The options of `connect`.
+#[derive(Clone, Debug, Args)]
+pub struct Connect {
+    /// The CRM, such as example
+    pub crm: String,
+    /// The key that the CRM shows the person; without it, the person connects in a browser
+    #[arg(long, value_name = "TOKEN")]
+    pub api_token: Option<String>,
+    /// The address of the API; without it, PUBLIC_URL, or the server of this directory
+    #[arg(long, conflicts_with = "api_token")]
+    pub url: Option<String>,
+    /// Print the address, and open no browser
+    #[arg(long, conflicts_with = "api_token")]
+    pub no_browser: bool,
+    /// The time to wait for the person, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub wait: u32,
+    /// The form of the output
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// The options of `serve`.

@@ -22,6 +22,8 @@ pub const LOCAL_ENDPOINT: &str = "http://127.0.0.1";
 const LOCAL_DIRECTORY: &str = ".call-log";
 /// The file with the secret that signs callers' tokens.
 pub const SECRET_FILE: &str = "jwt-secret";
+/// The file with the address of the server.
+pub const URL_FILE: &str = "url";
 /// The file with the key of the hashes of extension ids.
 pub const HASH_KEY_FILE: &str = "hash-key";
 const KEY_FILE: &str = "credentials.key";
@@ -74,6 +76,9 @@ pub async fn app() -> Result<App, CommandError> {
             "JWT_SECRET" => Some(secret.clone()),
             "HASH_KEY" => hash_key.clone(),
             KEY_FILE_VARIABLE => existing_key_file(directory),
+            // As for the server of this directory.
+            "CRM_BASE_URL_EXAMPLE" | "PUBLIC_URL" => read_secret(directory, URL_FILE).ok().flatten(),
+            "ALLOWED_TENANTS" => Some("*".to_owned()),
             _ => None,
         },
     });

@@ -82,9 +82,12 @@ pub enum CommandError {
     /// A credential does not work, for this reason.
     #[error("{0} is not connected: {1}")]
     NotConnected(String, String),
-    /// `connect` has no key.
-    #[error("there is no key to connect {0} with")]
-    NoKey(&'static str),
+    /// No server answers at the address of the API.
+    #[error("no server answers at {0}")]
+    NoServer(String),
+    /// The person did not connect in time.
+    #[error("{0} was not connected within {1} seconds")]
+    NotInTime(&'static str, u32),
     /// The address of the API is not known.
     #[error("the address of the API is not known")]
     NoUrl,
@@ -218,9 +221,14 @@ impl CommandError {
                 "The CRM refused the credential, did not respond, or may not be asked for this user.",
                 "Have the person connect again, or try again in a minute if the CRM did not respond.",
             ),
-            CommandError::NoKey(_) => (
-                "A person signs in at the CRM's own page in a browser.",
-                "Pass the person's key with --api-token, or open the page /connect of the API in a browser.",
+            CommandError::NoServer(_) => (
+                "People connect at the page /connect of the API, which is not running, or has another address.",
+                "Start `call-log serve`, pass the address of the API with --url, or pass the person's key with --api-token.",
+            ),
+            CommandError::NotInTime(..) => (
+                "The page was not opened, or the person did not finish there.",
+                "Run the command again, and open the address that it prints in a browser. `call-log user list` shows who is \
+                 connected.",
             ),
             CommandError::NoUrl => (
                 "PUBLIC_URL is not set, and API Gateway's address is known to the functions only.",

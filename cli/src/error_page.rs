@@ -132,7 +132,8 @@ fn command_errors() -> Vec<CommandError> {
             tenant: "3151823".to_owned(), reason: "expected the CRM and the account, such as example:3151823".to_owned(),
         };
         CommandError::NotConnected(..) => CommandError::NotConnected(user(), "the CRM has ended the session".to_owned());
-        CommandError::NoKey(_) => CommandError::NoKey("Example CRM");
+        CommandError::NoServer(_) => CommandError::NoServer("https://calls.example.com".to_owned());
+        CommandError::NotInTime(..) => CommandError::NotInTime("Example CRM", 600);
         CommandError::NoUrl => CommandError::NoUrl;
         CommandError::Unwell(_) => CommandError::Unwell(2);
         CommandError::UnreadableInput(..) => CommandError::UnreadableInput(input(), denied());

@@ -79,9 +79,12 @@ Examples:
 
 pub(crate) const CONNECT: &str = "\
 Examples:
+  call-log connect example
+  call-log connect example --url https://calls.example.com --no-browser
   call-log connect example --api-token 0123456789abcdef
 
-It prints the user and a token. People can connect by themselves at the page /connect of the API.";
+It prints the user and a token. Without a key, it opens the page /connect of the API in a browser, and waits until the person
+has connected there. People can also open that page by themselves.";
 
 pub(crate) const TENANT: &str = "\
 Examples:

@@ -186,6 +186,13 @@ impl Local {
             .merge(call_log_routes(functions))
             .layer(middleware::from_fn(refuse_foreign_names));
         servers.spawn(server::serve(listener, router));
+        // The commands in this directory use this address.
+        if let Some(directory) = &directory {
+            let file = directory.join(environment::URL_FILE);
+            environment::make_private(&file)
+                .and_then(|()| std::fs::write(&file, &url))
+                .map_err(in_directory)?;
+        }
         Ok(Local {
             app,
             url,

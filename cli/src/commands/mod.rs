@@ -51,7 +51,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Demo => demo::run().await,
         Command::User(user) => user::run(user).await,
         Command::Credentials(credentials) => credentials::run(credentials).await,
-        Command::Connect { crm, api_token, output } => connect::run(&crm, api_token, output).await,
+        Command::Connect(connect) => connect::run(connect).await,
         Command::Tenant(tenant) => tenant::run(tenant).await,
         // The output is a JSON document with and without --json.
         Command::Manifest { url, output: _ } => manifest::run(url).await,

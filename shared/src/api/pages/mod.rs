@@ -17,11 +17,16 @@ use crate::{
         Api,
         answer::Answer,
         login::{Way, greeting, login, offered, own_page, refusal},
+        outcome::log_store_error,
         route::{HandlerFuture, Invocation, Rejection, Route},
-        wire::{AuthorizationResponse, KeyForm, read_authorization_response, read_chosen_crm, read_key_form},
+        wire::{
+            AuthorizationResponse, KeyForm, read_authorization_response, read_chosen_crm, read_key_form,
+            read_ticket,
+        },
     },
     login::{Connected, LoginError, Proof},
-    model::{Secret, random_name},
+    model::{Secret, UserKey, random_name},
+    store::{ConnectedPerson, FlowReport},
 };
 
 /// `GET /connect`: the CRMs that can be connected.
@@ -52,12 +57,32 @@ const RESULT_S: i64 = 60;
 const FLOW_COOKIE: &str = "call-log-flow";
 /// The cookie with the result of a flow.
 const RESULT_COOKIE: &str = "call-log-result";
+/// The cookie with the ticket of a command that waits for the flow.
+const TICKET_COOKIE: &str = "call-log-ticket";
+/// The time for which a ticket can be used, in seconds.
+pub const TICKET_S: i64 = 600;
 
 /// The state of a flow.
 #[derive(Serialize, Deserialize)]
 struct State {
     crm: String,
     flow: String,
+}
+
+/// The ticket of a command that waits for a person to connect.
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    crm: String,
+    /// The name under which the command finds the result.
+    name: String,
+}
+
+/// Returns the address at which a person connects this CRM while a command waits for it. `name`: the name under which the
+/// command finds how the flow ended ([`Store::flow_report`](crate::store::Store::flow_report)).
+pub fn address_with_ticket(api: &Api, url: &str, crm: &dyn Crm, name: &str) -> String {
+    let ticket = Ticket { crm: crm.platform().to_owned(), name: name.to_owned() };
+    let sealed = api.token_keys().seal(TICKET_COOKIE, ticket, api.services.clock.now(), TICKET_S);
+    format!("{url}/connect?ticket={sealed}")
 }
 
 /// A flow that this browser began a short while ago.
@@ -74,15 +99,41 @@ struct Outcome {
     message: String,
 }
 
-fn show_connect_page<'a>(api: &'a Api, _: Request<Bytes>, invocation: &'a Invocation) -> HandlerFuture<'a> {
+fn show_connect_page<'a>(
+    api: &'a Api,
+    request: Request<Bytes>,
+    invocation: &'a Invocation,
+) -> HandlerFuture<'a> {
     Box::pin(async move {
         let (url, flow) = (api.url(invocation)?, random_name());
-        let mut body = String::from("<p>Your phone calls will be logged there.</p>\n");
-        for crm in api.services.crms {
-            body += &section(api, *crm, invocation, (&url, &flow)).await;
+        let sealed = read_ticket(request.uri().query().unwrap_or_default());
+        let ticket = sealed.as_deref().map(|sealed| opened_ticket(api, sealed));
+        if let Some(None) = ticket {
+            let body =
+                "<p>This link has expired, or it belongs to another server. Run the command again.</p>\n";
+            return Ok(page("Connect your CRM", body));
         }
-        Ok(page("Connect your CRM", &body).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url)))
+        let ticket = ticket.flatten();
+        let is_shown = |crm: &&dyn Crm| ticket.as_ref().is_none_or(|ticket| ticket.crm == crm.platform());
+        let mut sections = String::new();
+        for crm in api.services.crms.iter().copied().filter(is_shown) {
+            sections += &section(api, crm, invocation, (&url, &flow)).await;
+        }
+        let body = match sections.as_str() {
+            "" => "<p>Nothing can be connected here. Ask your administrator.</p>\n".to_owned(),
+            _ => format!("<p>Your phone calls will be logged there.</p>\n{sections}"),
+        };
+        let shown =
+            page("Connect your CRM", &body).with(SET_COOKIE, cookie(FLOW_COOKIE, &flow, FLOW_S, &url));
+        Ok(match sealed.filter(|_| ticket.is_some()) {
+            Some(sealed) => shown.with(SET_COOKIE, cookie(TICKET_COOKIE, &sealed, TICKET_S, &url)),
+            None => shown,
+        })
     })
+}
+
+fn opened_ticket(api: &Api, sealed: &str) -> Option<Ticket> {
+    api.token_keys().open(TICKET_COOKIE, sealed, api.services.clock.now())
 }
 
 /// Returns the part of the page about one CRM, which is empty if it cannot be connected here.
@@ -129,7 +180,9 @@ fn start<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) 
         let crm = offered(api, &read_chosen_crm(request.uri().query().unwrap_or_default())?)?;
         let url = api.url(invocation)?;
         let Ok((oauth, client)) = login(api, crm, invocation).authorization_server().await else {
-            return Ok(finish(api, &url, (crm, Way::Page), Err(LoginError::NotSetUp)));
+            return Ok(
+                finish(api, (&url, request.headers()), (crm, Way::Page), Err(LoginError::NotSetUp)).await
+            );
         };
         let (flow, verifier) = (random_name(), format!("{}{}", random_name(), random_name()));
         let page = landing_page(crm, &url);
@@ -151,7 +204,7 @@ fn connect_with_key<'a>(
             return Ok(finish_foreign(api, &url));
         };
         let connected = login(api, crm, invocation).connect(Proof::Key(key)).await;
-        Ok(finish(api, &url, (crm, Way::Key), connected))
+        Ok(finish(api, (&url, request.headers()), (crm, Way::Key), connected).await)
     })
 }
 
@@ -170,7 +223,7 @@ fn land<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invocation) -
                 };
                 let crm = flow.crm;
                 let connected = finish_flow(api, flow, invocation, (&url, response)).await;
-                Ok(finish(api, &url, (crm, Way::Page), connected))
+                Ok(finish(api, (&url, request.headers()), (crm, Way::Page), connected).await)
             }
             (_, Some(crm)) => Ok(show_landing_page(api, crm, invocation, (&url, &response)).await),
             (_, None) => Err(Rejection::NotFound),
@@ -250,21 +303,40 @@ fn show_result<'a>(api: &'a Api, request: Request<Bytes>, invocation: &'a Invoca
     })
 }
 
-/// Returns the redirect to the result of a flow, whose cookie ends.
-fn finish(
+/// Returns the redirect to the result of a flow, whose cookie ends. A command that waits for it learns the result.
+async fn finish(
     api: &Api,
-    url: &str,
+    (url, headers): (&str, &HeaderMap),
     (crm, way): (&dyn Crm, Way),
     connected: Result<Connected, LoginError>,
 ) -> Answer {
-    let outcome = match connected {
-        Ok(connected) => Outcome { is_good: true, message: greeting(crm, &connected) },
-        Err(error) => {
-            let message = refusal(crm, way, &error).return_message.message;
-            Outcome { is_good: false, message }
-        }
+    let message = match &connected {
+        Ok(connected) => greeting(crm, connected),
+        Err(error) => refusal(crm, way, error).return_message.message,
     };
-    show_later(api, url, &outcome)
+    let person = connected.ok().map(|Connected { stored, name, account }| {
+        let user = stored.user.key();
+        (ConnectedPerson { id: user.id.to_string(), name, account }, user)
+    });
+    let outcome = Outcome { is_good: person.is_some(), message };
+    let shown = show_later(api, url, &outcome);
+    match cookie_of(headers, TICKET_COOKIE).and_then(|sealed| opened_ticket(api, sealed)) {
+        Some(ticket) if ticket.crm == crm.platform() => {
+            report(api, &ticket, outcome.message, person).await;
+            shown.with(SET_COOKIE, cookie(TICKET_COOKIE, "", 0, url))
+        }
+        _ => shown,
+    }
+}
+
+async fn report(api: &Api, ticket: &Ticket, message: String, person: Option<(ConnectedPerson, UserKey)>) {
+    let (connected, user) = person.unzip();
+    let report = FlowReport { message, connected };
+    let (store, now_ms) = (&api.services.store, api.services.clock.now_ms());
+    // The person is connected, or not, whether or not the command learns it.
+    if let Err(error) = store.report_flow(&ticket.name, &report, user.as_ref(), now_ms).await {
+        log_store_error(tracing::Level::WARN, &error);
+    }
 }
 
 /// Returns the redirect for a flow that another browser began, or that has ended.

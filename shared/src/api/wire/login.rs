@@ -132,6 +132,11 @@ pub fn read_chosen_crm(query: &str) -> Result<String, InputError> {
     name.ok_or_else(|| InputError::new("`crm` is missing: start at /connect"))
 }
 
+/// Reads the ticket of a command that waits for a login; `None`: there is none.
+pub fn read_ticket(query: &str) -> Option<String> {
+    Query::of(query).get("ticket").map(str::to_owned)
+}
+
 /// Reads the form with a key (WHATWG URL, "application/x-www-form-urlencoded").
 ///
 /// # Errors

@@ -35,7 +35,7 @@ pub use create::read_create;
 pub use disposition::{Disposition, read_disposition};
 pub use login::{
     AuthorizationResponse, Callback, KeyForm, KeyLogin, LoginBody, read_authorization_response,
-    read_callback, read_chosen_crm, read_key_form, read_key_login,
+    read_callback, read_chosen_crm, read_key_form, read_key_login, read_ticket,
 };
 pub use lookup::{LogData, LogEntry, LogQuery, LogsBody, read_log_query};
 pub use response::{AcceptedBody, MessageSection, MessageType, ResponseBody, ReturnMessage, SectionItem};

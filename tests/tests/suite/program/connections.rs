@@ -1,12 +1,18 @@
 //! The commands about connections: `connect`, `tenant`, `user list` and `check`, `manifest` and `doctor`.
 
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStderr, Stdio},
+};
+
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
     pipedrive::{API_KEY, COMPANY, FakePipedrive},
 };
 
-use super::shell::Shell;
+use super::shell::{Finished, Shell, finished};
 
 /// A shell whose environment names a table and the fake of a CRM.
 fn shell() -> (Shell, DynamoDb, FakePipedrive) {
@@ -44,15 +50,145 @@ fn an_account_is_connected_with_a_key_that_works() {
     assert!(ended.starts_with("call-log: 12345-pipedrive is not connected: "), "{ended}");
 
     for (command, message) in [
-        (["connect", "pipedrive"], "call-log: there is no key to connect Pipedrive with\n"),
+        (vec!["connect", "pipedrive"], "call-log: the address of the API is not known\n"),
         (
-            ["connect", "nothing"],
+            vec!["connect", "pipedrive", "--url", "http://127.0.0.1:1"],
+            "call-log: no server answers at http://127.0.0.1:1\n",
+        ),
+        (
+            vec!["connect", "nothing"],
             "call-log: nothing is not connected: unknown `platform`: expected example or pipedrive\n",
         ),
     ] {
         let error = shell.run(&command).error();
         assert!(error.starts_with(message), "{error}");
     }
+}
+
+/// A browser at a server. It keeps cookies.
+struct Browser {
+    url: String,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    /// Sends a request; a body is a form. Returns the status, the address of a redirect, and the page.
+    fn send(&mut self, path: &str, form: Option<&str>) -> (u16, String, String) {
+        let address = format!("{}{}", self.url, path.strip_prefix(&self.url).unwrap_or(path));
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let (status, location, set, page) = tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let client = call_log::startup::transport::client().unwrap();
+            let kind = "application/x-www-form-urlencoded";
+            let request = match form {
+                Some(form) => client.post(address).header("content-type", kind).body(form.to_owned()),
+                None => client.get(address),
+            };
+            let response = request.header("cookie", cookies.join("; ")).send().await.unwrap();
+            let header = |name: &str| {
+                let values = response.headers().get_all(name).iter();
+                values.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            };
+            let (set, location) = (header("set-cookie"), header("location").concat());
+            (response.status().as_u16(), location, set, response.text().await.unwrap())
+        });
+        for cookie in set {
+            let (name, rest) = cookie.split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
+        }
+        (status, location, page)
+    }
+
+    /// Opens a page, and sends this key with the form there. Returns the status.
+    fn send_key(&mut self, path: &str, key: &str) -> u16 {
+        let (_, _, page) = self.send(path, None);
+        let (_, rest) = page.split_once("name=\"state\" value=\"").unwrap_or_else(|| panic!("{page}"));
+        let state = rest.split('"').next().unwrap();
+        self.send("/connect/key", Some(&format!("state={state}&apiKey={key}"))).0
+    }
+}
+
+/// A `call-log connect` that waits for a person.
+struct Waiting {
+    process: Child,
+    errors: BufReader<ChildStderr>,
+    /// The address that it printed.
+    path: String,
+}
+
+impl Waiting {
+    fn start(shell: &Shell, arguments: &[&str]) -> Waiting {
+        let mut command = shell.command(&[&["connect"], arguments].concat());
+        let mut process = command.stdin(Stdio::null()).spawn().unwrap();
+        let mut errors = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
+        let path = line.trim_end().strip_prefix("Open this address in a browser: ");
+        Waiting { process, errors, path: path.unwrap_or_else(|| panic!("{line}")).to_owned() }
+    }
+
+    fn finish(mut self) -> Finished {
+        let mut finished = finished(self.process.wait_with_output().unwrap());
+        self.errors.read_to_string(&mut finished.error).unwrap();
+        finished
+    }
+}
+
+#[test]
+fn an_account_is_connected_in_a_browser_while_the_command_waits() {
+    let crm = FakePipedrive::start();
+    let mut shell = Shell::new();
+    // The program finds no browser.
+    shell.set("PATH", "/nothing");
+    shell.set("CRM_BASE_URL_PIPEDRIVE", &crm.base_url());
+    shell.set("PIPEDRIVE_CLIENT_ID", "our-id");
+    shell.set("PIPEDRIVE_CLIENT_SECRET", "our-secret");
+    let server = shell.serve_with(&["serve", "--port", "0"]);
+    let url = server.url().to_owned();
+
+    let mut browser = Browser { url: url.clone(), cookies: BTreeMap::new() };
+    let healthy = shell.run(&["doctor"]).out();
+    for line in [format!("address          {url}"), "12345-example".to_owned()] {
+        assert!(healthy.contains(&format!("ok    {line}")), "{healthy}");
+    }
+
+    let waiting = Waiting::start(&shell, &["pipedrive"]);
+    let (status, _, page) = browser.send(&waiting.path, None);
+    assert_eq!((status, page.contains("Example CRM")), (200, false), "only the CRM of the command: {page}");
+    let (_, location, _) = browser.send("/connect/start?crm=pipedrive", None);
+    let state = location.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    crm.accept_code("code-of-the-browser");
+    let landing = format!("/pipedrive-redirect?code=code-of-the-browser&state={state}");
+    let (status, location, _) = browser.send(&landing, None);
+    assert_eq!((status, location.as_str()), (303, format!("{url}/connect/result").as_str()));
+    let (_, _, page) = browser.send(&location, None);
+    assert!(page.contains("Connected to Pipedrive as Ada Agent (Acme)."), "{page}");
+    let Finished { code, out, .. } = waiting.finish();
+    let first = format!(
+        "Pipedrive is connected as Ada Agent (Acme): user 12345-pipedrive, tenant pipedrive:{COMPANY}.\nToken for 14 days: "
+    );
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with(&first), "{out}");
+    assert_eq!(shell.run(&["user", "check", "12345-pipedrive"]).out(), "works: Ada Agent\n");
+
+    let (_, _, context) = browser.send("/demo/context", None);
+    let context: Value = serde_json::from_str(&context).unwrap();
+    let waiting = Waiting::start(&shell, &["example", "--json", "--no-browser"]);
+    assert_eq!(browser.send_key(&waiting.path, context["crmKey"].as_str().unwrap()), 303);
+    let shown: Value = serde_json::from_str(&waiting.finish().out).unwrap();
+    assert_eq!((&shown["id"], &shown["name"]), (&json!("12345-example"), &json!("Ada Agent")), "{shown}");
+
+    let waiting = Waiting::start(&shell, &["example"]);
+    assert_eq!(browser.send_key(&waiting.path, "wrong"), 303);
+    let Finished { code, error, .. } = waiting.finish();
+    assert_eq!(code, Some(1));
+    let refused = "call-log: Example CRM is not connected: Example CRM refused the key. Copy it from Example CRM again\n";
+    assert!(error.contains(refused), "{error}");
+
+    let waiting = Waiting::start(&shell, &["example", "--wait", "1"]);
+    let (_, _, page) = browser.send(&format!("{}x", waiting.path), None);
+    assert!(page.contains("This link has expired, or it belongs to another server."), "{page}");
+    let late = waiting.finish().error;
+    assert!(late.contains("call-log: Example CRM was not connected within 1 seconds\n"), "{late}");
 }
 
 #[test]

@@ -236,8 +236,11 @@ async fn every_documented_command_that_can_run_here_succeeds() {
     for (words, place) in documented().into_iter().filter(|(words, _)| !has_placeholder(words)) {
         let Ok(parsed) = Arguments::try_parse_from(&words) else { continue };
         let command = parsed.command();
-        // It runs until it is stopped; `serve.rs` tests it.
-        if matches!(command, Command::Serve(_)) {
+        // They run until they are stopped, and until a person has connected; `serve.rs` and `connections.rs` test them.
+        let is_waiting = |connect: &arguments::Connect| connect.api_token.is_none();
+        if matches!(command, Command::Serve(_))
+            || matches!(&command, Command::Connect(connect) if is_waiting(connect))
+        {
             continue;
         }
         let app = TestApp::start().await;
