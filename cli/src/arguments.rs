@@ -200,6 +200,9 @@ pub struct Connect {
     /// The time to wait for the person, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub wait: u32,
+    /// Also set up what the CRM account needs, such as a field that identifies calls
+    #[arg(long)]
+    pub set_up: bool,
     /// The form of the output
     #[command(flatten)]
     pub output: Output,

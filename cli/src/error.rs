@@ -88,6 +88,9 @@ pub enum CommandError {
     /// The person did not connect in time.
     #[error("{0} was not connected within {1} seconds")]
     NotInTime(&'static str, u32),
+    /// The account of a CRM could not be set up, for this reason.
+    #[error("{0} is connected, but not set up: {1}")]
+    NotSetUp(&'static str, String),
     /// The address of the API is not known.
     #[error("the address of the API is not known")]
     NoUrl,
@@ -229,6 +232,11 @@ impl CommandError {
                 "The page was not opened, or the person did not finish there.",
                 "Run the command again, and open the address that it prints in a browser. `call-log user list` shows who is \
                  connected.",
+            ),
+            CommandError::NotSetUp(..) => (
+                "The credential does not permit it, the CRM has rejected it, or the CRM did not respond.",
+                "Give the credential the permission that the message names, or do it by hand: the documentation of the CRM \
+                 says how. Calls are logged meanwhile.",
             ),
             CommandError::NoUrl => (
                 "PUBLIC_URL is not set, and API Gateway's address is known to the functions only.",

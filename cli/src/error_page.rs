@@ -134,6 +134,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::NotConnected(..) => CommandError::NotConnected(user(), "the CRM has ended the session".to_owned());
         CommandError::NoServer(_) => CommandError::NoServer("https://calls.example.com".to_owned());
         CommandError::NotInTime(..) => CommandError::NotInTime("Example CRM", 600);
+        CommandError::NotSetUp(..) => CommandError::NotSetUp("Example CRM", "The app needs the scope fields.write.".to_owned());
         CommandError::NoUrl => CommandError::NoUrl;
         CommandError::Unwell(_) => CommandError::Unwell(2);
         CommandError::UnreadableInput(..) => CommandError::UnreadableInput(input(), denied());

@@ -82,9 +82,11 @@ Examples:
   call-log connect example
   call-log connect example --url https://calls.example.com --no-browser
   call-log connect example --api-token 0123456789abcdef
+  call-log connect example --api-token 0123456789abcdef --set-up
 
 It prints the user and a token. Without a key, it opens the page /connect of the API in a browser, and waits until the person
-has connected there. People can also open that page by themselves.";
+has connected there. People can also open that page by themselves. Some CRMs need a field that identifies calls; --set-up
+creates it, once for each account.";
 
 pub(crate) const TENANT: &str = "\
 Examples:

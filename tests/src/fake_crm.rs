@@ -13,6 +13,7 @@ use call_log::{
 use crate::{
     contrary_crm::FakeContraryCrm,
     example_crm::FakeExampleCrm,
+    hubspot::FakeHubSpot,
     pipedrive::FakePipedrive,
     proxy::{Proxy, Target},
     template_crm::FakeTemplateCrm,
@@ -23,6 +24,7 @@ use crate::{
 pub const FAKES: &[fn() -> Box<dyn FakeCrm>] = &[
     || Box::new(FakeContraryCrm::start()),
     || Box::new(FakeExampleCrm::start()),
+    || Box::new(FakeHubSpot::start()),
     || Box::new(FakePipedrive::start()),
     || Box::new(FakeTemplateCrm::start()),
 ];

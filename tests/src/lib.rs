@@ -1,8 +1,8 @@
 //! The test environment: a table, CRMs with faults, and the Lambda Runtime API, all on loopback.
 //!
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
-//! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`pipedrive`], [`template_crm`], which
-//!   is also the template for a new adapter, and [`contrary_crm`], which does everything otherwise;
+//! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`hubspot`], [`pipedrive`],
+//!   [`template_crm`], which is also the template for a new adapter, and [`contrary_crm`], which does everything otherwise;
 //! - [`metered`]: a test app behind counting proxies, and the cases that are counted; [`cost`]: their prices;
 //! - [`aws`]: fakes of the two AWS services that a process calls when it starts, Parameter Store and KMS;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them; [`http_api`]: API Gateway in front of them;
@@ -29,6 +29,7 @@ pub mod example_crm;
 pub mod fake_crm;
 pub mod hostile;
 pub mod http_api;
+pub mod hubspot;
 pub mod log;
 pub mod messages;
 pub mod metered;

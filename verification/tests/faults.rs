@@ -8,8 +8,9 @@ use verification::simulation::faults::{self, Depth};
 
 /// The steps that no scenario reaches, because each has one call with one log, and one user, who never moves. The files
 /// `breakers.rs`, `identities.rs`, `lookalikes.rs`, `moved_users.rs` and `unnamed_contacts.rs` in `tests/tests/suite/delivery/`,
-/// and `connections.rs`, `contacts.rs`, `dispositions.rs` and `lookups.rs` in `tests/tests/suite/api/`, reach them.
-const ELSEWHERE: [&str; 30] = [
+/// and `connections.rs`, `contacts.rs`, `dispositions.rs` and `lookups.rs` in `tests/tests/suite/api/`, reach them; so does
+/// `connections.rs` in `tests/tests/suite/program/`.
+const ELSEWHERE: [&str; 32] = [
     "breaker.close",
     "breaker.open",
     "breaker.probe",
@@ -30,6 +31,8 @@ const ELSEWHERE: [&str; 30] = [
     "crm.create_contact",
     "crm.find_names",
     "crm.identify",
+    "crm.missing_setup",
+    "crm.set_up",
     "lookup.further",
     "lookup.open",
     "lookup.read",

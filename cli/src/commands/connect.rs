@@ -7,8 +7,9 @@ use std::{
 };
 
 use call_log::{
-    adapters::{self, Crm},
+    adapters::{self, Crm, ErrorKind},
     api::pages::address_with_ticket,
+    delivery::{Failure, connection},
     login::{AllowedTenants, Login, LoginError, Proof},
     model::{Deadline, Platform, Secret, UserId, UserKey},
     startup::{app::App, error::StartError, transport},
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use super::{ACCOUNT_MS, unknown_platform};
 use crate::{
-    arguments::{Connect, Output},
+    arguments::Connect,
     environment,
     error::CommandError,
     output::print_either,
@@ -33,12 +34,12 @@ pub(super) async fn run(connect: Connect) -> Result<(), CommandError> {
     let crm = adapters::find(&connect.crm)
         .ok_or_else(|| CommandError::NotConnected(connect.crm.clone(), unknown_platform()))?;
     match connect.api_token.clone() {
-        Some(key) => with_key(crm, key, connect.output).await,
+        Some(key) => with_key(crm, key, &connect).await,
         None => in_browser(crm, connect).await,
     }
 }
 
-async fn with_key(crm: &'static dyn Crm, key: String, output: Output) -> Result<(), CommandError> {
+async fn with_key(crm: &'static dyn Crm, key: String, connect: &Connect) -> Result<(), CommandError> {
     let app = environment::app().await?;
     // The operator decides who may connect.
     let allowed = AllowedTenants::All;
@@ -49,13 +50,13 @@ async fn with_key(crm: &'static dyn Crm, key: String, output: Output) -> Result<
         LoginError::Refused(words) if !words.is_empty() => not_connected(crm, words),
         error => not_connected(crm, error.to_string()),
     })?;
-    show(&app, crm, &connected.stored, (&connected.name, &connected.account), output)
+    show(&app, crm, &connected.stored, (&connected.name, &connected.account), connect).await
 }
 
 /// Opens the page of the API in a browser, and waits until the person has connected there.
 async fn in_browser(crm: &'static dyn Crm, connect: Connect) -> Result<(), CommandError> {
     let app = environment::app().await?;
-    let url = connect.url.or_else(|| app.api.site.url.clone()).ok_or(CommandError::NoUrl)?;
+    let url = connect.url.clone().or_else(|| app.api.site.url.clone()).ok_or(CommandError::NoUrl)?;
     let url = url.trim_end_matches('/');
     if !is_served(url).await? {
         return Err(CommandError::NoServer(url.to_owned()));
@@ -90,7 +91,7 @@ async fn in_browser(crm: &'static dyn Crm, connect: Connect) -> Result<(), Comma
     let user = UserKey { platform, id };
     let stored = app.store.user(&user).await?;
     let stored = stored.ok_or_else(|| CommandError::UnknownUser(user.id.to_string()))?;
-    show(&app, crm, &stored, (&name, &account), connect.output)
+    show(&app, crm, &stored, (&name, &account), &connect).await
 }
 
 /// Returns `true` if a server of ours answers at this address.
@@ -116,24 +117,56 @@ fn not_connected(crm: &dyn Crm, reason: String) -> CommandError {
     CommandError::NotConnected(crm.display_name().to_owned(), reason)
 }
 
-fn show(
+/// Shows who is connected, and what the account still needs.
+async fn show(
     app: &App,
-    crm: &dyn Crm,
+    crm: &'static dyn Crm,
     stored: &StoredUser,
     (name, account): (&str, &str),
-    output: Output,
+    connect: &Connect,
 ) -> Result<(), CommandError> {
+    let missing = prepare(app, crm, stored.clone(), connect.set_up).await?;
     let user = &stored.user;
     let token = app.issue_valid_token(stored, 14);
     let text = format!(
-        "{} is connected as {name} ({account}): user {}, tenant {}.\nToken for 14 days: {token}",
+        "{} is connected as {name} ({account}): user {}, tenant {}.\n{}Token for 14 days: {token}",
         crm.display_name(),
         user.id,
         user.tenant(),
+        missing
+            .as_ref()
+            .map(|missing| format!("To be set up: {missing}. Add --set-up.\n"))
+            .unwrap_or_default(),
     );
     let value = json!({
         "id": user.id.as_str(), "platform": user.platform.as_str(), "tenant": user.tenant().to_string(),
-        "name": name, "account": account, "token": token,
+        "name": name, "account": account, "token": token, "toBeSetUp": missing,
     });
-    Ok(print_either(output.json, text, &value)?)
+    Ok(print_either(connect.output.json, text, &value)?)
+}
+
+/// Sets the account up, or returns what is still to be set up. If the CRM does not say it, nothing is.
+async fn prepare(
+    app: &App,
+    crm: &'static dyn Crm,
+    user: StoredUser,
+    set_up: bool,
+) -> Result<Option<String>, CommandError> {
+    let deadline = Deadline(app.clock.now_ms() + ACCOUNT_MS);
+    if !set_up {
+        return Ok(connection::missing_setup(app, crm, user, deadline).await.unwrap_or_default());
+    }
+    let done = connection::set_up(app, crm, user, deadline).await;
+    done.map(|()| None).map_err(|failure| CommandError::NotSetUp(crm.display_name(), reason(failure)))
+}
+
+/// Returns the CRM's own words for a failure, or else ours.
+fn reason(failure: Failure) -> String {
+    match failure {
+        Failure::Crm(adapters::Error {
+            kind: ErrorKind::Forbidden { message } | ErrorKind::Rejected { message },
+            ..
+        }) if !message.is_empty() => message,
+        failure => failure.to_string(),
+    }
 }

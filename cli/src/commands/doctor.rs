@@ -1,16 +1,18 @@
 //! `call-log doctor`: checks what a deployment needs, and says what to do.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use call_log::{
     adapters::{Crm, presentation::Connect},
+    delivery::connection,
     login::AllowedTenants,
+    model::Deadline,
     startup::app::App,
     store::StoredUser,
 };
 use serde_json::{Value, json};
 
-use super::user::{State, check_user};
+use super::user::{CHECK_MS, State, check_user};
 use crate::{arguments::Output, environment, error::CommandError, output};
 
 /// The result of one check.
@@ -51,7 +53,13 @@ pub(super) async fn run(output: Output) -> Result<(), CommandError> {
     for crm in app.crms {
         checks.extend(registration(&app, *crm).await);
     }
+    let mut tenants = BTreeSet::new();
     for (key, user) in &users {
+        if let Ok(user) = user
+            && tenants.insert(user.user.tenant())
+        {
+            checks.extend(setup(&app, user).await);
+        }
         checks.push(match user {
             Ok(user) => user_check(&app, user).await,
             Err(error) => {
@@ -104,6 +112,14 @@ async fn registration(app: &App, crm: &dyn Crm) -> Option<Check> {
         Err(error) => (Verdict::Notice, error.to_string()),
     };
     Some(Check { verdict, subject: crm.display_name().to_owned(), finding })
+}
+
+/// Asks the CRM what is still to be set up in the account of a user. A credential that does not work has a check of its own.
+async fn setup(app: &App, user: &StoredUser) -> Option<Check> {
+    let crm = app.crm(user.user.platform.as_str()).filter(|_| State::of(user) == State::Connected)?;
+    let deadline = Deadline(app.clock.now_ms() + CHECK_MS);
+    let missing = connection::missing_setup(app, crm, user.clone(), deadline).await.ok()??;
+    Some(Check { verdict: Verdict::Notice, subject: user.user.tenant().to_string(), finding: missing })
 }
 
 /// Asks the CRM whether a user's credential works.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The time that a check of a credential may take, in milliseconds.
-const CHECK_MS: i64 = 20_000;
+pub(super) const CHECK_MS: i64 = 20_000;
 /// The text after the first sentence if the account of a user is not known.
 const UNKNOWN_ACCOUNT: &str = "\nThe CRM did not say which account the user belongs to, so the user shares no call logs with \
                                colleagues.\nStore the user again with credentials that work, or with the account's id as \

@@ -143,6 +143,18 @@ pub enum Authorization {
     Stored(Credentials),
 }
 
+impl Authorization {
+    /// Returns the secret without its scheme, such as `Bearer`, for CRMs that take it elsewhere than in the header.
+    pub fn secret(&self) -> Option<&str> {
+        let secret = match self {
+            Authorization::None => return None,
+            Authorization::Header(header) => header.expose(),
+            Authorization::Stored(credentials) => secret_of(credentials).expose(),
+        };
+        secret.rsplit(' ').next()
+    }
+}
+
 impl Access<'_> {
     /// Sends a request, and returns the response if the CRM did what it was asked for. A read whose connection was lost
     /// is sent once more, on another connection.
@@ -213,13 +225,7 @@ impl Access<'_> {
     fn redact(&self, mut error: Error) -> Error {
         // A quote of fewer characters does not give the secret away.
         const QUOTED: usize = 16;
-        let secret = match &self.authorization {
-            Authorization::None => return error,
-            Authorization::Header(header) => header.expose(),
-            Authorization::Stored(credentials) => secret_of(credentials).expose(),
-        };
-        // The CRM may quote the secret without its scheme (`Bearer`).
-        let secret = secret.rsplit(' ').next().unwrap_or_default();
+        let Some(secret) = self.authorization.secret() else { return error };
         let start = secret.char_indices().nth(QUOTED).map_or(secret, |(end, _)| &secret[..end]);
         if let ErrorKind::Rejected { message } | ErrorKind::Forbidden { message } = &mut error.kind
             && !start.is_empty()

@@ -57,6 +57,7 @@ impl Activity {
             start: self.start_time,
             duration: self.duration_seconds.map(CallDuration::Seconds),
             result: self.result.clone(),
+            ..CallFacts::default()
         }
     }
 }

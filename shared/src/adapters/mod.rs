@@ -12,7 +12,7 @@
 //! - [`client`]: sends a request with its credential, within the deadline;
 //! - [`meaning`]: the meaning of a status;
 //! - [`budget`]: rate limits; [`oauth`]: grants; [`hosts`]: hosts that a credential may be sent to;
-//! - [`json`]: values that CRMs write in more than one way.
+//! - [`json`]: values that CRMs write in more than one way; [`phone`]: telephone numbers, which people write in many ways.
 //!
 //! `docs/add-a-crm.md` describes how to add a CRM.
 
@@ -23,9 +23,11 @@ pub mod error;
 mod example;
 pub mod exchange;
 pub mod hosts;
+mod hubspot;
 pub mod json;
 pub mod meaning;
 pub mod oauth;
+pub mod phone;
 mod pipedrive;
 pub mod presentation;
 pub mod profile;
@@ -54,7 +56,7 @@ pub use profile::Profile;
 pub use record::{CallFacts, CallLog, CallLogChange, Choices, ContactChoice, Fields, NewCallLog, NewContact};
 
 /// All adapters, in alphabetic order of their platform names.
-pub const REGISTRY: &[&dyn Crm] = &[&example::Example, &pipedrive::Pipedrive];
+pub const REGISTRY: &[&dyn Crm] = &[&example::Example, &hubspot::HubSpot, &pipedrive::Pipedrive];
 
 /// Returns the adapter of a platform.
 ///
@@ -274,6 +276,17 @@ pub trait Crm: fmt::Debug + Send + Sync {
         RateLimits::from_common_headers(headers)
     }
 
+    /// Returns the id by which the CRM knows a user as the owner of records. `None`: the user cannot own records.
+    fn owner_id(&self, user: &User) -> Option<String> {
+        Some(user.crm_owner_id().to_owned())
+    }
+
+    /// Returns `true` if a record must have a start. If the start of a call is not known, it is created with
+    /// [`NewCallLog::first_attempt`].
+    fn requires_start(&self) -> bool {
+        false
+    }
+
     /// Returns the CRM's own fields for what is known of a call, as canonical text: each field that a correction can change,
     /// whatever of the call it shows (start, duration, direction, result). Records are created with these values,
     /// [`read_record`](Crm::read_record) returns the same names, and
@@ -391,6 +404,26 @@ pub trait Crm: fmt::Debug + Send + Sync {
     /// The effect is always [`Effect::None`].
     async fn choices(&self, _access: &Access<'_>, _contact: &Contact) -> Result<Choices, Error> {
         Ok(Choices::new())
+    }
+
+    /// Returns what an administrator still has to set up in the CRM account, such as the field for the call tag, as a sentence
+    /// for the operator. Calls are logged without it, but not as safely.
+    ///
+    /// # Errors
+    ///
+    /// The effect is always [`Effect::None`].
+    async fn missing_setup(&self, _access: &Access<'_>) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    /// Sets up the CRM account, if that can be done over its API: what [`missing_setup`](Crm::missing_setup) names. May be called
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forbidden`] if the credential does not permit it.
+    async fn set_up(&self, _access: &Access<'_>) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Creates a contact.

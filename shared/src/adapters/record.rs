@@ -35,6 +35,12 @@ pub struct CallFacts {
     pub duration: Option<CallDuration>,
     /// RingCentral's result of the call, such as `Accepted` or `Missed`.
     pub result: Option<String>,
+    /// The telephone number of the calling party.
+    pub from: Option<String>,
+    /// The telephone number of the called party.
+    pub to: Option<String>,
+    /// The link to the recording, or the placeholder for one.
+    pub recording: Option<String>,
 }
 
 impl CallFacts {
@@ -45,6 +51,9 @@ impl CallFacts {
             start: details.start,
             duration: details.duration,
             result: details.result.clone(),
+            from: details.from.as_ref().and_then(|party| party.phone_number.clone()),
+            to: details.to.as_ref().and_then(|party| party.phone_number.clone()),
+            recording: details.recording.clone(),
         }
     }
 
@@ -101,7 +110,8 @@ pub struct CallLog {
     /// `true` if the record was changed after its creation, also if only an automation of the CRM has changed it. `None`: the
     /// CRM does not say it.
     pub is_changed: Option<bool>,
-    /// The choices of the form that the record shows, by the keys that [`Crm::chosen`](super::Crm::chosen) names.
+    /// The choices of the form that the record shows, by the keys that [`Crm::chosen`](super::Crm::chosen) names. A list has all
+    /// values of a field that a person can give several values.
     pub choices: Map<String, Value>,
 }
 
@@ -116,6 +126,9 @@ pub struct CallLogChange {
     pub fields: Fields,
     /// The new choices of the form, by the keys that [`Crm::chosen`](super::Crm::chosen) names.
     pub choices: Map<String, Value>,
+    /// The choices that we made last and that the record still shows, if other ones are made now. A CRM that links a record to
+    /// several entities removes these links, and leaves those that a person made.
+    pub replaced: Map<String, Value>,
     /// The version that the record must still have; `None` changes the record whatever its version.
     pub version: Option<String>,
 }

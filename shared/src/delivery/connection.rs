@@ -56,3 +56,31 @@ pub async fn check(
     let holder = random_name();
     Grant::obtain(services, crm, user, None, deadline, &holder).await?.identify().await
 }
+
+/// Returns what an administrator still has to set up in the CRM account of a user, as a sentence.
+///
+/// # Errors
+/// The failure of a renewal or of the request.
+pub async fn missing_setup(
+    services: &Services,
+    crm: &'static dyn Crm,
+    user: StoredUser,
+    deadline: Deadline,
+) -> Result<Option<String>, Failure> {
+    let holder = random_name();
+    Grant::obtain(services, crm, user, None, deadline, &holder).await?.missing_setup().await
+}
+
+/// Sets up the CRM account of a user, with the user's own credential.
+///
+/// # Errors
+/// The failure of a renewal or of the requests.
+pub async fn set_up(
+    services: &Services,
+    crm: &'static dyn Crm,
+    user: StoredUser,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    let holder = random_name();
+    Grant::obtain(services, crm, user, None, deadline, &holder).await?.set_up().await
+}

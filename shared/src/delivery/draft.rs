@@ -73,13 +73,14 @@ impl Attempt<'_> {
             false => details.choices.clone(),
         };
         form::settle(&mut written, &self.claim.crm.chosen(&additional));
+        add_fields(&mut written, self.claim.crm, &self.sent_facts(&details));
         let shortened = composed.shortened();
-        let caller = self.grant.user().user.crm_owner_id().to_owned();
-        let asked = self.asked_owner.as_ref().map(|asked| asked.user.crm_owner_id().to_owned());
+        let caller = self.claim.crm.owner_id(&self.grant.user().user);
+        let asked = self.asked_owner.as_ref().map(|asked| self.claim.crm.owner_id(&asked.user));
         // An earlier attempt may have decided otherwise.
         let (owner, earlier_owner) = match asked {
-            Some(asked) if self.claim.item.owner.is_some() => (asked, Some(caller)),
-            asked => (caller, asked),
+            Some(asked) if self.claim.item.owner.is_some() => (asked, caller),
+            asked => (caller, asked.flatten()),
         };
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
@@ -87,13 +88,21 @@ impl Attempt<'_> {
             subject,
             body: composed.body,
             contact: payload.contact.clone(),
-            owner: Some(owner),
+            owner,
             earlier_owners: earlier_owner.into_iter().collect(),
             facts: CallFacts::of(&details),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional,
         };
         Draft { payload, details, record, written, shortened, left_out: Vec::new() }
+    }
+
+    /// Returns the facts that a record with these details is created with. A CRM that requires a start gets the time of the first
+    /// attempt if the start is not known.
+    pub(crate) fn sent_facts(&self, details: &CallDetails) -> CallFacts {
+        let facts = CallFacts::of(details);
+        let first_attempt = self.claim.item.first_at.filter(|_| self.claim.crm.requires_start());
+        CallFacts { start: facts.start.or(first_attempt), ..facts }
     }
 
     /// Returns a draft of the same record without these parts, and without the queued details. `contact`: another contact of

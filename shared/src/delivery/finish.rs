@@ -21,6 +21,9 @@ impl Attempt<'_> {
             start: newer.start.or(known.start),
             duration: if is_newer { newer.duration } else { known.duration },
             result: newer.result.or(known.result),
+            from: newer.from.or(known.from),
+            to: newer.to.or(known.to),
+            recording: newer.recording.or(known.recording),
         };
     }
 

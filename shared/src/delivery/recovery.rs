@@ -267,9 +267,9 @@ impl Attempt<'_> {
         }
         let earlier = item.recovery_criteria.iter().map(RecoveryCriteria::details);
         for sent in [draft.details.clone(), draft.payload.details.clone()].into_iter().chain(earlier) {
-            add_fields(&mut written, self.claim.crm, &CallFacts::of(&sent));
+            add_fields(&mut written, self.claim.crm, &self.sent_facts(&sent));
             let with_queued = sent.overlay(&item.queued_details());
-            add_fields(&mut written, self.claim.crm, &CallFacts::of(&with_queued));
+            add_fields(&mut written, self.claim.crm, &self.sent_facts(&with_queued));
         }
         written
     }

@@ -76,7 +76,7 @@ impl Attempt<'_> {
             subject: String::new(),
             body: String::new(),
             contact: None,
-            owner: Some(self.grant.user().user.crm_owner_id().to_owned()),
+            owner: self.claim.crm.owner_id(&self.grant.user().user),
             earlier_owners: Vec::new(),
             facts: CallFacts::default(),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),

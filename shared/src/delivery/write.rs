@@ -290,11 +290,13 @@ impl Writer<'_, '_> {
         let mut written =
             LastWritten { sections: merged.base, subject: base_subject, fields: base_fields, note_user };
         form::settle(&mut written, &details.choices);
+        let replaced = form::replaced(&details.choices, &current.choices, before);
         let change = CallLogChange {
             body: (merged.body != current.body).then(|| merged.body.clone()),
             subject,
             fields,
-            choices: form::differing(&details.choices, &current.choices),
+            choices: form::differing(&details.choices, &current.choices, &replaced),
+            replaced,
             version: current.version.clone(),
         };
         Plan { change, body: merged.body, written, shortened }

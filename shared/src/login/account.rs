@@ -1,7 +1,7 @@
 //! The CRM account of a user who is stored: it makes the user a member of a tenant.
 
 use crate::{
-    adapters::{Access, Authorization, Crm, HostAccount},
+    adapters::{Access, Authorization, Crm, HostAccount, Profile},
     delivery::services::Services,
     model::{Credentials, Deadline, User},
     store,
@@ -27,7 +27,7 @@ pub enum AccountSource {
 /// Finds the CRM account of a user who is about to be stored, and sets it in the user.
 ///
 /// The account that the user already names takes precedence. Otherwise the CRM is asked with the user's own credential, and
-/// its response is remembered for the host. Only if there is no response, an earlier one counts: of this user, or of
+/// its response is remembered for the host, and so is the user's id as an owner of records. Only if there is no response, an earlier one counts: of this user, or of
 /// another user with the same host. `deadline` limits the time of the request.
 ///
 /// # Errors
@@ -47,7 +47,9 @@ pub async fn find_account(
     let (account, source) = match host_account {
         HostAccount::Named(account) => (Some(account), AccountSource::Host),
         HostAccount::Shared | HostAccount::One => {
-            (ask(services, crm, user, deadline).await, AccountSource::Crm)
+            let profile = ask(services, crm, user, deadline).await.unwrap_or_default();
+            user.account.owner_id = user.account.owner_id.take().or(profile.owner_id);
+            (profile.account.filter(|account| !account.trim().is_empty()), AccountSource::Crm)
         }
     };
     if let Some(account) = account {
@@ -71,9 +73,8 @@ pub async fn find_account(
     Ok(if user.account.id.is_some() { AccountSource::OtherUser } else { AccountSource::Unknown })
 }
 
-/// Returns the account that the CRM's response to the user's credential names. `None`: there is no usable credential, or no
-/// usable response. An expired grant is not renewed, because another server may still use it.
-async fn ask(services: &Services, crm: &dyn Crm, user: &User, deadline: Deadline) -> Option<String> {
+/// Returns whose the user's credential is, as the CRM says it. `None`: there is no usable credential, or no usable response. An expired grant is not renewed, because another server may still use it.
+async fn ask(services: &Services, crm: &dyn Crm, user: &User, deadline: Deadline) -> Option<Profile> {
     let credentials = user.credentials.clone()?;
     if let Credentials::OAuth { expires_at: Some(end), .. } = &credentials
         && *end <= services.clock.now()
@@ -94,5 +95,5 @@ async fn ask(services: &Services, crm: &dyn Crm, user: &User, deadline: Deadline
     let response = crm.identify(&access).await.inspect_err(|error| {
         tracing::info!(crm = crm.platform(), reason = %error.reason, "the CRM did not name the user's account");
     });
-    response.ok()?.account.filter(|account| !account.trim().is_empty())
+    response.ok()
 }

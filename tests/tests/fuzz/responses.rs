@@ -128,7 +128,7 @@ fn log(fake: &dyn FakeCrm) -> NewCallLog {
         contact: Some(fake.contacts()[0].clone()),
         owner: None,
         earlier_owners: Vec::new(),
-        facts: CallFacts { direction: Some(Direction::Inbound), start: None, duration: None, result: None },
+        facts: CallFacts { direction: Some(Direction::Inbound), ..CallFacts::default() },
         first_attempt: Clock::System.now(),
         additional: Map::new(),
     }

@@ -5,12 +5,13 @@ use super::{
     wire::{Deal, FoundPerson, Hits, Lead, data},
 };
 use crate::{
-    adapters::{Access, Choices, ContactChoice, CrmRequest, Error, json::Few},
+    adapters::{
+        Access, Choices, ContactChoice, CrmRequest, Error,
+        json::Few,
+        phone::{SHARED_DIGITS, digits, is_same_number},
+    },
     model::{Contact, ContactId},
 };
-
-/// The number of digits at the end of a telephone number that its national and its international form have in common.
-const SHARED_DIGITS: usize = 8;
 
 /// Returns the persons with a telephone number (API reference, "Search persons").
 ///
@@ -93,20 +94,4 @@ fn person_with_number(person: FoundPerson, wanted: &str) -> Option<Contact> {
         name: person.name,
         phone_number: Some(phone),
     })
-}
-
-/// Returns `true` if two texts are the same telephone number: in full, or one of them without the country code or with
-/// a trunk prefix `0`.
-fn is_same_number(one: &str, other: &str) -> bool {
-    let (first, second) = (digits(one), digits(other));
-    if one.trim_start().starts_with('+') && other.trim_start().starts_with('+') {
-        return first == second;
-    }
-    let (first, second) = (first.trim_start_matches('0'), second.trim_start_matches('0'));
-    let (short, long) = if first.len() < second.len() { (first, second) } else { (second, first) };
-    short == long || (short.len() >= SHARED_DIGITS && long.ends_with(short))
-}
-
-fn digits(text: &str) -> String {
-    text.chars().filter(char::is_ascii_digit).collect()
 }

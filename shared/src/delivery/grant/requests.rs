@@ -22,6 +22,30 @@ impl Grant<'_> {
         }
     }
 
+    /// Returns what an administrator has to set up. See [`Crm::missing_setup`](crate::adapters::Crm::missing_setup).
+    pub(crate) async fn missing_setup(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            let access = self.access()?;
+            let request = self.crm.missing_setup(&access);
+            let response = self.services.sync_points.reach("crm.missing_setup", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
+            }
+        }
+    }
+
+    /// Sets up the CRM account. See [`Crm::set_up`](crate::adapters::Crm::set_up).
+    pub(crate) async fn set_up(&mut self) -> Result<(), Failure> {
+        loop {
+            let access = self.access()?;
+            let request = self.crm.set_up(&access);
+            let response = self.services.sync_points.reach("crm.set_up", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
+            }
+        }
+    }
+
     /// Creates a CRM record. See [`Crm::create_record`](crate::adapters::Crm::create_record).
     pub(crate) async fn create_record(&mut self, record: &NewCallLog) -> Result<CallLogId, Failure> {
         loop {

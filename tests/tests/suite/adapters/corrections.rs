@@ -41,6 +41,9 @@ fn facts(direction: Direction, start: &str, duration: CallDuration, result: &str
         start: start.parse().ok(),
         duration: Some(duration),
         result: Some(result.to_owned()),
+        from: Some(BOB.to_owned()),
+        to: Some(OWN.to_owned()),
+        recording: None,
     }
 }
 
@@ -198,7 +201,8 @@ async fn a_correction_leaves_what_a_person_has_changed() {
             CallDuration::Seconds(600),
             "Voicemail",
         ));
-        let names = edited.keys().map(|name| Some(*name)).chain([None]);
+        let with_value = edited.iter().filter(|(_, text)| !text.is_empty());
+        let names = with_value.map(|(name, _)| Some(*name)).chain([None]);
         for edited_field in names {
             let connected = &connected.restarted();
             let running = Running::start(connected).await;

@@ -26,7 +26,9 @@ use tests::{
     fake_crm::OwnError,
     log::{Log, endings, values},
     proxy::Fault,
-    test_app::{HASH_KEY, INVOCATION_MS, JWT_SECRET, REDRIVE_MS, Response, call, key_file, send},
+    test_app::{
+        HASH_KEY, INVOCATION_MS, JWT_SECRET, REDRIVE_MS, Response, call, key_file, send, send_from_extension,
+    },
 };
 
 use super::{
@@ -82,18 +84,26 @@ impl<'c> Running<'c> {
     }
 
     /// Logs the call of the tests, and returns its record.
-    async fn log(&self) -> CallLogId {
+    pub(super) async fn log(&self) -> CallLogId {
         let created = self.post().await;
         assert_eq!(created.message(), "Call logged", "{}: {created:?}", self.connected.name());
         CallLogId::new(created.log_id().unwrap()).unwrap()
     }
 
     /// Adds these details to the call of the tests.
-    async fn patch(&self, details: &Value) {
+    pub(super) async fn patch(&self, details: &Value) {
         let mut update = json!({ "sessionId": "1" });
         update.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
         let updated = self.request("PATCH", &update).await;
         assert_eq!(updated.message(), "Call log updated.", "{}: {updated:?}", self.connected.name());
+    }
+
+    /// Makes these choices for the call of the tests, as the form of the extension does.
+    pub(super) async fn choose(&self, choices: Value) {
+        let token = self.app.issue_token(&self.user, 1);
+        let body = json!({ "sessionId": "1", "dispositions": choices });
+        let chosen = send_from_extension(&self.app, "PUT", "/callDisposition", &token, &body).await;
+        assert_eq!(chosen.body["successful"], true, "{}: {chosen:?}", self.connected.name());
     }
 
     /// Lets time pass, and runs the redrive once a minute.

@@ -5,7 +5,10 @@ use std::{fs, path::Path, process::Command};
 use syn::{File, Item, ItemStruct, Visibility};
 use tests::fake_crm::FAKES;
 
-use super::{connected::Connected, row, table};
+use super::{
+    connected::Connected,
+    table::{row, table},
+};
 use crate::markdown::Page;
 
 /// The CRM that the page adds.

@@ -182,7 +182,7 @@ fn an_invalid_user_is_rejected_with_the_name_of_the_field() {
             json!({"platform": "example", "loginHost": "login.example"}),
             "`loginHost` login.example is not a host of Example CRM",
         ),
-        (json!({"platform": "nosuchcrm"}), "unknown `platform`: expected example or pipedrive"),
+        (json!({"platform": "nosuchcrm"}), "unknown `platform`: expected example or hubspot or pipedrive"),
         (json!({"id": null}), "`id` is missing: expected a string or a whole number, at most 256 bytes long"),
         (
             json!({"credentials": {"apiKey": null}}),

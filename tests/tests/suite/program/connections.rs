@@ -9,6 +9,8 @@ use std::{
 use serde_json::{Value, json};
 use tests::{
     dynamodb::DynamoDb,
+    fake_crm::FakeCrm,
+    hubspot::{self, FakeHubSpot},
     pipedrive::{API_KEY, COMPANY, FakePipedrive},
 };
 
@@ -57,7 +59,7 @@ fn an_account_is_connected_with_a_key_that_works() {
         ),
         (
             vec!["connect", "nothing"],
-            "call-log: nothing is not connected: unknown `platform`: expected example or pipedrive\n",
+            "call-log: nothing is not connected: unknown `platform`: expected example or hubspot or pipedrive\n",
         ),
     ] {
         let error = shell.run(&command).error();
@@ -189,6 +191,40 @@ fn an_account_is_connected_in_a_browser_while_the_command_waits() {
     assert!(page.contains("This link has expired, or it belongs to another server."), "{page}");
     let late = waiting.finish().error;
     assert!(late.contains("call-log: Example CRM was not connected within 1 seconds\n"), "{late}");
+}
+
+#[test]
+fn an_account_that_is_not_set_up_is_noticed_and_set_up() {
+    let (mut shell, _dynamodb, _crm) = shell();
+    let crm = FakeHubSpot::start();
+    shell.set(hubspot::BASE_URL_VARIABLE, &crm.base_url());
+    crm.refuse_keys(true);
+    let connect = ["connect", "hubspot", "--api-token", hubspot::API_KEY];
+    let out = shell.run(&connect).out();
+    let missing = "the property rc_call_key of calls is missing";
+    let first = format!(
+        "HubSpot is connected as Ada Agent (62515): user 123456-hubspot, tenant hubspot:62515.\nTo be set up: {missing}. Add \
+         --set-up.\nToken for 14 days: "
+    );
+    assert!(out.starts_with(&first), "{out}");
+    let note = format!("note  hubspot:62515    {missing}\n");
+    let report = shell.run(&["doctor"]).out();
+    assert!(
+        report.contains(&note) && report.contains("ok    123456-hubspot   works: Ada Agent\n"),
+        "{report}"
+    );
+
+    crm.records().missing_scopes = ["crm.schemas.contacts.write".to_owned()].into();
+    let set_up = [connect.as_slice(), &["--set-up"]].concat();
+    let refused = shell.run(&set_up).error();
+    let words = "call-log: HubSpot is connected, but not set up: The app needs the scope crm.schemas.contacts.write.\n";
+    assert!(refused.starts_with(words), "{refused}");
+    crm.records().missing_scopes.clear();
+    for _ in 0..2 {
+        let value = json_of(&shell, &set_up);
+        assert_eq!((&value["id"], &value["toBeSetUp"]), (&json!("123456-hubspot"), &Value::Null));
+    }
+    assert!(!shell.run(&["doctor"]).out().contains(missing));
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn an_invalid_row_is_reported_and_prevents_the_import_unless_it_is_skipped() {
         (Some(1), "users: 0 imported, 0 replaced, 0 already imported, 8 invalid\n")
     );
     insta::assert_snapshot!(error, @r#"
-    line 4: unknown `platform`: expected example or pipedrive
+    line 4: unknown `platform`: expected example or hubspot or pipedrive
     line 5: `hostname` evil.example is not a host of Pipedrive
     line 6: `id` is missing: expected a string or a whole number, at most 256 bytes long
     line 7: `timezoneOffset` is not a time zone: expected an offset ("+05:30"), hours, minutes, or an IANA name, got "Mars"
@@ -255,7 +255,7 @@ fn an_invalid_call_log_is_reported() {
     insta::assert_snapshot!(error, @r#"
     line 2: `sessionId` is missing: expected RingCentral's id of one call, never 0
     line 4: `sessionId` is not a session id: expected RingCentral's id of one call, never 0, got "0"
-    line 5: unknown `platform`: expected example or pipedrive
+    line 5: unknown `platform`: expected example or hubspot or pipedrive
     line 6: `userId` is missing: expected the id of the user
     line 7: it is not a JSON object
     line 8: it is not JSON: EOF while parsing an object at column 9

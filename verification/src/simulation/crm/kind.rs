@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use call_log::{
-    adapters::{Capabilities, CompareAndSet, Crm, Finish, LimitScope, Recovery},
+    adapters::{self, Capabilities, CompareAndSet, Crm, Finish, LimitScope, Recovery},
     note::{Format, Limits},
 };
 
@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 const LIST: &[Recovery] = &[Recovery::ConsistentList];
-/// The ways of each kind. A schedule draws one row.
+/// The ways of each kind. A schedule draws one row; of the CRMs with a key, also those that a real adapter declares.
 const KEYS: &[&[Recovery]] = &[
     &[Recovery::ByKey, tag_search(0)],
     &[Recovery::ByKey, tag_search(20)],
@@ -92,8 +92,10 @@ impl Kind {
     /// Draws a CRM of this kind.
     pub(in crate::simulation) fn draw(self, rng: &mut fastrand::Rng) -> Capabilities {
         let mut ways = |all: &[&'static [Recovery]]| all[rng.usize(..all.len())];
+        let declared = adapters::REGISTRY.iter().map(|crm| crm.capabilities().recovery);
+        let declared = declared.filter(|ways| ways[0] == Recovery::ByKey);
         let recovery = match self {
-            Kind::Key => ways(KEYS),
+            Kind::Key => ways(&KEYS.iter().copied().chain(declared).collect::<Vec<_>>()),
             Kind::List => LIST,
             Kind::Search => ways(SEARCHES),
             Kind::None => &[Recovery::None],
