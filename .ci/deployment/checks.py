@@ -15,7 +15,7 @@ from files import TEMPLATE, as_list, constant
 # Calls to AWS that only the operator's program makes, with the operator's own permissions.
 OPERATOR_CALLS = {"CreateTable", "DeleteItem", "DescribeTable", "Scan", "UpdateTimeToLive"}
 # Variables that the code reads and a deployed function does not get: AWS sets them or they are for other places.
-NOT_DEPLOYED = r"AWS_.*|SSL_CERT_FILE|CREDENTIALS_KEY_FILE.*|CRM_BASE_URL_.*|.*_CLIENT_(ID|SECRET)"
+NOT_DEPLOYED = r"AWS_.*|SSL_CERT_FILE|CREDENTIALS_KEY_FILE.*|CRM_BASE_URL_.*|RINGCENTRAL_BASE_URL|.*_CLIENT_(ID|SECRET)"
 # The variable with the prefix of the parameters that hold the OAuth clients of CRMs.
 PREFIX = "CRM_SECRETS_PREFIX"
 PARAMETERS = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
@@ -210,6 +210,16 @@ def permissions_have_no_wildcard(files):
         # The policies that AWS manages are full of wildcards.
         problems += [f"{name} has {arn}" for arn in role.get("ManagedPolicyArns", []) if "Ref" not in arn]
     return problems
+
+
+@check(TEMPLATE, 'dynamodb:LeadingKeys: ["U#*", "N#*", "K#*"]', 'dynamodb:LeadingKeys: ["U#*", "T#*", "N#*", "K#*"]')
+def logins_cannot_change_what_is_decided_about_a_tenant(files):
+    """The function that needs no token may write the items of tenants: a fault in it, or an attacker in it, can make an
+    administrator of anyone, and change what a company's notes contain."""
+    prefix = constant("TENANT_PREFIX", files.rust("store/**/*.rs"))
+    statements = [s for s in files.statements_of("ConnectRole") if "dynamodb:UpdateItem" in as_list(s["Action"])]
+    keys = [k for s in statements for k in s.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", ["*"])]
+    return [f"the role of logins may write {k}" for k in keys if k[:1] == "*" or k.startswith(prefix)] if keys else ["no keys"]
 
 
 @check(TEMPLATE, 'JWT_SECRET: !If [Local, "", !Ref "AWS::NoValue"]', "JWT_SECRET: !Ref JwtSecretParameter")

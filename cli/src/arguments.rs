@@ -64,6 +64,10 @@ pub enum Command {
     #[command(after_help = examples::TENANT)]
     #[command(subcommand)]
     Tenant(Tenant),
+    /// Say which administrators at RingCentral administrate which CRM account
+    #[command(subcommand, name = "ringcentral")]
+    #[command(after_help = examples::RINGCENTRAL)]
+    RingCentral(RingCentral),
     /// Print the manifest that the extension loads
     #[command(after_help = examples::MANIFEST)]
     Manifest {
@@ -245,6 +249,40 @@ pub enum Token {
     },
 }
 
+/// A command about accounts at RingCentral.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RingCentral {
+    /// Let the administrators of an account at RingCentral administrate a CRM account
+    #[command(after_help = examples::RINGCENTRAL)]
+    Bind {
+        /// The CRM and the account, such as example:3151823
+        tenant: String,
+        /// RingCentral's id of the account
+        account: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let them administrate it no longer
+    #[command(after_help = examples::RINGCENTRAL)]
+    Unbind {
+        /// The CRM and the account, such as example:3151823
+        tenant: String,
+        /// RingCentral's id of the account
+        account: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the CRM accounts with their accounts at RingCentral
+    #[command(after_help = examples::RINGCENTRAL)]
+    List {
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
 /// A command about tenants.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tenant {
@@ -305,6 +343,18 @@ pub enum User {
     Check {
         /// The id of the user, such as 12345-example
         id: String,
+        /// The form of the output
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make a user an administrator of the CRM account, who decides the settings of its people
+    #[command(after_help = examples::USER_ADMIN)]
+    Admin {
+        /// The id of the user, such as 12345-example
+        id: String,
+        /// Make the user an administrator no longer
+        #[arg(long)]
+        remove: bool,
         /// The form of the output
         #[command(flatten)]
         output: Output,

@@ -79,6 +79,9 @@ pub enum CommandError {
         /// The expected form.
         reason: String,
     },
+    /// The id of an account at RingCentral is invalid.
+    #[error("{0:?} is no account at RingCentral: expected its id, which has digits only")]
+    InvalidAccount(String),
     /// A credential does not work, for this reason.
     #[error("{0} is not connected: {1}")]
     NotConnected(String, String),
@@ -219,6 +222,10 @@ impl CommandError {
             CommandError::InvalidTenant { .. } => (
                 "A tenant is a CRM and the CRM's id of the account.",
                 "Write it as in example:3151823. The message about a refused login names it, and so does `call-log user list`.",
+            ),
+            CommandError::InvalidAccount(_) => (
+                "RingCentral's id of an account has digits only. It is not the main number of the company.",
+                "Have an administrator of that account open the extension: the refusal of `GET /admin/settings` names the id.",
             ),
             CommandError::NotConnected(..) => (
                 "The CRM refused the credential, did not respond, or may not be asked for this user.",

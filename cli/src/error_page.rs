@@ -131,6 +131,7 @@ fn command_errors() -> Vec<CommandError> {
         CommandError::InvalidTenant { .. } => CommandError::InvalidTenant {
             tenant: "3151823".to_owned(), reason: "expected the CRM and the account, such as example:3151823".to_owned(),
         };
+        CommandError::InvalidAccount(_) => CommandError::InvalidAccount("+16505550100".to_owned());
         CommandError::NotConnected(..) => CommandError::NotConnected(user(), "the CRM has ended the session".to_owned());
         CommandError::NoServer(_) => CommandError::NoServer("https://calls.example.com".to_owned());
         CommandError::NotInTime(..) => CommandError::NotInTime("Example CRM", 600);

@@ -95,6 +95,22 @@ Examples:
 
 A tenant is a CRM and the CRM's id of the account. ALLOWED_TENANTS of the functions can name others.";
 
+pub(crate) const RINGCENTRAL: &str = "\
+Examples:
+  call-log ringcentral bind example:3151823 37439510
+  call-log ringcentral list
+
+RingCentral says with each request if the person is an administrator of the account. The refusal of a request names the
+account. `call-log user admin` makes one user an administrator without RingCentral.";
+
+pub(crate) const USER_ADMIN: &str = "\
+Examples:
+  call-log user admin 12345-example
+  call-log user admin 12345-example --remove
+
+An administrator locks settings, and says which extension belongs to which user of the CRM. A user who moves to another CRM
+account is no administrator there.";
+
 pub(crate) const MANIFEST: &str = "\
 Examples:
   call-log manifest >manifest.json

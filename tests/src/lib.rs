@@ -3,6 +3,7 @@
 //! - [`dynamodb`]: the embedded DynamoDB, which the functions reach through the unmodified SDK;
 //! - [`fake_crm`]: the fakes of all CRMs, each behind a [`proxy`]: [`example_crm`], [`hubspot`], [`pipedrive`],
 //!   [`template_crm`], which is also the template for a new adapter, and [`contrary_crm`], which does everything otherwise;
+//! - [`ringcentral`]: the fake of RingCentral, which says whose token it is;
 //! - [`metered`]: a test app behind counting proxies, and the cases that are counted; [`cost`]: their prices;
 //! - [`aws`]: fakes of the two AWS services that a process calls when it starts, Parameter Store and KMS;
 //! - [`runtime_api`]: the real function binaries, invoked as Lambda invokes them; [`http_api`]: API Gateway in front of them;
@@ -35,6 +36,7 @@ pub mod messages;
 pub mod metered;
 pub mod pipedrive;
 pub mod proxy;
+pub mod ringcentral;
 pub mod runtime_api;
 pub mod template_crm;
 pub mod test_app;

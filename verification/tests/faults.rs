@@ -10,7 +10,9 @@ use verification::simulation::faults::{self, Depth};
 /// `breakers.rs`, `identities.rs`, `lookalikes.rs`, `moved_users.rs` and `unnamed_contacts.rs` in `tests/tests/suite/delivery/`,
 /// and `connections.rs`, `contacts.rs`, `dispositions.rs` and `lookups.rs` in `tests/tests/suite/api/`, reach them; so does
 /// `connections.rs` in `tests/tests/suite/program/`.
-const ELSEWHERE: [&str; 32] = [
+const ELSEWHERE: [&str; 39] = [
+    "administration.read",
+    "administration.store",
     "breaker.close",
     "breaker.open",
     "breaker.probe",
@@ -26,6 +28,7 @@ const ELSEWHERE: [&str; 32] = [
     "create.add",
     "create.creator",
     "create.end",
+    "create.mapping",
     "create.teach",
     "crm.choices",
     "crm.create_contact",
@@ -33,14 +36,18 @@ const ELSEWHERE: [&str; 32] = [
     "crm.identify",
     "crm.missing_setup",
     "crm.set_up",
+    "crm.users",
     "lookup.further",
     "lookup.open",
     "lookup.read",
+    "mapping.read",
+    "mapping.store",
     "recovery.rival",
     "redrive.discard",
     "settings.read",
     "settings.reread",
     "settings.store",
+    "settings.tenant",
     "settings.user",
     "update.teach",
 ];

@@ -18,12 +18,7 @@ use call_log::{
 use serde_json::json;
 
 use super::{ACCOUNT_MS, unknown_platform};
-use crate::{
-    arguments::Connect,
-    environment,
-    error::CommandError,
-    output::print_either,
-};
+use crate::{arguments::Connect, environment, error::CommandError, output::print_either};
 
 /// The interval at which the table is asked how the login ended.
 const INTERVAL: Duration = Duration::from_secs(1);

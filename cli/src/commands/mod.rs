@@ -10,6 +10,7 @@ mod doctor;
 pub(crate) mod import;
 mod manifest;
 mod redrive;
+mod ringcentral;
 mod serve;
 mod settings;
 mod show;
@@ -27,7 +28,7 @@ use std::{
 use call_log::{
     adapters::{self, hosts, hosts::ForeignHost},
     login::account::{self, AccountSource},
-    model::{CallKey, Deadline, LogKey, Platform, SessionId, User, UserId, UserKey},
+    model::{CallKey, Deadline, LogKey, Platform, SessionId, TenantKey, User, UserId, UserKey},
     startup::app::App,
     store::{self, CallItem, StoredUser},
 };
@@ -53,6 +54,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Credentials(credentials) => credentials::run(credentials).await,
         Command::Connect(connect) => connect::run(connect).await,
         Command::Tenant(tenant) => tenant::run(tenant).await,
+        Command::RingCentral(command) => ringcentral::run(command).await,
         // The output is a JSON document with and without --json.
         Command::Manifest { url, output: _ } => manifest::run(url).await,
         Command::Doctor { output } => doctor::run(output).await,
@@ -85,6 +87,17 @@ async fn find_user(app: &App, id: &str) -> Result<StoredUser, CommandError> {
         }
     }
     Err(CommandError::UnknownUser(id.to_owned()))
+}
+
+/// Reads the name of a tenant, such as `example:3151823`.
+fn tenant_key(app: &App, tenant: &str) -> Result<TenantKey, CommandError> {
+    let invalid = |reason: String| CommandError::InvalidTenant { tenant: tenant.to_owned(), reason };
+    let key = TenantKey::parse(tenant)
+        .ok_or_else(|| invalid("expected the CRM and the account, such as example:3151823".to_owned()))?;
+    if app.crm(key.platform.as_str()).is_none() {
+        return Err(invalid(unknown_platform()));
+    }
+    Ok(key)
 }
 
 /// Reads the logs of a session that the user can reach.

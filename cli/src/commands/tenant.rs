@@ -1,9 +1,8 @@
 //! `call-log tenant`: says whose people may connect by themselves.
 
-use call_log::model::TenantKey;
 use serde_json::json;
 
-use super::unknown_platform;
+use super::tenant_key;
 use crate::{
     arguments::{Output, Tenant},
     environment,
@@ -20,13 +19,8 @@ pub(super) async fn run(command: Tenant) -> Result<(), CommandError> {
 }
 
 async fn set(tenant: &str, is_allowed: bool, output: Output) -> Result<(), CommandError> {
-    let invalid = |reason: String| CommandError::InvalidTenant { tenant: tenant.to_owned(), reason };
-    let key = TenantKey::parse(tenant)
-        .ok_or_else(|| invalid("expected the CRM and the account, such as example:3151823".to_owned()))?;
     let app = environment::app().await?;
-    if app.crm(key.platform.as_str()).is_none() {
-        return Err(invalid(unknown_platform()));
-    }
+    let key = tenant_key(&app, tenant)?;
     app.store.allow_tenant(&key, is_allowed).await?;
     let text = match is_allowed {
         true => format!("The people of {key} may connect."),

@@ -35,6 +35,7 @@ pub(super) async fn run(command: User) -> Result<(), CommandError> {
         User::Show { id, output: _ } => show(&id).await,
         User::List { output } => list(output).await,
         User::Check { id, output } => check(&id, output).await,
+        User::Admin { id, remove, output } => administrate(&id, !remove, output).await,
         User::Remove { id } => remove(&id).await,
         User::Erase { id, dry_run, output } => erase(&id, dry_run, output).await,
     }
@@ -59,6 +60,19 @@ async fn show(id: &str) -> Result<(), CommandError> {
     let app = environment::app().await?;
     let found = find_user(&app, id).await?;
     Ok(print_document(&wire::show_user(&found.user))?)
+}
+
+async fn administrate(id: &str, is_administrator: bool, output: Output) -> Result<(), CommandError> {
+    let app = environment::app().await?;
+    let found = find_user(&app, id).await?;
+    let tenant = found.user.tenant();
+    app.store.set_administrator(&found.user.key(), is_administrator.then_some(&tenant)).await?;
+    let text = match is_administrator {
+        true => format!("{id} administrates {tenant}."),
+        false => format!("{id} is no administrator."),
+    };
+    let value = json!({ "id": id, "tenant": tenant.to_string(), "administrator": is_administrator });
+    Ok(print_either(output.json, text, &value)?)
 }
 
 async fn remove(id: &str) -> Result<(), CommandError> {
@@ -175,7 +189,7 @@ fn describe(key: &UserKey, user: &Result<StoredUser, store::Error>) -> Value {
     match user {
         Ok(user) => json!({
             "id": id, "platform": key.platform.as_str(), "tenant": user.user.tenant().to_string(),
-            "name": user.name, "state": State::of(user).to_string(),
+            "name": user.name, "state": State::of(user).to_string(), "administrator": user.is_administrator(),
         }),
         Err(error) => json!({ "id": id, "platform": key.platform.as_str(), "error": error.to_string() }),
     }

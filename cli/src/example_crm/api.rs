@@ -22,7 +22,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     ExampleCrm,
@@ -41,7 +41,8 @@ pub fn router(crm: ExampleCrm) -> Router {
         .route("/contacts/{id}", get(read_contact))
         .route("/activities", get(list_activities).post(create_activity))
         .route("/activities/{id}", get(read_activity).patch(change_activity).delete(delete_activity))
-        .route("/users/me", get(async || Json(json!({ "id": "12345", "name": "Ada Agent" }))))
+        .route("/users/me", get(async || Json(user())))
+        .route("/users", get(async || Json(json!({ "users": [user()] }))))
         .route("/events", get(events))
         .fallback(async || Failure::not_found())
         .method_not_allowed_fallback(async || {
@@ -52,6 +53,11 @@ pub fn router(crm: ExampleCrm) -> Router {
         .layer(middleware::from_fn_with_state(crm.clone(), trouble::meet))
         .with_state(crm);
     Router::new().nest("/example-crm/v1", routes)
+}
+
+/// Returns the only user, whose key it is.
+fn user() -> Value {
+    json!({ "id": "12345", "name": "Ada Agent", "email": "ada@example.com" })
 }
 
 /// Rejects a request without the key.

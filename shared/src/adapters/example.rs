@@ -14,7 +14,7 @@ use super::{
     presentation::Connect,
 };
 use crate::{
-    model::{CallDuration, CallLogId, Contact, ContactId, Credentials, Direction, User},
+    model::{CallDuration, CallLogId, Contact, ContactId, Credentials, CrmUser, Direction, User},
     note::{Format, Limits},
 };
 
@@ -73,6 +73,20 @@ struct Activities {
 struct Me {
     id: String,
     name: String,
+}
+
+/// A user of the account.
+#[derive(Debug, Deserialize)]
+struct Member {
+    id: String,
+    name: Option<String>,
+    email: Option<String>,
+}
+
+/// The users of the account.
+#[derive(Debug, Deserialize)]
+struct Members {
+    users: Few<Member>,
 }
 
 /// A contact.
@@ -259,6 +273,13 @@ impl Crm for Example {
         let request = CrmRequest::create("contacts", "/example-crm/v1/contacts", fields);
         let response = access.send(request).await?;
         contact(response.json()?).ok_or_else(|| response.malformed())
+    }
+
+    async fn users(&self, access: &Access<'_>) -> Result<Vec<CrmUser>, Error> {
+        let found: Members =
+            access.send(CrmRequest::read("users", "/example-crm/v1/users").page()).await?.json()?;
+        let user = |Member { id, name, email }| CrmUser { id, name, email };
+        Ok(found.users.into_iter().map(user).collect())
     }
 }
 

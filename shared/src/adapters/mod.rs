@@ -12,7 +12,8 @@
 //! - [`client`]: sends a request with its credential, within the deadline;
 //! - [`meaning`]: the meaning of a status;
 //! - [`budget`]: rate limits; [`oauth`]: grants; [`hosts`]: hosts that a credential may be sent to;
-//! - [`json`]: values that CRMs write in more than one way; [`phone`]: telephone numbers, which people write in many ways.
+//! - [`json`]: values that CRMs write in more than one way; [`phone`]: telephone numbers, which people write in many ways;
+//! - [`ringcentral`]: RingCentral, as far as it says who is an administrator.
 //!
 //! `docs/add-a-crm.md` describes how to add a CRM.
 
@@ -32,6 +33,7 @@ mod pipedrive;
 pub mod presentation;
 pub mod profile;
 pub mod record;
+pub mod ringcentral;
 pub mod words;
 
 use std::fmt;
@@ -41,7 +43,7 @@ use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::model::{CallLogId, Contact, Credentials, Secret, User};
+use crate::model::{CallLogId, Contact, Credentials, CrmUser, Secret, User};
 pub use budget::{Budgets, RateLimits};
 pub use capability::{
     Authentication, Capabilities, CompareAndSet, Finish, HostAccount, LimitScope, Recovery,
@@ -54,6 +56,7 @@ pub use oauth::{ClientAuthentication, OAuth, Session};
 pub use presentation::Presentation;
 pub use profile::Profile;
 pub use record::{CallFacts, CallLog, CallLogChange, Choices, ContactChoice, Fields, NewCallLog, NewContact};
+pub use ringcentral::RingCentral;
 
 /// All adapters, in alphabetic order of their platform names.
 pub const REGISTRY: &[&dyn Crm] = &[&example::Example, &hubspot::HubSpot, &pipedrive::Pipedrive];
@@ -432,6 +435,16 @@ pub trait Crm: fmt::Debug + Send + Sync {
     ///
     /// An error with [`Effect::Unknown`] means that the contact may exist.
     async fn create_contact(&self, access: &Access<'_>, contact: &NewContact) -> Result<Contact, Error>;
+
+    /// Returns the users of the account who can own records, for an administrator who says which extension belongs to whom. A
+    /// CRM that does not list them has none.
+    ///
+    /// # Errors
+    ///
+    /// The effect is always [`Effect::None`].
+    async fn users(&self, _access: &Access<'_>) -> Result<Vec<CrmUser>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 #[cfg(test)]

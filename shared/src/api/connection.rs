@@ -29,7 +29,7 @@ fn hostname<'a>(api: &'a Api, request: Request<Bytes>, _: &'a Invocation) -> Han
         let caller = route::admit(api, &request)?;
         let (crm, sender) = sender(api, &caller, &NamedExtension::default())?;
         let answer = match connection::of(&api.services, &sender).await? {
-            Connection::Connected(user) => match user.hostname {
+            Connection::Connected(user) => match user.user.hostname {
                 Some(host) => Answer::text(host),
                 None => {
                     let message = format!("{} has no page of your own.", crm.display_name());

@@ -7,6 +7,7 @@
 //! The Chrome extension shows a message to its user only if the status is 200. So an outcome that the user can act on is
 //! a 200 with `successful: false`. Every other failure is an HTTP error with a body of the same shape.
 
+pub mod administration;
 mod answer;
 pub mod call_log;
 pub mod connection;
@@ -24,6 +25,10 @@ pub mod wire;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::{
+    administration::{
+        CHANGE_ADMINISTRATION, CHANGE_LOGGING_VALUES, MAP_USERS, MAP_USERS_AGAIN, SHOW_ADMINISTRATION,
+        SHOW_LOGGING_VALUES,
+    },
     call_log::{CACHE_NOTE, CREATE_CALL_LOG, FIND_CALL_LOGS, UPDATE_CALL_LOG, UPDATE_CHOICES},
     connection::{SHOW_HOSTNAME, SHOW_LICENSE, VALIDATE},
     contact::{CREATE_CONTACT, FIND_CONTACTS, SEARCH_CONTACTS},
@@ -50,6 +55,12 @@ pub const EXTENSION_ROUTES: &[&Route] = &[
     &SHOW_SETTINGS,
     &CHANGE_SETTINGS,
     &DISCONNECT,
+    &SHOW_ADMINISTRATION,
+    &CHANGE_ADMINISTRATION,
+    &MAP_USERS,
+    &MAP_USERS_AGAIN,
+    &SHOW_LOGGING_VALUES,
+    &CHANGE_LOGGING_VALUES,
 ];
 
 /// The routes of the function `connect`: what needs no token.

@@ -250,6 +250,9 @@ fn with_owner(body: ResponseBody, crm: &str, refusal: Option<OwnerRefusal>) -> R
         Some(OwnerRefusal::NotConnected) => {
             format!("The user who should own it is not connected to your company's {crm}.")
         }
+        Some(OwnerRefusal::NotMapped) => format!(
+            "No user of {crm} belongs to the extension that took the call. An administrator can map it on the page User mapping."
+        ),
     };
     telemetry::set_field("owner_refused", true);
     body.with_section(OWNER, format!("The call log belongs to you. {reason}"))

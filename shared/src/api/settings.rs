@@ -75,7 +75,7 @@ async fn user_of(api: &Api, caller: &Caller) -> Result<Known, Rejection> {
     let (crm, sender) = sender(api, caller, &NamedExtension::default())?;
     Ok(match connection::of(&api.services, &sender).await? {
         // Settings do not need the CRM.
-        Connection::Connected(user) | Connection::Ended(user) => Known::User(crm, user),
+        Connection::Connected(user) | Connection::Ended(user) => Known::User(crm, Box::new(user.user)),
         Connection::NotConnected => {
             Known::NotConnected(Box::new((StatusCode::BAD_REQUEST, not_connected().1).into()))
         }

@@ -9,7 +9,7 @@ use futures_util::{
 
 use crate::{
     adapters::{CallFacts, Crm},
-    delivery::{failure::Failure, grant::Grant, services::Services},
+    delivery::{failure::Failure, grant::Grant, owner::Ownership, services::Services},
     model::{CallLogId, Deadline, Secret, Zone},
     store::{self, CallItem, Finish, LastWritten, Lease, Release, StoredUser, Undo},
     telemetry,
@@ -41,8 +41,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) zone: Zone,
     /// The facts of the call that this invocation knows, for the step that completes the record.
     pub(crate) facts: CallFacts,
-    /// The user of the tenant whom a create asks for as owner. [`CallItem::owner`] says if the user is accepted.
-    pub(crate) asked_owner: Option<StoredUser>,
+    /// The decision who owns the record of a create.
+    pub(crate) ownership: Ownership,
 }
 
 impl<'a> Claim<'a> {
@@ -70,7 +70,7 @@ impl<'a> Claim<'a> {
     /// Returns the attempt with this grant. Its zone is the requested one, else the user's.
     pub(crate) fn attempt(self, grant: Grant<'a>, zone: Option<Zone>) -> Attempt<'a> {
         let zone = grant.zone(zone);
-        Attempt { claim: self, grant, zone, facts: CallFacts::default(), asked_owner: None }
+        Attempt { claim: self, grant, zone, facts: CallFacts::default(), ownership: Ownership::default() }
     }
 
     /// Stores the id and the content of the CRM record, and gives the lease back. If updates were queued meanwhile, the

@@ -8,7 +8,7 @@ use crate::{
         services::Services,
         tenancy::{self, Admitted, Tenancy},
     },
-    model::{Deadline, Sender, User, random_name},
+    model::{Deadline, Sender, random_name},
     store::{self, StoredUser},
 };
 
@@ -16,9 +16,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Connection {
     /// The user has credentials that the CRM has not rejected.
-    Connected(Box<User>),
+    Connected(Box<StoredUser>),
     /// The CRM has rejected the grant: the user has to connect again.
-    Ended(Box<User>),
+    Ended(Box<StoredUser>),
     /// The user is unknown or has no credentials.
     NotConnected,
     /// The token was issued before the user moved to another CRM account, or was revoked.
@@ -34,8 +34,8 @@ pub async fn of(services: &Services, sender: &Sender) -> Result<Connection, stor
         let Some(tenancy) = Tenancy::of(services, sender).await? else { return Ok(Connection::NotConnected) };
         let read = tenancy::user(services, tenancy.user.clone(), &sender.user, "connection.user").await;
         return Ok(match tenancy.admit(services, read)? {
-            Admitted::User(user) if user.session_ended => Connection::Ended(Box::new(user.user)),
-            Admitted::User(user) => Connection::Connected(Box::new(user.user)),
+            Admitted::User(user) if user.session_ended => Connection::Ended(user),
+            Admitted::User(user) => Connection::Connected(user),
             Admitted::NotConnected => Connection::NotConnected,
             Admitted::Moved => Connection::Moved,
             Admitted::Outdated => continue,

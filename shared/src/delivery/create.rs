@@ -14,7 +14,7 @@ use crate::{
         draft::{LeftOut, queued_fields},
         failure::Failure,
         lease,
-        owner::{self, OwnerRefusal},
+        owner::{self, Candidates, Owner, OwnerRefusal},
         place::{self, Found, Place},
         services::Services,
         tenancy::{self, Admitted, KnownUser, Tenancy},
@@ -106,14 +106,14 @@ pub async fn run(
         return Ok(Outcome::NoContact { number: details.contact_number, candidates: Vec::new() });
     }
     let has_authorization = authorization.is_some();
-    let owner_token_issued_at = owner.as_ref().and_then(AskedOwner::issued_at);
     let mut payload = Payload {
         contact,
         details,
         has_note,
         additional,
         owner: None,
-        owner_token_issued_at,
+        owner_token_issued_at: owner.as_ref().and_then(AskedOwner::issued_at),
+        owner_extension: command.owner_extension,
         zone,
         has_authorization,
     };
@@ -130,7 +130,10 @@ pub async fn run(
         let request = Request { services, crm, sender, holder: random_name(), deadline };
         match request.create(&tenancy, &call, &payload, authorization.clone()).await? {
             Reply::Answer(Outcome::Logged { log, shortened, owner_refusal, left_out }) => {
-                let owner_refusal = if has_bad_token { Some(OwnerRefusal::Token) } else { owner_refusal };
+                // The extension may name the owner whom the token does not.
+                let is_refused = owner_refusal.is_some() || payload.owner_extension.is_none();
+                let owner_refusal =
+                    if has_bad_token && is_refused { Some(OwnerRefusal::Token) } else { owner_refusal };
                 return Ok(Outcome::Logged { log, shortened, owner_refusal, left_out });
             }
             Reply::Answer(outcome) => return Ok(outcome),
@@ -182,12 +185,20 @@ impl<'a> Request<'a> {
             let key = call.log(place.slot());
             let now_ms = services.clock.now_ms();
             let lease = lease::new(crm, &key, &self.sender.user.id, &self.holder, now_ms, self.deadline);
-            let accepted = known_owner.as_ref().filter(|owner| owner::is_accepted(&key, payload, owner));
+            let accepted =
+                known_owner.as_ref().and_then(|known: &Candidates| known.decide(crm, &key, payload).owner);
             let read = std::mem::take(&mut known);
             let ((user, breaker), owner, claim) = tokio::join!(
-                tenancy::user_and_breaker(services, read, &self.sender.user, &breaker_key, "create.user"),
-                self.owner(&key, payload, known_owner.as_ref()),
-                self.claim(&lease, &place, payload, accepted)
+                tenancy::user_and_breaker(
+                    services,
+                    read,
+                    &self.sender.user,
+                    &breaker_key,
+                    &tenancy.tenant,
+                    "create.user"
+                ),
+                owner::read_once(services, &key, payload, known_owner.as_ref()),
+                self.claim(&lease, &place, payload, accepted.as_ref())
             );
             known_owner = owner;
             let user = tenancy.admit(services, user);
@@ -281,7 +292,7 @@ impl<'a> Request<'a> {
         let key = claim.lease.key.user(&creator);
         let read = tenancy::user(self.services, None, &key, "create.creator").await?;
         match read.filter(|creator| tenancy.may_act(creator)) {
-            Some(creator) => Ok(creator),
+            Some(creator) => Ok(creator.governed(user.tenant_settings)),
             None if claim.item.outcome_unknown => {
                 Err(Failure::unavailable("the record may exist, and its creator has to connect again"))
             }
@@ -331,15 +342,6 @@ impl<'a> Request<'a> {
         Ok(Some(kept))
     }
 
-    /// Returns the user whom the create asks for as owner, if it can be read: as this request has read it before, or as the
-    /// table has it.
-    async fn owner(&self, key: &LogKey, payload: &Payload, known: Option<&StoredUser>) -> Option<StoredUser> {
-        match known {
-            Some(known) => Some(known.clone()),
-            None => owner::read(self.services, key, payload).await.ok().flatten(),
-        }
-    }
-
     /// Claims a log of the call, or adds one. Returns `None` if the logs of the call have changed since they were read.
     /// `owner`: the accepted owner of the record, if that is not the sender.
     async fn claim(
@@ -347,14 +349,14 @@ impl<'a> Request<'a> {
         lease: &Lease<'_>,
         place: &Place,
         payload: &Payload,
-        owner: Option<&StoredUser>,
+        owner: Option<&Owner>,
     ) -> Result<Option<ClaimCreate>, store::Error> {
         let Request { services, crm, .. } = *self;
         let way = services.ways.of(crm, &lease.key.call.tenant, lease.now_ms).name();
         let (store, sender) = (&services.store, self.origin());
         match place {
             Place::Missing(first) => {
-                let owner = owner.map(|owner| &owner.user.id);
+                let owner = owner.map(|owner| &owner.user);
                 let add = store.add_log(lease, first, payload, way, sender, owner);
                 services.sync_points.reach("create.add", add).await
             }

@@ -8,7 +8,7 @@ use crate::{
         draft::{Draft, LeftOut, Record},
         failure::Failure,
         lease,
-        owner::OwnerRefusal,
+        owner::{self, Candidates, OwnerRefusal, Ownership},
         recovery::Search,
         reduction, ways, write,
     },
@@ -58,22 +58,22 @@ pub(crate) enum Outcome {
 }
 
 impl Claim<'_> {
-    /// Creates the record of the claimed call. Requests and the redrive continue here. `owner`: the user whom the create asks
-    /// for as owner, if the request has read it.
+    /// Creates the record of the claimed call. Requests and the redrive continue here. `owner`: those whom the create asks for as
+    /// owner, if the request has read them.
     pub(crate) async fn create(
         mut self,
         user: StoredUser,
-        owner: Option<StoredUser>,
+        owner: Option<Candidates>,
         authorization: Option<Secret>,
         payload: Payload,
     ) -> Result<Outcome, store::Error> {
-        let owner = match self.decide_owner(&payload, owner).await {
-            Ok(owner) => owner,
+        let ownership = match self.decide_owner(&payload, owner).await {
+            Ok(ownership) => ownership,
             Err(error) => return self.fail_create(error.into()).await,
         };
         match self.grant(user, authorization).await {
             Ok(grant) => {
-                let mut attempt = Attempt { asked_owner: owner, ..self.attempt(grant, payload.zone) };
+                let mut attempt = Attempt { ownership, ..self.attempt(grant, payload.zone) };
                 let number = payload.details.contact_number.clone();
                 match attempt.with_contact(payload).await {
                     Ok(ContactSearch::Known(payload)) => attempt.create_record(&payload).await,
@@ -87,6 +87,23 @@ impl Claim<'_> {
             }
             Err(failure) => self.fail_create(failure).await,
         }
+    }
+
+    /// Decides who owns the record of a create. `known`: what the request has read for it.
+    async fn decide_owner(
+        &mut self,
+        payload: &Payload,
+        known: Option<Candidates>,
+    ) -> Result<Ownership, store::Error> {
+        let key = self.lease.key;
+        // The create of an earlier request may ask for another owner than this one.
+        let candidates = match known.filter(|known| known.are_of(payload)) {
+            Some(known) => known,
+            None => owner::read(self.services, key, payload).await?,
+        };
+        let ownership = candidates.decide(self.crm, key, payload);
+        self.item.owner = ownership.owner.as_ref().map(|owner| owner.user.clone());
+        Ok(ownership)
     }
 
     /// Gives the lease back after a failure: there is no record, or it is not known whether there is one.
@@ -119,7 +136,7 @@ impl Attempt<'_> {
         }
         if self.claim.item.outcome_unknown {
             match self.find_record(&draft).await {
-                Ok(Search::Found(record)) => return self.complete(*record, payload).await,
+                Ok(Search::Found(record)) => return self.complete(*record).await,
                 Ok(Search::Later(at_ms)) => return self.claim.wait(at_ms).await,
                 Ok(Search::Nothing) => {}
                 Err(failure) => return self.claim.fail_create(failure).await,
@@ -133,7 +150,7 @@ impl Attempt<'_> {
             telemetry::count(Metric::DuplicatePossible);
         }
         match self.send(draft).await {
-            Ok(Some(record)) => self.complete(record, payload).await,
+            Ok(Some(record)) => self.complete(record).await,
             Ok(None) => Ok(overtaken()),
             Err(failure) => self.claim.fail_create(failure).await,
         }
@@ -204,6 +221,9 @@ impl Attempt<'_> {
     fn created(&mut self, id: CallLogId, draft: Draft<'_>, rejection: Option<&Failure>) -> Record {
         let left_out = rejection.and_then(|rejection| LeftOut::of(&draft, rejection));
         self.claim.item.left_out = left_out.iter().flat_map(|left_out| left_out.parts.clone()).collect();
+        if draft.left_out.contains(&RecordPart::Owner) {
+            self.claim.item.owner = None;
+        }
         let has_all_details = !draft.left_out.contains(&RecordPart::Details);
         let details = if has_all_details { CallDetails::default() } else { draft.payload.details.clone() };
         Record {
@@ -216,11 +236,10 @@ impl Attempt<'_> {
     }
 
     /// Settles the record of the call, and returns the outcome for the caller.
-    async fn complete(self, mut record: Record, payload: &Payload) -> Result<Outcome, store::Error> {
+    async fn complete(self, mut record: Record) -> Result<Outcome, store::Error> {
         let log = record.id.clone();
         let left_out = record.left_out.take();
-        let is_refused = payload.owner.is_some() && self.claim.item.owner.is_none();
-        let owner_refusal = is_refused.then_some(OwnerRefusal::NotConnected);
+        let owner_refusal = self.ownership.refusal;
         let (shortened, rejection) = self.settle(record).await?;
         telemetry::count(Metric::Created);
         let details = rejection.map(|failure| LeftOut::because(vec![RecordPart::Details], &failure));

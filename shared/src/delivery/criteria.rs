@@ -92,6 +92,7 @@ impl Attempt<'_> {
             contact: draft.record.contact.as_ref().map(|contact| contact.id.clone()),
             duration: full.duration.filter(|_| has_details),
             result: full.result.clone().filter(|_| has_details),
+            owner: draft.record.owner.clone().filter(|_| self.ownership.is_mapped),
             left_out: draft.left_out.clone(),
             until_ms: Some(lease.until_ms),
             sent: vec![draft.written.clone()],

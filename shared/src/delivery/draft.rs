@@ -76,11 +76,14 @@ impl Attempt<'_> {
         add_fields(&mut written, self.claim.crm, &self.sent_facts(&details));
         let shortened = composed.shortened();
         let caller = self.claim.crm.owner_id(&self.grant.user().user);
-        let asked = self.asked_owner.as_ref().map(|asked| self.claim.crm.owner_id(&asked.user));
         // An earlier attempt may have decided otherwise.
-        let (owner, earlier_owner) = match asked {
-            Some(asked) if self.claim.item.owner.is_some() => (asked, caller),
-            asked => (caller, asked.flatten()),
+        let mut earlier_owners: Vec<_> = self.ownership.other.clone().into_iter().collect();
+        let owner = match &self.ownership.owner {
+            Some(owner) => {
+                earlier_owners.extend(caller);
+                owner.crm_id.clone()
+            }
+            None => caller,
         };
         let record = NewCallLog {
             tag: CallTag::of(self.claim.lease.key),
@@ -89,7 +92,7 @@ impl Attempt<'_> {
             body: composed.body,
             contact: payload.contact.clone(),
             owner,
-            earlier_owners: earlier_owner.into_iter().collect(),
+            earlier_owners,
             facts: CallFacts::of(&details),
             first_attempt: self.claim.item.first_at.unwrap_or_default(),
             additional,

@@ -102,8 +102,10 @@
 //! | [`update`], [`create`] | the requests: a claim, and what follows it |
 //! | [`breaker`] | the circuit breaker of one tenant or user |
 //! | [`lookup`], [`contacts`], [`connection`], [`settings`] | questions of a person who waits: which calls have a log, who is calling, and what is set |
+//! | [`administration`] | what the administrators of a tenant decide |
 //! | [`redrive`] | the requests once more, for work that is due |
 
+pub mod administration;
 mod attempt;
 mod authors;
 mod breaker;

@@ -1,8 +1,10 @@
-//! The owner of a record: the caller, unless a create names another user of the same tenant by that user's own token.
+//! The owner of a record: the caller, unless a create names another user of the same tenant. It names one by that user's own
+//! token, or by an extension, whose user the tenant's administrators say.
 
 use crate::{
-    delivery::{attempt::Claim, services::Services, tenancy},
-    model::{LogKey, Payload},
+    adapters::Crm,
+    delivery::{services::Services, tenancy},
+    model::{LogKey, Payload, UserId},
     store::{self, StoredUser},
 };
 
@@ -13,10 +15,57 @@ pub enum OwnerRefusal {
     Token,
     /// The other user is not connected to the caller's tenant.
     NotConnected,
+    /// No user of the CRM has the extension, or several have it.
+    NotMapped,
 }
 
-/// Reads the user whom a create asks for as owner.
+/// Those who may own the record of a create, as the table has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidates {
+    /// The user and the extension that the create names.
+    asked: (Option<UserId>, Option<String>),
+    /// The user whose token the create brings.
+    user: Option<StoredUser>,
+    /// The CRM's id of the user to whom the extension belongs that the create names.
+    mapped: Option<String>,
+}
+
+/// The owner of a record, if that is not the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The user.
+    pub(crate) user: UserId,
+    /// The id by which the CRM knows the user as the owner of records; `None`: it does not.
+    pub(crate) crm_id: Option<String>,
+}
+
+/// The decision who owns the record of a create.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ownership {
+    /// The owner. `None`: the caller.
+    pub(crate) owner: Option<Owner>,
+    /// The owner is the one who has the extension: another one may have it at the next attempt.
+    pub(crate) is_mapped: bool,
+    /// The CRM's id of the user whose token the create brings, if it is not the owner. An earlier attempt may have decided
+    /// otherwise.
+    pub(crate) other: Option<String>,
+    /// Why it is the caller although the create asks for another owner.
+    pub(crate) refusal: Option<OwnerRefusal>,
+}
+
+/// Reads those whom a create asks for as owner.
 pub(crate) async fn read(
+    services: &Services,
+    key: &LogKey,
+    payload: &Payload,
+) -> Result<Candidates, store::Error> {
+    let (user, mapped) =
+        tokio::join!(named_user(services, key, payload), mapped_user(services, key, payload));
+    let asked = (payload.owner.clone(), payload.owner_extension.clone());
+    Ok(Candidates { asked, user: user?, mapped: mapped? })
+}
+
+async fn named_user(
     services: &Services,
     key: &LogKey,
     payload: &Payload,
@@ -27,29 +76,59 @@ pub(crate) async fn read(
     }
 }
 
-/// Returns `true` if a user may own the record of a create: one who is connected to the tenant, and whose token was not revoked.
-pub(crate) fn is_accepted(key: &LogKey, payload: &Payload, user: &StoredUser) -> bool {
-    user.user.tenant() == key.call.tenant
-        && user.user.credentials.is_some()
-        && user.accepts(payload.owner_token_issued_at)
+async fn mapped_user(
+    services: &Services,
+    key: &LogKey,
+    payload: &Payload,
+) -> Result<Option<String>, store::Error> {
+    let Some(extension) = &payload.owner_extension else { return Ok(None) };
+    let read = services.store.user_mapping(&key.call.tenant);
+    let mapping = services.sync_points.reach("create.mapping", read).await?;
+    Ok(mapping.content.user_of(extension).map(str::to_owned))
 }
 
-impl Claim<'_> {
-    /// Decides who owns the record of a create, and returns the user who was asked for, if that is a user of the tenant.
-    /// `known`: the user, if the request has read it.
-    pub(crate) async fn decide_owner(
-        &mut self,
-        payload: &Payload,
-        known: Option<StoredUser>,
-    ) -> Result<Option<StoredUser>, store::Error> {
-        let key = self.lease.key;
-        let known = known.filter(|user| payload.owner.as_ref() == Some(&user.user.id));
-        let asked = match known {
-            Some(known) => Some(known),
-            None => read(self.services, key, payload).await?,
+/// Returns those whom a create asks for as owner, if they can be read: as the request has read them before, or as the table has
+/// them.
+pub(crate) async fn read_once(
+    services: &Services,
+    key: &LogKey,
+    payload: &Payload,
+    known: Option<&Candidates>,
+) -> Option<Candidates> {
+    match known {
+        Some(known) => Some(known.clone()),
+        None => read(services, key, payload).await.ok(),
+    }
+}
+
+impl Candidates {
+    /// Returns `true` if these were read for a create that asks for the same owner.
+    pub(crate) fn are_of(&self, payload: &Payload) -> bool {
+        (&self.asked.0, &self.asked.1) == (&payload.owner, &payload.owner_extension)
+    }
+
+    /// Decides who owns the record of a create: the user of the token who is connected to the tenant, and whose token was not
+    /// revoked; else the user who has the extension.
+    pub(crate) fn decide(&self, crm: &dyn Crm, key: &LogKey, payload: &Payload) -> Ownership {
+        let user = self.user.as_ref().filter(|user| user.user.tenant() == key.call.tenant);
+        let owner_of =
+            |user: &StoredUser| Owner { user: user.user.id.clone(), crm_id: crm.owner_id(&user.user) };
+        let is_accepted = |user: &&StoredUser| {
+            user.user.credentials.is_some() && user.accepts(payload.owner_token_issued_at)
         };
-        let accepted = asked.as_ref().filter(|user| is_accepted(key, payload, user));
-        self.item.owner = accepted.map(|user| user.user.id.clone());
-        Ok(asked.filter(|user| user.user.tenant() == key.call.tenant))
+        if let Some(accepted) = user.filter(is_accepted) {
+            return Ownership { owner: Some(owner_of(accepted)), ..Ownership::default() };
+        }
+        let other = user.and_then(|user| owner_of(user).crm_id);
+        let platform = &key.call.tenant.platform;
+        let mapped = self.mapped.as_ref().and_then(|crm_id| {
+            Some(Owner { user: UserId::new(format!("{crm_id}-{platform}"))?, crm_id: Some(crm_id.clone()) })
+        });
+        let refusal = match (&mapped, &payload.owner, &payload.owner_extension) {
+            (Some(_), ..) | (None, None, None) => None,
+            (None, Some(_), _) => Some(OwnerRefusal::NotConnected),
+            (None, None, Some(_)) => Some(OwnerRefusal::NotMapped),
+        };
+        Ownership { is_mapped: mapped.is_some(), owner: mapped, other, refusal }
     }
 }

@@ -220,11 +220,17 @@ impl Attempt<'_> {
 
     /// Returns the record that an attempt would have created, as far as a search needs it. `like`: a record of the same call.
     pub(crate) fn sought_record(&self, criteria: &RecoveryCriteria, like: &NewCallLog) -> NewCallLog {
+        // A mapping may have named another owner than now, or none.
+        let caller = || self.claim.crm.owner_id(&self.grant.user().user);
+        let sent = criteria.owner.clone().or_else(|| self.ownership.is_mapped.then(caller).flatten());
+        let owner = sent.or_else(|| like.owner.clone());
+        let earlier_owners = like.owner.iter().chain(&like.earlier_owners).cloned().collect();
         NewCallLog {
             tag: criteria.tag.clone().unwrap_or_else(|| CallTag::of(self.claim.lease.key)),
             recovery: self.way_of(criteria),
             contact: criteria.contact.clone().map(Contact::of),
-            owner: like.owner.clone().filter(|_| !criteria.left_out.contains(&RecordPart::Owner)),
+            owner: owner.filter(|_| !criteria.left_out.contains(&RecordPart::Owner)),
+            earlier_owners,
             facts: CallFacts::of(&criteria.details()),
             ..like.clone()
         }

@@ -20,7 +20,7 @@ use crate::{
         attempt::Claim, breaker::Breaker, creation, failure::Failure, lease, retry::LONGEST_WAIT_MS,
         services::Services, write,
     },
-    model::{BreakerKey, Deadline, TenantKey, UserKey, random_name},
+    model::{BreakerKey, Deadline, TenantKey, TenantSettings, UserKey, random_name},
     store::{self, CallItem, Change, ClaimCreate, ClaimUpdate, Due, Purpose, State, StoredUser},
     telemetry::{self, Metric, Trace},
 };
@@ -193,8 +193,8 @@ impl Run<'_> {
         Ok(calls)
     }
 
-    /// Returns the users of these calls: `None` if a user is unknown, or has no credentials and has not disconnected; no entry if
-    /// one cannot be read.
+    /// Returns the users of these calls, with the settings that count in their tenants: `None` if a user is unknown, or has no
+    /// credentials and has not disconnected; no entry if one cannot be read.
     async fn users(&self, calls: &[Due]) -> BTreeMap<UserKey, Option<Arc<StoredUser>>> {
         let ids = calls
             .iter()
@@ -210,10 +210,40 @@ impl Run<'_> {
             Ok(user) => {
                 let user =
                     user.filter(|user| user.user.credentials.is_some() || user.disconnected_at_ms.is_some());
-                Some((key, user.map(Arc::new)))
+                Some((key, user))
             }
             Err(error) => {
                 tracing::warn!(%error, "a user could not be read");
+                None
+            }
+        });
+        let users: Vec<_> = readable.collect();
+        let tenants: BTreeSet<_> =
+            users.iter().filter_map(|(_, user)| Some(user.as_ref()?.user.tenant())).collect();
+        let settings = self.tenant_settings(tenants).await;
+        let governed = users.into_iter().filter_map(|(key, user)| {
+            let Some(user) = user else { return Some((key, None)) };
+            let settings = settings.get(&user.user.tenant())?.clone();
+            Some((key, Some(Arc::new(user.governed(settings)))))
+        });
+        governed.collect()
+    }
+
+    /// Returns the settings of these tenants. One whose settings cannot be read has no entry.
+    async fn tenant_settings(
+        &self,
+        tenants: BTreeSet<TenantKey>,
+    ) -> BTreeMap<TenantKey, Arc<TenantSettings>> {
+        let read = stream::iter(tenants).map(async |tenant| {
+            let read = self.services.store.tenant_settings(&tenant);
+            let settings = self.services.sync_points.reach("redrive.settings", read).await;
+            (tenant, settings)
+        });
+        let read: Vec<_> = read.buffer_unordered(USERS_AT_ONCE).collect().await;
+        let readable = read.into_iter().filter_map(|(tenant, settings)| match settings {
+            Ok(settings) => Some((tenant, Arc::new(settings))),
+            Err(error) => {
+                tracing::warn!(%error, "the settings of a tenant could not be read");
                 None
             }
         });

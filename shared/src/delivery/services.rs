@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, client::with_base_url, hosts},
+    adapters::{Budgets, Crm, HttpClient, LimitScope, OAuth, RingCentral, client::with_base_url, hosts},
     delivery::{
         cleaning::Cleaning, grant::unstored::UnstoredGrants, sync_point::SyncPoints,
         tenant_hints::TenantHints, ways::Ways,
@@ -33,6 +33,8 @@ pub struct Services {
     pub unstored_grants: UnstoredGrants,
     /// The ways in which the CRMs of some tenants take the call tag.
     pub ways: Ways,
+    /// RingCentral, which says who is an administrator.
+    pub ringcentral: RingCentral,
     /// The sections of notes that the CRMs of some tenants change.
     pub cleaning: Cleaning,
     /// The tenants of users, as far as this process has read them.

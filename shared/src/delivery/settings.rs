@@ -3,6 +3,9 @@
 //! The extension sends back the whole map that it was shown, each quarter of an hour and from each browser. So a value counts as
 //! changed only if it differs from the one that this login was last shown: otherwise two browsers would undo each other's
 //! changes. Settings that notes and delivery read are in the user's item, all others in an item of their own.
+//!
+//! What a user is shown are the settings that count: an administrator of the tenant can lock a setting, or give it a default. The
+//! extension sends these back too. They are never stored as the user's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +14,7 @@ use serde_json::Value;
 use crate::{
     adapters::Crm,
     delivery::services::Services,
-    model::{Settings, User, UserKey, hash::stable_hash},
+    model::{Settings, TenantSettings, User, UserKey, hash::stable_hash},
     note,
     store::{self, ExtensionSettings},
 };
@@ -49,8 +52,8 @@ pub async fn show(
     change(services, crm, user, login, &SettingsChange::default()).await
 }
 
-/// Changes a user's settings and returns all of them. A value that cannot be stored, because it or the map would be too long,
-/// is ignored: the caller sees it in what is returned.
+/// Changes a user's settings and returns all that count. A value that is locked, or that cannot be stored, because it or the map
+/// would be too long, is ignored: the caller sees it in what is returned.
 ///
 /// # Errors
 /// Fails if the table does, and with [`store::Error::Unavailable`] if other requests keep changing the settings.
@@ -62,12 +65,20 @@ pub async fn change(
     change: &SettingsChange,
 ) -> Result<Settings, store::Error> {
     let (key, mut own) = (user.key(), user.settings.0.clone());
+    let tenant = user.tenant();
     for _ in 0..ATTEMPTS {
-        let before = services.store.extension_settings(&key);
-        let before = services.sync_points.reach("settings.read", before).await?;
+        let (before, tenant) = tokio::join!(
+            services.sync_points.reach("settings.read", services.store.extension_settings(&key)),
+            services.sync_points.reach("settings.tenant", services.store.administrator_settings(&tenant)),
+        );
+        let (before, tenant) = (before?, tenant?);
+        let counting = |own: &BTreeMap<_, _>, extension: &ExtensionSettings| {
+            tenant.over(&Settings(merged(crm, own, extension))).0
+        };
         let seen = login.and_then(|login| before.seen.iter().find(|(known, _)| known == login));
-        let shown = merged(crm, &own, &before);
-        let changes = changes(&shown, seen.map(|(_, seen)| seen), change);
+        let chosen = merged(crm, &own, &before);
+        let mut changes = changes(&counting(&own, &before), seen.map(|(_, seen)| seen), change);
+        changes.retain(|name, value| is_choice(&tenant, &chosen, name, value));
         let (hot, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             changes.into_iter().partition(|(name, _)| is_hot(crm, name));
         if !hot.is_empty() {
@@ -77,7 +88,7 @@ pub async fn change(
         }
         let mut after = before.clone();
         after.settings.extend(others);
-        let shown = merged(crm, &own, &after);
+        let shown = counting(&own, &after);
         if let Some(login) = login {
             after.remember_shown(login, &shown);
         }
@@ -93,6 +104,13 @@ pub async fn change(
     Err(store::Error::Unavailable("other requests keep changing the settings".to_owned()))
 }
 
+/// Returns `true` if a user can change a setting in this way: it is not locked, the value is not one that a browser was shown
+/// while it was locked, and there is something to remove.
+fn is_choice(tenant: &TenantSettings, chosen: &BTreeMap<String, Value>, name: &str, value: &Value) -> bool {
+    let is_lock = value["customizable"] == Value::Bool(false);
+    !tenant.is_locked(name) && !is_lock && (!value.is_null() || chosen.contains_key(name))
+}
+
 /// Returns the settings in the user's item as they are now.
 async fn current(
     services: &Services,
@@ -103,7 +121,7 @@ async fn current(
 }
 
 /// Returns `true` if notes or delivery read a setting, or the adapter.
-fn is_hot(crm: &dyn Crm, name: &str) -> bool {
+pub(super) fn is_hot(crm: &dyn Crm, name: &str) -> bool {
     note::is_setting(name) || crm.presentation().settings.iter().any(|field| field.key == name)
 }
 

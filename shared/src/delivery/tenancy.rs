@@ -3,6 +3,8 @@
 //! Tokens of ours name it, so that the call can be claimed while the user is read. For other tokens it is the stored user's,
 //! which this process may remember. The stored user decides in any case: a user can move to another CRM account.
 
+use std::sync::Arc;
+
 use crate::{
     adapters::{Crm, LimitScope},
     delivery::services::Services,
@@ -117,23 +119,27 @@ pub(crate) struct KnownUser {
 }
 
 /// Returns the user of a request and the state of the breaker: as this request has read them before, or as the table has them. A
-/// breaker that cannot be read counts as closed. `step`: the sync point.
+/// breaker that cannot be read counts as closed. The user has the settings that count in the tenant. `step`: the sync point.
 pub(crate) async fn user_and_breaker(
     services: &Services,
     known: KnownUser,
     user: &UserKey,
     breaker: &BreakerKey,
+    tenant: &TenantKey,
     step: &'static str,
 ) -> (Result<Option<StoredUser>, store::Error>, BreakerState) {
     let KnownUser { user: known_user, breaker: known_breaker } = known;
     match (known_user, known_breaker) {
         (Some(user), Some(state)) => (Ok(Some(user)), state),
         (Some(user), None) => {
-            let state = services.sync_points.reach(step, services.store.breaker(breaker)).await;
-            (Ok(Some(user)), state.unwrap_or_default())
+            let read = services.store.settings_and_breaker(tenant, breaker);
+            match services.sync_points.reach(step, read).await {
+                Ok((settings, state)) => (Ok(Some(user.governed(Arc::new(settings)))), state),
+                Err(error) => (Err(error), BreakerState::default()),
+            }
         }
         (None, _) => {
-            let read = services.store.user_and_breaker(user, breaker);
+            let read = services.store.user_and_breaker(user, breaker, tenant);
             match services.sync_points.reach(step, read).await {
                 Ok((user, state)) => (Ok(user), state),
                 Err(error) => (Err(error), BreakerState::default()),

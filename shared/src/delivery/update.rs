@@ -152,7 +152,7 @@ impl Request<'_> {
             let claim = services.store.claim_update(&lease, change);
             let seen = std::mem::take(&mut known);
             let ((read, breaker), claim) = tokio::join!(
-                tenancy::user_and_breaker(services, seen, user, &breaker_key, "update.user"),
+                tenancy::user_and_breaker(services, seen, user, &breaker_key, &tenancy.tenant, "update.user"),
                 services.sync_points.reach("update.claim", claim)
             );
             let claim = claim?;

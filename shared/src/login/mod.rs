@@ -2,9 +2,10 @@
 //!
 //! The person, the account and the host come from the CRM's response to the credential itself, never from the request. Nothing is
 //! stored unless the people of that account may connect. [`account`] finds the account of a user whom an operator stores,
-//! [`disconnect`] ends a connection.
+//! [`disconnect`] ends a connection, [`administrator`] says who is an administrator.
 
 pub mod account;
+pub mod administrator;
 pub mod disconnect;
 
 use std::collections::BTreeSet;

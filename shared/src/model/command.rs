@@ -33,6 +33,9 @@ pub struct CreateCallLog {
     /// The token of the user who should own the record, if the request asks for another owner than the caller. Never
     /// stored.
     pub owner_token: Option<Secret>,
+    /// RingCentral's id of the extension whose user should own the record, if the request asks for another owner than the
+    /// caller. The token takes precedence.
+    pub owner_extension: Option<String>,
     /// The CRM contact. `None`: it is looked up by `details.contact_number`.
     pub contact: Option<Contact>,
     /// The details that the request brings.
@@ -148,6 +151,9 @@ pub struct Payload {
     /// When the token of that user was issued, in seconds since 1970, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_token_issued_at: Option<i64>,
+    /// RingCentral's id of the extension whose user should own the record, if that is not the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_extension: Option<String>,
     /// The time zone that the request named.
     #[serde(
         default,

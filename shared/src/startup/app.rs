@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use http::{Request, Response};
 
 use crate::{
-    adapters::{Budgets, REGISTRY},
+    adapters::{Budgets, REGISTRY, RingCentral},
     api::{self, Api, Invocation, Route},
     delivery::{
         cleaning::Cleaning,
@@ -69,6 +69,7 @@ impl Background {
         // The keyring stays empty until the secrets are read. Nothing is encrypted or decrypted before.
         let store = Store::new(dynamodb_client(&config, table), &*config.table, Keyring::new([]));
         let crm_base_urls = config.crm_base_urls.clone();
+        let ringcentral = RingCentral::new(config.ringcentral_base_url.clone());
         let meanwhile = async {
             meanwhile(&store).await;
             Ok::<_, StartError>(())
@@ -88,6 +89,7 @@ impl Background {
             unstored_grants: UnstoredGrants::default(),
             tenant_hints: TenantHints::default(),
             ways: Ways::default(),
+            ringcentral,
             cleaning: Cleaning::default(),
             sync_points: SyncPoints::default(),
         };

@@ -37,6 +37,8 @@ pub struct Config {
     pub previous_key_files: Vec<PathBuf>,
     /// URLs that replace the hosts of CRMs, by platform, for local runs and tests (`CRM_BASE_URL_<PLATFORM>`).
     pub crm_base_urls: BTreeMap<String, String>,
+    /// The URL that replaces RingCentral's host, for local runs and tests (`RINGCENTRAL_BASE_URL`).
+    pub ringcentral_base_url: Option<String>,
     /// Our OAuth clients, by platform (`<PLATFORM>_CLIENT_ID`, `<PLATFORM>_CLIENT_SECRET`).
     pub oauth_clients: BTreeMap<String, OAuthClient>,
     /// The names of the parameters with our other OAuth clients, without the slash and the platform at their ends
@@ -235,6 +237,8 @@ impl Config {
                 .map(PathBuf::from)
                 .collect(),
             crm_base_urls,
+            ringcentral_base_url: url("RINGCENTRAL_BASE_URL")?
+                .map(|url| url.trim_end_matches('/').to_owned()),
             oauth_clients,
             crm_secrets_prefix: get("CRM_SECRETS_PREFIX")
                 .map(|prefix| prefix.trim_end_matches('/').to_owned()),

@@ -172,6 +172,9 @@ pub(super) const LAST_RENEWAL: &str = "last_renewal";
 /// Boolean, the CRM refused to renew the grant: the user must connect again. Written by a renewal.
 pub(super) const SESSION_ENDED: &str = "session_ended";
 
+/// Text, the tenant that the user administrates: see [`TenantKey`](crate::model::TenantKey). In another tenant, the user is no
+/// administrator. Written by an operator.
+pub(super) const ADMINISTRATES: &str = "administrates";
 /// Text, the name of the user in the CRM. Written by a login.
 pub(super) const NAME: &str = "name";
 /// Number, when the user connected. Written by a login.
@@ -183,6 +186,14 @@ pub(super) const DISCONNECTED_AT: &str = "disconnected_at";
 
 /// Boolean, the people of the tenant may connect by themselves.
 pub(super) const ALLOWED: &str = "allowed";
+/// Set of texts, RingCentral's ids of the accounts whose administrators administrate the tenant.
+pub(super) const RINGCENTRAL_ACCOUNTS: &str = "rc_accounts";
+
+// The items of a tenant's administration. Requests of administrators write them; [`VERSION`] counts the writes. The item with
+// the settings that notes and delivery read has them as [`SETTINGS`].
+
+/// Encrypted packed JSON of a [`Versioned`](super::Versioned).
+pub(super) const ADMINISTRATION: &str = "admin";
 
 // The items of contacts. Requests about contacts write them.
 

@@ -1,16 +1,19 @@
 //! State of the circuit breakers: until when a CRM gets no requests of a tenant or of a user.
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use super::{
     Error, Store, StoredUser,
+    administration::read_tenant_settings,
     attributes::{FAILURES, OPEN_UNTIL, TTL, number},
     expression::{Update, WriteOutcome},
     from_sdk_error,
     item_reader::ItemReader,
     keys::{TableItem, TableKey},
 };
-use crate::model::{BreakerKey, UserKey};
+use crate::model::{BreakerKey, TenantKey, TenantSettings, UserKey};
 
 /// The time that the state is kept after the breaker has closed, in seconds.
 const BREAKER_TTL_S: i64 = 7 * 86_400;
@@ -34,17 +37,20 @@ impl Store {
         item.as_ref().map_or(Ok(BreakerState::default()), read_breaker)
     }
 
-    /// Reads a user and the state of a breaker in one operation. A breaker that cannot be read counts as closed.
+    /// Reads a user of a tenant, with the settings that count for the user, and the state of a breaker in one operation. A
+    /// breaker that cannot be read counts as closed.
     ///
     /// # Errors
-    /// Fails if the table does, and with [`Error::Unreadable`] if the user's item cannot be read.
+    /// Fails if the table does, and with [`Error::Unreadable`] if the user's item or the tenant's settings cannot be read.
     pub async fn user_and_breaker(
         &self,
         user: &UserKey,
         breaker: &BreakerKey,
+        tenant: &TenantKey,
     ) -> Result<(Option<StoredUser>, BreakerState), Error> {
         let (user_key, breaker_key) = (TableKey::user(user), TableKey::breaker(breaker));
-        let keys = [user_key.clone().into_item(), breaker_key.clone().into_item()];
+        let settings_key = TableKey::tenant_settings(tenant);
+        let keys = [&user_key, &breaker_key, &settings_key].map(|key| key.clone().into_item());
         let keys = KeysAndAttributes::builder().set_keys(Some(keys.into())).consistent_read(true).build();
         let keys = keys.map_err(|error| Error::Rejected(error.to_string()))?;
         let request = self.client.batch_get_item().request_items(&self.table, keys);
@@ -60,7 +66,11 @@ impl Store {
             None if is_unprocessed => self.user(user).await?,
             item => item.map(|item| self.read_user(user, &item)).transpose()?,
         };
-        Ok((stored, state))
+        let settings = match take(&settings_key) {
+            None if is_unprocessed => self.tenant_settings(tenant).await?,
+            item => item.as_ref().map_or(Ok(TenantSettings::default()), read_tenant_settings)?,
+        };
+        Ok((stored.map(|user| user.governed(Arc::new(settings))), state))
     }
 
     /// Counts one more failure in a row of a breaker, and returns its state. `now_ms`: milliseconds since 1970.

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Error, Store,
+    Error, Store, StoredUser,
     attributes::{MAKER, OWNING_LOG, text},
-    expression::Update,
+    expression::{Update, WriteOutcome},
     from_sdk_error,
     item_reader::ItemReader,
     keys::{TableItem, TableKey, user_partition},
 };
-use crate::model::UserKey;
+use crate::model::{Platform, TenantKey, UserKey, UserMapping};
 
 /// The part of an item that is a person's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,31 @@ pub(super) enum Trace {
     Part,
     /// All of it, except for what others have queued in it.
     Whole,
+}
+
+/// Where a mapping may name the user.
+#[derive(Debug)]
+struct MappedTrace {
+    platform: Platform,
+    /// The tenant; `None`: it is not known, because the user was removed before.
+    tenant: Option<TenantKey>,
+    /// The id by which the CRM knows the user as the owner of records.
+    owner_id: String,
+}
+
+impl MappedTrace {
+    fn of(key: &UserKey, stored: Option<&StoredUser>) -> MappedTrace {
+        let suffix = format!("-{}", key.platform);
+        let id = key.id.as_str();
+        let owner_id =
+            stored.map_or(id.strip_suffix(&suffix).unwrap_or(id), |stored| stored.user.crm_owner_id());
+        let tenant = stored.map(|stored| stored.user.tenant());
+        MappedTrace { platform: key.platform.clone(), tenant, owner_id: owner_id.to_owned() }
+    }
+
+    fn may_be_in(&self, tenant: &TenantKey) -> bool {
+        self.tenant.as_ref().map_or(self.platform == tenant.platform, |own| own == tenant)
+    }
 }
 
 /// The counts of an erasure.
@@ -48,6 +73,7 @@ impl Store {
     /// Fails if the table does. The erasure can be repeated.
     pub async fn erase_user(&self, user: &UserKey, is_dry_run: bool, now_ms: i64) -> Result<Erased, Error> {
         let mut erased = Erased::default();
+        let mapped = MappedTrace::of(user, self.user(user).await.ok().flatten().as_ref());
         if !is_dry_run && self.remove_user(user).await? {
             erased.count(&TableKey::user(user), Trace::Whole);
         }
@@ -61,7 +87,7 @@ impl Store {
                 .set_exclusive_start_key(from);
             let page = Box::pin(request.send()).await.map_err(from_sdk_error)?;
             for item in page.items.iter().flatten() {
-                self.erase_from(item, user, is_dry_run, now_ms, &mut erased).await?;
+                self.erase_from(item, user, &mapped, is_dry_run, now_ms, &mut erased).await?;
             }
             from = page.last_evaluated_key.filter(|key| !key.is_empty());
             if from.is_none() {
@@ -74,11 +100,15 @@ impl Store {
         &self,
         item: &TableItem,
         user: &UserKey,
+        mapped: &MappedTrace,
         is_dry_run: bool,
         now_ms: i64,
         erased: &mut Erased,
     ) -> Result<(), Error> {
         let key = ItemReader(item).key()?;
+        if key.is_mapping() {
+            return self.erase_mapped(key, item, mapped, is_dry_run, erased).await;
+        }
         let log = key.log_key().filter(|log| log.call.tenant.platform == user.platform);
         let trace = match &log {
             _ if is_of(user, &key, item) => Ok(Trace::Whole),
@@ -103,6 +133,37 @@ impl Store {
             true => erased.count(&key, trace),
             false => erased.in_use += 1,
         }
+        Ok(())
+    }
+
+    /// Removes the user's row from a mapping of users, if it can have one.
+    async fn erase_mapped(
+        &self,
+        key: TableKey,
+        item: &TableItem,
+        mapped: &MappedTrace,
+        is_dry_run: bool,
+        erased: &mut Erased,
+    ) -> Result<(), Error> {
+        if !key.tenant_key().is_some_and(|tenant| mapped.may_be_in(&tenant)) {
+            return Ok(());
+        }
+        let Ok(mut mapping) = self.read_versioned::<UserMapping>(Some(item.clone())) else {
+            erased.unreadable += 1;
+            return Ok(());
+        };
+        if mapping.content.0.remove(&mapped.owner_id).is_none() {
+            return Ok(());
+        }
+        if !is_dry_run {
+            mapping.version += 1;
+            let update = self.versioned(&key, &mapping)?;
+            if let WriteOutcome::ConditionFailed(_) = self.update(key, update).await? {
+                erased.in_use += 1;
+                return Ok(());
+            }
+        }
+        erased.changed += 1;
         Ok(())
     }
 }

@@ -268,7 +268,10 @@ impl Store {
 
     /// Runs updates of several items, all or none. Returns `false` if a condition did not hold, or if another write was
     /// under way on one of the items.
-    pub(super) async fn update_all(&self, updates: [(TableKey, Update); 2]) -> Result<bool, Error> {
+    pub(super) async fn update_all(
+        &self,
+        updates: impl IntoIterator<Item = (TableKey, Update)>,
+    ) -> Result<bool, Error> {
         let update = |(key, update): (TableKey, Update)| {
             let (expression, values) = update.expression();
             let names = placeholders(&format!("{expression} {}", update.condition)).collect();
@@ -276,7 +279,7 @@ impl Store {
                 .table_name(&self.table)
                 .set_key(Some(key.into_item()))
                 .update_expression(expression)
-                .condition_expression(update.condition)
+                .set_condition_expression(Some(update.condition).filter(|condition| !condition.is_empty()))
                 .set_expression_attribute_names(Some(names))
                 .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
                 .build()

@@ -19,6 +19,8 @@ const BREAKER_SORT_KEY: &str = "BREAKER";
 const HOST_SORT_KEY: &str = "HOST";
 pub(super) const TENANT_SORT_KEY: &str = "TENANT";
 const SETTINGS_SORT_KEY: &str = "SETTINGS";
+const ADMINISTRATION_SORT_KEY: &str = "ADMIN";
+const MAPPING_SORT_KEY: &str = "MAPPING";
 const CODE_SORT_KEY: &str = "CODE";
 const REPORT_SORT_KEY: &str = "REPORT";
 const CODE_PREFIX: &str = "K#";
@@ -85,6 +87,26 @@ impl TableKey {
     /// The key of the item with the operator's decisions about a tenant.
     pub(super) fn tenant(tenant: &TenantKey) -> TableKey {
         TableKey { partition: tenant_partition(tenant), sort: TENANT_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item with the settings of a tenant that notes and delivery read.
+    pub(super) fn tenant_settings(tenant: &TenantKey) -> TableKey {
+        TableKey { partition: tenant_partition(tenant), sort: SETTINGS_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item with what the administrators of a tenant have decided.
+    pub(super) fn administration(tenant: &TenantKey) -> TableKey {
+        TableKey { partition: tenant_partition(tenant), sort: ADMINISTRATION_SORT_KEY.to_owned() }
+    }
+
+    /// The key of the item with the extensions of a tenant's users.
+    pub(super) fn mapping(tenant: &TenantKey) -> TableKey {
+        TableKey { partition: tenant_partition(tenant), sort: MAPPING_SORT_KEY.to_owned() }
+    }
+
+    /// Returns `true` if it is the key of a mapping of users.
+    pub(super) fn is_mapping(&self) -> bool {
+        self.sort == MAPPING_SORT_KEY
     }
 
     /// The key of the item of something that works once. `code`: its hash.

@@ -23,7 +23,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn sort_key(key: &str) -> Filter {
+    pub(super) fn sort_key(key: &str) -> Filter {
         Filter { expression: format!("#{SK} = :sort"), names: &[SK], values: vec![("sort", text(key))] }
     }
 }
@@ -51,7 +51,7 @@ impl Store {
     pub async fn tenants(&self) -> Result<Vec<(TenantKey, bool)>, Error> {
         let items = self.scan(Filter::sort_key(TENANT_SORT_KEY)).await?;
         let mut tenants = Vec::new();
-        for item in &items {
+        for item in items.iter().filter(|item| item.contains_key(ALLOWED)) {
             if let Some(tenant) = TableKey::of_item(item).and_then(|key| key.tenant_key()) {
                 tenants.push((tenant, ItemReader(item).boolean(ALLOWED)?));
             }

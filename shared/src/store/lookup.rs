@@ -7,6 +7,7 @@ use futures_util::future::try_join_all;
 
 use super::{
     BreakerState, CallItem, Error, Store, StoredUser,
+    administration::read_tenant_settings,
     attributes::{
         ACCOUNT, API_HOST, CREATOR, CREDENTIALS, CRM_USER_ID, EXTENSION_HASH, EXTENSION_NUMBER, FAILURES,
         HOLDER, HOSTNAME, LEASE_UNTIL, LOG_ID, LOGIN_HOST, NEXT_SLOT, OPEN_UNTIL, OTHER_LOGS,
@@ -17,7 +18,7 @@ use super::{
     from_sdk_error,
     keys::{TableItem, TableKey},
 };
-use crate::model::{BreakerKey, LogKey, UserKey};
+use crate::model::{BreakerKey, LogKey, TenantKey, TenantSettings, UserKey};
 
 /// The most items of one operation (DynamoDB, `BatchGetItem`).
 const MOST_ITEMS: usize = 100;
@@ -104,6 +105,24 @@ impl Store {
             Some((log.clone(), read.ok()?))
         });
         Ok(LookedUp { user: stored, breaker: breaker.unwrap_or_default(), logs: logs.collect() })
+    }
+
+    /// Reads the settings of a tenant that notes and delivery read, and the state of a breaker, in one operation. A breaker that
+    /// cannot be read counts as closed.
+    ///
+    /// # Errors
+    /// Fails if the table does, and with [`Error::Unreadable`] if the settings cannot be read.
+    pub async fn settings_and_breaker(
+        &self,
+        tenant: &TenantKey,
+        breaker: &BreakerKey,
+    ) -> Result<(TenantSettings, BreakerState), Error> {
+        let (settings_key, breaker_key) = (TableKey::tenant_settings(tenant), TableKey::breaker(breaker));
+        let mut items = self.get_all(vec![settings_key.clone(), breaker_key.clone()], Depth::Content).await?;
+        let mut take = |key: &TableKey| items.remove(&key.text());
+        let state = take(&breaker_key).and_then(|item| read_breaker(&item).ok()).unwrap_or_default();
+        let settings = take(&settings_key);
+        Ok((settings.as_ref().map_or(Ok(TenantSettings::default()), read_tenant_settings)?, state))
     }
 
     /// Reads call logs, strongly consistent. One that does not exist or cannot be read is left out.

@@ -11,7 +11,10 @@
 //! | `U#<platform>#<user>` | `CONTACT#<code>` | the contacts that were found for a number | [`contacts`] | `contacts`, `lease_until`, `ttl` |
 //! | `T#<platform>#<account>` | `CONTACT#<code>` | a contact that is, or was, created | [`contacts`] | `contact`, `maker`, `holder`, `lease_until`, `ttl` |
 //! | `U#<platform>#<user>` | `SETTINGS` | settings that only the extension reads | [`settings`] | `settings`, `version` |
-//! | `T#<platform>#<account>` | `TENANT` | the operator's decisions about a tenant | [`logins`] | `allowed` |
+//! | `T#<platform>#<account>` | `TENANT` | the operator's decisions about a tenant | [`logins`], [`administrators`] | `allowed`, `rc_accounts` |
+//! | `T#<platform>#<account>` | `SETTINGS` | the settings of a tenant that notes and delivery read | [`administration`] | `settings` |
+//! | `T#<platform>#<account>` | `ADMIN` | what the administrators of a tenant have decided | [`administration`] | `admin`, `version` |
+//! | `T#<platform>#<account>` | `MAPPING` | the extensions of a tenant's users at RingCentral | [`administration`] | `admin`, `version` |
 //! | `K#<hash>` | `CODE` | something that works once and was used | [`logins`] | `holder`, `maker`, `ttl` |
 //! | `K#<name>` | `REPORT` | how a flow of a login ended that a command waits for | [`logins`] | `report`, `maker`, `ttl` |
 //! | `N#<platform>#<host>` | `HOST` | the CRM account that a host's users belong to | [`users`] | `account` |
@@ -24,6 +27,8 @@
 //! The SDK repeats a write if the response was lost: such a write recognises itself by the name of the invocation in
 //! the item.
 
+mod administration;
+mod administrators;
 mod attributes;
 mod breakers;
 mod call;
@@ -49,6 +54,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_sdk_dynamodb::{Client, config::Builder, error::SdkError, types::AttributeValue};
 
+pub use administration::{Administration, Versioned};
 pub use breakers::BreakerState;
 pub use call::{
     AuthoredNote, Basis, CallItem, Change, ClaimCreate, ClaimUpdate, Due, Earlier, Enqueued, Event, Finish,

@@ -1,6 +1,6 @@
 //! Users in the table, and the claim by which one invocation at a time renews a user's grant.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::DateTime;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{
     Error, Store,
     attributes::{
-        ACCOUNT, API_HOST, CONNECTED_AT, CREDENTIALS, CRM_USER_ID, DISCONNECTED_AT, HOSTNAME, LAST_RENEWAL,
-        LOGIN_HOST, NAME, OWNER_ID, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS,
+        ACCOUNT, ADMINISTRATES, API_HOST, CONNECTED_AT, CREDENTIALS, CRM_USER_ID, DISCONNECTED_AT, HOSTNAME,
+        LAST_RENEWAL, LOGIN_HOST, NAME, OWNER_ID, PK, RENEWAL_HOLDER, RENEWAL_UNTIL, SESSION_ENDED, SETTINGS,
         TOKEN_VERSION, VALID_FROM, ZONE, boolean, number, text,
     },
     expression::{Update, WriteOutcome},
@@ -18,7 +18,9 @@ use super::{
     item_reader::ItemReader,
     keys::{TableItem, TableKey},
 };
-use crate::model::{Credentials, CrmAccount, Platform, Secret, Settings, User, UserKey, Zone};
+use crate::model::{
+    Credentials, CrmAccount, Platform, Secret, Settings, TenantSettings, User, UserKey, Zone,
+};
 
 /// The maximum number of attempts to change settings that other requests change at the same time.
 const SETTINGS_ATTEMPTS: usize = 8;
@@ -40,6 +42,10 @@ pub struct StoredUser {
     pub connected_at_ms: Option<i64>,
     /// When the user disconnected, in milliseconds since 1970. `None`: the user has not disconnected since the last login.
     pub disconnected_at_ms: Option<i64>,
+    /// The tenant that the user administrates. In another tenant, the user is no administrator.
+    pub administrates: Option<String>,
+    /// The settings of the tenant that the user's settings follow: see [`StoredUser::governed`].
+    pub tenant_settings: Arc<TenantSettings>,
 }
 
 impl StoredUser {
@@ -47,6 +53,19 @@ impl StoredUser {
     /// does not say when it was issued is the oldest.
     pub fn accepts(&self, issued_at: Option<i64>) -> bool {
         issued_at.unwrap_or(0) >= self.valid_from
+    }
+
+    /// Returns the user with the settings that count: the user's own, as far as the tenant's administrators leave the choice.
+    #[must_use]
+    pub fn governed(mut self, settings: Arc<TenantSettings>) -> StoredUser {
+        self.user.settings = settings.over(&self.user.settings);
+        self.tenant_settings = settings;
+        self
+    }
+
+    /// Returns `true` if an operator has made the user an administrator of the tenant that the user belongs to.
+    pub fn is_administrator(&self) -> bool {
+        self.administrates.as_deref() == Some(self.user.tenant().to_string().as_str())
     }
 }
 
@@ -296,6 +315,8 @@ impl Store {
             name: reader.text(NAME)?,
             connected_at_ms: reader.number(CONNECTED_AT)?,
             disconnected_at_ms: reader.number(DISCONNECTED_AT)?,
+            administrates: reader.text(ADMINISTRATES)?,
+            tenant_settings: Arc::default(),
         })
     }
 
@@ -335,13 +356,13 @@ fn read_credentials(json: &[u8]) -> Option<Credentials> {
 }
 
 /// Each setting is JSON in a text, so that any value survives.
-fn settings_value(settings: &Settings) -> AttributeValue {
+pub(super) fn settings_value(settings: &Settings) -> AttributeValue {
     AttributeValue::M(
         settings.0.iter().map(|(name, value)| (name.clone(), text(value.to_string()))).collect(),
     )
 }
 
-fn read_settings(reader: ItemReader<'_>) -> Result<Settings, Error> {
+pub(super) fn read_settings(reader: ItemReader<'_>) -> Result<Settings, Error> {
     let mut settings = BTreeMap::new();
     for (name, json) in reader.texts(SETTINGS)? {
         settings.insert(name, serde_json::from_str(&json).map_err(|_| reader.unreadable(SETTINGS))?);

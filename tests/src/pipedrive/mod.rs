@@ -65,6 +65,8 @@ pub enum Route {
     ActivityTypes,
     /// "Get current user data" (API v1)
     CurrentUser,
+    /// "Get all users" (API v1)
+    Users,
     /// "Add a new activity"
     CreateActivity,
     /// "Get details of an activity"
@@ -92,6 +94,7 @@ impl Route {
             Route::ListLeads => ("GET", "/v1/leads"),
             Route::ActivityTypes => ("GET", "/v1/activityTypes"),
             Route::CurrentUser => ("GET", "/v1/users/me"),
+            Route::Users => ("GET", "/v1/users"),
             Route::CreateActivity => ("POST", "/api/v2/activities"),
             Route::GetActivity => ("GET", "/api/v2/activities/*"),
             Route::UpdateActivity => ("PATCH", "/api/v2/activities/*"),
@@ -263,6 +266,15 @@ impl FakePipedrive {
         self.records().persons.len()
     }
 
+    /// Replaces the users of the company. Each has an id, a name, and an e-mail address, if it is not empty.
+    pub fn set_users(&self, users: &[(u64, &str, &str)]) {
+        let user = |(id, name, email): &(u64, &str, &str)| {
+            let email = (!email.is_empty()).then_some(email);
+            json!({ "id": id, "name": name, "email": email, "active_flag": true, "is_deleted": false })
+        };
+        self.records().users = users.iter().map(user).collect();
+    }
+
     /// Replaces the activity types. Each has a name, a key, and `true` if it is active.
     pub fn set_types(&self, types: &[(&str, &str, bool)]) {
         self.records().types =
@@ -341,6 +353,7 @@ fn router(records: Arc<Mutex<Records>>) -> Router {
         .route("/v1/leads", get(persons::leads))
         .route("/v1/activityTypes", get(activity_types))
         .route("/v1/users/me", get(current_user))
+        .route("/v1/users", get(users))
         .route("/api/v2/activities", get(list_activities).post(create_activity))
         .route("/api/v2/activities/{id}", get(get_activity).patch(update_activity).delete(delete_activity))
         .fallback(async || Failure::not_found())
@@ -384,6 +397,10 @@ async fn current_user(State(records): Shared) -> Reply {
         "company_domain": "acme", "timezone_name": "America/Los_Angeles", "timezone_offset": "-08:00",
     });
     Ok(success(user))
+}
+
+async fn users(State(records): Shared) -> Reply {
+    Ok(success(json!(lock(&records).users)))
 }
 
 async fn create_activity(State(records): Shared, body: Bytes) -> Reply {

@@ -282,6 +282,7 @@ pub fn create(call: &Call, origin: Origin, request: &Request) -> CreateCallLog {
         extension: origin.names.of(call.extension),
         user: None,
         owner_token: None,
+        owner_extension: None,
         contact: Some(contact).filter(|_| *request != Request::CreateWithoutContact),
         details: facts,
         has_note: true,

@@ -84,7 +84,7 @@ impl Floor {
     }
 
     async fn read_and_claim(&self) -> Result<(), Error> {
-        let user = self.dynamodb.batch_get_item().request_items(&self.table, user_and_breaker()?);
+        let user = self.dynamodb.batch_get_item().request_items(&self.table, first_keys()?);
         let claim = self.write("st = :st, own = :own, busy = :busy, amb = :amb, fence = :fence");
         let (user, claim) = tokio::join!(user.send(), claim.send());
         user?;
@@ -138,9 +138,10 @@ fn key(sort: &str) -> HashMap<String, AttributeValue> {
     HashMap::from([("pk".to_owned(), text("U#floor")), ("sk".to_owned(), text(sort))])
 }
 
-/// The keys of the user and of the state of the CRM.
-fn user_and_breaker() -> Result<KeysAndAttributes, Error> {
-    Ok(KeysAndAttributes::builder().keys(key("USER")).keys(key("BREAKER")).consistent_read(true).build()?)
+/// The keys of the user, of the state of the CRM, and of the tenant's settings.
+fn first_keys() -> Result<KeysAndAttributes, Error> {
+    let keys = ["USER", "BREAKER", "SETTINGS"].map(key).into();
+    Ok(KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?)
 }
 
 fn text(value: &str) -> AttributeValue {

@@ -7,6 +7,7 @@
 mod call_type;
 mod contacts;
 mod presentation;
+mod users;
 mod wire;
 
 use async_trait::async_trait;
@@ -26,7 +27,7 @@ use super::{
     json::{Few, number},
 };
 use crate::{
-    model::{CallLogId, Contact, ContactId, Credentials, User, Zone},
+    model::{CallLogId, Contact, ContactId, Credentials, CrmUser, User, Zone},
     note::{Format, Limits, TextUnit},
 };
 
@@ -286,6 +287,10 @@ impl Crm for Pipedrive {
 
     async fn find_contacts_by_name(&self, access: &Access<'_>, name: &str) -> Result<Vec<Contact>, Error> {
         contacts::find_by_name(access, name).await
+    }
+
+    async fn users(&self, access: &Access<'_>) -> Result<Vec<CrmUser>, Error> {
+        users::list(access).await
     }
 
     async fn choices(&self, access: &Access<'_>, contact: &Contact) -> Result<Choices, Error> {

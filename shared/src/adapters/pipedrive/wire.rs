@@ -166,6 +166,19 @@ pub(super) struct CurrentUser {
     pub(super) timezone_offset: Option<String>,
 }
 
+/// A user of the company.
+#[derive(Deserialize)]
+pub(super) struct CompanyUser {
+    pub(super) id: Number,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) email: Option<String>,
+    pub(super) active_flag: bool,
+    #[serde(default)]
+    pub(super) is_deleted: bool,
+}
+
 /// The place of the next page.
 #[derive(Deserialize)]
 pub(super) struct Page {

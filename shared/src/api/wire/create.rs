@@ -31,12 +31,13 @@ pub fn read_create(body: &[u8]) -> Result<Read<CreateCallLog>, InputError> {
     let mut details = CallDetails { session: Some(session.clone()), ..read_details(&call) };
     details.contact_number = read_contact_number(&top, &details);
     details.contact_name = read_contact_name(&top);
-    let (additional, owner_token) = read_additional(&top);
+    let (additional, owner_token, owner_extension) = read_additional(&top);
     let command = CreateCallLog {
         session,
         extension: read_extension(&call),
         user: read_user_id(&top)?,
         owner_token,
+        owner_extension,
         contact: read_contact(&top, &details),
         has_note: has_note(&call, &details),
         additional,
@@ -55,15 +56,17 @@ fn has_note(call: &Fields<'_>, details: &CallDetails) -> bool {
     }
 }
 
-/// Returns the form fields without the token of another user that server-side logging adds, and that token if its user
-/// should own the record.
-fn read_additional(top: &Fields<'_>) -> (Map<String, Value>, Option<Secret>) {
+/// Returns the form fields without the token of another user that server-side logging adds; and that token and the id of that
+/// user's extension, if the user should own the record.
+fn read_additional(top: &Fields<'_>) -> (Map<String, Value>, Option<Secret>, Option<String>) {
     let mut additional = top.fact("additionalSubmission", &value::OBJECT).unwrap_or_default();
     let token = additional.shift_remove("adminAssignedUserToken");
     // Any other value than `true`, such as the text "true", does not ask for another owner, as in App Connect.
     let is_assigned = additional.get("isAssignedToUser") == Some(&Value::Bool(true));
     let token = token.filter(|_| is_assigned).and_then(|token| Some(Secret::new(token.as_str()?.trim())));
-    (additional, token.filter(|token| !token.expose().is_empty()))
+    let extension = additional.get("adminAssignedUserRcId").filter(|_| is_assigned);
+    let extension = extension.and_then(|id| (value::ID.read)(id).ok().flatten());
+    (additional, token.filter(|token| !token.expose().is_empty()), extension)
 }
 
 #[cfg(test)]
@@ -153,6 +156,7 @@ mod tests {
             extension: NamedExtension { hash: text("ab12"), id: text("62264425"), number: None },
             user: None,
             owner_token: None,
+            owner_extension: None,
             contact: Some(Contact {
                 id: ContactId::new("77").unwrap(),
                 kind: text("contact"),
@@ -268,6 +272,18 @@ mod tests {
             [json!(null), json!(""), json!(" "), json!(7), json!({"token": "s3cr3t"}), json!(["s3cr3t"])]
         {
             check(json!(true), no_token, None);
+        }
+        // An extension is a form field too, as in App Connect.
+        for (assigned, id, expected) in [
+            (json!(true), json!("62275646002"), text("62275646002")),
+            (json!(true), json!(62275646002_i64), text("62275646002")),
+            (json!(true), json!(""), None),
+            (json!(true), json!({"id": 7}), None),
+            (json!("true"), json!("7"), None),
+        ] {
+            let form = json!({"isAssignedToUser": assigned, "adminAssignedUserRcId": id});
+            let read = read(&call(json!({"additionalSubmission": form}))).unwrap();
+            assert_eq!((read.owner_extension, Value::Object(read.additional)), (expected, form));
         }
         // Only the form asks for another owner.
         let elsewhere = json!({"isAssignedToUser": true, "adminAssignedUserToken": "s3cr3t"});

@@ -3,6 +3,7 @@
 //! Each field is looked for in every object where it may be, from the top level inwards. `null` counts as absent, and
 //! unknown fields are ignored.
 
+mod administration;
 mod bounded;
 mod cached_note;
 mod compose;
@@ -24,6 +25,10 @@ mod update;
 mod user;
 mod value;
 
+pub use administration::{
+    AdministrationBody, MappedUserEntry, read_administration_change, read_extensions, read_logging_values,
+    read_ringcentral_token,
+};
 pub use cached_note::read_cached_note;
 pub use compose::{ComposeLine, read_compose_line};
 pub use connection::{LicenseBody, ValidationBody, read_hashed_ids};

@@ -374,7 +374,7 @@ impl<'a> Grant<'a> {
         }
         let is_newer = stored.token_version != self.user.token_version;
         if is_newer || stored.session_ended {
-            self.user = stored;
+            self.user = stored.governed(self.user.tenant_settings.clone());
         }
         Ok(is_newer)
     }

@@ -6,7 +6,7 @@ use super::Grant;
 use crate::{
     adapters::{CallFacts, CallLog, CallLogChange, Choices, NewCallLog, NewContact, Profile},
     delivery::failure::Failure,
-    model::{CallLogId, Contact},
+    model::{CallLogId, Contact, CrmUser},
 };
 
 impl Grant<'_> {
@@ -139,6 +139,18 @@ impl Grant<'_> {
         let access = self.access()?;
         let request = self.crm.choices(&access, contact);
         Ok(self.services.sync_points.reach("crm.choices", request).await?)
+    }
+
+    /// Lists the users of the account. See [`Crm::users`](crate::adapters::Crm::users).
+    pub(crate) async fn users(&mut self) -> Result<Vec<CrmUser>, Failure> {
+        loop {
+            let access = self.access()?;
+            let request = self.crm.users(&access);
+            let response = self.services.sync_points.reach("crm.users", request).await;
+            if !self.is_renewed_after(&response).await? {
+                return Ok(response?);
+            }
+        }
     }
 
     /// Finds the CRM records of an earlier attempt. See [`Crm::find_records`](crate::adapters::Crm::find_records).

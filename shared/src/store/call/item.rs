@@ -166,6 +166,9 @@ pub struct RecoveryCriteria {
     /// The name of the way in which the attempt can be found. Absent: an earlier version stored the criteria.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub way: Option<String>,
+    /// The CRM's id of the record's owner, if a mapping decided it, which can change.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// The parts of the record that the attempt left out.
     #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<RecordPart>,
@@ -199,6 +202,7 @@ impl RecoveryCriteria {
             result: payload.details.result.clone(),
             tag: Some(CallTag::of(key)),
             way: Some(way.to_owned()),
+            owner: None,
             left_out: Vec::new(),
             has_authorization: payload.has_authorization,
             until_ms: None,

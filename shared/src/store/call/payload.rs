@@ -40,7 +40,11 @@ impl Store {
         let packed = self
             .decrypt(&TableKey::log(call), PAYLOAD, ciphertext)
             .map_err(|error| unreadable(&error.to_string()))?;
-        unpack(&packed).map(Some).ok_or_else(|| unreadable("another version of this program wrote it"))
+        let payload: Option<Payload> = unpack(&packed);
+        let mut payload = payload.ok_or_else(|| unreadable("another version of this program wrote it"))?;
+        // The key names the session, so it is not stored again.
+        payload.details.session = Some(call.call.session.clone());
+        Ok(Some(payload))
     }
 }
 
@@ -65,6 +69,7 @@ mod tests {
             additional: [("deals".to_owned(), json!(412))].into_iter().collect(),
             owner: UserId::new("54321-example"),
             owner_token_issued_at: Some(1_741_794_325),
+            owner_extension: Some("62275646002".to_owned()),
             zone: Zone::parse("Europe/Berlin"),
             has_authorization: true,
         };

@@ -1,5 +1,6 @@
 //! The HTTP contract with callers, tested with the real function binaries over the Lambda Runtime API.
 
+mod administration;
 mod cached_notes;
 mod connections;
 mod contacts;

@@ -28,7 +28,8 @@ async fn a_create_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the_
     );
     // The claim adds the item to the index of due calls, in case the lease holder dies; the finish removes it. Pipedrive's
     // records have no call tag, so the finish adds the item to the index of records.
-    assert_eq!((units(&dynamodb, true), units(&dynamodb, false)), (2.0, 5.0));
+    // The reads are those of the user, of the state of the CRM, and of the tenant's settings, which need not exist.
+    assert_eq!((units(&dynamodb, true), units(&dynamodb, false)), (3.0, 5.0));
 }
 
 #[tokio::test]
@@ -39,8 +40,8 @@ async fn an_update_takes_two_round_trips_to_dynamodb_besides_the_requests_to_the
     let Counted { dynamodb, crm, .. } = metered.send("PATCH", &update).await;
     assert_eq!(names(&dynamodb), ["POST BatchGetItem", "POST UpdateItem", "POST UpdateItem"]);
     assert_eq!(crm.iter().map(|one| one.method.as_str()).collect::<Vec<_>>(), ["GET", "PATCH"]);
-    // The user, and the state of the CRM.
-    assert_eq!(units(&dynamodb, true), 2.0);
+    // The user, the state of the CRM, and the tenant's settings.
+    assert_eq!(units(&dynamodb, true), 3.0);
     assert!(units(&dynamodb, false) <= 4.0, "{dynamodb:?}");
 }
 
@@ -63,9 +64,9 @@ async fn connections_are_reused_between_requests() {
 }
 
 #[tokio::test]
-async fn a_million_creates_cost_at_most_7_10_dollars() {
+async fn a_million_creates_cost_at_most_7_25_dollars() {
     let bill = per_million(&metered::create().await.used(), &US_EAST_1);
-    assert!(total(&bill) <= 7.1, "{bill:?}");
+    assert!(total(&bill) <= 7.25, "{bill:?}");
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ fn payload() -> Payload {
         additional: serde_json::Map::new(),
         owner: None,
         owner_token_issued_at: None,
+        owner_extension: None,
         zone: None,
         has_authorization: false,
     }

@@ -4,8 +4,8 @@
 use call_log::{
     adapters::oauth::AuthorizationCode,
     login::{AllowedTenants, Login, Proof},
-    model::{BreakerKey, CallLogId, Deadline, Secret},
-    store::{BreakerState, Erased, FlowReport},
+    model::{BreakerKey, CallLogId, Deadline, Secret, TenantKey, UserMapping},
+    store::{BreakerState, Erased, FlowReport, Versioned},
 };
 use tests::pipedrive::ACCESS_TOKEN;
 
@@ -30,6 +30,39 @@ async fn items_with(test: &TestApp, text: &str) -> Vec<Value> {
 
 async fn erase(test: &TestApp, user: &User, is_dry_run: bool) -> Erased {
     test.app.store.erase_user(&user.key(), is_dry_run, test.now_ms()).await.unwrap()
+}
+
+/// The mapping of a company's users names the person by the CRM's id.
+#[tokio::test]
+async fn a_person_is_erased_from_the_mapping_of_users() {
+    for is_removed_before in [false, true] {
+        let test = TestApp::start().await;
+        let tenant = test.user.tenant();
+        let other = TenantKey { account: "42".to_owned(), ..tenant.clone() };
+        let mapped: UserMapping =
+            serde_json::from_value(json!({"12345": {"e": ["9"]}, "777": {"e": ["8"]}})).unwrap();
+        for tenant in [&tenant, &other] {
+            let next = Versioned::default().next(mapped.clone(), "an administrator");
+            assert!(test.app.store.put_administration(tenant, None, Some(&next)).await.unwrap());
+        }
+        if is_removed_before {
+            test.app.store.remove_user(&test.user.key()).await.unwrap();
+        }
+        // Without the user it is not known which company it was.
+        let expected = if is_removed_before { (0, 2) } else { (1, 1) };
+        assert_eq!(erase(&test, &test.user, true).await.changed, expected.1, "a dry run");
+        let erased = erase(&test, &test.user, false).await;
+        assert_eq!((erased.removed, erased.changed, erased.unreadable), (expected.0, expected.1, 0));
+        let left = async |tenant| {
+            let mapping = test.app.store.user_mapping(tenant).await.unwrap().content;
+            mapping.0.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(left(&tenant).await, ["777"]);
+        assert_eq!(left(&other).await.len(), if is_removed_before { 1 } else { 2 });
+        // A repetition no longer knows the company.
+        erase(&test, &test.user, false).await;
+        assert_eq!(left(&other).await, ["777"]);
+    }
 }
 
 #[tokio::test]

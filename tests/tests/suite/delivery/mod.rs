@@ -17,6 +17,7 @@ mod finishes;
 mod grants;
 mod identities;
 mod leases;
+mod locks;
 mod lookalikes;
 mod moved_users;
 mod orders;

@@ -96,6 +96,7 @@ async fn apply(test: &TestApp, key: &LogKey, event: Event) -> bool {
                 additional: Map::new(),
                 owner: None,
                 owner_token_issued_at: None,
+                owner_extension: None,
                 zone: None,
                 has_authorization: false,
             };

@@ -43,7 +43,7 @@ fn an_account_is_connected_with_a_key_that_works() {
     assert!(out.starts_with(&first), "{out}");
     let row = json!([{
         "id": "12345-pipedrive", "platform": "pipedrive", "tenant": format!("pipedrive:{COMPANY}"), "name": "Ada Agent",
-        "state": "connected",
+        "state": "connected", "administrator": false,
     }]);
     assert_eq!(json_of(&shell, &["user", "list"]), row);
     assert_eq!(shell.run(&["user", "check", "12345-pipedrive"]).out(), "works: Ada Agent\n");
@@ -242,6 +242,69 @@ fn a_tenant_is_allowed_and_forbidden() {
         let error = shell.run(&["tenant", "allow", tenant]).error();
         assert!(error.starts_with(&format!("call-log: {tenant} is no tenant: ")), "{error}");
     }
+}
+
+#[test]
+fn an_account_at_ringcentral_is_bound_to_a_tenant() {
+    let (shell, _dynamodb, _crm) = shell();
+    let run = |command: &[&str]| shell.run(&[&["ringcentral"], command].concat());
+    assert_eq!(run(&["list"]).out(), "No account at RingCentral is bound to a CRM account.\n");
+    for (command, out) in [
+        ("bind", "The administrators of the account 37439510 at RingCentral administrate pipedrive:7.\n"),
+        (
+            "bind",
+            "The administrators of the account 37439510 at RingCentral administrate pipedrive:7 already.\n",
+        ),
+        (
+            "unbind",
+            "The administrators of the account 37439510 at RingCentral no longer administrate pipedrive:7.\n",
+        ),
+        (
+            "unbind",
+            "The administrators of the account 37439510 at RingCentral do not administrate pipedrive:7.\n",
+        ),
+    ] {
+        assert_eq!(run(&[command, "Pipedrive:7", " 37439510 "]).out(), out);
+    }
+    for (tenant, account) in [("pipedrive:7", "2"), ("pipedrive:7", "1"), ("pipedrive:a#b", "1")] {
+        run(&["bind", tenant, account]).out();
+    }
+    run(&["unbind", "pipedrive:7", "2"]).out();
+    let list = json!([
+        {"tenant": "pipedrive:7", "accounts": ["1"]}, {"tenant": "pipedrive:a#b", "accounts": ["1"]},
+    ]);
+    assert_eq!(json_of(&shell, &["ringcentral", "list"]), list);
+    // Nothing is decided about who may connect.
+    assert_eq!(json_of(&shell, &["tenant", "list"]), json!([]));
+    let row = json!({"tenant": "pipedrive:7", "account": "3", "bound": true, "changed": true});
+    assert_eq!(json_of(&shell, &["ringcentral", "bind", "pipedrive:7", "3"]), row);
+    for (tenant, account, message) in [
+        ("7", "1", "call-log: 7 is no tenant: "),
+        ("nothing:7", "1", "call-log: nothing:7 is no tenant: "),
+        ("pipedrive:7", "+16505550100", "call-log: \"+16505550100\" is no account at RingCentral: "),
+        ("pipedrive:7", "", "call-log: \"\" is no account at RingCentral: "),
+    ] {
+        let error = run(&["bind", tenant, account]).error();
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn a_user_is_made_an_administrator_and_is_one_no_longer() {
+    let (shell, _dynamodb, _crm) = shell();
+    shell.run(&["connect", "pipedrive", "--api-token", API_KEY]).out();
+    let is_administrator = || json_of(&shell, &["user", "list"])[0]["administrator"].clone();
+    let made = shell.run(&["user", "admin", "12345-pipedrive"]).out();
+    assert_eq!(made, format!("12345-pipedrive administrates pipedrive:{COMPANY}.\n"));
+    assert_eq!(is_administrator(), true);
+    // A login of the same user keeps the decision.
+    shell.run(&["connect", "pipedrive", "--api-token", API_KEY]).out();
+    assert_eq!(is_administrator(), true);
+    let removed = shell.run(&["user", "admin", "12345-pipedrive", "--remove"]).out();
+    assert_eq!(removed, "12345-pipedrive is no administrator.\n");
+    assert_eq!(is_administrator(), false);
+    let unknown = shell.run(&["user", "admin", "7-pipedrive"]).error();
+    assert!(unknown.contains("7-pipedrive"), "{unknown}");
 }
 
 #[test]

@@ -189,6 +189,12 @@ async fn rows() -> Vec<Row> {
         ("/contact", "GET", "?phoneNumber=%2B12135550111", ""),
         ("/contact", "POST", "", person),
         ("/custom/contact/search", "GET", "?name=Bob", ""),
+        ("/admin/settings", "GET", "", ""),
+        ("/admin/settings", "POST", "", r#"{"adminSettings": {"version": 0, "userMappingsVersion": 0}}"#),
+        ("/admin/userMapping", "POST", "", r#"{"rcExtensionList": [{"id": 7, "name": "Ada Agent"}]}"#),
+        ("/admin/reinitializeUserMapping", "POST", "", r#"{"rcExtensionList": []}"#),
+        ("/admin/serverLoggingSettings", "GET", "", ""),
+        ("/admin/serverLoggingSettings", "POST", "", r#"{"additionalFieldValues": {}}"#),
     ] {
         let mut add = |case, status, response| rows.push(Row { case, path, method, status, response });
         let (good, body) = (format!("{path}{query}"), body.to_owned());
@@ -196,6 +202,12 @@ async fn rows() -> Vec<Row> {
             self::ask(app, method, uri, token, body.to_owned()).await
         };
         test.crm.add_deal(412, 77, "Roof", "open");
+        let is_for_administrators = path.starts_with("/admin");
+        if is_for_administrators {
+            add("no administrator", 403, ask(&test.app, method, &token, &good, &body).await);
+            let (user, tenant) = (test.user.key(), test.user.tenant());
+            test.app.store.set_administrator(&user, Some(&tenant)).await.unwrap();
+        }
         add("done", 200, ask(&test.app, method, &token, &good, &body).await);
         if good != path || !body.is_empty() {
             add("nothing", 400, ask(&test.app, method, &token, path, "").await);
@@ -216,10 +228,17 @@ async fn rows() -> Vec<Row> {
         let user = User { credentials: None, ..test.user.clone() };
         test.app.store.put_user(&user).await.unwrap();
         let is_refused = method == "POST" && path != "/callLog/cacheNote"
+            || is_for_administrators
             || ["/hostname", "/user/settings"].contains(&path);
         let status = if is_refused { 400 } else { 200 };
         add("not connected", status, ask(&test.app, method, &token, &good, &body).await);
         test.app.store.put_user(&test.user).await.unwrap();
+        if (path, method) == ("/admin/settings", "POST") {
+            let late =
+                r#"{"adminSettings": {"version": 7, "userMappingsVersion": 0, "userSettings": {"a": {}}}}"#;
+            add("another administrator", 409, ask(&test.app, method, &token, &good, late).await);
+        }
+        test.app.store.set_administrator(&test.user.key(), None).await.unwrap();
     }
     add_rows_without_token(&test, &without_table, &proxy, &mut rows).await;
     let path = "/unAuthorize";

@@ -1,5 +1,7 @@
 //! The routes of the extension. Their queries contain numbers, names and the token.
 
+use tests::ringcentral::FakeRingCentral;
+
 use super::*;
 
 /// A request: its method, path, query and body.
@@ -11,6 +13,14 @@ fn requests() -> Vec<Asked<'static>> {
     let contact = |number: &str| json!({"phoneNumber": format!("+1{number}"), "newContactName": NAME, "secret": AUTH_HEADER});
     let chosen =
         json!({"sessionId": "1", "dispositions": {"deals": 412, "note": NOTE}, "rcToken": DOWNLOAD_TOKEN});
+    let ringcentral = format!("rcAccessToken={DOWNLOAD_TOKEN}&rcAccountId={NUMBER}");
+    let person = json!({"id": NUMBER, "name": NAME, "email": format!("{NUMBER}@acme.example"), "extensionNumber": NUMBER});
+    let people = json!({"rcExtensionList": [person], "rcAccessToken": AUTH_HEADER});
+    let numbers = json!({"enable": true, "doNotLogNumbers": NUMBER});
+    let settings = json!({"adminSettings": {"version": 0, "userMappingsVersion": 0,
+        "userSettings": {"serverSideLogging": numbers, NAME: {"value": NOTE}}, "adminAccessToken": DOWNLOAD_TOKEN}});
+    let wrong_settings =
+        json!({"adminSettings": {"version": 0, "userMappingsVersion": 0, "userSettings": {NAME: NOTE}}});
     let cached = |session: Value| json!({"sessionId": session, "note": NOTE, "rcToken": DOWNLOAD_TOKEN});
     vec![
         ("GET", "/callLog", "sessionIds=1,2&requireDetails=true".to_owned(), Value::Null),
@@ -37,6 +47,24 @@ fn requests() -> Vec<Asked<'static>> {
             json!({"sessionId": NAME.repeat(40), "dispositions": NOTE}),
         ),
         ("PUT", "/contact", format!("name={NOTE}"), Value::Null),
+        ("GET", "/admin/settings", ringcentral.clone(), Value::Null),
+        ("POST", "/admin/settings", ringcentral.clone(), settings),
+        (
+            "POST",
+            "/admin/settings",
+            ringcentral.clone(),
+            json!({"adminSettings": {NAME: NOTE}, "rcAccessToken": AUTH_HEADER}),
+        ),
+        ("POST", "/admin/settings", ringcentral.clone(), wrong_settings),
+        ("POST", "/admin/userMapping", ringcentral.clone(), people.clone()),
+        ("POST", "/admin/userMapping", ringcentral.clone(), json!({"rcExtensionList": {NAME: NUMBER}})),
+        ("POST", "/admin/reinitializeUserMapping", ringcentral.clone(), people),
+        (
+            "POST",
+            "/admin/serverLoggingSettings",
+            ringcentral,
+            json!({"additionalFieldValues": {NAME: AUTH_HEADER}}),
+        ),
         ("GET", "/nothing", format!("name={NOTE}"), Value::Null),
     ]
 }
@@ -134,7 +162,13 @@ fn event_of((method, path, query, body): &Asked<'_>, token: &str) -> Value {
 async fn the_routes_of_the_extension_reveal_no_secret_or_personal_data() {
     let mut harness = Harness::start().await;
     harness.send(OWNER, "POST", &create("1")).await;
-    let variables = variables(&harness.table.base_url(), &harness.crm, &harness.aws, &harness.dynamodb);
+    let mut variables = variables(&harness.table.base_url(), &harness.crm, &harness.aws, &harness.dynamodb);
+    let ringcentral = FakeRingCentral::start();
+    ringcentral.issue(DOWNLOAD_TOKEN, "1", true);
+    variables.insert("RINGCENTRAL_BASE_URL".to_owned(), ringcentral.base_url());
+    let tenant = user(OWNER, None).tenant();
+    assert!(harness.app.store.bind_ringcentral_account(&tenant, "1", true).await.unwrap());
+    harness.crm.set_users(&[(tests::pipedrive::USER, NAME, &format!("{NUMBER}@acme.example"))]);
     let function = Function::start("extension-api", &variables);
     let token = harness.app.issue_token(&user(OWNER, None), 1);
     let forged = format!("{}AAAA", &token[..token.len() - 4]);
@@ -145,7 +179,12 @@ async fn the_routes_of_the_extension_reveal_no_secret_or_personal_data() {
         }
     }
     let answered = responses.iter().filter(|response| response.status == 200).count();
-    assert!(answered >= 5, "{responses:?}");
+    assert!(answered >= 9, "{responses:?}");
+    for fault in [Fault::Status(401), Fault::Refusal(403, echo()), Fault::Refusal(500, echo()), Fault::Html] {
+        ringcentral.outage(Some(fault));
+        let asked = ("GET", "/admin/settings", format!("rcAccessToken={DOWNLOAD_TOKEN}"), Value::Null);
+        responses.push(function.invoke(event_of(&asked, &token)).await);
+    }
     for fault in [
         Fault::Status(401),
         Fault::Refusal(403, echo()),
