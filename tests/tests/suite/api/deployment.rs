@@ -95,7 +95,8 @@ async fn a_person_connects_at_the_address_that_api_gateway_knows() {
     assert_eq!(manifest["serverUrl"], format!("https://{domain}"));
     let page = deployment.get("/connect").await;
     assert_eq!(page.status, 200);
-    let state = page.text.split_once("name=\"state\" value=\"").unwrap().1.split('"').next().unwrap();
+    let (_, form) = page.text.rsplit_once("Pipedrive").unwrap();
+    let state = form.split_once("name=\"state\" value=\"").unwrap().1.split('"').next().unwrap();
     let connected = deployment.send("POST", "/connect/key", &format!("state={state}&apiKey={API_KEY}")).await;
     assert_eq!((connected.status, connected.location), (303, format!("https://{domain}/connect/result")));
     let result = deployment.get("/connect/result").await.text;

@@ -4,8 +4,8 @@
 use call_log::{
     adapters::oauth::AuthorizationCode,
     login::{AllowedTenants, Login, Proof},
-    model::{BreakerKey, CallLogId, Deadline, Secret, TenantKey, UserMapping},
-    store::{BreakerState, Erased, FlowReport, Versioned},
+    model::{BreakerKey, CallLogId, Deadline, Secret, TenantKey, TenantSettings, UserMapping},
+    store::{Administration, BreakerState, Erased, FlowReport, Versioned},
 };
 use tests::pipedrive::ACCESS_TOKEN;
 
@@ -207,7 +207,7 @@ async fn work(test: &TestApp, app: &App, user: &User, prefix: &str) {
 }
 
 /// The items that no person's work makes.
-const OF_NO_PERSON: [&str; 3] = ["BREAKER", "TENANT", "HOST"];
+const OF_NO_PERSON: [&str; 6] = ["BREAKER", "TENANT", "HOST", "SETTINGS", "ADMIN", "MAPPING"];
 
 #[tokio::test]
 async fn every_kind_of_item_is_erased_of_one_person_and_stays_of_another() {
@@ -219,6 +219,10 @@ async fn every_kind_of_item_is_erased_of_one_person_and_stays_of_another() {
     let tenant = users.agent.tenant();
     store.allow_tenant(&tenant, true).await.unwrap();
     store.set_account_of_host(&users.agent.platform, "acme.example", "1").await.unwrap();
+    let decided = Versioned::default().next(Administration::default(), "an administrator");
+    let mapped = Versioned::default().next(UserMapping::default(), "an administrator");
+    let settings = Some((&decided, TenantSettings::default()));
+    assert!(store.put_administration(&tenant, settings, Some(&mapped)).await.unwrap());
     let breaker = BreakerKey::Tenant(tenant);
     store.set_breaker(&breaker, BreakerState::default(), test.now_ms()).await.unwrap();
     test.pass(LEASE);
