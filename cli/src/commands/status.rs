@@ -25,18 +25,16 @@ const SHOWN: usize = 20;
 
 pub(super) async fn run(watch: bool, output: Output) -> Result<(), CommandError> {
     let app = environment::app().await?;
-    let mut survey = app.store.survey(app.clock.now_ms()).await?;
-    show(&app, &survey, output).await?;
-    let mut intervals = 0;
-    while watch {
-        tokio::time::sleep(INTERVAL).await;
-        intervals += 1;
-        if intervals % SURVEY_INTERVALS == 0 {
-            survey = app.store.survey(app.clock.now_ms()).await?;
+    loop {
+        let survey = app.store.survey(app.clock.now_ms()).await?;
+        for _ in 0..SURVEY_INTERVALS {
+            show(&app, &survey, output).await?;
+            if !watch {
+                return Ok(());
+            }
+            tokio::time::sleep(INTERVAL).await;
         }
-        show(&app, &survey, output).await?;
     }
-    Ok(())
 }
 
 async fn show(app: &App, survey: &Survey, output: Output) -> Result<(), CommandError> {
