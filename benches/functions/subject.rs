@@ -51,23 +51,12 @@ impl Subject {
 
 /// Builds the functions and the floor as they are deployed. Returns all subjects, the floors first.
 pub(crate) fn build(peers: &[String]) -> Vec<Subject> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let packages = ["create-call-log", "update-call-log", "bench-programs"];
-    let mut cargo = Command::new(env!("CARGO"));
-    // The variables that cargo sets for this program's package would make ring's build script run again, and then
-    // everything that depends on ring would be built again.
-    for (name, _) in std::env::vars_os() {
-        let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
-        if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-            cargo.env_remove(&name);
-        }
-    }
-    let built = cargo
+    let built = tests::cargo::command()
         .args(["build", "--release", "--quiet"])
         // As cargo-lambda builds them.
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .args(packages.iter().flat_map(|package| ["--package", package]))
-        .current_dir(&root)
         .status()
         .expect("cargo runs");
     assert!(built.success(), "the functions can be built");

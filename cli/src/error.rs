@@ -85,11 +85,11 @@ pub enum CommandError {
     /// A credential does not work, for this reason.
     #[error("{0} is not connected: {1}")]
     NotConnected(String, String),
-    /// No server answers at the address of the API.
-    #[error("no server answers at {0}")]
+    /// No server responds at the address of the API.
+    #[error("no server responds at {0}")]
     NoServer(String),
     /// The person did not connect in time.
-    #[error("{0} was not connected within {1} seconds")]
+    #[error("{0} was not connected within {1} s")]
     NotInTime(&'static str, u32),
     /// The account of a CRM could not be set up, for this reason.
     #[error("{0} is connected, but not set up: {1}")]

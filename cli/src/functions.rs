@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Bytes,
+    body::{Body, Bytes},
     http::{Request, Response, StatusCode},
     response::IntoResponse,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Functions {
 
 impl Functions {
     /// Handles a request as the function of its route does.
-    pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<axum::body::Body> {
+    pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<Body> {
         let invocation = Invocation {
             deadline: Deadline(self.app.clock.now_ms() + REQUEST_MS),
             request_id: environment::random_secret()[..32].to_owned(),
@@ -43,7 +43,7 @@ impl Functions {
         let routes = api::all_routes();
         let work = self.app.handle(&routes, request, &invocation);
         match self.crm.unless_killed(work).await {
-            Some(response) => response.map(axum::body::Body::from),
+            Some(response) => response.map(Body::from),
             // What API Gateway responds when a function ends without a response.
             None => {
                 let body = json!({
@@ -57,13 +57,7 @@ impl Functions {
     }
 
     /// Sends a body to a route of the functions as a user's extension does.
-    pub(crate) async fn send(
-        &self,
-        user: &User,
-        method: &str,
-        path: &str,
-        body: Bytes,
-    ) -> Response<axum::body::Body> {
+    pub(crate) async fn send(&self, user: &User, method: &str, path: &str, body: Bytes) -> Response<Body> {
         let token = self.app.issue_token(user, 1);
         let request = Request::builder()
             .method(method)

@@ -26,7 +26,6 @@ use call_log::{
     startup::{app::App, config::Config, error::StartError},
     store::{self, TableError},
 };
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 use tower_http::cors::{Any, CorsLayer};
@@ -37,7 +36,8 @@ use crate::{
     error::CommandError,
     example_crm::{self, ExampleCrm},
     functions::{Functions, REQUEST_MS},
-    page, server,
+    page,
+    server::{self, reject},
     simulation::{self, Simulation},
 };
 
@@ -338,8 +338,4 @@ async fn receive(app: &App, request: Request<Body>) -> Result<Request<Bytes>, Re
         },
     };
     Ok(Request::from_parts(head, body))
-}
-
-fn reject(status: StatusCode, message: &str) -> Response<Body> {
-    (status, Json(json!({"error": message}))).into_response()
 }

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{
+    Json, Router,
+    body::Body,
+    http::{Response, StatusCode},
+    response::IntoResponse,
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet, time};
 
 /// The time limit for receiving the head of a request.
@@ -36,4 +42,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
             }
         }
     }
+}
+
+/// Returns the response to a request that none of the functions gets.
+pub(crate) fn reject(status: StatusCode, message: &str) -> Response<Body> {
+    (status, Json(json!({"error": message}))).into_response()
 }

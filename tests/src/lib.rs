@@ -23,6 +23,7 @@
 )]
 
 pub mod aws;
+pub mod cargo;
 pub mod contrary_crm;
 pub mod cost;
 pub mod dynamodb;

@@ -26,7 +26,7 @@ use axum::{
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::test_app::Response;
+use crate::{cargo, test_app::Response};
 
 /// The time after which a test gives up waiting for a response.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -190,19 +190,9 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// Builds the programs of this workspace.
 fn build(is_release: bool) {
-    let mut cargo = Command::new(env!("CARGO"));
-    // The variables that cargo sets for this test's package would make ring's build script run again, and then
-    // everything that depends on ring would be built again.
-    for (name, _) in std::env::vars_os() {
-        let own = ["CARGO_PKG_", "CARGO_MANIFEST_"];
-        if own.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-            cargo.env_remove(&name);
-        }
-    }
-    let built = cargo
+    let built = cargo::command()
         .args(["build", "--workspace", "--bins", "--quiet"])
         .args(is_release.then_some("--release"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .status()
         .expect("cargo runs");
     assert!(built.success(), "the programs can be built");

@@ -62,11 +62,8 @@ async fn in_browser(crm: &'static dyn Crm, connect: Connect) -> Result<(), Comma
     let lead =
         if is_open { "Opening this address in your browser:" } else { "Open this address in a browser:" };
     // A failure to write to standard error cannot be reported anywhere.
-    let _ = writeln!(
-        anstream::stderr(),
-        "{lead} {address}\nWaiting for {} seconds; Ctrl-C ends this.",
-        connect.wait
-    );
+    let _ =
+        writeln!(anstream::stderr(), "{lead} {address}\nWaiting for {} s; Ctrl-C ends this.", connect.wait);
 
     let until_ms = app.clock.now_ms() + i64::from(connect.wait) * 1_000;
     let report = loop {
@@ -89,7 +86,7 @@ async fn in_browser(crm: &'static dyn Crm, connect: Connect) -> Result<(), Comma
     show(&app, crm, &stored, (&name, &account), &connect).await
 }
 
-/// Returns `true` if a server of ours answers at this address.
+/// Returns `true` if a server of ours responds at this address.
 async fn is_served(url: &str) -> Result<bool, CommandError> {
     let client = transport::client().map_err(StartError::from)?;
     let asked = client.get(format!("{url}/isAlive")).timeout(SERVER_TIME).send().await;

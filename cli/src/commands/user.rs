@@ -96,7 +96,7 @@ async fn erase(id: &str, dry_run: bool, output: Output) -> Result<(), CommandErr
         if dry_run { ("would be removed", "would be changed") } else { ("removed", "changed") };
     let listed: Vec<_> = kinds.iter().map(|(kind, count)| format!("\n  {kind}: {count}")).collect();
     let text = format!(
-        "{removed} items of {id} {is_removed}, {changed} of others {are_changed}, {in_use} in use, {unreadable} unreadable{}",
+        "items of {id} {is_removed}: {removed}; items of others {are_changed}: {changed}; in use: {in_use}; unreadable: {unreadable}{}",
         listed.concat()
     );
     let value = json!({

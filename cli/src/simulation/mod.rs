@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::{Path, State, rejection::JsonRejection},
     http::{Response, StatusCode},
     response::IntoResponse,
@@ -18,9 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::recordings::{NewRecording, Recordings};
-use crate::{example_crm::Trouble, functions::Functions};
-
-type Body = axum::body::Body;
+use crate::{example_crm::Trouble, functions::Functions, server::reject};
 
 /// The user of the page, the functions, and the recordings that are to come.
 #[derive(Debug)]
@@ -130,8 +129,4 @@ async fn send_recording(State(simulation): Simulated, Path(session): Path<String
         true => StatusCode::NO_CONTENT.into_response(),
         false => reject(StatusCode::NOT_FOUND, "No recording of this call is to come."),
     }
-}
-
-fn reject(status: StatusCode, message: &str) -> Response<Body> {
-    (status, Json(json!({"error": message}))).into_response()
 }

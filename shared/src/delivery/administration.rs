@@ -1,5 +1,5 @@
-//! The decisions of the administrators of a tenant: settings of its people, and which extension at RingCentral belongs to which user
-//! of the CRM. Who is an administrator is decided elsewhere.
+//! The decisions of the administrators of a tenant: settings of its people, and which extension at RingCentral belongs to which
+//! user of the CRM. `login/administrator.rs` decides who is an administrator.
 //!
 //! The extension reads everything once, and sends everything back after each change. So what it sends is compared with what is
 //! stored, and a change counts only from a browser that has seen the last one: administrators never undo each other's changes
@@ -100,7 +100,7 @@ pub async fn change(
     })))
 }
 
-/// Returns the settings that notes and delivery read, or the adapter.
+/// Returns the settings that notes, delivery and the adapter read.
 fn hot(crm: &dyn Crm, settings: &TenantSettings) -> TenantSettings {
     let hot = settings.0.iter().filter(|(name, _)| is_hot(crm, name));
     TenantSettings(hot.map(|(name, entry)| (name.clone(), entry.clone())).collect())

@@ -1,5 +1,5 @@
 //! The owner of a record: the caller, unless a create names another user of the same tenant. It names one by that user's own
-//! token, or by an extension, whose user the tenant's administrators say.
+//! token, or by an extension, which the tenant's administrators have mapped to a user.
 
 use crate::{
     adapters::Crm,
@@ -22,8 +22,10 @@ pub enum OwnerRefusal {
 /// Those who may own the record of a create, as the table has them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Candidates {
-    /// The user and the extension that the create names.
-    asked: (Option<UserId>, Option<String>),
+    /// The user that the create names.
+    named_user: Option<UserId>,
+    /// The extension that the create names.
+    named_extension: Option<String>,
     /// The user whose token the create brings.
     user: Option<StoredUser>,
     /// The CRM's id of the user to whom the extension belongs that the create names.
@@ -61,8 +63,12 @@ pub(crate) async fn read(
 ) -> Result<Candidates, store::Error> {
     let (user, mapped) =
         tokio::join!(named_user(services, key, payload), mapped_user(services, key, payload));
-    let asked = (payload.owner.clone(), payload.owner_extension.clone());
-    Ok(Candidates { asked, user: user?, mapped: mapped? })
+    Ok(Candidates {
+        named_user: payload.owner.clone(),
+        named_extension: payload.owner_extension.clone(),
+        user: user?,
+        mapped: mapped?,
+    })
 }
 
 async fn named_user(
@@ -104,7 +110,7 @@ pub(crate) async fn read_once(
 impl Candidates {
     /// Returns `true` if these were read for a create that asks for the same owner.
     pub(crate) fn are_of(&self, payload: &Payload) -> bool {
-        (&self.asked.0, &self.asked.1) == (&payload.owner, &payload.owner_extension)
+        self.named_user == payload.owner && self.named_extension == payload.owner_extension
     }
 
     /// Decides who owns the record of a create: the user of the token who is connected to the tenant, and whose token was not

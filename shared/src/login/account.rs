@@ -27,8 +27,8 @@ pub enum AccountSource {
 /// Finds the CRM account of a user who is about to be stored, and sets it in the user.
 ///
 /// The account that the user already names takes precedence. Otherwise the CRM is asked with the user's own credential, and
-/// its response is remembered for the host, and so is the user's id as an owner of records. Only if there is no response, an earlier one counts: of this user, or of
-/// another user with the same host. `deadline` limits the time of the request.
+/// its response is remembered for the host, and so is the user's id as an owner of records. Only if there is no response, an
+/// earlier one counts: of this user, or of another user with the same host. `deadline` limits the time of the request.
 ///
 /// # Errors
 ///

@@ -248,6 +248,7 @@ pub fn router(records: Arc<Mutex<Records>>) -> Router {
         .route("/crm/v3/properties/calls", post(properties::create))
         .route("/crm/v3/properties/calls/groups", get(properties::groups))
         .route("/crm/v3/properties/calls/{name}", get(properties::read))
+        .route("/crm/v3/owners/", get(properties::owners))
         .route("/crm/v3/owners/{id}", get(properties::owner))
         .route("/account-info/v3/details", get(oauth::account))
         .route("/oauth/v1/access-tokens/{token}", get(oauth::access_token))

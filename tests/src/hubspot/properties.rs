@@ -83,9 +83,37 @@ pub(super) async fn owner(
     if !is_known || lock(&records).owner_is_inactive || query.len() != usize::from(is_by_user) {
         return Err(Problem::not_found());
     }
-    Ok(Json(json!({
-        "id": OWNER.to_string(), "email": "ada@acme.example", "firstName": "Ada", "lastName": "Agent",
-        "userId": USER, "userIdIncludingInactive": USER, "type": "PERSON", "archived": false,
+    Ok(Json(described(OWNER, "Ada", "PERSON")))
+}
+
+/// "Get a page of owners": Ada, a colleague, and the queue of a team, one on each page.
+pub(super) async fn owners(State(records): Shared, Query(query): Query<BTreeMap<String, String>>) -> Reply {
+    let all: Vec<_> =
+        [(OWNER, "Ada", "PERSON"), (OWNER + 1, "Bob", "PERSON"), (OWNER + 2, "Support", "QUEUE")]
+            .into_iter()
+            .filter(|(id, ..)| *id != OWNER || !lock(&records).owner_is_inactive)
+            .collect();
+    let limit = query.get("limit").and_then(|limit| limit.parse::<u32>().ok());
+    let start = query.get("after").map_or(Some(0), |after| after.parse::<usize>().ok());
+    let Some((id, name, kind)) = start
+        .and_then(|start| all.get(start))
+        .filter(|_| limit.is_some_and(|limit| (1..=500).contains(&limit)))
+    else {
+        return Err(Problem::bad("The page is not valid."));
+    };
+    let next = start.map(|start| start + 1).filter(|next| *next < all.len());
+    let mut page = json!({ "results": [described(*id, name, kind)] });
+    if let Some(next) = next {
+        page["paging"] = json!({ "next": { "after": next.to_string() } });
+    }
+    Ok(Json(page))
+}
+
+fn described(id: u64, first_name: &str, kind: &str) -> Value {
+    json!({
+        "id": id.to_string(), "email": format!("{}@acme.example", first_name.to_lowercase()),
+        "firstName": first_name, "lastName": "Agent", "userId": USER, "userIdIncludingInactive": USER,
+        "type": kind, "archived": false,
         "createdAt": "2025-01-01T00:00:00.000Z", "updatedAt": "2025-01-01T00:00:00.000Z",
-    })))
+    })
 }

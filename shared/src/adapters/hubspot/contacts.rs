@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     DEALS,
-    wire::{Created, Deal, Found, Linked, Person, PersonProperties, equals},
+    wire::{Created, Deal, Found, Linked, Person, equals},
 };
 use crate::{
     adapters::{
@@ -81,7 +81,9 @@ pub(super) async fn find_by_name(access: &Access<'_>, name: &str) -> Result<Vec<
         return Ok(Vec::new());
     }
     let found = search(access, &json!({ "query": name.trim() })).await?;
-    let has_name = |person: &Person| full_name(&person.properties).to_lowercase().contains(&wanted);
+    let has_name = |person: &Person| {
+        person.properties.full_name().is_some_and(|name| name.to_lowercase().contains(&wanted))
+    };
     let with_name = found.into_iter().filter(has_name).filter_map(|person| {
         let number = person.properties.phone.clone().or_else(|| person.properties.mobilephone.clone());
         contact(access, person, number)
@@ -181,11 +183,10 @@ pub(super) fn number(contact: &Contact) -> Result<u64, Error> {
 }
 
 fn contact(access: &Access<'_>, person: Person, phone_number: Option<String>) -> Option<Contact> {
-    let name = full_name(&person.properties);
     Some(Contact {
         id: ContactId::new(person.id.0.to_string())?,
         kind: kind(access),
-        name: Some(name).filter(|name| !name.is_empty()),
+        name: person.properties.full_name(),
         phone_number,
     })
 }
@@ -194,9 +195,4 @@ fn contact(access: &Access<'_>, person: Person, phone_number: Option<String>) ->
 /// only part of an address that we can choose for each account. HubSpot has one kind of contacts.
 fn kind(access: &Access<'_>) -> Option<String> {
     Some(access.user.account.id.clone().unwrap_or_else(|| "contact".to_owned()))
-}
-
-fn full_name(properties: &PersonProperties) -> String {
-    let names = [&properties.firstname, &properties.lastname].into_iter().flatten();
-    names.map(|name| name.trim()).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" ")
 }

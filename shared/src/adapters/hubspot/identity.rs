@@ -1,12 +1,17 @@
-//! The person whose credential it is.
+//! The person whose credential it is, and the other users of the account.
 
 use serde_json::json;
 
-use super::wire::{Account, Owner, TokenInfo};
+use super::wire::{Account, Found, Owner, TokenInfo};
 use crate::{
-    adapters::{Access, Authorization, CrmRequest, Error, ErrorKind, Profile, exchange::Method, is_listed},
-    model::{Credentials, Zone},
+    adapters::{
+        Access, Authorization, CrmRequest, Effect, Error, ErrorKind, Profile, exchange::Method, is_listed,
+    },
+    model::{Credentials, CrmUser, Zone},
 };
+
+/// The most pages of owners that are read, each of 500.
+const MOST_PAGES: usize = 10;
 
 /// The hosts of HubSpot's pages. An account has one, by the place of its data.
 pub(super) const PAGE_HOSTS: [&str; 4] =
@@ -22,14 +27,9 @@ pub(super) async fn identify(access: &Access<'_>) -> Result<Profile, Error> {
         return Err(response.malformed());
     }
     let owner = owner(access, info.user_id.0).await?;
-    let name = |owner: &Owner| {
-        let names = [&owner.first_name, &owner.last_name].into_iter().flatten();
-        let names: Vec<_> = names.map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
-        (!names.is_empty()).then(|| names.join(" "))
-    };
     Ok(Profile {
         user_id: Some(info.user_id.0.to_string()),
-        name: owner.as_ref().and_then(name).or(info.user),
+        name: owner.as_ref().and_then(Owner::full_name).or(info.user),
         account: Some(account.portal_id.0.to_string()),
         account_name: info.hub_domain,
         hostname: account.ui_domain.filter(|host| is_listed(host, &PAGE_HOSTS)),
@@ -51,7 +51,7 @@ fn token_info(access: &Access<'_>) -> CrmRequest {
     }
 }
 
-/// Returns a text as a step of a path. A token that has other characters than tokens have is no token.
+/// Returns a text as a step of a path. Characters that no token has are escaped.
 fn in_path(token: &str) -> String {
     form_urlencoded::byte_serialize(token.as_bytes()).collect()
 }
@@ -66,4 +66,29 @@ async fn owner(access: &Access<'_>, user_id: u64) -> Result<Option<Owner>, Error
         Err(Error { kind: ErrorKind::NotFound | ErrorKind::Forbidden { .. }, .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the users who own records ("Get a page of owners"). Their ids are those of owners. Queues of teams are left out.
+///
+/// # Errors
+///
+/// Those of the requests, and if the account has more users than are read.
+pub(super) async fn users(access: &Access<'_>) -> Result<Vec<CrmUser>, Error> {
+    let (mut users, mut after) = (Vec::new(), None);
+    for _ in 0..MOST_PAGES {
+        let request = CrmRequest::read("owners", "/crm/v3/owners/").query("limit", "500").page();
+        let request = after.into_iter().fold(request, |request, after: String| request.query("after", after));
+        let found: Found<Owner> = access.send(request).await?.json()?;
+        let people = found.results.into_iter().filter(|owner| owner.kind.as_deref() != Some("QUEUE"));
+        users.extend(people.map(|owner| CrmUser {
+            id: owner.id.0.to_string(),
+            name: owner.full_name(),
+            email: owner.email,
+        }));
+        after = found.paging.and_then(|paging| paging.next).map(|next| next.after);
+        if after.is_none() {
+            return Ok(users);
+        }
+    }
+    Err(Error::new(ErrorKind::Unavailable, Effect::None, "the account has too many users"))
 }

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::json;
 
-use super::wire::{CALL_PROPERTIES, Call, Property};
+use super::wire::{CALL_PROPERTIES, Call, Found, Property, PropertyGroup};
 use crate::{
     adapters::{Access, Authorization, CrmRequest, Effect, Error, ErrorKind},
     model::{CallLogId, CallTag},
@@ -93,13 +93,9 @@ pub(super) async fn create(access: &Access<'_>) -> Result<(), Error> {
 
 /// Returns the name of a group of properties of calls: the usual one, or else the first.
 async fn group(access: &Access<'_>) -> Result<String, Error> {
-    #[derive(serde::Deserialize)]
-    struct Group {
-        name: String,
-    }
     const USUAL: &str = "call_information";
     let request = CrmRequest::read("properties/calls/groups", "/crm/v3/properties/calls/groups").page();
-    let found: super::wire::Found<Group> = access.send(request).await?.json()?;
+    let found: Found<PropertyGroup> = access.send(request).await?.json()?;
     let names: Vec<_> = found.results.into_iter().map(|group| group.name).collect();
     let usual = names.iter().find(|name| *name == USUAL).or(names.first());
     usual.cloned().ok_or_else(|| Error::rejected("The account has no group of properties for calls."))

@@ -37,7 +37,7 @@ use super::{
     json::{Few, number},
 };
 use crate::{
-    model::{CallLogId, Contact, Credentials, User},
+    model::{CallLogId, Contact, Credentials, CrmUser, User},
     note::{Format, Limits, TextUnit},
 };
 
@@ -327,6 +327,10 @@ impl Crm for HubSpot {
 
     async fn create_contact(&self, access: &Access<'_>, contact: &NewContact) -> Result<Contact, Error> {
         contacts::create(access, contact).await
+    }
+
+    async fn users(&self, access: &Access<'_>) -> Result<Vec<CrmUser>, Error> {
+        identity::users(access).await
     }
 }
 

@@ -75,7 +75,13 @@ pub(super) struct Found<T> {
 /// The place of the next page, if there is one.
 #[derive(Debug, Deserialize)]
 pub(super) struct Paging {
-    pub(super) next: Option<Value>,
+    pub(super) next: Option<NextPage>,
+}
+
+/// The next page of a list. Searches have it too.
+#[derive(Debug, Deserialize)]
+pub(super) struct NextPage {
+    pub(super) after: String,
 }
 
 /// A contact, as far as we read it.
@@ -91,6 +97,12 @@ pub(super) struct PersonProperties {
     pub(super) lastname: Option<String>,
     pub(super) phone: Option<String>,
     pub(super) mobilephone: Option<String>,
+}
+
+impl PersonProperties {
+    pub(super) fn full_name(&self) -> Option<String> {
+        joined([&self.firstname, &self.lastname])
+    }
 }
 
 /// An entity that a record is linked to (associations v4).
@@ -142,10 +154,32 @@ pub(super) struct TokenInfo {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Owner {
     pub(super) id: Number,
+    pub(super) email: Option<String>,
     pub(super) first_name: Option<String>,
     pub(super) last_name: Option<String>,
     #[serde(default)]
     pub(super) archived: bool,
+    /// `PERSON`, or `QUEUE` for a team's.
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+}
+
+impl Owner {
+    pub(super) fn full_name(&self) -> Option<String> {
+        joined([&self.first_name, &self.last_name])
+    }
+}
+
+/// Returns the name that these parts make, if one is not empty.
+fn joined(parts: [&Option<String>; 2]) -> Option<String> {
+    let parts = parts.into_iter().flatten().map(|part| part.trim()).filter(|part| !part.is_empty());
+    Some(parts.collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
+}
+
+/// A group of properties.
+#[derive(Deserialize)]
+pub(super) struct PropertyGroup {
+    pub(super) name: String,
 }
 
 /// A property of a kind of records.

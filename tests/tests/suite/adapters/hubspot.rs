@@ -225,6 +225,21 @@ async fn whose_a_credential_is_has_the_account_and_the_owner() {
 }
 
 #[tokio::test]
+async fn the_users_of_an_account_are_the_people_who_own_records_on_all_pages() {
+    let connected = connect();
+    let users = connected.crm.users(&connected.access()).await.unwrap();
+    let users: Vec<_> = users.into_iter().map(|user| (user.id, user.name, user.email)).collect();
+    let user = |id: u64, name: &str, email: &str| {
+        (id.to_string(), Some(format!("{name} Agent")), Some(format!("{email}@acme.example")))
+    };
+    assert_eq!(users, [user(OWNER, "Ada", "ada"), user(OWNER + 1, "Bob", "bob")]);
+    connected.fake.records().missing_scopes = ["crm.objects.owners.read".to_owned()].into();
+    let refused = connected.crm.users(&connected.access()).await.unwrap_err();
+    let message = "The app needs the scope crm.objects.owners.read.".to_owned();
+    assert_eq!(refused.kind, ErrorKind::Forbidden { message });
+}
+
+#[tokio::test]
 async fn a_token_that_is_sent_in_a_path_or_body_is_in_no_log_line() {
     let connected = connect();
     let log = Log::capture_details();

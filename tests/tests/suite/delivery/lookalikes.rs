@@ -183,17 +183,24 @@ async fn a_record_whose_id_is_stored_a_moment_later_is_not_adopted() {
     assert_eq!(ids(&test), [5001, 5002]);
 }
 
+/// A call whose create was lost, and which the redrive has logged within these minutes: its sweep is to come. Returns its twin,
+/// which was not reported yet.
+async fn logged_after_a_lost_request(crm: AlteredCrm, minutes: u32) -> (TestApp, Value) {
+    let mut test = TestApp::start().await;
+    crm.install(&mut test.app);
+    let [body, twin] = same_start();
+    test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
+    check(&test.post(&body).await, NOT_ANSWERING, "lost");
+    test.redrive_for(minutes).await;
+    (test, twin)
+}
+
 /// The twin's record is in the CRM, and its invocation has not stored the id yet when the duplicate sweep finds it.
 #[tokio::test]
 async fn a_record_whose_id_is_stored_a_moment_later_is_no_duplicate() {
     let log = Log::capture();
     for crm in [AlteredCrm::default(), AlteredCrm::showing_edits()] {
-        let mut test = TestApp::start().await;
-        crm.install(&mut test.app);
-        let [body, twin] = same_start();
-        test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
-        check(&test.post(&body).await, NOT_ANSWERING, "lost");
-        test.redrive_for(15).await;
+        let (test, twin) = logged_after_a_lost_request(crm, 15).await;
         let (other, dynamodb) = test.proxied_app().await;
         test.crm.next(Route::CreateActivity, SLOW);
         let twin = start(&other, &test.user, "POST", twin);
@@ -217,12 +224,7 @@ async fn a_record_whose_id_is_stored_a_moment_later_is_no_duplicate() {
 async fn a_record_that_a_call_is_being_logged_as_is_no_duplicate() {
     let log = Log::capture();
     for crm in [AlteredCrm::default(), AlteredCrm::showing_edits()] {
-        let mut test = TestApp::start().await;
-        crm.install(&mut test.app);
-        let [body, twin] = same_start();
-        test.crm.next(Route::CreateActivity, Fault::DropBeforeEffect);
-        check(&test.post(&body).await, NOT_ANSWERING, "lost");
-        test.redrive_for(1).await;
+        let (test, twin) = logged_after_a_lost_request(crm, 1).await;
         test.crm.next(Route::CreateActivity, Fault::DropBeforeAnswer);
         check(&test.post(&twin).await, NOT_ANSWERING, "the twin is lost");
         test.pass(15 * 60_000);

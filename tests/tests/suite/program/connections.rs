@@ -55,7 +55,7 @@ fn an_account_is_connected_with_a_key_that_works() {
         (vec!["connect", "pipedrive"], "call-log: the address of the API is not known\n"),
         (
             vec!["connect", "pipedrive", "--url", "http://127.0.0.1:1"],
-            "call-log: no server answers at http://127.0.0.1:1\n",
+            "call-log: no server responds at http://127.0.0.1:1\n",
         ),
         (
             vec!["connect", "nothing"],
@@ -190,7 +190,7 @@ fn an_account_is_connected_in_a_browser_while_the_command_waits() {
     let (_, _, page) = browser.send(&format!("{}x", waiting.path), None);
     assert!(page.contains("This link has expired, or it belongs to another server."), "{page}");
     let late = waiting.finish().error;
-    assert!(late.contains("call-log: Example CRM was not connected within 1 seconds\n"), "{late}");
+    assert!(late.contains("call-log: Example CRM was not connected within 1 s\n"), "{late}");
 }
 
 #[test]
