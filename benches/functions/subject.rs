@@ -1,9 +1,6 @@
 //! The programs that are measured: the functions, the floor of each, and peers.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use crate::{environment::Environment, harness::Harness};
 
